@@ -1,0 +1,48 @@
+"""Photometric augmentation (paper, App. C.1), one recipe a name. Geometry is the homography's business."""
+
+from __future__ import annotations
+
+import albumentations as A
+
+
+def _pose_recipe() -> A.Compose:
+    """The paper's recipe for camera poses (IMC): one strong change at a time."""
+    return A.Compose(
+        [
+            A.OneOf(
+                [
+                    A.RandomGamma(p=1.0),
+                    A.HueSaturationValue(sat_shift_limit=0, p=1.0),
+                    A.Blur(blur_limit=(3, 9), p=1.0),
+                    A.MotionBlur(blur_limit=(3, 25), p=1.0),
+                    A.RandomBrightnessContrast(brightness_limit=(-0.3, 0.0), contrast_limit=(-0.5, 0.3), p=1.0),
+                    A.GaussNoise(std_range=(0.01, 0.04), p=1.0),
+                ],
+                p=0.95,
+            )
+        ]
+    )
+
+
+def _homography_recipe() -> A.Compose:
+    """The paper's recipe for HPatches: mild changes, several at once."""
+    return A.Compose(
+        [
+            # By the mean, not by the maximum: +-128 grey levels would leave half of the crops saturated.
+            A.RandomBrightnessContrast(brightness_limit=0.5, contrast_limit=0.0, brightness_by_max=False, p=0.5),
+            A.RandomBrightnessContrast(brightness_limit=0.0, contrast_limit=0.5, p=0.5),
+            A.GaussNoise(std_range=(0.0, 0.04), per_channel=False, p=0.5),
+            A.MultiplicativeNoise(multiplier=(1 - 0.059, 1 + 0.059), elementwise=True, p=0.5),  # speckle, var .0035
+            A.MotionBlur(blur_limit=3, p=0.5),
+        ]
+    )
+
+
+RECIPES = {"pose": _pose_recipe, "homography": _homography_recipe}
+
+
+def augmentation(recipe: str) -> A.Compose:
+    """The named recipe, called as `augmentation(image=rgb)["image"]` on uint8 (H, W, 3)."""
+    if recipe not in RECIPES:
+        raise ValueError(f"unknown augmentation '{recipe}': choose one of {', '.join(RECIPES)}")
+    return RECIPES[recipe]()

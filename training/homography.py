@@ -1,0 +1,80 @@
+"""Random homographies and the dense correspondences they define (paper, Sec. 3.4.1).
+
+Coordinates are (x, y) with the centre of the top-left pixel at (0, 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+
+@dataclass(frozen=True)
+class HomographyRange:
+    """What a random view change may be. Angles in radians; `scale` is the visible share of the crop's side."""
+
+    scale: tuple[float, float] = (0.6, 0.9)
+    tilt: float = 0.78  # about the x and y axes
+    roll: float = 0.39  # in the image plane
+
+
+# The crop is seen by a camera two half-sides away: a field of view of 53 degrees.
+_CAMERA_DISTANCE = 2.0
+
+
+def random_homography(size: int, limits: HomographyRange, rng: np.random.Generator) -> np.ndarray:
+    """Homography (3, 3) from pixels of a size x size crop to pixels of its random view, same size.
+
+    The crop is a plane tilted in front of a pinhole camera; the quadrilateral it projects to, scaled and shifted
+    to stay inside the crop, is what fills the second image.
+    """
+    rx, ry = rng.uniform(-limits.tilt, limits.tilt, 2)
+    rz = rng.uniform(-limits.roll, limits.roll)
+    rotation = cv2.Rodrigues(np.array([0.0, 0.0, rz]))[0] @ cv2.Rodrigues(np.array([rx, ry, 0.0]))[0]
+    corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], dtype=np.float64)
+    rotated = corners @ rotation.T
+    quad = _CAMERA_DISTANCE * rotated[:, :2] / (_CAMERA_DISTANCE + rotated[:, 2:])
+    # The bounding box of the projection is brought to the drawn share of the crop, then placed at random in it.
+    low, high = quad.min(axis=0), quad.max(axis=0)
+    extent = 2 * rng.uniform(*limits.scale)
+    quad = (quad - (low + high) / 2) * (extent / (high - low).max())
+    slack = 1 - np.abs(quad).max(axis=0)
+    quad += rng.uniform(-slack, slack)
+
+    half = (size - 1) / 2
+    source = (quad * half + half).astype(np.float32)
+    target = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float32) * (size - 1)
+    return cv2.getPerspectiveTransform(source, target)
+
+
+def warp_points(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Map points (N, 2) by a homography; points at or behind the horizon become infinite."""
+    mapped = points @ homography[:, :2].T + homography[:, 2]
+    depth = np.where(mapped[:, 2:] > 1e-9, mapped[:, 2:], np.nan)
+    return np.nan_to_num(mapped[:, :2] / depth, nan=np.inf, posinf=np.inf, neginf=np.inf)
+
+
+def _discrete_map(homography: np.ndarray, size: int) -> np.ndarray:
+    """For each cell of a size x size map, row by row, the cell its position falls in after warping, or -1."""
+    y, x = np.mgrid[:size, :size]
+    warped = warp_points(homography, np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64))
+    inside = ((warped > -0.5) & (warped < size - 0.5)).all(axis=1)
+    cells = np.floor(np.where(inside[:, None], warped, 0) + 0.5).astype(np.int64)
+    return np.where(inside, cells[:, 1] * size + cells[:, 0], -1)
+
+
+def dense_correspondences(homography: np.ndarray, map_size: int, border: int) -> np.ndarray:
+    """Bijective correspondences (M, 2) int64 between the flat, row-major positions of two dense maps.
+
+    `homography` maps pixels of image 0 to pixels of image 1; map position (i, j) is pixel (j + border, i + border).
+    Positions are discretised both ways, and kept only where the way back returns to the start.
+    """
+    shift = np.array([[1, 0, border], [0, 1, border], [0, 0, 1]], dtype=np.float64)
+    in_map = np.linalg.inv(shift) @ homography @ shift
+    forward = _discrete_map(in_map, map_size)
+    backward = _discrete_map(np.linalg.inv(in_map), map_size)
+    source = np.flatnonzero(forward >= 0)
+    source = source[backward[forward[source]] == source]
+    return np.stack([source, forward[source]], axis=1)
