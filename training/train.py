@@ -104,7 +104,7 @@ def train(config: TrainConfig, output: Path, resume: bool = False, workers: int 
     model = SiLK(config.architecture).to(device, memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.999))
     first_step = 0
-    provenance = {"commit": git_commit(), "data_hash": data_hash(config.data), "torch": torch.__version__}
+    provenance = {"commit": git_commit(), "data_hash": data_hash(config.data), "torch": str(torch.__version__)}
     if resume and checkpoint_path.exists():
         checkpoint = torch.load(checkpoint_path, map_location=device, weights_only=True)
         if checkpoint["config"] != asdict(config):

@@ -1,0 +1,52 @@
+"""One setup for `colcon build` (ament_python) and `pip install .`."""
+
+from glob import glob
+
+from setuptools import find_packages, setup
+
+PACKAGE = "silk_ros"
+ROS = [
+    "ros-jazzy-rclpy==7.1.6",
+    "ros-jazzy-common-interfaces==5.3.6",
+    "ros-jazzy-rmw-fastrtps-cpp==8.4.3",
+]
+PLAYER = ["rosbags>=0.10", "scikit-image>=0.22"]
+TRAIN = ["torch>=2.6", "onnx>=1.16", "onnxscript>=0.5", "albumentations>=2.0,<3", "tensorboard", "tqdm"]
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="Real-time visual-odometry front-end for ROS 2: SiLK keypoints, descriptors and matches",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    author="silk_ros maintainers",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    # `training` is run from the source tree; installed, it must not claim so common an import name.
+    packages=[*find_packages(include=["silk_ros", "silk_ros.*"]), "silk_ros_training"],
+    package_dir={"silk_ros_training": "training"},
+    package_data={"silk_ros": ["py.typed"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", ["resource/" + PACKAGE]),
+        ("share/" + PACKAGE, ["package.xml"]),
+        ("share/" + PACKAGE + "/launch", glob("launch/*.launch.py")),
+        ("share/" + PACKAGE + "/config", glob("config/*")),
+        ("share/" + PACKAGE + "/models", glob("models/*")),
+    ],
+    install_requires=["numpy>=1.24", "opencv-python-headless>=4.6", "onnxruntime>=1.17"],
+    extras_require={
+        # ROS 2 Jazzy without a ROS installation. Never on a robot that has one: the wheels would shadow it.
+        "ros": ROS + PLAYER,
+        "train": TRAIN,
+        "dev": ["pytest>=8", "pytest-xdist", "hypothesis", "ruff", "mypy", "colcon-common-extensions", "setuptools==79.0.1"],
+    },
+    entry_points={
+        "console_scripts": [
+            "silk_node = silk_ros.ros.silk_node:main",
+            "image_player = silk_ros.ros.image_player:main",
+            "train = silk_ros_training.train:main",
+            "export = silk_ros_training.export:main",
+        ],
+    },
+    zip_safe=False,
+)

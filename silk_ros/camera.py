@@ -1,0 +1,57 @@
+"""Pixels to undistorted rays, by the intrinsics of a sensor_msgs/CameraInfo. No ROS needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# Number of distortion coefficients each of ROS's models may come with.
+DISTORTION_MODELS = {"": (0, 4, 5, 8), "plumb_bob": (0, 4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """Intrinsics of one camera.
+
+    width, height: pixels of the images they belong to.
+    matrix:        (3, 3), the K of camera_info.
+    distortion:    the D of camera_info, its length given by `model`.
+
+    Raises ValueError, naming the fix, for intrinsics that cannot be used.
+    """
+
+    width: int
+    height: int
+    matrix: NDArray[np.float64]
+    distortion: NDArray[np.float64]
+    model: str = "plumb_bob"
+
+    def __post_init__(self) -> None:
+        matrix = np.asarray(self.matrix, np.float64)
+        distortion = np.asarray(self.distortion, np.float64).ravel()
+        if matrix.size != 9 or not np.isfinite(matrix).all():
+            raise ValueError("camera_info.k is not nine finite numbers: calibrate the camera")
+        matrix = matrix.reshape(3, 3)
+        if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
+            raise ValueError("camera_info.k has no focal length: the camera is not calibrated")
+        if self.model not in DISTORTION_MODELS:
+            known = ", ".join(filter(None, DISTORTION_MODELS))
+            raise ValueError(f"unknown distortion model '{self.model}' in camera_info: use one of {known}")
+        if len(distortion) not in DISTORTION_MODELS[self.model] or not np.isfinite(distortion).all():
+            lengths = " or ".join(map(str, DISTORTION_MODELS[self.model]))
+            raise ValueError(f"camera_info.d must hold {lengths} finite numbers for '{self.model}', not {len(distortion)}")
+        object.__setattr__(self, "matrix", matrix)
+        object.__setattr__(self, "distortion", distortion)
+
+    def rays(self, pixels: ArrayLike) -> NDArray[np.float32]:
+        """Undistorted rays (N, 3) float32, z = 1, of pixel positions (N, 2)."""
+        points = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
+        rays = np.ones((len(points), 3), np.float32)
+        if len(points):
+            undistort = cv2.fisheye.undistortPoints if self.model == "equidistant" else cv2.undistortPoints
+            distortion = self.distortion if len(self.distortion) else np.zeros(4)
+            rays[:, :2] = undistort(points, self.matrix, distortion)[:, 0]
+        return rays

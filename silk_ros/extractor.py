@@ -1,0 +1,81 @@
+"""Image in, features out: the door to the network for programs without ROS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .backends import Backend, select_backend
+from .paths import default_model
+from .types import Features
+
+DEFAULT_MAX_KEYPOINTS = 1000
+DEFAULT_SCALE = 1.0
+
+
+class Extractor:
+    """Extracts the best keypoints of grey images, of any size and changing at will.
+
+    `backend` and `scale` are as given to `load`, for programs that want to say what runs.
+    """
+
+    def __init__(self, backend: Backend, scale: float = DEFAULT_SCALE) -> None:
+        if not 0 < scale <= 4:
+            raise ValueError(f"scale must be above 0 and at most 4, not {scale}: 0.5 halves the image before the network")
+        self.backend = backend
+        self.scale = scale
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path | None = None,
+        max_keypoints: int = DEFAULT_MAX_KEYPOINTS,
+        backend: str = "auto",
+        precision: str = "auto",
+        scale: float = DEFAULT_SCALE,
+    ) -> Extractor:
+        """Load an exported ONNX file, or the shipped VGGnp-mu when `path` is None.
+
+        max_keypoints: a hard cap on the keypoints of an image.
+        backend:       a name from `silk_ros.backends.BACKENDS`, or "auto" for the best one installed.
+        precision:     what the backend computes in, or "auto".
+        scale:         the network sees the image resized by this factor; keypoints stay in pixels of the image given.
+
+        Raises FileNotFoundError or ValueError, naming the fix, for a missing or foreign file and for bad arguments.
+        """
+        if isinstance(max_keypoints, bool) or not isinstance(max_keypoints, (int, np.integer)) or max_keypoints < 1:
+            raise ValueError(f"max_keypoints must be a whole number of at least 1, not {max_keypoints!r}")
+        model = default_model() if path is None else Path(path)
+        return cls(select_backend(backend, precision, model, int(max_keypoints)), scale)
+
+    @property
+    def min_size(self) -> int:
+        """The shortest side, in pixels, of an image that the network can see: its receptive field over the scale."""
+        return int(np.ceil((2 * self.backend.border + 1) / self.scale))
+
+    def __call__(self, image: NDArray[np.uint8]) -> Features:
+        """Features of a grey image (H, W) uint8, best score first.
+
+        Raises TypeError or ValueError, naming the fix, for anything else, and for images below the receptive field.
+        """
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+            kind = f"an array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+            raise TypeError(f"the image must be a numpy array of uint8, not {kind}: scale it to 0-255 and use .astype(numpy.uint8)")
+        if image.ndim != 2:
+            raise ValueError(f"the image must have shape (height, width), not {image.shape}: use cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)")
+        if min(image.shape) < self.min_size:
+            raise ValueError(f"an image of {image.shape[1]}x{image.shape[0]} pixels is smaller than the receptive field: "
+                             f"both sides need at least {self.min_size} pixels at scale {self.scale:g}")  # fmt: skip
+        if self.scale == 1:
+            return Features(*self.backend.extract(np.ascontiguousarray(image)))
+        height, width = image.shape
+        size = max(1, round(width * self.scale)), max(1, round(height * self.scale))
+        shrinking = self.scale < 1
+        resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
+        keypoints, scores, descriptors = self.backend.extract(resized)
+        # Pixel areas correspond, not pixel centres: centre c of the network's image is (c + 0.5) * ratio - 0.5 here.
+        pixel_ratio = np.array([width / size[0], height / size[1]], np.float32)
+        return Features((keypoints + np.float32(0.5)) * pixel_ratio - np.float32(0.5), scores, descriptors)

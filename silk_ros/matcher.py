@@ -1,0 +1,127 @@
+"""Mutual-nearest-neighbour matching (paper, Sec. 3.3 and App. B.3).
+
+The similarity matrix is visited a block of rows at a time, with running column maxima: it is never held whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .types import Features, Matches
+
+BLOCK_ROWS = 256  # rows of similarity held at a time: 2 MB against 2000 descriptors
+TEMPERATURE = 0.05  # of the matching probability, as in training (paper, Sec. 3.3)
+
+Floats = NDArray[np.float32]
+
+
+def match(
+    a: Features,
+    b: Features,
+    ratio: float | None = None,
+    min_similarity: float | None = None,
+    double_softmax: float | None = None,
+) -> Matches:
+    """Mutual nearest neighbours between the descriptors of two images, in the order of `a`. None: no such filter.
+
+    ratio:          in [0, 1]; keep a match if its cosine distance (1 - cosine) is at most this share of the distance
+                    from the same descriptor of `a` to the second best of `b`. Lower is stricter, 1 keeps all.
+    min_similarity: in [-1, 1]; keep a match if its cosine is at least this.
+    double_softmax: in [0, 1]; match by the probability p of a round trip (softmax over the row times softmax over
+                    the column of cosine / 0.05), and keep a match if 1 - p is at most this. Lower is stricter, 1 keeps
+                    all. An alternative to `ratio`.
+
+    Raises ValueError for descriptors of different lengths, a filter out of range, or `ratio` with `double_softmax`.
+    """
+    check_filters(ratio, min_similarity, double_softmax)
+    if a.descriptors.shape[1] != b.descriptors.shape[1] and len(a) and len(b):
+        raise ValueError(
+            f"descriptors have {a.descriptors.shape[1]} and {b.descriptors.shape[1]} dimensions: "
+            "extract both images with the same model"
+        )
+    if not len(a) or not len(b):
+        return Matches.empty()
+    if double_softmax is not None:
+        return _match_probability(a.descriptors, b.descriptors, double_softmax, min_similarity)
+
+    pairs, similarity, second = _mutual_best(_cosine_blocks(a.descriptors, b.descriptors), len(a), len(b), ratio is not None)
+    passed = np.ones(len(pairs), bool)
+    if ratio is not None:
+        passed &= 1 - similarity <= ratio * (1 - second)
+    if min_similarity is not None:
+        passed &= similarity >= min_similarity
+    return Matches(indices=pairs[passed], similarity=similarity[passed])
+
+
+def check_filters(ratio: float | None, min_similarity: float | None, double_softmax: float | None) -> None:
+    """Raise ValueError, naming the range, when the filters of `match` are not usable."""
+    for name, value, low in (
+        ("ratio", ratio, 0.0),
+        ("min_similarity", min_similarity, -1.0),
+        ("double_softmax", double_softmax, 0.0),
+    ):
+        if value is not None and not low <= value <= 1:
+            raise ValueError(f"{name} must be between {low} and 1, not {value}")
+    if ratio is not None and double_softmax is not None:
+        raise ValueError("ratio and double_softmax are alternatives: set one of them")
+
+
+def _cosine_blocks(a: Floats, b: Floats) -> Iterator[tuple[slice, Floats]]:
+    """Row slices of a @ b.T, in one buffer that is reused."""
+    buffer = np.empty((min(BLOCK_ROWS, len(a)), len(b)), np.float32)
+    for start in range(0, len(a), BLOCK_ROWS):
+        rows = slice(start, min(start + BLOCK_ROWS, len(a)))
+        yield rows, np.matmul(a[rows], b.T, out=buffer[: rows.stop - start])
+
+
+def _mutual_best(
+    blocks: Iterator[tuple[slice, Floats]], rows_total: int, columns_total: int, want_second: bool
+) -> tuple[NDArray[np.intp], Floats, Floats]:
+    """Pairs (M, 2) that are best for each other, their values, and (if wanted) each row's second best value."""
+    best = np.empty(rows_total, np.intp)
+    value = np.empty(rows_total, np.float32)
+    second = np.full(rows_total, -1, np.float32)
+    column_value = np.full(columns_total, -np.inf, np.float32)
+    for rows, block in blocks:
+        np.argmax(block, axis=1, out=best[rows])
+        own = np.arange(len(block))
+        value[rows] = block[own, best[rows]]
+        np.maximum(column_value, block.max(axis=0), out=column_value)
+        if want_second and columns_total > 1:
+            block[own, best[rows]] = -np.inf
+            second[rows] = block.max(axis=1)
+    row = np.flatnonzero(value >= column_value[best])
+    # Rows with equal descriptors can claim the same column: the first one has it.
+    row = np.sort(row[np.unique(best[row], return_index=True)[1]])
+    return np.stack([row, best[row]], axis=1), value[row], second[row]
+
+
+def _match_probability(a: Floats, b: Floats, threshold: float, min_similarity: float | None) -> Matches:
+    """Mutual best by the double-softmax probability; two passes, the first for the two partition sums."""
+    row_sum = np.empty(len(a), np.float32)
+    column_sum = np.zeros(len(b), np.float32)
+    for rows, block in _cosine_blocks(a, b):
+        block -= 1  # a cosine is at most 1: no exponent overflows
+        block *= np.float32(1 / TEMPERATURE)
+        np.exp(block, out=block)
+        row_sum[rows] = block.sum(axis=1)
+        column_sum += block.sum(axis=0)
+
+    def log_probability_blocks() -> Iterator[tuple[slice, Floats]]:
+        row_bias, column_bias = np.log(row_sum), np.log(column_sum)
+        for rows, block in _cosine_blocks(a, b):
+            block -= 1
+            block *= np.float32(2 / TEMPERATURE)
+            block -= row_bias[rows, None]
+            block -= column_bias
+            yield rows, block
+
+    pairs, log_probability, _ = _mutual_best(log_probability_blocks(), len(a), len(b), want_second=False)
+    similarity = np.einsum("nd,nd->n", a[pairs[:, 0]], b[pairs[:, 1]])
+    passed = 1 - np.exp(log_probability) <= threshold
+    if min_similarity is not None:
+        passed &= similarity >= min_similarity
+    return Matches(indices=pairs[passed], similarity=similarity[passed])

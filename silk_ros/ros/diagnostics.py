@@ -1,0 +1,110 @@
+"""What the node knows about itself, counted in any thread, published on /diagnostics."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, deque
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from std_msgs.msg import Header
+
+WINDOW = 5.0  # seconds that rates and percentiles are taken over
+
+
+class Statistics:
+    """Counters since the start, and the recent frames. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._received: deque[float] = deque(maxlen=10_000)
+        # arrival of the results, latency from stamp, processing time, keypoints, matches
+        self._processed: deque[tuple[float, float, float, int, int]] = deque(maxlen=10_000)
+        self._last_error = ""
+        self._last_error_time = -np.inf
+
+    def count(self, name: str) -> None:
+        """Add one to a counter, such as `dropped_frames`."""
+        with self._lock:
+            self._counts[name] += 1
+
+    def error(self, name: str, reason: str) -> None:
+        """Add one to a counter of rejected input, and remember why."""
+        with self._lock:
+            self._counts[name] += 1
+            self._last_error, self._last_error_time = reason, time.monotonic()
+
+    def received(self) -> None:
+        with self._lock:
+            self._counts["received_frames"] += 1
+            self._received.append(time.monotonic())
+
+    def processed(self, latency: float | None, processing: float, keypoints: int, matches: int) -> None:
+        """One frame is out. Times in seconds; latency from the image's stamp, None if the stamp tells nothing."""
+        with self._lock:
+            self._counts["processed_frames"] += 1
+            entry = (time.monotonic(), np.nan if latency is None else latency, processing, keypoints, matches)
+            self._processed.append(entry)
+
+    def seconds_since_image(self) -> float:
+        """Infinite before the first image."""
+        with self._lock:
+            return time.monotonic() - self._received[-1] if self._received else np.inf
+
+    def snapshot(self) -> dict[str, str]:
+        """All values by name, as text."""
+        now = time.monotonic()
+        with self._lock:
+            counts = Counter(self._counts)
+            received = sum(1 for arrival in self._received if now - arrival < WINDOW)
+            recent = np.array([entry for entry in self._processed if now - entry[0] < WINDOW]).reshape(-1, 5)
+            last_error = self._last_error
+        latency = recent[:, 1][np.isfinite(recent[:, 1])]
+        values = {
+            "input_rate_hz": f"{received / WINDOW:.1f}",
+            "rate_hz": f"{len(recent) / WINDOW:.1f}",
+            "latency_p50_ms": _milliseconds(latency, 50),
+            "latency_p99_ms": _milliseconds(latency, 99),
+            "processing_p50_ms": _milliseconds(recent[:, 2], 50),
+            "keypoints": f"{np.median(recent[:, 3]):.0f}" if len(recent) else "0",
+            "matches": f"{np.median(recent[:, 4]):.0f}" if len(recent) else "0",
+        }
+        for name in ("received_frames", "processed_frames", "dropped_frames", "rejected_images", "rejected_camera_info",
+                     "failed_frames", "zero_stamps", "restarts"):  # fmt: skip
+            values[name] = str(counts[name])
+        values["last_error"] = last_error
+        return values
+
+    def recent_error(self) -> str:
+        """The last reason for rejecting input, if it is younger than the window."""
+        with self._lock:
+            return self._last_error if time.monotonic() - self._last_error_time < WINDOW else ""
+
+
+def _milliseconds(seconds: np.ndarray, percentile: int) -> str:
+    return f"{1e3 * np.percentile(seconds, percentile):.1f}" if len(seconds) else "nan"
+
+
+def diagnostics_message(
+    stamp: Time, name: str, statistics: Statistics, enabled: bool, timeout: float, fixed: dict[str, str]
+) -> DiagnosticArray:
+    """The DiagnosticArray of one node; `fixed` are values that do not change, such as the backend."""
+    level, summary = DiagnosticStatus.OK, "running"
+    if not enabled:
+        summary = "disabled by the enable service"
+    elif statistics.seconds_since_image() > timeout:
+        level, summary = DiagnosticStatus.STALE, f"no image for more than {timeout:g} s"
+    elif reason := statistics.recent_error():
+        level, summary = DiagnosticStatus.WARN, reason
+    values = statistics.snapshot() | fixed
+    status = DiagnosticStatus(
+        level=level,
+        name=name,
+        message=summary,
+        hardware_id=fixed.get("device", ""),
+        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+    )
+    return DiagnosticArray(header=Header(stamp=stamp), status=[status])

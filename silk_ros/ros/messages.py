@@ -1,0 +1,124 @@
+"""Features and matches as sensor_msgs/PointCloud2, and back. Readers are views of the message, without copies.
+
+The layouts are the node's contract with downstream software: little-endian, one point per keypoint or match.
+"""
+
+from __future__ import annotations
+
+import array
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from numpy.typing import NDArray
+from sensor_msgs.msg import Image, PointCloud2, PointField
+from std_msgs.msg import Header
+
+from ..frontend import Frame
+from ..types import Features, Matches
+
+MATCH_DTYPE = np.dtype(
+    [("u", "<f4"), ("v", "<f4"), ("u_prev", "<f4"), ("v_prev", "<f4"), ("index", "<u4"), ("index_prev", "<u4"),
+     ("track_id", "<u4"), ("similarity", "<f4"), ("prev_sec", "<i4"), ("prev_nanosec", "<u4")]
+)  # fmt: skip
+
+_FIELD_TYPES = {
+    np.dtype("i1"): PointField.INT8, np.dtype("u1"): PointField.UINT8,
+    np.dtype("<i2"): PointField.INT16, np.dtype("<u2"): PointField.UINT16,
+    np.dtype("<i4"): PointField.INT32, np.dtype("<u4"): PointField.UINT32,
+    np.dtype("<f4"): PointField.FLOAT32, np.dtype("<f8"): PointField.FLOAT64,
+}  # fmt: skip
+_NUMPY_TYPES = {code: dtype for dtype, code in _FIELD_TYPES.items()}
+
+
+def feature_dtype(descriptor_dim: int) -> np.dtype:
+    """Layout of a point of the feature cloud."""
+    return np.dtype(
+        [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("u", "<f4"), ("v", "<f4"), ("score", "<f4"),
+         ("track_id", "<u4"), ("descriptor", "<f4", (descriptor_dim,))]
+    )  # fmt: skip
+
+
+def stamp_nanoseconds(stamp: Time) -> int:
+    return stamp.sec * 10**9 + stamp.nanosec
+
+
+def cloud_from_points(header: Header, points: NDArray, is_dense: bool = True) -> PointCloud2:
+    """A PointCloud2 with the fields of a structured array (N,)."""
+    assert points.dtype.fields is not None
+    fields = []
+    for name in points.dtype.names or ():
+        dtype, offset = points.dtype.fields[name][:2]
+        count = int(np.prod(dtype.shape, dtype=int))
+        fields.append(PointField(name=name, offset=offset, datatype=_FIELD_TYPES[dtype.base], count=count))
+    return PointCloud2(
+        header=header,
+        height=1,
+        width=len(points),
+        fields=fields,
+        is_bigendian=False,
+        point_step=points.dtype.itemsize,
+        row_step=points.dtype.itemsize * len(points),
+        data=array.array("B", points.tobytes()),  # the one type that rclpy takes without a loop
+        is_dense=is_dense,
+    )
+
+
+def points_from_cloud(cloud: PointCloud2) -> NDArray:
+    """A structured array (N,) on the data of any little-endian cloud. Raises ValueError if its sizes disagree."""
+    if cloud.is_bigendian:
+        raise ValueError("big-endian clouds are not read")
+    count = cloud.width * cloud.height
+    if len(cloud.data) != count * cloud.point_step:
+        raise ValueError(f"cloud of {count} points of {cloud.point_step} bytes has {len(cloud.data)} bytes of data")
+    formats = [(_NUMPY_TYPES[f.datatype], (f.count,)) if f.count > 1 else _NUMPY_TYPES[f.datatype] for f in cloud.fields]
+    dtype = np.dtype({"names": [f.name for f in cloud.fields], "formats": formats,
+                      "offsets": [f.offset for f in cloud.fields], "itemsize": cloud.point_step})  # fmt: skip
+    return np.frombuffer(cloud.data, dtype, count)
+
+
+def features_to_cloud(header: Header, frame: Frame, rays: NDArray[np.float32] | None) -> PointCloud2:
+    """The feature cloud of a frame; rays (N, 3) are not-a-number without a calibrated camera."""
+    features = frame.features
+    points = np.empty(len(features), feature_dtype(features.descriptors.shape[1]))
+    for axis, name in enumerate("xyz"):
+        points[name] = np.nan if rays is None else rays[:, axis]
+    points["u"], points["v"] = features.keypoints.T
+    points["score"] = features.scores
+    points["track_id"] = frame.track_ids
+    points["descriptor"] = features.descriptors
+    return cloud_from_points(header, points, is_dense=rays is not None)
+
+
+def features_from_cloud(cloud: PointCloud2) -> Features:
+    """The features of a feature cloud."""
+    points = points_from_cloud(cloud)
+    keypoints = np.stack([points["u"], points["v"]], axis=1)
+    return Features(keypoints=keypoints, scores=points["score"], descriptors=points["descriptor"])
+
+
+def matches_to_cloud(header: Header, matches: Matches, frame: Frame, previous: Frame | None) -> PointCloud2:
+    """The match cloud between a frame and the one before; empty when there was none."""
+    points = np.empty(len(matches), MATCH_DTYPE)
+    if previous is not None:
+        index, index_prev = matches.indices.T
+        points["u"], points["v"] = frame.features.keypoints[index].T
+        points["u_prev"], points["v_prev"] = previous.features.keypoints[index_prev].T
+        points["index"], points["index_prev"] = index, index_prev
+        points["track_id"] = frame.track_ids[index]
+        points["similarity"] = matches.similarity
+        points["prev_sec"], points["prev_nanosec"] = divmod(previous.stamp, 10**9)
+    return cloud_from_points(header, points)
+
+
+def matches_from_cloud(cloud: PointCloud2) -> Matches:
+    """The matches of a match cloud: rows of its own feature cloud and of the one before."""
+    points = points_from_cloud(cloud)
+    indices = np.stack([points["index"], points["index_prev"]], axis=1)
+    return Matches(indices=indices, similarity=points["similarity"])
+
+
+def overlay_to_message(header: Header, overlay: NDArray[np.uint8]) -> Image:
+    """A bgr8 Image of a picture (H, W, 3) uint8."""
+    height, width, _ = overlay.shape
+    data = array.array("B", overlay.tobytes())
+    return Image(header=header, height=height, width=width, encoding="bgr8", step=3 * width, data=data)

@@ -1,0 +1,228 @@
+"""The front-end node: images in; features, matches, an overlay and diagnostics out.
+
+The executor's thread only stores the newest image; one worker thread extracts, matches and publishes. A camera that is
+faster than the node costs dropped frames, never a growing delay.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+import traceback
+
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.time import Time
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from std_srvs.srv import SetBool, Trigger
+from diagnostic_msgs.msg import DiagnosticArray
+
+from ..camera import Camera
+from ..draw import draw_matches
+from ..extractor import Extractor
+from ..frame_slot import FrameSlot
+from ..frontend import FrontEnd, Step
+from .diagnostics import Statistics, diagnostics_message
+from .images import camera_from_message, gray_from_message
+from .logging import ChangeLog
+from .messages import features_to_cloud, matches_to_cloud, overlay_to_message, stamp_nanoseconds
+from .parameters import declare_parameters
+
+MAX_LATENCY = 3600.0  # seconds; an older stamp is of another clock, such as a recording's
+
+
+class SilkNode(Node):
+    """Subscribes to `image_raw` and `camera_info`; publishes `~/features`, `~/matches`, `~/image_overlay`.
+
+    Raises rclpy's parameter exceptions, OSError, ValueError or ImportError when it cannot start.
+    """
+
+    def __init__(self, **node_options: object) -> None:
+        super().__init__("silk", **node_options)
+        self.settings = settings = declare_parameters(self)
+        started = time.monotonic()
+        extractor = Extractor.load(
+            settings.model_path, settings.max_keypoints, settings.backend, settings.precision, settings.scale
+        )
+        self._front_end = FrontEnd(extractor, settings.ratio, settings.min_similarity, settings.double_softmax)
+        backend = extractor.backend
+        self._fixed_diagnostics = {"backend": backend.name, "device": backend.device, "precision": backend.precision,
+                                   "model": str(backend.model)}  # fmt: skip
+        self.get_logger().info(
+            f"{backend.model.name} in {backend.name} on {backend.device}, {backend.precision}, "
+            f"up to {backend.max_keypoints} keypoints, loaded in {time.monotonic() - started:.1f} s"
+        )
+
+        self._statistics = Statistics()
+        self._problems = ChangeLog(self.get_logger().warning)
+        self._slot: FrameSlot[Image] = FrameSlot()
+        self._lock = threading.Lock()  # guards what the services change while the worker runs
+        self._enabled = True
+        self._camera: Camera | None = None
+        self._camera_message: CameraInfo | None = None
+
+        self._features_publisher = self.create_publisher(PointCloud2, "~/features", 5)
+        self._matches_publisher = self.create_publisher(PointCloud2, "~/matches", 5)
+        self._overlay_publisher = self.create_publisher(Image, "~/image_overlay", 2)
+        self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
+        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy[settings.image_reliability.upper()])
+        self._image_subscription = self.create_subscription(
+            Image, "image_raw", self._on_image, qos,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )  # fmt: skip
+        self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data,
+                                 qos_overriding_options=QoSOverridingOptions.with_default_policies())  # fmt: skip
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        self.create_timer(settings.diagnostics_period, self._publish_diagnostics)
+        self._no_data_timer = self.create_timer(settings.no_data_timeout, self._check_for_data)
+        self._worker = threading.Thread(target=self._work, name="silk-worker", daemon=True)
+        self._worker.start()
+
+    # Callbacks, in the executor's thread.
+
+    def _on_image(self, message: Image) -> None:
+        self._statistics.received()
+        if self._enabled and self._slot.put(message):
+            self._statistics.count("dropped_frames")
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        last = self._camera_message
+        if last is not None and (last.k == message.k).all() and last.d == message.d and (
+            (last.width, last.height, last.distortion_model) == (message.width, message.height, message.distortion_model)
+        ):  # fmt: skip
+            return
+        self._camera_message = message
+        try:
+            self._camera = camera_from_message(message)
+        except ValueError as error:
+            self._camera = None
+            self._statistics.error("rejected_camera_info", str(error))
+            self._problems.report("camera_info", f"rays are not available: {error}")
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        with self._lock:
+            self._front_end.reset()
+        response.success, response.message = True, "the next image starts new tracks"
+        return response
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        with self._lock:
+            self._enabled = request.data
+            self._slot.clear()
+            self._front_end.reset()
+        response.success, response.message = True, "enabled" if request.data else "disabled"
+        return response
+
+    def _publish_diagnostics(self) -> None:
+        self._diagnostics_publisher.publish(
+            diagnostics_message(
+                self.get_clock().now().to_msg(), self.get_fully_qualified_name().lstrip("/"), self._statistics,
+                self._enabled, self.settings.no_data_timeout, self._fixed_diagnostics,
+            )  # fmt: skip
+        )
+
+    def _check_for_data(self) -> None:
+        if self._enabled and self._statistics.seconds_since_image() >= self.settings.no_data_timeout:
+            topic = self._image_subscription.topic_name
+            own = self._image_subscription.qos_profile.reliability.name
+            publishers = [
+                f"{info.node_namespace.rstrip('/')}/{info.node_name} ({info.topic_type}, {info.qos_profile.reliability.name})"
+                for info in self.get_publishers_info_by_topic(topic)
+            ]
+            found = "its publishers are " + ", ".join(publishers) if publishers else "nobody publishes it: remap image_raw"
+            self.get_logger().warning(
+                f"no image on {topic} for {self.settings.no_data_timeout:g} s; {found}; this node asks for {own} "
+                "(a BEST_EFFORT publisher does not reach a RELIABLE subscription: set image_reliability)"
+            )
+
+    # The worker's thread.
+
+    def _work(self) -> None:
+        while (message := self._slot.take()) is not None:
+            try:
+                with self._lock:
+                    if self._enabled:
+                        self._process(message)
+            except ValueError as error:
+                self._statistics.error("rejected_images", str(error))
+                self._problems.report("image", f"image rejected: {error}")
+            except Exception as error:
+                if not self.context.ok():  # publishing fails once the context is shut down
+                    return
+                self._statistics.error("failed_frames", f"{type(error).__name__}: {error}")
+                self._problems.report("failure", f"frame failed: {traceback.format_exc()}")
+
+    def _process(self, message: Image) -> None:
+        started = time.monotonic()
+        stamp = stamp_nanoseconds(message.header.stamp)
+        if stamp == 0:
+            self._statistics.count("zero_stamps")
+            self._problems.report("stamp", "images have a zero stamp: set header.stamp in the driver; latency is unknown")
+        step = self._front_end.process(gray_from_message(message), stamp)
+        if step.restarted:
+            self._statistics.count("restarts")
+            self._problems.report("restart", f"starting new tracks: {step.restarted}")
+        self._features_publisher.publish(features_to_cloud(message.header, step.frame, self._rays(step)))
+        self._matches_publisher.publish(matches_to_cloud(message.header, step.matches, step.frame, step.previous))
+        self._statistics.processed(
+            self._latency(stamp), time.monotonic() - started, len(step.frame.features), len(step.matches)
+        )
+        if self._overlay_publisher.get_subscription_count():
+            self._publish_overlay(message, step)
+
+    def _rays(self, step: Step):
+        camera = self._camera
+        if camera is None:
+            return None
+        height, width = step.frame.image.shape
+        if (camera.width, camera.height) != (width, height):
+            reason = f"camera_info is for {camera.width}x{camera.height} images, but they are {width}x{height}: fix the driver"
+            self._statistics.error("rejected_camera_info", reason)
+            self._problems.report("camera_info", f"rays are not available: {reason}")
+            return None
+        return camera.rays(step.frame.features.keypoints)
+
+    def _latency(self, stamp: int) -> float | None:
+        age = (self.get_clock().now() - Time(nanoseconds=stamp, clock_type=self.get_clock().clock_type)).nanoseconds / 1e9
+        return age if stamp and 0 <= age < MAX_LATENCY else None
+
+    def _publish_overlay(self, message: Image, step: Step) -> None:
+        previous = step.previous.features if step.previous else None
+        caption = f"{len(step.frame.features)} keypoints, {len(step.matches)} matches"
+        overlay = draw_matches(step.frame.image, step.frame.features, previous, step.matches, caption)
+        self._overlay_publisher.publish(overlay_to_message(message.header, overlay))
+
+    def stop(self) -> None:
+        """End the worker. Safe to call twice."""
+        self._slot.close()
+        self._worker.join(timeout=5)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM. Returns 1, after one readable line, when it cannot start."""
+    node = None
+    try:
+        rclpy.init(args=args)
+        node = SilkNode()
+        rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (ParameterException, OSError, ValueError, ImportError) as error:
+        print(f"silk_node: cannot start: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    finally:
+        if node is not None:
+            node.stop()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""The two things the front-end produces. Plain numpy, immutable, checked once when they are made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def _array(value: object, dtype: type, shape: tuple[int | None, ...], name: str) -> np.ndarray:
+    array = np.ascontiguousarray(value, dtype=dtype)
+    expected = "(" + ", ".join("any" if side is None else str(side) for side in shape) + ")"
+    if array.ndim != len(shape) or any(side not in (None, actual) for side, actual in zip(shape, array.shape)):
+        raise ValueError(f"{name} must have shape {expected}, not {array.shape}")
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Keypoints of one image with their descriptors, best score first.
+
+    keypoints:   (N, 2) float32, x y in pixels of the given image; the centre of the top-left pixel is (0, 0).
+    scores:      (N,)   float32 in [0, 1], the predicted probability of a correct match.
+    descriptors: (N, D) float32 of unit L2 norm.
+
+    Raises ValueError when the shapes do not fit together.
+    """
+
+    keypoints: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    descriptors: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        keypoints = _array(self.keypoints, np.float32, (None, 2), "keypoints")
+        object.__setattr__(self, "keypoints", keypoints)
+        object.__setattr__(self, "scores", _array(self.scores, np.float32, (len(keypoints),), "scores"))
+        descriptors = _array(self.descriptors, np.float32, (len(keypoints), None), "descriptors")
+        object.__setattr__(self, "descriptors", descriptors)
+
+    def __len__(self) -> int:
+        return len(self.keypoints)
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """Pairs of rows of two `Features`, in the order of the first.
+
+    indices:    (M, 2) int32, rows of a and b; no row appears twice.
+    similarity: (M,)   float32, cosine of the two descriptors.
+
+    Raises ValueError when the shapes do not fit together.
+    """
+
+    indices: NDArray[np.int32]
+    similarity: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        indices = _array(self.indices, np.int32, (None, 2), "indices")
+        object.__setattr__(self, "indices", indices)
+        object.__setattr__(self, "similarity", _array(self.similarity, np.float32, (len(indices),), "similarity"))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @classmethod
+    def empty(cls) -> Matches:
+        return cls(indices=np.empty((0, 2), np.int32), similarity=np.empty(0, np.float32))

@@ -1,0 +1,201 @@
+"""Export a trained network to the ONNX file that the node loads.
+
+    python -m training.export runs/mu/last.pt models/silk_vggnp_mu.onnx
+
+The file goes from a uint8 image to the best keypoints, their scores and their descriptors. PyTorch exports the dense
+part; the selection is written here, because descriptors are computed at the chosen keypoints only: the 3x3
+neighbourhoods that the descriptor head sees are gathered there, and the head becomes two matrix products.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import logging
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from .model import SiLK, load_checkpoint
+
+OPSET = 18
+DEFAULT_KEYPOINTS = 1000  # what the file holds until a runtime replaces the initializer
+
+
+class _DensePart(nn.Module):
+    """uint8 image (1, 1, H, W) -> keypoint logits (1, 1, h, w) and backbone features (1, C, h + 2, w + 2)."""
+
+    def __init__(self, model: SiLK) -> None:
+        super().__init__()
+        self.backbone, self.keypoint_head = model.backbone, model.keypoint_head
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.backbone(image.float() / 255)
+        return self.keypoint_head(features), features
+
+
+class _Tail:
+    """Collects the hand-written nodes and constants of the graph."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+
+    def constant(self, name: str, value: object, dtype: type) -> str:
+        array = value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
+        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array, dtype), name))
+        return name
+
+    def add(self, operator: str, inputs: list[str], *outputs: str, **attributes: object) -> str:
+        self.nodes.append(helper.make_node(operator, inputs, list(outputs), name=f"select/{outputs[0]}", **attributes))
+        return outputs[0]
+
+    def batch_norm(self, value: str, norm: nn.BatchNorm2d, output: str) -> str:
+        names = {"scale": norm.weight, "bias": norm.bias, "mean": norm.running_mean, "var": norm.running_var}
+        parameters = [self.constant(f"{output}.{name}", tensor, np.float32) for name, tensor in names.items()]
+        return self.add("BatchNormalization", [value, *parameters], output, epsilon=norm.eps)
+
+
+def _selection(model: SiLK, logits: str, features: str, max_keypoints: int) -> _Tail:
+    """The best keypoints and their descriptors. Channels come first, (C, K), so that nothing large is transposed."""
+    tail = _Tail()
+    tail.constant("max_keypoints", [max_keypoints], np.int64)
+    flat, first, last = (tail.constant(f"shape_{n}", v, np.int64) for n, v in (("flat", [-1]), ("first", [0]), ("last", [1])))
+
+    # TopK over the logits, not the scores: a sigmoid rounds the highest ones to equal values.
+    tail.add("Reshape", [logits, flat], "flat_logits")
+    tail.add("Shape", ["flat_logits"], "position_count")
+    tail.add("Min", ["max_keypoints", "position_count"], "keypoint_count")
+    tail.add("TopK", ["flat_logits", "keypoint_count"], "best_logits", "position", axis=0, largest=1, sorted=1)
+    tail.add("Sigmoid", ["best_logits"], "flat_scores")
+    tail.add("Unsqueeze", ["flat_scores", first], "scores")
+
+    tail.add("Shape", [logits], "map_width", start=3, end=4)
+    tail.add("Div", ["position", "map_width"], "y")
+    tail.add("Mul", ["y", "map_width"], "row_start")
+    tail.add("Sub", ["position", "row_start"], "x")
+    tail.add("Unsqueeze", ["x", last], "x_column")
+    tail.add("Unsqueeze", ["y", last], "y_column")
+    tail.add("Concat", ["x_column", "y_column"], "map_keypoints", axis=1)
+    tail.add("Cast", ["map_keypoints"], "float_keypoints", to=TensorProto.FLOAT)
+    tail.add("Add", ["float_keypoints", tail.constant("border", model.border, np.float32)], "pixel_keypoints")
+    tail.add("Unsqueeze", ["pixel_keypoints", first], "keypoints")
+
+    # The flat index of each of the nine neighbours of each keypoint in the feature map, neighbour by neighbour.
+    tail.add("Shape", [features], "feature_width", start=3, end=4)
+    rows, columns = np.divmod(np.arange(9), 3)
+    tail.add("Mul", [tail.constant("neighbour_row", rows[:, None], np.int64), "feature_width"], "neighbour_start")
+    tail.add("Add", ["neighbour_start", tail.constant("neighbour_column", columns[:, None], np.int64)], "neighbour")
+    tail.add("Mul", ["y", "feature_width"], "centre_start")
+    tail.add("Add", ["centre_start", "x"], "corner")
+    tail.add("Add", ["neighbour", "corner"], "neighbours")
+    tail.add("Reshape", ["neighbours", flat], "flat_neighbours")
+
+    (conv3x3, _, norm_hidden), conv1x1, norm_out = model.descriptor_head
+    channels = conv3x3.in_channels
+    tail.add("Reshape", [features, tail.constant("feature_rows", [channels, -1], np.int64)], "flat_features")
+    tail.add("Gather", ["flat_features", "flat_neighbours"], "gathered", axis=1)
+    tail.add("Reshape", ["gathered", tail.constant("patch_rows", [9 * channels, -1], np.int64)], "patches")
+    weight = tail.constant("describe.weight", conv3x3.weight.flatten(1), np.float32)
+    bias = tail.constant("describe.bias", conv3x3.bias[:, None], np.float32)
+    tail.add("MatMul", [weight, "patches"], "hidden_product")
+    tail.add("Add", ["hidden_product", bias], "hidden_sum")
+    tail.add("Relu", ["hidden_sum"], "hidden_relu")
+    tail.add("Unsqueeze", ["hidden_relu", first], "hidden_batch")
+    tail.batch_norm("hidden_batch", norm_hidden, "hidden")
+    weight = tail.constant("project.weight", conv1x1.weight.flatten(1), np.float32)
+    bias = tail.constant("project.bias", conv1x1.bias[:, None], np.float32)
+    tail.add("MatMul", [weight, "hidden"], "projected_product")
+    tail.add("Add", ["projected_product", bias], "projected")
+    tail.batch_norm("projected", norm_out, "raw_descriptors")
+    tail.add("LpNormalization", ["raw_descriptors"], "unit_descriptors", axis=1, p=2)
+    tail.add("Transpose", ["unit_descriptors"], "descriptors", perm=[0, 2, 1])
+    return tail
+
+
+def _export_dense(model: SiLK) -> onnx.ModelProto:
+    size = torch.export.Dim("H", min=32), torch.export.Dim("W", min=32)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        program = torch.onnx.export(
+            _DensePart(model).eval(),
+            (torch.zeros(1, 1, 96, 128, dtype=torch.uint8),),
+            input_names=["image"],
+            output_names=["logits", "features"],
+            dynamic_shapes={"image": {2: size[0], 3: size[1]}},
+            opset_version=OPSET,
+            dynamo=True,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def export_model(
+    model: SiLK, output: str | Path, metadata: Mapping[str, object], max_keypoints: int = DEFAULT_KEYPOINTS
+) -> onnx.ModelProto:
+    """Write a network's ONNX file, checked, and return it.
+
+    Input `image` uint8 (1, 1, H, W); outputs float32 `keypoints` (1, K, 2), `scores` (1, K), `descriptors` (1, K, D),
+    best first, with K the initializer `max_keypoints`, or all positions of the map if there are fewer.
+    """
+    dense = _export_dense(model.cpu().eval())
+    tail = _selection(model, "logits", "features", max_keypoints)
+    outputs = [
+        helper.make_tensor_value_info("keypoints", TensorProto.FLOAT, [1, "K", 2]),
+        helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, "K"]),
+        helper.make_tensor_value_info("descriptors", TensorProto.FLOAT, [1, "K", model.architecture.descriptor_dim]),
+    ]
+    graph = helper.make_graph(
+        [*dense.graph.node, *tail.nodes],
+        f"SiLK {model.name}",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, 1, "H", "W"])],
+        outputs,
+        [*dense.graph.initializer, *tail.initializers],
+    )
+    for node in graph.node:
+        del node.metadata_props[:]  # PyTorch's stack traces, with paths of this machine
+        node.doc_string = ""
+    proto = helper.make_model(
+        graph, producer_name="silk_ros", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=dense.ir_version
+    )
+    own = {"architecture": model.name, "border": model.border, "descriptor_dim": model.architecture.descriptor_dim}
+    helper.set_model_props(proto, {name: str(value) for name, value in {**own, **metadata}.items()})
+    onnx.checker.check_model(proto, full_check=True)
+    onnx.save(proto, output)
+    return proto
+
+
+def export(checkpoint: str | Path, output: str | Path, max_keypoints: int = DEFAULT_KEYPOINTS) -> onnx.ModelProto:
+    """Write the ONNX file of a checkpoint, with the training's provenance in its metadata."""
+    model, training = load_checkpoint(str(checkpoint))
+    metadata = {f"training_{name}": value for name, value in training["provenance"].items()}
+    return export_model(model, output, {**metadata, "training_steps": training["step"]}, max_keypoints)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path, help="a checkpoint written by training.train, such as runs/mu/last.pt")
+    parser.add_argument("output", type=Path, help="the ONNX file to write")
+    parser.add_argument("--max-keypoints", type=int, default=DEFAULT_KEYPOINTS,
+                        help="keypoints per image until a runtime asks for another number (%(default)s)")  # fmt: skip
+    options = parser.parse_args(arguments)
+    try:
+        proto = export(options.checkpoint, options.output, options.max_keypoints)
+    except FileNotFoundError as error:
+        print(f"export: {error}", file=sys.stderr)
+        return 1
+    print(f"wrote {options.output}: " + ", ".join(f"{entry.key}={entry.value}" for entry in proto.metadata_props))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
