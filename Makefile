@@ -1,0 +1,45 @@
+# make demo                  the whole front-end on a synthetic flight, in a virtual environment of its own
+# make demo SEQUENCE=DIR     the same on a folder of images, a video, or a rosbag2 or .mcap recording
+# make test                  linters, type checks and tests
+# make benchmark             ratios within one run: extraction, matching, the whole node
+PYTHON ?= python3
+SEQUENCE ?= flight
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Tests run in parallel, one thread each.
+THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.PHONY: demo test benchmark clean
+
+demo: $(VENV)/.ros
+	$(BIN)/python -m silk_ros.ros.demo --sequence "$(SEQUENCE)"
+
+test: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(THREADS) $(BIN)/python -m pytest -n auto
+
+benchmark: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.pipeline
+	$(BIN)/python -m benchmarks.matching
+	$(BIN)/python -m benchmarks.node
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "silk_ros needs Python 3.10 or newer: make PYTHON=/path/to/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { echo "no venv module: apt install python3-venv"; rm -rf $(VENV); exit 1; }
+
+$(VENV)/.ros: setup.py | $(BIN)/python
+	@echo "installing ROS 2 and the runtime into $(VENV) (once) ..."
+	$(PIP) --editable '.[ros]'
+	@touch $@
+
+$(VENV)/.dev: setup.py constraints.txt | $(BIN)/python
+	@echo "installing ROS 2, PyTorch and the test tools into $(VENV) (once) ..."
+	$(PIP) --constraint constraints.txt --editable '.[ros,train,dev]'
+	@touch $@ $(VENV)/.ros
+
+clean:
+	rm -rf $(VENV) build install log demo_output *.egg-info .mypy_cache .ruff_cache .pytest_cache

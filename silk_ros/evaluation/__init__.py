@@ -1,0 +1,1 @@
+"""Judging features and matches against known geometry. Needs neither torch nor ROS."""

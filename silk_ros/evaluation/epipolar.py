@@ -1,0 +1,41 @@
+"""Matches against the epipolar geometry of two views."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.floating]
+
+
+def fundamental_from_poses(matrix: Points, pose: Points, pose_prev: Points) -> NDArray[np.float64]:
+    """Fundamental matrix F (3, 3) with x_prev^T F x = 0 for pixels x of a view and x_prev of the one before.
+
+    matrix (3, 3) are the intrinsics of both views, poses (4, 4) are camera-to-world.
+    """
+    relative = np.linalg.inv(pose_prev) @ pose
+    x, y, z = relative[:3, 3]
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    inverse = np.linalg.inv(matrix)
+    return inverse.T @ cross @ relative[:3, :3] @ inverse
+
+
+def epipolar_distance(fundamental: Points, points: Points, points_prev: Points) -> NDArray[np.float64]:
+    """Distance (N,) in pixels of points (N, 2) from their epipolar lines, the larger of the two images."""
+    ones = np.ones((len(points), 1))
+    a, b = np.hstack([points, ones]), np.hstack([points_prev, ones])
+    line, line_prev = b @ fundamental, a @ fundamental.T
+    algebraic = np.abs((a * line).sum(axis=1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distances = [algebraic / np.linalg.norm(part[:, :2], axis=1) for part in (line, line_prev)]
+    return np.maximum(*distances)
+
+
+def estimated_inliers(points: Points, points_prev: Points, threshold: float) -> NDArray[np.bool_]:
+    """Which matches (N,) agree with the fundamental matrix that most of them share (MAGSAC), within pixels."""
+    if len(points) < 8:
+        return np.zeros(len(points), bool)
+    cv2.setRNGSeed(0)
+    _, mask = cv2.findFundamentalMat(points, points_prev, cv2.USAC_MAGSAC, threshold, 0.999, 2000)
+    return np.zeros(len(points), bool) if mask is None else mask.ravel().astype(bool)

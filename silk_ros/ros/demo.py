@@ -1,0 +1,136 @@
+"""The whole front-end on one machine: player and node as separate processes over DDS, measured from outside.
+
+    make demo                        # a synthetic flight with known poses
+    make demo SEQUENCE=my_images     # a folder of images, a video, or a rosbag2 or .mcap recording
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+
+from ..paths import share_directory
+from .demo_monitor import EPIPOLAR_THRESHOLD, DemoMonitor, FrameRecord
+
+START_TIMEOUT = 30.0  # seconds for the first matches to arrive
+VIDEO_RATE = 10.0  # frames per second of the overlay video
+
+
+def isolate_ros() -> None:
+    """Keep the demo on this machine and off other ROS 2 graphs, and give Fast DDS room for images."""
+    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
+    os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(share_directory() / "config" / "fastdds.xml")
+
+
+def start(module: str, *parameters: str) -> subprocess.Popen:
+    """Start one of the package's nodes in a process of its own."""
+    options = [text for parameter in parameters for text in ("-p", parameter)]
+    return subprocess.Popen([sys.executable, "-m", f"silk_ros.ros.{module}", "--ros-args", *options])
+
+
+def live_line(seconds: int, records: list[FrameRecord]) -> str:
+    if not records:
+        return f"{seconds:3d} s  waiting for matches"
+    latency = np.median([record.latency_ms for record in records])
+    keypoints, matches = (np.median([getattr(record, name) for record in records]) for name in ("keypoints", "matches"))
+    correct = np.nanmedian([record.correct for record in records]) if matches else float("nan")
+    return (f"{seconds:3d} s  {len(records):3d} frames/s  latency {latency:6.1f} ms  {keypoints:5.0f} keypoints  "
+            f"{matches:5.0f} matches  {correct:6.1%} correct")  # fmt: skip
+
+
+def summary(monitor: DemoMonitor) -> list[tuple[str, str]]:
+    """The closing table, measured over all frames that arrived."""
+    records = monitor.records
+    span = max(record.stamp for record in records) - min(record.stamp for record in records)
+    first, last = records[0].stamp, records[-1].stamp
+    images = sum(1 for stamp in monitor.image_stamps if first <= stamp <= last)
+    latency = np.percentile([record.latency_ms for record in records], [50, 99])
+    paired = records[1:]  # the first frame has nothing to match
+    matches = [record.matches for record in paired]
+    weights = np.maximum(matches, 1)
+    correct = np.average(np.nan_to_num([record.correct for record in paired]), weights=weights)
+    geometry = "true" if monitor.has_ground_truth else "estimated"
+    value = monitor.diagnostics.get
+    return [
+        ("camera", f"{(images - 1) / span:.1f} Hz"),
+        ("processed", f"{(len(records) - 1) / span:.1f} Hz"),
+        ("latency stamp to matches", f"{latency[0]:.1f} ms p50, {latency[1]:.1f} ms p99"),
+        ("keypoints", f"{np.median([record.keypoints for record in records]):.0f} per frame"),
+        ("matches", f"{np.median(matches):.0f} per frame (least {min(matches)})"),
+        (f"within {EPIPOLAR_THRESHOLD} px of the {geometry} epipolar geometry", f"{correct:.1%}"),
+        ("dropped frames", f"{value('dropped_frames', '?')} of {value('received_frames', '?')}"),
+        ("backend", f"{value('backend', '?')} on {value('device', '?')}, {value('precision', '?')}"),
+    ]  # fmt: skip
+
+
+def run(source: str, seconds: float, output: Path) -> int:
+    """Play a source through the node and report. Returns the exit code."""
+    output.mkdir(parents=True, exist_ok=True)
+    isolate_ros()
+    rclpy.init()
+    monitor = DemoMonitor(output, VIDEO_RATE)
+    executor = SingleThreadedExecutor()
+    executor.add_node(monitor)
+    processes = {"silk_node": start("silk_node")}
+    started = last_line = time.monotonic()
+    first_match: float | None = None
+    shown = 0
+    try:
+        while first_match is None or time.monotonic() - first_match < seconds:
+            executor.spin_once(timeout_sec=0.1)
+            now = time.monotonic()
+            if "image_player" not in processes and monitor.diagnostics:  # the node is up: no frame is missed
+                processes["image_player"] = start("image_player", f"source:={source}", "loop:=true")
+            if first_match is None and monitor.records:
+                first_match = last_line = now
+            if first_match is None and now - started > START_TIMEOUT:
+                print(f"demo: no matches arrived within {START_TIMEOUT:g} s; see the log above", file=sys.stderr)
+                return 1
+            for name, process in processes.items():
+                if process.poll() is not None:
+                    print(f"demo: {name} has ended with exit code {process.returncode}; see the log above", file=sys.stderr)
+                    return 1
+            if first_match is not None and now - last_line >= 1:
+                print(live_line(round(now - first_match), monitor.records[shown:]), flush=True)
+                shown, last_line = len(monitor.records), last_line + 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+    finally:
+        for process in processes.values():
+            process.terminate()
+        for process in processes.values():
+            process.wait(timeout=10)
+        monitor.close()
+        rclpy.try_shutdown()
+
+    if len(monitor.records) < 2:
+        print("demo: fewer than two frames were processed", file=sys.stderr)
+        return 1
+    table = summary(monitor)
+    width = max(len(name) for name, _ in table)
+    print("\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in table))
+    print(f"\npictures and numbers are in {output}/: overlay.mp4, overlay.png, frames.csv")
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sequence", default="flight", help="flight, a camera index, a folder of images, a video file, or a rosbag2 or .mcap recording (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long to run once matches arrive (%(default)s)")
+    parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for the results (%(default)s)")
+    options = parser.parse_args(arguments)
+    return run(options.sequence, options.seconds, options.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""Listens to the front-end as a downstream program would, and measures what arrives."""
+
+from __future__ import annotations
+
+import csv
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import cv2
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import Pose, PoseStamped
+from numpy.typing import NDArray
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+
+from ..evaluation.epipolar import epipolar_distance, estimated_inliers, fundamental_from_poses
+from .messages import points_from_cloud, stamp_nanoseconds
+
+EPIPOLAR_THRESHOLD = 1.5  # pixels
+
+
+@dataclass
+class FrameRecord:
+    """One frame as it arrived; a row of the CSV."""
+
+    stamp: float  # seconds
+    latency_ms: float  # from the image's stamp to the arrival of its matches here
+    keypoints: int
+    matches: int
+    correct: float  # share of matches within 1.5 px of the epipolar geometry; not a number without matches
+
+
+class DemoMonitor(Node):
+    """Records every frame, and the overlays as a video in real time."""
+
+    def __init__(self, output: Path, video_rate: float) -> None:
+        super().__init__("demo_monitor")
+        self.records: list[FrameRecord] = []
+        self.image_stamps: list[float] = []
+        self.diagnostics: dict[str, str] = {}
+        self.has_ground_truth = False
+        self._keypoints: dict[int, int] = {}
+        self._poses: dict[int, NDArray[np.float64]] = {}
+        self._matrix: NDArray[np.float64] | None = None
+        self._output, self._video_rate = output, video_rate
+        self._video: cv2.VideoWriter | None = None
+        self._video_frames = 0
+        self._first_overlay = 0.0
+        self._best_overlay = -1
+        self.create_subscription(PointCloud2, "/silk/features", self._on_features, 10)
+        self.create_subscription(PointCloud2, "/silk/matches", self._on_matches, 10)
+        self.create_subscription(Image, "/silk/image_overlay", self._on_overlay, QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT))
+        self.create_subscription(Image, "image_raw", self._on_image, qos_profile_sensor_data)
+        self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data)
+        self.create_subscription(PoseStamped, "ground_truth", self._on_pose, 10)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+
+    def _on_image(self, message: Image) -> None:
+        self.image_stamps.append(stamp_nanoseconds(message.header.stamp) / 1e9)
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._matrix = np.array(message.k).reshape(3, 3)
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        self._poses[stamp_nanoseconds(message.header.stamp)] = transform_from_pose(message.pose)
+
+    def _on_features(self, cloud: PointCloud2) -> None:
+        self._keypoints[stamp_nanoseconds(cloud.header.stamp)] = cloud.width
+
+    def _on_matches(self, cloud: PointCloud2) -> None:
+        arrival = time.time()
+        stamp = stamp_nanoseconds(cloud.header.stamp)
+        points = points_from_cloud(cloud)
+        correct = float("nan")
+        if len(points):
+            now = np.stack([points["u"], points["v"]], axis=1).astype(np.float64)
+            before = np.stack([points["u_prev"], points["v_prev"]], axis=1).astype(np.float64)
+            previous = int(points["prev_sec"][0]) * 10**9 + int(points["prev_nanosec"][0])
+            correct = float(self._correct(stamp, previous, now, before).mean())
+        self.records.append(
+            FrameRecord(stamp / 1e9, 1e3 * (arrival - stamp / 1e9), self._keypoints.get(stamp, 0), len(points), correct)
+        )
+
+    def _correct(self, stamp: int, previous: int, now: NDArray, before: NDArray) -> NDArray[np.bool_]:
+        """Which matches fit the true geometry of the two views or, without poses, the one that most of them share."""
+        self.has_ground_truth = self._matrix is not None and stamp in self._poses and previous in self._poses
+        if not self.has_ground_truth:
+            return estimated_inliers(now, before, EPIPOLAR_THRESHOLD)
+        fundamental = fundamental_from_poses(self._matrix, self._poses[stamp], self._poses[previous])
+        return epipolar_distance(fundamental, now, before) <= EPIPOLAR_THRESHOLD
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.diagnostics = {value.key: value.value for value in status.values}
+
+    def _on_overlay(self, message: Image) -> None:
+        overlay = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
+        stamp = stamp_nanoseconds(message.header.stamp) / 1e9
+        if self._video is None:
+            codec = cv2.VideoWriter.fourcc(*"mp4v")
+            self._video = cv2.VideoWriter(str(self._output / "overlay.mp4"), codec, self._video_rate, (message.width, message.height))
+            self._first_overlay = stamp
+        # A frame stays on screen until the next one was taken, so that the video runs in real time.
+        due = round((stamp - self._first_overlay) * self._video_rate) + 1
+        while self._video_frames < due:
+            self._video.write(overlay)
+            self._video_frames += 1
+        matches = self.records[-1].matches if self.records else 0
+        if matches > self._best_overlay:
+            self._best_overlay = matches
+            cv2.imwrite(str(self._output / "overlay.png"), overlay)
+
+    def close(self) -> None:
+        """Finish the video and write the CSV."""
+        if self._video is not None:
+            self._video.release()
+        with (self._output / "frames.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [field.name for field in fields(FrameRecord)])
+            writer.writeheader()
+            writer.writerows(asdict(record) for record in self.records)
+
+
+def transform_from_pose(pose: Pose) -> NDArray[np.float64]:
+    """The transform (4, 4) of a Pose."""
+    axis = np.array([pose.orientation.x, pose.orientation.y, pose.orientation.z])
+    norm = float(np.linalg.norm(axis))
+    angle = 2 * np.arctan2(norm, pose.orientation.w)
+    transform = np.eye(4)
+    transform[:3, :3] = cv2.Rodrigues(axis / norm * angle if norm else axis)[0]
+    transform[:3, 3] = pose.position.x, pose.position.y, pose.position.z
+    return transform
