@@ -38,7 +38,15 @@ setup(
         # ROS 2 Jazzy without a ROS installation. Never on a robot that has one: the wheels would shadow it.
         "ros": ROS + PLAYER,
         "train": TRAIN,
-        "dev": ["pytest>=8", "pytest-xdist", "hypothesis", "ruff", "mypy", "colcon-common-extensions", "setuptools==79.0.1"],
+        "dev": [
+            "pytest>=8",
+            "pytest-xdist",
+            "hypothesis",
+            "ruff",
+            "mypy",
+            "colcon-common-extensions",
+            "setuptools==79.0.1",
+        ],
     },
     entry_points={
         "console_scripts": [

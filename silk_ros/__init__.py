@@ -1,8 +1,8 @@
 """Real-time SiLK keypoints, descriptors and matches for visual odometry.
 
-    import cv2, silk_ros
-    extractor = silk_ros.Extractor.load()
-    features = extractor(cv2.imread("image.png", cv2.IMREAD_GRAYSCALE))
+import cv2, silk_ros
+extractor = silk_ros.Extractor.load()
+features = extractor(cv2.imread("image.png", cv2.IMREAD_GRAYSCALE))
 """
 
 from .extractor import Extractor

@@ -42,7 +42,9 @@ class Camera:
             raise ValueError(f"unknown distortion model '{self.model}' in camera_info: use one of {known}")
         if len(distortion) not in DISTORTION_MODELS[self.model] or not np.isfinite(distortion).all():
             lengths = " or ".join(map(str, DISTORTION_MODELS[self.model]))
-            raise ValueError(f"camera_info.d must hold {lengths} finite numbers for '{self.model}', not {len(distortion)}")
+            raise ValueError(
+                f"camera_info.d must hold {lengths} finite numbers for '{self.model}', not {len(distortion)}"
+            )
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "distortion", distortion)
 

@@ -35,7 +35,7 @@ def draw_matches(
     if caption:
         for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
             cv2.putText(overlay, caption, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness, cv2.LINE_AA)
-    return overlay
+    return np.asarray(overlay, np.uint8)
 
 
 def _direction_colours(motion: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -24,7 +24,9 @@ class Extractor:
 
     def __init__(self, backend: Backend, scale: float = DEFAULT_SCALE) -> None:
         if not 0 < scale <= 4:
-            raise ValueError(f"scale must be above 0 and at most 4, not {scale}: 0.5 halves the image before the network")
+            raise ValueError(
+                f"scale must be above 0 and at most 4, not {scale}: 0.5 halves the image before the network"
+            )
         self.backend = backend
         self.scale = scale
 
@@ -63,19 +65,26 @@ class Extractor:
         """
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
             kind = f"an array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
-            raise TypeError(f"the image must be a numpy array of uint8, not {kind}: scale it to 0-255 and use .astype(numpy.uint8)")
+            raise TypeError(
+                f"the image must be a numpy array of uint8, not {kind}: scale it to 0-255 and use .astype(numpy.uint8)"
+            )
         if image.ndim != 2:
-            raise ValueError(f"the image must have shape (height, width), not {image.shape}: use cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)")
+            raise ValueError(
+                f"the image must have shape (height, width), not {image.shape}: "
+                "use cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)"
+            )
         if min(image.shape) < self.min_size:
-            raise ValueError(f"an image of {image.shape[1]}x{image.shape[0]} pixels is smaller than the receptive field: "
-                             f"both sides need at least {self.min_size} pixels at scale {self.scale:g}")  # fmt: skip
+            raise ValueError(
+                f"an image of {image.shape[1]}x{image.shape[0]} pixels is smaller than the receptive field: "
+                f"both sides need at least {self.min_size} pixels at scale {self.scale:g}"
+            )
         if self.scale == 1:
             return Features(*self.backend.extract(np.ascontiguousarray(image)))
         height, width = image.shape
         size = max(1, round(width * self.scale)), max(1, round(height * self.scale))
         shrinking = self.scale < 1
         resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
-        keypoints, scores, descriptors = self.backend.extract(resized)
+        keypoints, scores, descriptors = self.backend.extract(np.asarray(resized, np.uint8))
         # Pixel areas correspond, not pixel centres: centre c of the network's image is (c + 0.5) * ratio - 0.5 here.
         pixel_ratio = np.array([width / size[0], height / size[1]], np.float32)
         return Features((keypoints + np.float32(0.5)) * pixel_ratio - np.float32(0.5), scores, descriptors)

@@ -5,6 +5,7 @@ World axes: x east, y north, z up, in metres. Camera axes as in OpenCV: x right,
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -34,7 +35,9 @@ class _Panel:
 
     @property
     def corners(self) -> Floats:
-        return np.array([self.origin, self.origin + self.right, self.origin + self.right + self.down, self.origin + self.down])
+        return np.array(
+            [self.origin, self.origin + self.right, self.origin + self.right + self.down, self.origin + self.down]
+        )
 
     @property
     def normal(self) -> Floats:
@@ -81,14 +84,16 @@ class SyntheticFlight:
         image = np.zeros((HEIGHT, WIDTH), np.uint8)
         for panel in self._walls:
             self._draw(image, panel, pose)
-        by_distance = sorted(self._pillars, key=lambda box: -float(np.linalg.norm(box[0].corners.mean(0) - pose[:3, 3])))
+        by_distance = sorted(
+            self._pillars, key=lambda box: -float(np.linalg.norm(box[0].corners.mean(0) - pose[:3, 3]))
+        )
         for pillar in by_distance:
             for panel in pillar:
                 if panel.normal @ (pose[:3, 3] - panel.origin) > 0:
                     self._draw(image, panel, pose)
         rng = np.random.default_rng(int(time * 1e6))
         y, x = rng.integers(HEIGHT), rng.integers(WIDTH)
-        return cv2.add(image, self._noise[y : y + HEIGHT, x : x + WIDTH], dtype=cv2.CV_8U)
+        return np.asarray(cv2.add(image, self._noise[y : y + HEIGHT, x : x + WIDTH], dtype=cv2.CV_8U), np.uint8)
 
     def _draw(self, image: NDArray[np.uint8], panel: _Panel, pose: Floats) -> None:
         world_to_camera = np.linalg.inv(pose)[:3]
@@ -147,7 +152,7 @@ def _panel(origin: Floats, right: Floats, down: Floats, photos: list[NDArray[np.
     texture = _collage(width, height, photos)
     pyramid = [texture]
     while min(pyramid[-1].shape) > 64:
-        pyramid.append(cv2.pyrDown(pyramid[-1]))
+        pyramid.append(np.asarray(cv2.pyrDown(pyramid[-1]), np.uint8))
     return _Panel(origin, right, down, pyramid)
 
 
@@ -157,7 +162,7 @@ def _collage(width: int, height: int, photos: list[NDArray[np.uint8]]) -> NDArra
     edges = np.linspace(0, height, rows + 1).astype(int)
     canvas = np.zeros((height, width), np.uint8)
     index = 0
-    for top, bottom in zip(edges, edges[1:]):
+    for top, bottom in itertools.pairwise(edges):
         left = 0
         while left < width:
             photo = photos[index % len(photos)]
@@ -179,6 +184,17 @@ def _photographs() -> list[NDArray[np.uint8]]:
             "the synthetic flight hangs its room with scikit-image's photographs: pip install scikit-image "
             "(or apt install python3-skimage), or choose another source"
         ) from error
-    pictures = [data.astronaut(), data.coffee(), data.chelsea(), data.rocket(), data.camera(), data.brick(),
-                data.stereo_motorcycle()[0], data.gravel(), data.coins(), data.grass(), data.page()]  # fmt: skip
+    pictures = [
+        data.astronaut(),
+        data.coffee(),
+        data.chelsea(),
+        data.rocket(),
+        data.camera(),
+        data.brick(),
+        data.stereo_motorcycle()[0],
+        data.gravel(),
+        data.coins(),
+        data.grass(),
+        data.page(),
+    ]
     return [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) if picture.ndim == 3 else picture for picture in pictures]

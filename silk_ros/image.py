@@ -40,23 +40,38 @@ ENCODINGS = {
     "yuv422_yuy2": _Layout(2, 8, cv2.COLOR_YUV2GRAY_YUY2),
 }
 # Other names of the same layouts. Drivers that leave the meaning of channels open are taken to use OpenCV's order.
-ENCODING_ALIASES = {"8UC1": "mono8", "16UC1": "mono16", "8UC3": "bgr8", "8UC4": "bgra8", "16UC3": "bgr16",
-                    "uyvy": "yuv422", "yuyv": "yuv422_yuy2"}  # fmt: skip
+ENCODING_ALIASES = {
+    "8UC1": "mono8",
+    "16UC1": "mono16",
+    "8UC3": "bgr8",
+    "8UC4": "bgra8",
+    "16UC3": "bgr16",
+    "uyvy": "yuv422",
+    "yuyv": "yuv422_yuy2",
+}
 
 
 def check_layout(height: int, width: int, encoding: str, step: int, length: int) -> str:
     """The encoding's canonical name. Raises ValueError, naming the fix, if the buffer cannot be what it claims."""
     name = ENCODING_ALIASES.get(encoding, encoding)
     if name not in ENCODINGS:
-        raise ValueError(f"unknown image encoding '{encoding}': publish one of {', '.join([*ENCODINGS, *ENCODING_ALIASES])}")
+        raise ValueError(
+            f"unknown image encoding '{encoding}': publish one of {', '.join([*ENCODINGS, *ENCODING_ALIASES])}"
+        )
     if height <= 0 or width <= 0:
         raise ValueError(f"image of {width}x{height} pixels is empty: check the camera driver's resolution")
     layout = ENCODINGS[name]
     row_bytes = width * layout.channels * layout.bits // 8
     if step < row_bytes:
-        raise ValueError(f"step of {step} bytes is shorter than a row of {width} {encoding} pixels ({row_bytes} bytes): fix 'step' in the driver")
+        raise ValueError(
+            f"step of {step} bytes is shorter than a row of {width} {encoding} pixels "
+            f"({row_bytes} bytes): fix 'step' in the driver"
+        )
     if length != step * height:
-        raise ValueError(f"image data has {length} bytes, step x height is {step} x {height} = {step * height}: fix 'step' or 'data' in the driver")
+        raise ValueError(
+            f"image data has {length} bytes, step x height is {step} x {height} = {step * height}: "
+            "fix 'step' or 'data' in the driver"
+        )
     if name.startswith("yuv422") and width % 2:
         raise ValueError(f"{encoding} stores pixels in pairs, but the width is {width}: use an even width")
     return name
@@ -73,7 +88,7 @@ def to_gray(
     layout = ENCODINGS[check_layout(height, width, encoding, step, memoryview(data).nbytes)]
     rows = np.frombuffer(data, np.uint8).reshape(height, step)
     row_bytes = width * layout.channels * layout.bits // 8
-    pixels = rows[:, :row_bytes]
+    pixels: np.ndarray = rows[:, :row_bytes]
     if layout.bits == 16:
         byte_order = ">u2" if is_bigendian else "<u2"
         pixels = np.ascontiguousarray(pixels).view(byte_order).astype(np.uint16, copy=False)

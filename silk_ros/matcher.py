@@ -47,7 +47,9 @@ def match(
     if double_softmax is not None:
         return _match_probability(a.descriptors, b.descriptors, double_softmax, min_similarity)
 
-    pairs, similarity, second = _mutual_best(_cosine_blocks(a.descriptors, b.descriptors), len(a), len(b), ratio is not None)
+    pairs, similarity, second = _mutual_best(
+        _cosine_blocks(a.descriptors, b.descriptors), len(a), len(b), ratio is not None
+    )
     passed = np.ones(len(pairs), bool)
     if ratio is not None:
         passed &= 1 - similarity <= ratio * (1 - second)
@@ -79,7 +81,7 @@ def _cosine_blocks(a: Floats, b: Floats) -> Iterator[tuple[slice, Floats]]:
 
 def _mutual_best(
     blocks: Iterator[tuple[slice, Floats]], rows_total: int, columns_total: int, want_second: bool
-) -> tuple[NDArray[np.intp], Floats, Floats]:
+) -> tuple[NDArray[np.int32], Floats, Floats]:
     """Pairs (M, 2) that are best for each other, their values, and (if wanted) each row's second best value."""
     best = np.empty(rows_total, np.intp)
     value = np.empty(rows_total, np.float32)
@@ -96,7 +98,7 @@ def _mutual_best(
     row = np.flatnonzero(value >= column_value[best])
     # Rows with equal descriptors can claim the same column: the first one has it.
     row = np.sort(row[np.unique(best[row], return_index=True)[1]])
-    return np.stack([row, best[row]], axis=1), value[row], second[row]
+    return np.stack([row, best[row]], axis=1).astype(np.int32), value[row], second[row]
 
 
 def _match_probability(a: Floats, b: Floats, threshold: float, min_similarity: float | None) -> Matches:

@@ -42,7 +42,9 @@ class SourceImage:
         depth = 4 if image.ndim == 3 and image.shape[2] == 4 else image.ndim
         encoding = encodings.get((depth, image.dtype.itemsize)) if image.dtype.kind == "u" else None
         if encoding is None:
-            raise ValueError(f"cannot publish an image of shape {image.shape} and type {image.dtype}: use 8 or 16 bit images")
+            raise ValueError(
+                f"cannot publish an image of shape {image.shape} and type {image.dtype}: use 8 or 16 bit images"
+            )
         data = np.ascontiguousarray(image).view(np.uint8).reshape(-1)
         return cls(data, image.shape[0], image.shape[1], encoding, len(data) // image.shape[0], **known)
 
@@ -79,7 +81,9 @@ class FolderSource:
     def __init__(self, folder: Path) -> None:
         self._paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
         if not self._paths:
-            raise ValueError(f"no images in the folder '{folder}': it should hold {', '.join(sorted(IMAGE_SUFFIXES))} files")
+            raise ValueError(
+                f"no images in the folder '{folder}': it should hold {', '.join(sorted(IMAGE_SUFFIXES))} files"
+            )
 
     def __iter__(self) -> Iterator[SourceImage]:
         for path in self._paths:
@@ -103,7 +107,9 @@ class VideoSource:
         capture = cv2.VideoCapture(self._source)
         if not capture.isOpened():
             what = "camera" if isinstance(self._source, int) else "video"
-            raise ValueError(f"cannot open the {what} '{self._source}': check that it exists and that OpenCV can decode it")
+            raise ValueError(
+                f"cannot open the {what} '{self._source}': check that it exists and that OpenCV can decode it"
+            )
         return capture
 
     def __iter__(self) -> Iterator[SourceImage]:
@@ -139,7 +145,9 @@ class BagSource:
         except ValueError:
             raise
         except Exception as error:  # the library's own types, and those of the storage formats below it
-            raise ValueError(f"cannot read the recording '{path}' ({error}): give a rosbag2 folder or an .mcap file") from error
+            raise ValueError(
+                f"cannot read the recording '{path}' ({error}): give a rosbag2 folder or an .mcap file"
+            ) from error
 
     def _image_connection(self, reader: Any) -> Any:
         images = [connection for connection in reader.connections if connection.msgtype in self.IMAGE_TYPES]
@@ -153,15 +161,24 @@ class BagSource:
         with self._open_reader() as reader:
             images = self._image_connection(reader)
             info_topic = images.topic.rsplit("/", 1)[0] + "/camera_info"
-            infos = [c for c in reader.connections if c.msgtype == "sensor_msgs/msg/CameraInfo" and c.topic == info_topic]
+            infos = [
+                c for c in reader.connections if c.msgtype == "sensor_msgs/msg/CameraInfo" and c.topic == info_topic
+            ]
             camera = None
             for connection, _, raw in reader.messages(connections=[images, *infos]):
-                message = reader.deserialize(raw, connection.msgtype)
+                message: Any = reader.deserialize(raw, connection.msgtype)
                 if connection.msgtype == "sensor_msgs/msg/CameraInfo":
                     camera = _camera_or_none(message)
                 elif connection.msgtype == "sensor_msgs/msg/Image":
-                    yield SourceImage(message.data, message.height, message.width, message.encoding, message.step,
-                                      bool(message.is_bigendian), camera=camera)  # fmt: skip
+                    yield SourceImage(
+                        message.data,
+                        message.height,
+                        message.width,
+                        message.encoding,
+                        message.step,
+                        bool(message.is_bigendian),
+                        camera=camera,
+                    )
                 else:
                     image = cv2.imdecode(message.data, cv2.IMREAD_UNCHANGED)
                     if image is None:
@@ -187,7 +204,10 @@ def open_source(source: str, topic: str = "") -> Source:
         return VideoSource(int(source))
     path = Path(source).expanduser()
     if not path.exists():
-        raise ValueError(f"no source '{source}': give 'flight', a camera index, a folder of images, a video file, or a rosbag2 or .mcap recording")
+        raise ValueError(
+            f"no source '{source}': give 'flight', a camera index, a folder of images, "
+            "a video file, or a rosbag2 or .mcap recording"
+        )
     if path.suffix.lower() in (".mcap", ".db3", ".bag"):
         # A file inside a rosbag2 folder is read through the folder's metadata.
         return BagSource(path.parent if (path.parent / "metadata.yaml").exists() else path, topic)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def _array(value: object, dtype: type, shape: tuple[int | None, ...], name: str) -> np.ndarray:
-    array = np.ascontiguousarray(value, dtype=dtype)
+    array: np.ndarray = np.ascontiguousarray(value, dtype=dtype)
     expected = "(" + ", ".join("any" if side is None else str(side) for side in shape) + ")"
     if array.ndim != len(shape) or any(side not in (None, actual) for side, actual in zip(shape, array.shape)):
         raise ValueError(f"{name} must have shape {expected}, not {array.shape}")

@@ -5,6 +5,11 @@ from __future__ import annotations
 import albumentations as A
 
 
+def _motion_blur(kernel_size: tuple[int, int], p: float) -> A.MotionBlur:
+    """Blur along a line centred on the pixel: the default, off-centre, would move the image under its keypoints."""
+    return A.MotionBlur(blur_limit=kernel_size, allow_shifted=False, direction_range=(0.0, 0.0), p=p)
+
+
 def _pose_recipe() -> A.Compose:
     """The paper's recipe for camera poses (IMC): one strong change at a time."""
     return A.Compose(
@@ -14,7 +19,7 @@ def _pose_recipe() -> A.Compose:
                     A.RandomGamma(p=1.0),
                     A.HueSaturationValue(sat_shift_limit=0, p=1.0),
                     A.Blur(blur_limit=(3, 9), p=1.0),
-                    A.MotionBlur(blur_limit=(3, 25), p=1.0),
+                    _motion_blur((3, 25), p=1.0),
                     A.RandomBrightnessContrast(brightness_limit=(-0.3, 0.0), contrast_limit=(-0.5, 0.3), p=1.0),
                     A.GaussNoise(std_range=(0.01, 0.04), p=1.0),
                 ],
@@ -32,8 +37,8 @@ def _homography_recipe() -> A.Compose:
             A.RandomBrightnessContrast(brightness_limit=0.5, contrast_limit=0.0, brightness_by_max=False, p=0.5),
             A.RandomBrightnessContrast(brightness_limit=0.0, contrast_limit=0.5, p=0.5),
             A.GaussNoise(std_range=(0.0, 0.04), per_channel=False, p=0.5),
-            A.MultiplicativeNoise(multiplier=(1 - 0.059, 1 + 0.059), elementwise=True, p=0.5),  # speckle, var .0035
-            A.MotionBlur(blur_limit=3, p=0.5),
+            A.SaltAndPepper(amount=(0.0, 0.0035), p=0.5),  # the paper's speckle: the share of pixels hit
+            _motion_blur((3, 3), p=0.5),
         ]
     )
 

@@ -17,6 +17,7 @@ import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -54,7 +55,7 @@ class _Tail:
         self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(array, dtype), name))
         return name
 
-    def add(self, operator: str, inputs: list[str], *outputs: str, **attributes: object) -> str:
+    def add(self, operator: str, inputs: list[str], *outputs: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, list(outputs), name=f"select/{outputs[0]}", **attributes))
         return outputs[0]
 
@@ -68,7 +69,9 @@ def _selection(model: SiLK, logits: str, features: str, max_keypoints: int) -> _
     """The best keypoints and their descriptors. Channels come first, (C, K), so that nothing large is transposed."""
     tail = _Tail()
     tail.constant("max_keypoints", [max_keypoints], np.int64)
-    flat, first, last = (tail.constant(f"shape_{n}", v, np.int64) for n, v in (("flat", [-1]), ("first", [0]), ("last", [1])))
+    flat, first, last = (
+        tail.constant(f"shape_{n}", v, np.int64) for n, v in (("flat", [-1]), ("first", [0]), ("last", [1]))
+    )
 
     # TopK over the logits, not the scores: a sigmoid rounds the highest ones to equal values.
     tail.add("Reshape", [logits, flat], "flat_logits")
@@ -99,26 +102,32 @@ def _selection(model: SiLK, logits: str, features: str, max_keypoints: int) -> _
     tail.add("Add", ["neighbour", "corner"], "neighbours")
     tail.add("Reshape", ["neighbours", flat], "flat_neighbours")
 
-    (conv3x3, _, norm_hidden), conv1x1, norm_out = model.descriptor_head
+    conv3x3, conv1x1 = (layer for layer in model.descriptor_head.modules() if isinstance(layer, nn.Conv2d))
+    norm_hidden, norm_out = (layer for layer in model.descriptor_head.modules() if isinstance(layer, nn.BatchNorm2d))
     channels = conv3x3.in_channels
     tail.add("Reshape", [features, tail.constant("feature_rows", [channels, -1], np.int64)], "flat_features")
     tail.add("Gather", ["flat_features", "flat_neighbours"], "gathered", axis=1)
     tail.add("Reshape", ["gathered", tail.constant("patch_rows", [9 * channels, -1], np.int64)], "patches")
     weight = tail.constant("describe.weight", conv3x3.weight.flatten(1), np.float32)
-    bias = tail.constant("describe.bias", conv3x3.bias[:, None], np.float32)
+    bias = tail.constant("describe.bias", _column(conv3x3.bias), np.float32)
     tail.add("MatMul", [weight, "patches"], "hidden_product")
     tail.add("Add", ["hidden_product", bias], "hidden_sum")
     tail.add("Relu", ["hidden_sum"], "hidden_relu")
     tail.add("Unsqueeze", ["hidden_relu", first], "hidden_batch")
     tail.batch_norm("hidden_batch", norm_hidden, "hidden")
     weight = tail.constant("project.weight", conv1x1.weight.flatten(1), np.float32)
-    bias = tail.constant("project.bias", conv1x1.bias[:, None], np.float32)
+    bias = tail.constant("project.bias", _column(conv1x1.bias), np.float32)
     tail.add("MatMul", [weight, "hidden"], "projected_product")
     tail.add("Add", ["projected_product", bias], "projected")
     tail.batch_norm("projected", norm_out, "raw_descriptors")
     tail.add("LpNormalization", ["raw_descriptors"], "unit_descriptors", axis=1, p=2)
     tail.add("Transpose", ["unit_descriptors"], "descriptors", perm=[0, 2, 1])
     return tail
+
+
+def _column(bias: Tensor | None) -> Tensor:
+    assert bias is not None
+    return bias[:, None]
 
 
 def _export_dense(model: SiLK) -> onnx.ModelProto:
@@ -185,8 +194,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="a checkpoint written by training.train, such as runs/mu/last.pt")
     parser.add_argument("output", type=Path, help="the ONNX file to write")
-    parser.add_argument("--max-keypoints", type=int, default=DEFAULT_KEYPOINTS,
-                        help="keypoints per image until a runtime asks for another number (%(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--max-keypoints",
+        type=int,
+        default=DEFAULT_KEYPOINTS,
+        help="keypoints per image until a runtime asks for another number (%(default)s)",
+    )
     options = parser.parse_args(arguments)
     try:
         proto = export(options.checkpoint, options.output, options.max_keypoints)

@@ -60,7 +60,7 @@ def _discrete_map(homography: np.ndarray, size: int) -> np.ndarray:
     """For each cell of a size x size map, row by row, the cell its position falls in after warping, or -1."""
     y, x = np.mgrid[:size, :size]
     warped = warp_points(homography, np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64))
-    inside = ((warped > -0.5) & (warped < size - 0.5)).all(axis=1)
+    inside = np.all((warped > -0.5) & (warped < size - 0.5), axis=1)
     cells = np.floor(np.where(inside[:, None], warped, 0) + 0.5).astype(np.int64)
     return np.where(inside, cells[:, 1] * size + cells[:, 0], -1)
 

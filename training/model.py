@@ -6,6 +6,7 @@ off every side: map position (i, j) describes the image patch centred on pixel (
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import torch
@@ -69,7 +70,7 @@ class SiLK(nn.Module):
         self.name = architecture
         self.architecture = ARCHITECTURES[architecture]
         widths = [1] + [width for width in self.architecture.stages for _ in range(2)]
-        self.backbone = nn.Sequential(*(block(a, b) for a, b in zip(widths, widths[1:])))
+        self.backbone = nn.Sequential(*(block(a, b) for a, b in itertools.pairwise(widths)))
         self.keypoint_head = head(widths[-1], self.architecture.head_width, 1)
         self.descriptor_head = head(widths[-1], self.architecture.head_width, self.architecture.descriptor_dim)
 

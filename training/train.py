@@ -101,7 +101,7 @@ def train(config: TrainConfig, output: Path, resume: bool = False, workers: int 
 
     torch.manual_seed(config.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = SiLK(config.architecture).to(device, memory_format=torch.channels_last)
+    model = SiLK(config.architecture).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.999))
     first_step = 0
     provenance = {"commit": git_commit(), "data_hash": data_hash(config.data), "torch": str(torch.__version__)}
@@ -175,15 +175,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", required=True, help="folder of photographs, searched through all its sub-folders")
     parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints and TensorBoard logs")
     parser.add_argument("--resume", action="store_true", help="go on from OUTPUT/last.pt")
-    parser.add_argument("--weight", type=parse_weight, action="append", default=[], metavar="FOLDER=W",
-                        help="draw the photos of this sub-folder of DATA W times as often as the others; repeatable")  # fmt: skip
+    parser.add_argument(
+        "--weight",
+        type=parse_weight,
+        action="append",
+        default=[],
+        metavar="FOLDER=W",
+        help="draw the photos of this sub-folder of DATA W times as often as the others; repeatable",
+    )
     parser.add_argument("--architecture", choices=ARCHITECTURES, default=default.architecture)
     parser.add_argument("--augmentation", choices=RECIPES, default=default.augmentation)
     parser.add_argument("--map-size", type=int, default=default.map_size, help="side of the dense map (%(default)s)")
     parser.add_argument("--steps", type=int, default=default.steps, help="pairs to train on (%(default)s)")
     parser.add_argument("--learning-rate", type=float, default=default.learning_rate, help="peak (%(default)s)")
-    parser.add_argument("--queries", type=int, default=default.queries,
-                        help="correspondences scored per step, against all positions; 0 = every one (%(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--queries",
+        type=int,
+        default=default.queries,
+        help="correspondences scored per step, against all positions; 0 = every one (%(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare pairs (%(default)s)")
     options = parser.parse_args(arguments)

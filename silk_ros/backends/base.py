@@ -20,8 +20,6 @@ class Backend(Protocol):
     descriptor_dim: int
     max_keypoints: int
 
-    def extract(
-        self, image: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    def extract(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         """Keypoints (K, 2), scores (K,), descriptors (K, D) of a contiguous grey image (H, W), best score first."""
         ...

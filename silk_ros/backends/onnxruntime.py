@@ -50,8 +50,6 @@ class OnnxRuntimeBackend:
         self.border = int(metadata["border"])
         self.descriptor_dim = int(metadata["descriptor_dim"])
 
-    def extract(
-        self, image: NDArray[np.uint8]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    def extract(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         keypoints, scores, descriptors = self._session.run(OUTPUTS, {"image": image[None, None]})
         return keypoints[0], scores[0], descriptors[0]

@@ -1,7 +1,7 @@
 """The whole front-end on one machine: player and node as separate processes over DDS, measured from outside.
 
-    make demo                        # a synthetic flight with known poses
-    make demo SEQUENCE=my_images     # a folder of images, a video, or a rosbag2 or .mcap recording
+make demo                        # a synthetic flight with known poses
+make demo SEQUENCE=my_images     # a folder of images, a video, or a rosbag2 or .mcap recording
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ def live_line(seconds: int, records: list[FrameRecord]) -> str:
     latency = np.median([record.latency_ms for record in records])
     keypoints, matches = (np.median([getattr(record, name) for record in records]) for name in ("keypoints", "matches"))
     correct = np.nanmedian([record.correct for record in records]) if matches else float("nan")
-    return (f"{seconds:3d} s  {len(records):3d} frames/s  latency {latency:6.1f} ms  {keypoints:5.0f} keypoints  "
-            f"{matches:5.0f} matches  {correct:6.1%} correct")  # fmt: skip
+    return (
+        f"{seconds:3d} s  {len(records):3d} frames/s  latency {latency:6.1f} ms  {keypoints:5.0f} keypoints  "
+        f"{matches:5.0f} matches  {correct:6.1%} correct"
+    )
 
 
 def summary(monitor: DemoMonitor) -> list[tuple[str, str]]:
@@ -70,7 +72,7 @@ def summary(monitor: DemoMonitor) -> list[tuple[str, str]]:
         (f"within {EPIPOLAR_THRESHOLD} px of the {geometry} epipolar geometry", f"{correct:.1%}"),
         ("dropped frames", f"{value('dropped_frames', '?')} of {value('received_frames', '?')}"),
         ("backend", f"{value('backend', '?')} on {value('device', '?')}, {value('precision', '?')}"),
-    ]  # fmt: skip
+    ]
 
 
 def run(source: str, seconds: float, output: Path) -> int:
@@ -98,7 +100,10 @@ def run(source: str, seconds: float, output: Path) -> int:
                 return 1
             for name, process in processes.items():
                 if process.poll() is not None:
-                    print(f"demo: {name} has ended with exit code {process.returncode}; see the log above", file=sys.stderr)
+                    print(
+                        f"demo: {name} has ended with exit code {process.returncode}; see the log above",
+                        file=sys.stderr,
+                    )
                     return 1
             if first_match is not None and now - last_line >= 1:
                 print(live_line(round(now - first_match), monitor.records[shown:]), flush=True)
@@ -125,7 +130,11 @@ def run(source: str, seconds: float, output: Path) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sequence", default="flight", help="flight, a camera index, a folder of images, a video file, or a rosbag2 or .mcap recording (%(default)s)")
+    parser.add_argument(
+        "--sequence",
+        default="flight",
+        help="flight, a camera index, a folder of images, a video file, or a rosbag2 or .mcap recording (%(default)s)",
+    )
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to run once matches arrive (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for the results (%(default)s)")
     options = parser.parse_args(arguments)

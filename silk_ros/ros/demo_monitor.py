@@ -52,7 +52,12 @@ class DemoMonitor(Node):
         self._best_overlay = -1
         self.create_subscription(PointCloud2, "/silk/features", self._on_features, 10)
         self.create_subscription(PointCloud2, "/silk/matches", self._on_matches, 10)
-        self.create_subscription(Image, "/silk/image_overlay", self._on_overlay, QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT))
+        self.create_subscription(
+            Image,
+            "/silk/image_overlay",
+            self._on_overlay,
+            QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT),
+        )
         self.create_subscription(Image, "image_raw", self._on_image, qos_profile_sensor_data)
         self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data)
         self.create_subscription(PoseStamped, "ground_truth", self._on_pose, 10)
@@ -86,9 +91,9 @@ class DemoMonitor(Node):
 
     def _correct(self, stamp: int, previous: int, now: NDArray, before: NDArray) -> NDArray[np.bool_]:
         """Which matches fit the true geometry of the two views or, without poses, the one that most of them share."""
-        self.has_ground_truth = self._matrix is not None and stamp in self._poses and previous in self._poses
-        if not self.has_ground_truth:
+        if self._matrix is None or stamp not in self._poses or previous not in self._poses:
             return estimated_inliers(now, before, EPIPOLAR_THRESHOLD)
+        self.has_ground_truth = True
         fundamental = fundamental_from_poses(self._matrix, self._poses[stamp], self._poses[previous])
         return epipolar_distance(fundamental, now, before) <= EPIPOLAR_THRESHOLD
 
@@ -101,7 +106,9 @@ class DemoMonitor(Node):
         stamp = stamp_nanoseconds(message.header.stamp) / 1e9
         if self._video is None:
             codec = cv2.VideoWriter.fourcc(*"mp4v")
-            self._video = cv2.VideoWriter(str(self._output / "overlay.mp4"), codec, self._video_rate, (message.width, message.height))
+            self._video = cv2.VideoWriter(
+                str(self._output / "overlay.mp4"), codec, self._video_rate, (message.width, message.height)
+            )
             self._first_overlay = stamp
         # A frame stays on screen until the next one was taken, so that the video runs in real time.
         due = round((stamp - self._first_overlay) * self._video_rate) + 1

@@ -72,8 +72,16 @@ class Statistics:
             "keypoints": f"{np.median(recent[:, 3]):.0f}" if len(recent) else "0",
             "matches": f"{np.median(recent[:, 4]):.0f}" if len(recent) else "0",
         }
-        for name in ("received_frames", "processed_frames", "dropped_frames", "rejected_images", "rejected_camera_info",
-                     "failed_frames", "zero_stamps", "restarts"):  # fmt: skip
+        for name in (
+            "received_frames",
+            "processed_frames",
+            "dropped_frames",
+            "rejected_images",
+            "rejected_camera_info",
+            "failed_frames",
+            "zero_stamps",
+            "restarts",
+        ):
             values[name] = str(counts[name])
         values["last_error"] = last_error
         return values

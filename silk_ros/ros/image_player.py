@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,7 +26,7 @@ from ..camera import Camera
 from ..sources import Source, SourceImage, open_source
 
 
-def declare(node: Node, name: str, default: object, description: str, low: float = 0.0, high: float = 0.0):
+def declare(node: Node, name: str, default: Any, description: str, low: float = 0.0, high: float = 0.0) -> Any:
     """A read-only parameter's value, with a range if one is given."""
     descriptor = ParameterDescriptor(description=description, read_only=True)
     if high > low:
@@ -39,15 +40,23 @@ class ImagePlayer(Node):
     Raises rclpy's parameter exceptions, OSError, ValueError or ImportError when it cannot start.
     """
 
-    def __init__(self, **node_options: object) -> None:
+    def __init__(self, **node_options: Any) -> None:
         super().__init__("image_player", **node_options)
-        source = declare(self, "source", "flight", "flight, a camera index, a folder of images, a video file, or a "
-                         "rosbag2 or .mcap recording")  # fmt: skip
+        source = declare(
+            self,
+            "source",
+            "flight",
+            "flight, a camera index, a folder of images, a video file, or a rosbag2 or .mcap recording",
+        )
         topic = declare(self, "topic", "", "image topic of a recording; empty for its first")
         rate = declare(self, "rate", 0.0, "images per second; 0 for the source's own", 0.0, 1000.0)
         self._loop = declare(self, "loop", True, "start again at the end; otherwise the player exits there")
-        calibration = declare(self, "camera_info_file", "", "calibration YAML, as camera_calibration writes it; "
-                              "overrides what the source knows")  # fmt: skip
+        calibration = declare(
+            self,
+            "camera_info_file",
+            "",
+            "calibration YAML, as camera_calibration writes it; overrides what the source knows",
+        )
         self._frame_id = declare(self, "frame_id", "camera", "frame of the images")
         reliability = declare(self, "reliability", "best_effort", "QoS of the images: best_effort or reliable")
         if reliability not in ("best_effort", "reliable"):
@@ -99,15 +108,30 @@ class ImagePlayer(Node):
 
 
 def image_message(header: Header, image: SourceImage) -> Image:
-    return Image(header=header, height=image.height, width=image.width, encoding=image.encoding, step=image.step,
-                 is_bigendian=int(image.is_bigendian), data=array.array("B", image.data.tobytes()))  # fmt: skip
+    return Image(
+        header=header,
+        height=image.height,
+        width=image.width,
+        encoding=image.encoding,
+        step=image.step,
+        is_bigendian=int(image.is_bigendian),
+        data=array.array("B", image.data.tobytes()),
+    )
 
 
 def camera_info_message(header: Header, camera: Camera) -> CameraInfo:
     """The camera_info of a monocular camera whose images are not rectified."""
     projection = np.hstack([camera.matrix, np.zeros((3, 1))])
-    return CameraInfo(header=header, height=camera.height, width=camera.width, distortion_model=camera.model,
-                      d=camera.distortion.tolist(), k=camera.matrix.ravel(), r=np.eye(3).ravel(), p=projection.ravel())  # fmt: skip
+    return CameraInfo(
+        header=header,
+        height=camera.height,
+        width=camera.width,
+        distortion_model=camera.model,
+        d=camera.distortion.tolist(),
+        k=camera.matrix.ravel(),
+        r=np.eye(3).ravel(),
+        p=projection.ravel(),
+    )
 
 
 def pose_message(pose: np.ndarray) -> Pose:
@@ -124,10 +148,17 @@ def read_calibration(path: Path) -> Camera:
     text = path.read_text(encoding="utf-8")
     try:
         values = yaml.safe_load(text)
-        return Camera(values["image_width"], values["image_height"], np.array(values["camera_matrix"]["data"], float),
-                      np.array(values["distortion_coefficients"]["data"], float), values["distortion_model"])  # fmt: skip
+        return Camera(
+            values["image_width"],
+            values["image_height"],
+            np.array(values["camera_matrix"]["data"], float),
+            np.array(values["distortion_coefficients"]["data"], float),
+            values["distortion_model"],
+        )
     except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise ValueError(f"'{path}' is not a camera calibration ({error}): write one with camera_calibration") from error
+        raise ValueError(
+            f"'{path}' is not a camera calibration ({error}): write one with camera_calibration"
+        ) from error
 
 
 def main(args: list[str] | None = None) -> int:

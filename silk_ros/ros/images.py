@@ -25,8 +25,15 @@ def gray_from_message(message: Image, bridge: CvBridge | None = CV_BRIDGE) -> ND
         )
     encoding = check_layout(message.height, message.width, message.encoding, message.step, len(message.data))
     if encoding != message.encoding:
-        message = Image(header=message.header, height=message.height, width=message.width, encoding=encoding,
-                        is_bigendian=message.is_bigendian, step=message.step, data=message.data)  # fmt: skip
+        message = Image(
+            header=message.header,
+            height=message.height,
+            width=message.width,
+            encoding=encoding,
+            is_bigendian=message.is_bigendian,
+            step=message.step,
+            data=message.data,
+        )
     return np.ascontiguousarray(bridge.imgmsg_to_cv2(message, desired_encoding="mono8"))
 
 

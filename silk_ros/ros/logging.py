@@ -6,6 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+
 REPEAT_AFTER = 10.0  # seconds
 
 
@@ -26,3 +29,18 @@ class ChangeLog:
                 return
             self._last[kind] = (message, now)
         self._log(message)
+
+
+def no_data_warning(node: Node, subscription: Subscription, timeout: float) -> str:
+    """Why a subscription may hear nothing: its topic, who publishes it, and the QoS of both sides."""
+    topic, own = subscription.topic_name, subscription.qos_profile.reliability.name
+    publishers = [
+        f"{info.node_namespace.rstrip('/')}/{info.node_name} ({info.topic_type}, {info.qos_profile.reliability.name})"
+        for info in node.get_publishers_info_by_topic(topic)
+    ]
+    if not publishers:
+        return f"no data on {topic} for {timeout:g} s and nobody publishes it: remap it to your camera's topic"
+    return (
+        f"no data on {topic} for {timeout:g} s from {', '.join(publishers)}; this node asks for {own}: "
+        "a RELIABLE subscription does not hear a BEST_EFFORT publisher, and large images need config/fastdds.xml"
+    )

@@ -17,25 +17,47 @@ from ..frontend import Frame
 from ..types import Features, Matches
 
 MATCH_DTYPE = np.dtype(
-    [("u", "<f4"), ("v", "<f4"), ("u_prev", "<f4"), ("v_prev", "<f4"), ("index", "<u4"), ("index_prev", "<u4"),
-     ("track_id", "<u4"), ("similarity", "<f4"), ("prev_sec", "<i4"), ("prev_nanosec", "<u4")]
-)  # fmt: skip
+    [
+        ("u", "<f4"),
+        ("v", "<f4"),
+        ("u_prev", "<f4"),
+        ("v_prev", "<f4"),
+        ("index", "<u4"),
+        ("index_prev", "<u4"),
+        ("track_id", "<u4"),
+        ("similarity", "<f4"),
+        ("prev_sec", "<i4"),
+        ("prev_nanosec", "<u4"),
+    ]
+)
 
 _FIELD_TYPES = {
-    np.dtype("i1"): PointField.INT8, np.dtype("u1"): PointField.UINT8,
-    np.dtype("<i2"): PointField.INT16, np.dtype("<u2"): PointField.UINT16,
-    np.dtype("<i4"): PointField.INT32, np.dtype("<u4"): PointField.UINT32,
-    np.dtype("<f4"): PointField.FLOAT32, np.dtype("<f8"): PointField.FLOAT64,
-}  # fmt: skip
+    np.dtype("i1"): PointField.INT8,
+    np.dtype("u1"): PointField.UINT8,
+    np.dtype("<i2"): PointField.INT16,
+    np.dtype("<u2"): PointField.UINT16,
+    np.dtype("<i4"): PointField.INT32,
+    np.dtype("<u4"): PointField.UINT32,
+    np.dtype("<f4"): PointField.FLOAT32,
+    np.dtype("<f8"): PointField.FLOAT64,
+}
 _NUMPY_TYPES = {code: dtype for dtype, code in _FIELD_TYPES.items()}
 
 
 def feature_dtype(descriptor_dim: int) -> np.dtype:
     """Layout of a point of the feature cloud."""
     return np.dtype(
-        [("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("u", "<f4"), ("v", "<f4"), ("score", "<f4"),
-         ("track_id", "<u4"), ("descriptor", "<f4", (descriptor_dim,))]
-    )  # fmt: skip
+        [
+            ("x", "<f4"),
+            ("y", "<f4"),
+            ("z", "<f4"),
+            ("u", "<f4"),
+            ("v", "<f4"),
+            ("score", "<f4"),
+            ("track_id", "<u4"),
+            ("descriptor", "<f4", (descriptor_dim,)),
+        ]
+    )
 
 
 def stamp_nanoseconds(stamp: Time) -> int:
@@ -70,9 +92,17 @@ def points_from_cloud(cloud: PointCloud2) -> NDArray:
     count = cloud.width * cloud.height
     if len(cloud.data) != count * cloud.point_step:
         raise ValueError(f"cloud of {count} points of {cloud.point_step} bytes has {len(cloud.data)} bytes of data")
-    formats = [(_NUMPY_TYPES[f.datatype], (f.count,)) if f.count > 1 else _NUMPY_TYPES[f.datatype] for f in cloud.fields]
-    dtype = np.dtype({"names": [f.name for f in cloud.fields], "formats": formats,
-                      "offsets": [f.offset for f in cloud.fields], "itemsize": cloud.point_step})  # fmt: skip
+    formats = [
+        (_NUMPY_TYPES[f.datatype], (f.count,)) if f.count > 1 else _NUMPY_TYPES[f.datatype] for f in cloud.fields
+    ]
+    dtype = np.dtype(
+        {
+            "names": [f.name for f in cloud.fields],
+            "formats": formats,
+            "offsets": [f.offset for f in cloud.fields],
+            "itemsize": cloud.point_step,
+        }
+    )
     return np.frombuffer(cloud.data, dtype, count)
 
 

@@ -25,17 +25,52 @@ class Declaration:
 
 DECLARATIONS = (
     Declaration("model_path", "", "ONNX file of the network; empty for the shipped VGGnp-mu"),
-    Declaration("backend", "auto", "engine that runs the network; auto takes the best one installed", choices=("auto", *BACKENDS)),
+    Declaration(
+        "backend",
+        "auto",
+        "engine that runs the network; auto takes the best one installed",
+        choices=("auto", *BACKENDS),
+    ),
     Declaration("precision", "auto", "what the backend computes in; auto takes the fastest that keeps the matches"),
     Declaration("max_keypoints", DEFAULT_MAX_KEYPOINTS, "keypoints extracted per image, at most", (1, 30000)),
-    Declaration("scale", DEFAULT_SCALE, "the network sees the image resized by this factor; keypoints stay in pixels of the received image", (0.1, 4.0)),
-    Declaration("matcher.ratio", 1.0, "keep a match if its cosine distance is at most this share of the second best's; 1 keeps all", (0.0, 1.0)),
-    Declaration("matcher.min_similarity", -1.0, "keep a match if the cosine of its descriptors is at least this; -1 keeps all", (-1.0, 1.0)),
-    Declaration("matcher.double_softmax", 0.0, "match by round-trip probability p and keep a match if 1 - p is at most this; 0 matches by cosine", (0.0, 1.0)),
-    Declaration("image_reliability", "best_effort", "QoS of the image subscription; reliable needs a reliable publisher", choices=("best_effort", "reliable")),
+    Declaration(
+        "scale",
+        DEFAULT_SCALE,
+        "the network sees the image resized by this factor; keypoints stay in pixels of the received image",
+        (0.1, 4.0),
+    ),
+    Declaration(
+        "matcher.ratio",
+        1.0,
+        "keep a match if its cosine distance is at most this share of the second best's; 1 keeps all",
+        (0.0, 1.0),
+    ),
+    Declaration(
+        "matcher.min_similarity",
+        -1.0,
+        "keep a match if the cosine of its descriptors is at least this; -1 keeps all",
+        (-1.0, 1.0),
+    ),
+    Declaration(
+        "matcher.double_softmax",
+        0.0,
+        "match by round-trip probability p and keep a match if 1 - p is at most this; 0 matches by cosine",
+        (0.0, 1.0),
+    ),
+    Declaration(
+        "image_reliability",
+        "best_effort",
+        "QoS of the image subscription; reliable needs a reliable publisher",
+        choices=("best_effort", "reliable"),
+    ),
     Declaration("diagnostics_period", 1.0, "seconds between two messages on /diagnostics", (0.1, 60.0)),
-    Declaration("no_data_timeout", 5.0, "seconds without an image until the node warns, naming the publishers and their QoS", (0.5, 600.0)),
-)  # fmt: skip
+    Declaration(
+        "no_data_timeout",
+        5.0,
+        "seconds without an image until the node warns, naming the publishers and their QoS",
+        (0.5, 600.0),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -61,7 +96,9 @@ def declare_parameters(node: Node) -> Settings:
     for declaration in DECLARATIONS:
         value = node.declare_parameter(declaration.name, declaration.default, _descriptor(declaration)).value
         if declaration.choices and value not in declaration.choices:
-            raise ValueError(f"parameter {declaration.name} is '{value}': choose one of {', '.join(declaration.choices)}")
+            raise ValueError(
+                f"parameter {declaration.name} is '{value}': choose one of {', '.join(declaration.choices)}"
+            )
         values[declaration.name.removeprefix("matcher.")] = value
     values["model_path"] = Path(values["model_path"]).expanduser() if values["model_path"] else None
     # The ends of the ranges that keep every match switch the filters off.

@@ -10,8 +10,12 @@ import sys
 import threading
 import time
 import traceback
+from typing import Any
 
+import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
@@ -20,7 +24,6 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_srvs.srv import SetBool, Trigger
-from diagnostic_msgs.msg import DiagnosticArray
 
 from ..camera import Camera
 from ..draw import draw_matches
@@ -29,7 +32,7 @@ from ..frame_slot import FrameSlot
 from ..frontend import FrontEnd, Step
 from .diagnostics import Statistics, diagnostics_message
 from .images import camera_from_message, gray_from_message
-from .logging import ChangeLog
+from .logging import ChangeLog, no_data_warning
 from .messages import features_to_cloud, matches_to_cloud, overlay_to_message, stamp_nanoseconds
 from .parameters import declare_parameters
 
@@ -42,7 +45,7 @@ class SilkNode(Node):
     Raises rclpy's parameter exceptions, OSError, ValueError or ImportError when it cannot start.
     """
 
-    def __init__(self, **node_options: object) -> None:
+    def __init__(self, **node_options: Any) -> None:
         super().__init__("silk", **node_options)
         self.settings = settings = declare_parameters(self)
         started = time.monotonic()
@@ -51,8 +54,12 @@ class SilkNode(Node):
         )
         self._front_end = FrontEnd(extractor, settings.ratio, settings.min_similarity, settings.double_softmax)
         backend = extractor.backend
-        self._fixed_diagnostics = {"backend": backend.name, "device": backend.device, "precision": backend.precision,
-                                   "model": str(backend.model)}  # fmt: skip
+        self._fixed_diagnostics = {
+            "backend": backend.name,
+            "device": backend.device,
+            "precision": backend.precision,
+            "model": str(backend.model),
+        }
         self.get_logger().info(
             f"{backend.model.name} in {backend.name} on {backend.device}, {backend.precision}, "
             f"up to {backend.max_keypoints} keypoints, loaded in {time.monotonic() - started:.1f} s"
@@ -72,11 +79,19 @@ class SilkNode(Node):
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
         qos = QoSProfile(depth=1, reliability=ReliabilityPolicy[settings.image_reliability.upper()])
         self._image_subscription = self.create_subscription(
-            Image, "image_raw", self._on_image, qos,
+            Image,
+            "image_raw",
+            self._on_image,
+            qos,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )  # fmt: skip
-        self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data,
-                                 qos_overriding_options=QoSOverridingOptions.with_default_policies())  # fmt: skip
+        )
+        self.create_subscription(
+            CameraInfo,
+            "camera_info",
+            self._on_camera_info,
+            qos_profile_sensor_data,
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/enable", self._on_enable)
         self.create_timer(settings.diagnostics_period, self._publish_diagnostics)
@@ -93,9 +108,15 @@ class SilkNode(Node):
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         last = self._camera_message
-        if last is not None and (last.k == message.k).all() and last.d == message.d and (
-            (last.width, last.height, last.distortion_model) == (message.width, message.height, message.distortion_model)
-        ):  # fmt: skip
+        if (
+            last is not None
+            and (last.k == message.k).all()
+            and last.d == message.d
+            and (
+                (last.width, last.height, last.distortion_model)
+                == (message.width, message.height, message.distortion_model)
+            )
+        ):
             return
         self._camera_message = message
         try:
@@ -122,24 +143,18 @@ class SilkNode(Node):
     def _publish_diagnostics(self) -> None:
         self._diagnostics_publisher.publish(
             diagnostics_message(
-                self.get_clock().now().to_msg(), self.get_fully_qualified_name().lstrip("/"), self._statistics,
-                self._enabled, self.settings.no_data_timeout, self._fixed_diagnostics,
-            )  # fmt: skip
+                self.get_clock().now().to_msg(),
+                self.get_fully_qualified_name().lstrip("/"),
+                self._statistics,
+                self._enabled,
+                self.settings.no_data_timeout,
+                self._fixed_diagnostics,
+            )
         )
 
     def _check_for_data(self) -> None:
         if self._enabled and self._statistics.seconds_since_image() >= self.settings.no_data_timeout:
-            topic = self._image_subscription.topic_name
-            own = self._image_subscription.qos_profile.reliability.name
-            publishers = [
-                f"{info.node_namespace.rstrip('/')}/{info.node_name} ({info.topic_type}, {info.qos_profile.reliability.name})"
-                for info in self.get_publishers_info_by_topic(topic)
-            ]
-            found = "its publishers are " + ", ".join(publishers) if publishers else "nobody publishes it: remap image_raw"
-            self.get_logger().warning(
-                f"no image on {topic} for {self.settings.no_data_timeout:g} s; {found}; this node asks for {own} "
-                "(a BEST_EFFORT publisher does not reach a RELIABLE subscription: set image_reliability)"
-            )
+            self.get_logger().warning(no_data_warning(self, self._image_subscription, self.settings.no_data_timeout))
 
     # The worker's thread.
 
@@ -163,7 +178,9 @@ class SilkNode(Node):
         stamp = stamp_nanoseconds(message.header.stamp)
         if stamp == 0:
             self._statistics.count("zero_stamps")
-            self._problems.report("stamp", "images have a zero stamp: set header.stamp in the driver; latency is unknown")
+            self._problems.report(
+                "stamp", "images have a zero stamp: set header.stamp in the driver; latency is unknown"
+            )
         step = self._front_end.process(gray_from_message(message), stamp)
         if step.restarted:
             self._statistics.count("restarts")
@@ -176,20 +193,22 @@ class SilkNode(Node):
         if self._overlay_publisher.get_subscription_count():
             self._publish_overlay(message, step)
 
-    def _rays(self, step: Step):
+    def _rays(self, step: Step) -> NDArray[np.float32] | None:
         camera = self._camera
         if camera is None:
             return None
         height, width = step.frame.image.shape
         if (camera.width, camera.height) != (width, height):
-            reason = f"camera_info is for {camera.width}x{camera.height} images, but they are {width}x{height}: fix the driver"
+            reason = f"camera_info is for {camera.width}x{camera.height} images, but they are {width}x{height}"
             self._statistics.error("rejected_camera_info", reason)
             self._problems.report("camera_info", f"rays are not available: {reason}")
             return None
         return camera.rays(step.frame.features.keypoints)
 
     def _latency(self, stamp: int) -> float | None:
-        age = (self.get_clock().now() - Time(nanoseconds=stamp, clock_type=self.get_clock().clock_type)).nanoseconds / 1e9
+        age = (
+            self.get_clock().now() - Time(nanoseconds=stamp, clock_type=self.get_clock().clock_type)
+        ).nanoseconds / 1e9
         return age if stamp and 0 <= age < MAX_LATENCY else None
 
     def _publish_overlay(self, message: Image, step: Step) -> None:

@@ -1,0 +1,24 @@
+"""What several tests need: a natural image, and the shipped network without a cap that would hide positions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage import data
+
+from silk_ros import Extractor
+
+
+@pytest.fixture(scope="session")
+def photo() -> NDArray[np.uint8]:
+    """A natural grey image (240, 320). Read-only, so that code that writes into its input is found out."""
+    image = np.ascontiguousarray(data.camera()[60:300, 120:440])
+    image.flags.writeable = False
+    return image
+
+
+@pytest.fixture(scope="session")
+def extractor() -> Extractor:
+    """The shipped network; gives a keypoint for every position of small images."""
+    return Extractor.load(max_keypoints=100_000)

@@ -1,0 +1,109 @@
+"""A SilkNode with a camera and a listener around it, and messages to feed it."""
+
+from __future__ import annotations
+
+import array
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from skimage import data
+from std_msgs.msg import Header
+
+from silk_ros.ros.silk_node import SilkNode
+
+DEADLINE = 30.0  # seconds; only a failing test waits that long
+
+
+def picture(width: int = 160, height: int = 120, shift: int = 0) -> np.ndarray:
+    """A window of a photograph, moved `shift` pixels to the right."""
+    return np.ascontiguousarray(data.camera()[100 : 100 + height, 150 + shift : 150 + shift + width])
+
+
+def image_message(image: np.ndarray, stamp: float = 1.0, encoding: str = "mono8", **changes: Any) -> Image:
+    """An Image message of an array; `changes` overwrite its fields."""
+    header = Header(frame_id="test_camera")
+    header.stamp.sec, header.stamp.nanosec = divmod(round(stamp * 1e9), 10**9)
+    buffer = np.ascontiguousarray(image).view(np.uint8).reshape(-1)
+    message = Image(header=header, height=image.shape[0], width=image.shape[1], encoding=encoding,
+                    step=len(buffer) // max(1, image.shape[0]), data=array.array("B", buffer.tobytes()))  # fmt: skip
+    for name, value in changes.items():
+        setattr(message, name, value)
+    return message
+
+
+def camera_info(width: int = 160, height: int = 120, focal_length: float = 100.0) -> CameraInfo:
+    k = [focal_length, 0.0, (width - 1) / 2, 0.0, focal_length, (height - 1) / 2, 0.0, 0.0, 1.0]
+    return CameraInfo(width=width, height=height, k=k, d=[0.0] * 5, distortion_model="plumb_bob")
+
+
+class Graph:
+    """A SilkNode with a camera and a listener around it."""
+
+    def __init__(self, context: Context, **parameters: object) -> None:
+        overrides = [Parameter(name, value=value) for name, value in {"max_keypoints": 200, **parameters}.items()]
+        self.node = SilkNode(context=context, parameter_overrides=overrides)
+        self.peer = rclpy.create_node("peer", context=context)
+        self.executor = SingleThreadedExecutor(context=context)
+        self.executor.add_node(self.node)
+        self.executor.add_node(self.peer)
+        self.features: list[PointCloud2] = []
+        self.matches: list[PointCloud2] = []
+        self.diagnostics: dict[str, str] = {}
+        self.summary = ""
+        self.images = self.peer.create_publisher(Image, "image_raw", qos_profile_sensor_data)
+        self.infos = self.peer.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
+        self.peer.create_subscription(PointCloud2, "/silk/features", self.features.append, 50)
+        self.peer.create_subscription(PointCloud2, "/silk/matches", self.matches.append, 50)
+        self.peer.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self.summary = message.status[0].message
+        self.diagnostics = {value.key: value.value for value in message.status[0].values}
+
+    def spin_until(self, condition: Callable[[], object], repeat: Callable[[], object] | None = None) -> None:
+        """Spin, calling `repeat` ten times a second, until the condition holds; fail at the deadline."""
+        end, next_repeat = time.monotonic() + DEADLINE, 0.0
+        while not condition():
+            now = time.monotonic()
+            assert now < end, f"not within {DEADLINE} s; diagnostics: {self.diagnostics}"
+            if repeat is not None and now >= next_repeat:
+                repeat()
+                next_repeat = now + 0.1
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def send(self, message: Image) -> tuple[PointCloud2, PointCloud2]:
+        """Publish one image until its features and matches arrive."""
+        features, matches = len(self.features), len(self.matches)
+        self.spin_until(
+            lambda: len(self.features) > features and len(self.matches) > matches, lambda: self.images.publish(message)
+        )
+        self.drain()
+        return self.features[features], self.matches[matches]
+
+    def drain(self, seconds: float = 0.3) -> None:
+        """Spin until nothing new has come for a while, so that repeats do not leak into the next step."""
+        quiet = time.monotonic() + seconds
+        count = len(self.matches)
+        while time.monotonic() < quiet:
+            self.executor.spin_once(timeout_sec=0.02)
+            if len(self.matches) > count:
+                count, quiet = len(self.matches), time.monotonic() + seconds
+
+    def wait_for_count(self, name: str, repeat: Callable[[], object] | None = None, least: int = 1) -> None:
+        """Wait until a counter of the diagnostics has reached a value."""
+        self.spin_until(lambda: int(self.diagnostics.get(name, "0")) >= least, repeat)
+
+    def close(self) -> None:
+        self.node.stop()
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.peer.destroy_node()

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from silk_ros import Features, Matches
+from silk_ros.draw import draw_matches
+
+EMPTY = np.full((60, 80), 100, np.uint8)
+
+
+def points(*positions: tuple[float, float]) -> Features:
+    count = len(positions)
+    return Features(np.array(positions).reshape(-1, 2), np.ones(count), np.eye(count, 4))
+
+
+def pairs(count: int) -> Matches:
+    return Matches(np.repeat(np.arange(count), 2).reshape(-1, 2), np.ones(count))
+
+
+def drawn_on(overlay: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where a plain image has something drawn on it; its last row stays free in these tests."""
+    return (overlay != overlay[-1, -1]).any(axis=2)
+
+
+def test_the_input_is_not_touched(photo: NDArray[np.uint8]) -> None:
+    before = photo.copy()
+    overlay = draw_matches(photo, points((50, 50)), points((60, 60)), pairs(1), "caption")
+    np.testing.assert_array_equal(photo, before)
+    assert (overlay.shape, overlay.dtype) == ((*photo.shape, 3), np.uint8)
+
+
+def test_a_line_leads_from_where_the_match_was() -> None:
+    drawn = drawn_on(draw_matches(EMPTY, points((60, 30)), points((20, 30)), pairs(1)))
+    assert drawn[30, 20:61].all()
+    assert not drawn[:25].any() and not drawn[36:].any()
+
+
+def test_lines_join_the_rows_that_match() -> None:
+    now, before = points((10, 10), (60, 40)), points((60, 50), (10, 20))
+    drawn = drawn_on(draw_matches(EMPTY, now, before, Matches([[0, 1], [1, 0]], [1, 1])))
+    assert drawn[10:21, 10].all() and drawn[40:51, 60].all()
+    assert not drawn[30, 30:40].any()
+
+
+def test_opposite_motions_differ_in_colour() -> None:
+    right = draw_matches(EMPTY, points((60, 30)), points((20, 30)), pairs(1))[30, 40]
+    left = draw_matches(EMPTY, points((20, 30)), points((60, 30)), pairs(1))[30, 40]
+    assert np.abs(right.astype(int) - left).max() > 100
+
+
+def test_unmatched_keypoints_are_dots() -> None:
+    drawn = drawn_on(draw_matches(EMPTY, points((15.4, 20.6)), points((70, 50)), Matches.empty()))
+    assert drawn[21, 15] and drawn.sum() < 20
+
+
+@pytest.mark.parametrize("previous", [None, points(), points((1, 1))])
+@pytest.mark.parametrize("features", [points(), points((0, 0), (79, 59))])
+def test_frames_without_matches_can_be_drawn(features: Features, previous: Features | None) -> None:
+    assert draw_matches(EMPTY, features, previous, Matches.empty()).shape == (60, 80, 3)
+
+
+def test_the_caption_is_written_at_the_top() -> None:
+    drawn = drawn_on(draw_matches(EMPTY, points(), None, Matches.empty(), "12 matches"))
+    assert drawn[:30].sum() > 50 and not drawn[30:].any()

@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from silk_ros import sources
+from silk_ros.sources import SourceImage, open_source
+
+STORE = get_typestore(Stores.ROS2_JAZZY)
+ROS = STORE.types
+HEIGHT, WIDTH, COUNT = 24, 32, 10
+STORAGES = pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP], ids=["sqlite3", "mcap"])
+
+
+def picture(level: int) -> NDArray[np.uint8]:
+    """A grey picture that tells its place in a sequence by its brightness."""
+    return np.random.default_rng(level).integers(20 * level, 20 * level + 10, (HEIGHT, WIDTH), np.uint8)
+
+
+def pixels(image: SourceImage) -> NDArray[np.uint8]:
+    return np.asarray(image.data).reshape(image.height, image.step)
+
+
+# ---- recordings -----------------------------------------------------------------------------------------------------
+
+
+def header() -> object:
+    return ROS["std_msgs/msg/Header"](ROS["builtin_interfaces/msg/Time"](1, 0), "camera")
+
+
+def image_message(level: int) -> object:
+    return ROS["sensor_msgs/msg/Image"](header(), HEIGHT, WIDTH, "mono8", 0, WIDTH, picture(level).ravel())
+
+
+def compressed_message(level: int) -> object:
+    data = cv2.imencode(".png", picture(level))[1].ravel()
+    return ROS["sensor_msgs/msg/CompressedImage"](header(), "mono8; png compressed", data)
+
+
+def info_message(level: int, focal: float = 50.0) -> object:
+    matrix = np.array([focal, 0, 15.5, 0, focal, 11.5, 0, 0, 1])
+    region = ROS["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
+    projection, rectification = np.zeros(12), np.eye(3).ravel()
+    return ROS["sensor_msgs/msg/CameraInfo"](
+        header(), HEIGHT, WIDTH, "plumb_bob", np.full(5, 0.01), matrix, rectification, projection, 0, 0, region
+    )
+
+
+def uncalibrated_message(level: int) -> object:
+    return info_message(level, focal=0.0)
+
+
+def write_recording(folder: Path, storage: StoragePlugin, **topics: Callable[[int], object]) -> Path:
+    """A rosbag2 folder of ten messages per topic at 10 Hz; `camera__image_raw` is the topic /camera/image_raw."""
+    with Writer(folder, version=9, storage_plugin=storage) as writer:
+        for delay, (name, message) in enumerate(topics.items()):
+            topic, kind = "/" + name.replace("__", "/"), message(0).__msgtype__
+            connection = writer.add_connection(topic, kind, typestore=STORE)
+            for index in range(COUNT):
+                writer.write(connection, index * 10**8 + delay, STORE.serialize_cdr(message(index), kind))
+    return folder
+
+
+def data_file(recording: Path) -> Path:
+    return next(path for path in recording.iterdir() if path.suffix in (".mcap", ".db3"))
+
+
+@STORAGES
+@pytest.mark.parametrize("message", [image_message, compressed_message])
+def test_a_recording_gives_its_images_in_order(tmp_path: Path, storage: StoragePlugin, message: Callable) -> None:
+    source = open_source(str(write_recording(tmp_path / "bag", storage, camera__image_raw=message)))
+    assert source.rate == pytest.approx(10, rel=0.2)
+    for _ in range(2):  # as often as wanted
+        images = list(source)
+        assert [(image.encoding, image.height, image.width) for image in images] == [("mono8", HEIGHT, WIDTH)] * COUNT
+        np.testing.assert_array_equal([pixels(image) for image in images], [picture(i) for i in range(COUNT)])
+
+
+@STORAGES
+def test_the_file_inside_a_recording_will_do(tmp_path: Path, storage: StoragePlugin) -> None:
+    inside = data_file(write_recording(tmp_path / "bag", storage, image_raw=image_message))
+    assert len(list(open_source(str(inside)))) == COUNT
+    alone = inside.rename(tmp_path / inside.name)
+    assert len(list(open_source(str(alone)))) == COUNT
+
+
+@STORAGES
+def test_the_recorded_camera_info_comes_along(tmp_path: Path, storage: StoragePlugin) -> None:
+    recording = write_recording(
+        tmp_path / "bag", storage, camera__camera_info=info_message, camera__image_raw=image_message
+    )
+    for image in open_source(str(recording)):
+        assert image.camera is not None
+        assert (image.camera.width, image.camera.height, image.camera.model) == (WIDTH, HEIGHT, "plumb_bob")
+        assert image.camera.matrix[0].tolist() == [50, 0, 15.5]
+
+
+def test_another_camera_s_info_is_not_taken(tmp_path: Path) -> None:
+    recording = write_recording(
+        tmp_path / "bag", StoragePlugin.MCAP, left__camera_info=info_message, right__image=image_message
+    )
+    assert all(image.camera is None for image in open_source(str(recording)))
+
+
+def test_an_uncalibrated_camera_info_is_ignored(tmp_path: Path) -> None:
+    recording = write_recording(
+        tmp_path / "bag", StoragePlugin.MCAP, camera_info=uncalibrated_message, image_raw=image_message
+    )
+    assert [image.camera for image in open_source(str(recording))] == [None] * COUNT
+
+
+@pytest.mark.xfail(strict=True, reason="camera_info is sought beside .../compressed, not beside its base topic")
+def test_compressed_images_find_their_camera_info(tmp_path: Path) -> None:
+    """image_transport publishes /camera/image_raw/compressed; the camera_info stays /camera/camera_info."""
+    recording = write_recording(
+        tmp_path / "bag",
+        StoragePlugin.MCAP,
+        camera__camera_info=info_message,
+        camera__image_raw__compressed=compressed_message,
+    )
+    assert all(image.camera is not None for image in open_source(str(recording)))
+
+
+def test_the_topic_chooses_the_camera(tmp_path: Path) -> None:
+    recording = write_recording(
+        tmp_path / "bag",
+        StoragePlugin.MCAP,
+        left__image=image_message,
+        right__image=lambda level: image_message(11 - level),
+    )
+    assert pixels(next(iter(open_source(str(recording), "/left/image"))))[0, 0] < 10
+    assert pixels(next(iter(open_source(str(recording), "/right/image"))))[0, 0] >= 220
+
+
+@STORAGES
+def test_an_unknown_topic_lists_those_there_are(tmp_path: Path, storage: StoragePlugin) -> None:
+    recording = write_recording(
+        tmp_path / "bag", storage, right__image=image_message, left__image=compressed_message, camera_info=info_message
+    )
+    with pytest.raises(ValueError, match=r"no image topic '/nope' .* its image topics are /left/image, /right/image$"):
+        open_source(str(recording), "/nope")
+
+
+def test_a_recording_without_images_says_so(tmp_path: Path) -> None:
+    recording = write_recording(tmp_path / "bag", StoragePlugin.MCAP, camera_info=info_message)
+    with pytest.raises(ValueError, match="its image topics are none"):
+        open_source(str(recording))
+
+
+@STORAGES
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
+def test_a_truncated_recording_is_explained(tmp_path: Path, storage: StoragePlugin, share: float) -> None:
+    recording = write_recording(tmp_path / "bag", storage, image_raw=image_message)
+    whole = data_file(recording).read_bytes()
+    data_file(recording).write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ValueError, match=r"cannot read the recording .*: give a rosbag2 folder or an .mcap file"):
+        open_source(str(recording))
+
+
+@pytest.mark.xfail(strict=True, reason="the library's AnyReaderError comes through while the images are read")
+def test_a_damaged_message_is_explained(tmp_path: Path) -> None:
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection("/image_raw", "sensor_msgs/msg/Image", typestore=STORE)
+        writer.write(connection, 0, bytes(STORE.serialize_cdr(image_message(1), connection.msgtype))[:60])
+    with pytest.raises(ValueError, match="cannot read the recording"):
+        list(open_source(str(tmp_path / "bag")))
+
+
+@pytest.mark.xfail(strict=True, reason="the rate is count / duration: 10.5 Hz here, and 1e9 Hz for a single image")
+@pytest.mark.parametrize(("count", "rate"), [(COUNT, 10.0), (2, 10.0), (1, sources.FOLDER_RATE)])
+def test_the_rate_of_a_recording_is_that_of_its_images(tmp_path: Path, count: int, rate: float) -> None:
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connection = writer.add_connection("/image_raw", "sensor_msgs/msg/Image", typestore=STORE)
+        for index in range(count):
+            writer.write(connection, index * 10**8, STORE.serialize_cdr(image_message(1), connection.msgtype))
+    assert open_source(str(tmp_path / "bag")).rate == pytest.approx(rate, rel=1e-3)
+
+
+def test_damaged_metadata_is_explained(tmp_path: Path) -> None:
+    recording = write_recording(tmp_path / "bag", StoragePlugin.MCAP, image_raw=image_message)
+    (recording / "metadata.yaml").write_text("not: [a, recording")
+    with pytest.raises(ValueError, match="cannot read the recording"):
+        open_source(str(recording))
+
+
+def test_an_undecodable_compressed_image_is_explained(tmp_path: Path) -> None:
+    def broken(level: int) -> object:
+        return ROS["sensor_msgs/msg/CompressedImage"](header(), "jpeg", np.full(100, level, np.uint8))
+
+    recording = write_recording(tmp_path / "bag", StoragePlugin.MCAP, image_raw=broken)
+    with pytest.raises(ValueError, match="cannot decode a compressed image of '/image_raw'"):
+        list(open_source(str(recording)))
+
+
+# ---- folders --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("image", "suffix", "encoding"),
+    [
+        (picture(3), ".png", "mono8"),
+        (picture(3), ".PGM", "mono8"),
+        (np.dstack([picture(1), picture(2), picture(3)]), ".png", "bgr8"),
+        (np.dstack([picture(1), picture(2), picture(3)]), ".bmp", "bgr8"),
+        (np.dstack([picture(1), picture(2), picture(3), picture(4)]), ".png", "bgra8"),
+        (picture(3).astype(np.uint16) * 300, ".png", "mono16"),
+        (np.dstack([picture(1), picture(2), picture(3)]).astype(np.uint16) * 300, ".tiff", "bgr16"),
+    ],
+)
+def test_a_folder_s_images_keep_their_format(
+    tmp_path: Path, image: NDArray[np.generic], suffix: str, encoding: str
+) -> None:
+    assert cv2.imwrite(str(tmp_path / f"image{suffix}"), image)
+    (read,) = open_source(str(tmp_path))
+    assert (read.encoding, read.height, read.width, read.is_bigendian) == (encoding, HEIGHT, WIDTH, False)
+    assert read.step * read.height == len(read.data)
+    np.testing.assert_array_equal(read.data.view(image.dtype).reshape(image.shape), image)
+
+
+def test_a_folder_is_played_in_the_order_of_names(tmp_path: Path) -> None:
+    for level in (2, 0, 3, 1):
+        cv2.imwrite(str(tmp_path / f"{level:03}.png"), picture(level))
+    (tmp_path / "times.txt").write_text("not an image")
+    source = open_source(str(tmp_path))
+    for _ in range(2):
+        np.testing.assert_array_equal([pixels(image) for image in source], [picture(level) for level in range(4)])
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all"])
+def test_an_unreadable_image_is_named_when_its_turn_comes(tmp_path: Path, content: bytes) -> None:
+    cv2.imwrite(str(tmp_path / "1.png"), picture(1))
+    (tmp_path / "2.png").write_bytes(content)
+    images = iter(open_source(str(tmp_path)))
+    assert next(images).encoding == "mono8"
+    with pytest.raises(ValueError, match=r"cannot read the image .*2.png': remove or replace the file"):
+        next(images)
+
+
+def test_a_folder_without_images_says_what_it_should_hold(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match=r"no images in the folder .*: it should hold .*.png"):
+        open_source(str(tmp_path))
+
+
+# ---- videos, cameras, the flight ------------------------------------------------------------------------------------
+
+
+def test_a_video_is_played_in_order_at_its_rate(tmp_path: Path) -> None:
+    path = tmp_path / "video.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 12.0, (64, 48))
+    assert writer.isOpened()
+    for level in range(8):
+        writer.write(np.full((48, 64, 3), 30 * level, np.uint8))
+    writer.release()
+    source = open_source(str(path))
+    assert source.rate == pytest.approx(12)
+    for _ in range(2):
+        images = list(source)
+        assert {(image.encoding, image.width, image.height, image.step) for image in images} == {("bgr8", 64, 48, 192)}
+        np.testing.assert_allclose([image.data.mean() for image in images], 30 * np.arange(8), atol=4)
+
+
+@pytest.mark.parametrize("name", ["video.mp4", "notes.txt"])
+def test_a_file_that_is_no_video_is_explained(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("nothing to see here")
+    with pytest.raises(ValueError, match=f"cannot open the video '.*{name}': check that it exists and that OpenCV"):
+        open_source(str(tmp_path / name))
+
+
+def test_a_missing_camera_is_explained() -> None:
+    with pytest.raises(ValueError, match="cannot open the camera '97'"):
+        open_source("97")
+
+
+@pytest.mark.parametrize("name", ["missing", "missing.mcap", "missing.mp4", ""])
+def test_a_missing_path_lists_what_can_be_played(tmp_path: Path, name: str) -> None:
+    missing = str(tmp_path / "nowhere" / name)
+    with pytest.raises(ValueError, match=r"no source .*: give 'flight', a camera index, a folder of images, a video"):
+        open_source(missing)
+
+
+def test_the_flight_knows_its_camera_and_poses() -> None:
+    source = open_source("flight")
+    first, second = itertools.islice(source, 2)
+    assert (first.encoding, first.width, first.height, first.step) == ("mono8", 640, 480, 640)
+    assert first.camera is not None
+    assert first.pose is not None
+    assert 0 < np.linalg.norm((second.pose - first.pose)[:3, 3]) < 0.2
+    assert source.rate == sources.FLIGHT_RATE
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 5), np.float32), np.zeros((4, 5), np.int16), np.zeros((4, 5), bool)])
+def test_an_image_without_an_encoding_is_explained(image: NDArray[np.generic]) -> None:
+    with pytest.raises(ValueError, match=r"cannot publish an image of shape \(4, 5\)"):
+        SourceImage.from_array(image)
+
+
+@pytest.mark.xfail(strict=True, reason="from_array takes any third dimension but 4 for bgr")
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_channels_without_an_encoding_are_explained(channels: int) -> None:
+    with pytest.raises(ValueError, match="cannot publish"):
+        SourceImage.from_array(np.zeros((4, 5, channels), np.uint8))

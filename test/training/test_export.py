@@ -1,0 +1,171 @@
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import skimage.data
+import torch
+import torch.nn.functional as F
+from onnx import TensorProto, numpy_helper
+
+from training.data import data_hash
+from training.export import main
+from training.model import load_checkpoint
+from training.train import TrainConfig, train
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "models" / "silk_vggnp_mu.onnx"
+KEYPOINTS = 300
+
+
+class Exported(NamedTuple):
+    checkpoint: Path
+    file: Path
+    config: TrainConfig
+
+
+class Result(NamedTuple):
+    keypoints: np.ndarray
+    scores: np.ndarray
+    descriptors: np.ndarray
+
+
+@pytest.fixture(scope="module", params=["vggnp-mu", "vggnp-1"])
+def exported(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """A network trained for a few steps and exported by the command line."""
+    folder = tmp_path_factory.mktemp(request.param)
+    config = TrainConfig(data=str(photos), architecture=request.param, map_size=24, steps=5, warmup=0)
+    checkpoint = train(config, folder, workers=0)
+    file = folder / "silk.onnx"
+    assert main([str(checkpoint), str(file), "--max-keypoints", str(KEYPOINTS)]) == 0
+    return Exported(checkpoint, file, config)
+
+
+def gray(height: int, width: int) -> np.ndarray:
+    return np.ascontiguousarray(skimage.data.camera()[100 : 100 + height, 150 : 150 + width])
+
+
+def run_onnx(file: Path, image: np.ndarray, max_keypoints: int | None = None) -> Result:
+    proto = onnx.load(file)
+    if max_keypoints is not None:
+        (keypoints,) = [entry for entry in proto.graph.initializer if entry.name == "max_keypoints"]
+        keypoints.CopyFrom(numpy_helper.from_array(np.array([max_keypoints], np.int64), "max_keypoints"))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    outputs = session.run(list(Result._fields), {"image": image[None, None]})
+    assert all(output.dtype == np.float32 and output.shape[0] == 1 for output in outputs)
+    return Result(*(output[0] for output in outputs))
+
+
+def run_torch(checkpoint: Path, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, int]:
+    model, _ = load_checkpoint(str(checkpoint))
+    with torch.inference_mode():
+        logits, descriptors = model(torch.from_numpy(image)[None, None].float() / 255)
+    return logits[0, 0], F.normalize(descriptors[0], dim=0), model.border
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (97, 130), (200, 75)])
+def test_the_file_gives_the_keypoints_scores_and_descriptors_of_the_network(
+    exported: Exported, shape: tuple[int, int]
+) -> None:
+    image = gray(*shape)
+    result = run_onnx(exported.file, image)
+    logits, descriptors, border = run_torch(exported.checkpoint, image)
+
+    columns, rows = result.keypoints.astype(int).T - border
+    assert len({*zip(rows, columns, strict=True)}) == len(result.keypoints) == KEYPOINTS
+    assert np.array_equal(result.keypoints, result.keypoints.round())
+    # The keypoint of each rank has the logit of that rank: the same keypoints, but for ties.
+    best = logits.flatten().sort(descending=True).values[:KEYPOINTS]
+    torch.testing.assert_close(logits[rows, columns], best, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(result.scores, logits[rows, columns].sigmoid(), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(result.descriptors, descriptors[:, rows, columns].T, rtol=0, atol=1e-4)
+
+
+def test_results_come_best_first_and_descriptors_have_unit_length(exported: Exported) -> None:
+    result = run_onnx(exported.file, gray(64, 96))
+    assert (np.diff(result.scores) <= 0).all()
+    assert result.scores[0] > result.scores[-1]
+    np.testing.assert_allclose(np.linalg.norm(result.descriptors, axis=1), 1, atol=1e-5)
+
+
+def test_an_image_with_fewer_positions_than_keypoints_gives_all_of_them(exported: Exported) -> None:
+    result = run_onnx(exported.file, gray(20, 24))
+    border = 3
+    every = {(x, y) for x in range(border, 24 - border) for y in range(border, 20 - border)}
+    assert len(result.keypoints) == len(result.scores) == len(result.descriptors) == len(every) < KEYPOINTS
+    assert {*map(tuple, result.keypoints.tolist())} == every
+
+
+def test_the_number_of_keypoints_is_an_initializer_that_a_runtime_may_replace(exported: Exported) -> None:
+    image = gray(64, 96)
+    (initializer,) = [entry for entry in onnx.load(exported.file).graph.initializer if entry.name == "max_keypoints"]
+    assert numpy_helper.to_array(initializer).tolist() == [KEYPOINTS]
+    few, many = run_onnx(exported.file, image, max_keypoints=7), run_onnx(exported.file, image)
+    assert np.array_equal(few.keypoints, many.keypoints[:7])
+    np.testing.assert_allclose(few.descriptors, many.descriptors[:7], atol=1e-5)
+
+
+def test_metadata_tells_the_network_and_where_it_comes_from(exported: Exported) -> None:
+    metadata = {entry.key: entry.value for entry in onnx.load(exported.file).metadata_props}
+    model, checkpoint = load_checkpoint(str(exported.checkpoint))
+    assert metadata["architecture"] == exported.config.architecture
+    assert metadata["border"] == str(model.border)
+    assert metadata["descriptor_dim"] == str(model.architecture.descriptor_dim)
+    assert metadata["training_commit"] == checkpoint["provenance"]["commit"]
+    assert metadata["training_data_hash"] == data_hash(exported.config.data)
+
+
+def signature(values: object) -> dict[str, tuple[int, list[int | str]]]:
+    """Name -> element type and shape, in which a dynamic side is a name."""
+    types = {value.name: value.type.tensor_type for value in values}
+    return {
+        name: (kind.elem_type, [side.dim_param or side.dim_value for side in kind.shape.dim])
+        for name, kind in types.items()
+    }
+
+
+def check_file(file: Path, descriptor_dim: int) -> None:
+    proto = onnx.load(file)
+    onnx.checker.check_model(proto, full_check=True)
+    assert signature(proto.graph.input) == {"image": (TensorProto.UINT8, [1, 1, "H", "W"])}
+    assert signature(proto.graph.output) == {
+        "keypoints": (TensorProto.FLOAT, [1, "K", 2]),
+        "scores": (TensorProto.FLOAT, [1, "K"]),
+        "descriptors": (TensorProto.FLOAT, [1, "K", descriptor_dim]),
+    }
+    content = file.read_bytes()
+    assert not [path for path in (ROOT, sys.prefix, sys.base_prefix) if f"{path}/".encode() in content]
+    assert not re.search(rb"/(home|root|tmp|usr|work)/|site-packages", content)
+
+
+def test_the_file_is_valid_has_the_agreed_interface_and_no_path_of_this_machine(exported: Exported) -> None:
+    check_file(exported.file, descriptor_dim={"vggnp-mu": 32, "vggnp-1": 128}[exported.config.architecture])
+
+
+def test_the_shipped_file_is_valid_and_knows_where_it_comes_from() -> None:
+    check_file(SHIPPED, descriptor_dim=32)
+    metadata = {entry.key: entry.value for entry in onnx.load(SHIPPED).metadata_props}
+    assert (metadata["architecture"], metadata["border"], metadata["descriptor_dim"]) == ("vggnp-mu", "3", "32")
+    assert re.fullmatch(r"[0-9a-f]{40}", metadata["training_commit"])
+    assert re.fullmatch(r"[0-9a-f]{64}", metadata["training_data_hash"])
+
+
+def test_the_shipped_file_finds_the_same_things_in_a_shifted_image() -> None:
+    image = skimage.data.camera()
+    a, b = run_onnx(SHIPPED, image[100:260, 100:260]), run_onnx(SHIPPED, image[108:268, 96:256])
+    shifted = {(x + 4.0, y - 8.0) for x, y in a.keypoints}
+    assert len(shifted & {*map(tuple, b.keypoints.tolist())}) > 0.7 * len(shifted)
+
+
+def test_a_missing_checkpoint_is_a_readable_error(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    missing = tmp_path / "missing.pt"
+    assert main([str(missing), str(tmp_path / "silk.onnx")]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("export: ")
+    assert str(missing) in error
