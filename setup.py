@@ -1,6 +1,7 @@
 """One setup for `colcon build` (ament_python) and `pip install .`."""
 
 from glob import glob
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
@@ -17,7 +18,7 @@ setup(
     name=PACKAGE,
     version="0.1.0",
     description="Real-time visual-odometry front-end for ROS 2: SiLK keypoints, descriptors and matches",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=(Path(__file__).resolve().parent / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     author="silk_ros maintainers",
     license="Apache-2.0",
@@ -36,7 +37,7 @@ setup(
     install_requires=["numpy>=1.24", "opencv-python-headless>=4.6", "onnxruntime>=1.17"],
     extras_require={
         # ROS 2 Jazzy without a ROS installation. Never on a robot that has one: the wheels would shadow it.
-        "ros": ROS + PLAYER,
+        "ros": [*ROS, *PLAYER, "pyyaml"],
         "train": TRAIN,
         "dev": [
             "pytest>=8",

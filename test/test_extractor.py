@@ -99,6 +99,13 @@ def test_keypoints_of_an_enlarged_image_are_at_the_centres_of_its_blocks(
     np.testing.assert_array_equal(features.scores, original.scores)
 
 
+def test_shrinking_averages_pixels_instead_of_skipping_some(extractor: Extractor, photo: Image) -> None:
+    small = np.clip(photo[:48, :64], 10, 245)
+    stripes = np.tile([10, -10, -10, 10], 64)  # nothing on the average of a block of four
+    striped = (small.repeat(4, axis=0).repeat(4, axis=1) + stripes).astype(np.uint8)
+    np.testing.assert_array_equal(scaled(extractor, 0.25)(striped).scores, extractor(small).scores)
+
+
 @pytest.mark.parametrize("scale", [0.3, 0.5, 0.7, 1.0, 1.5, 2.0])
 @pytest.mark.parametrize(("height", "width"), [(48, 64), (51, 63)])
 def test_keypoints_lie_symmetrically_in_the_image(
@@ -128,7 +135,8 @@ def test_the_smallest_image_has_one_keypoint_in_its_middle(
 
 
 @pytest.mark.parametrize(
-    ("shape", "scale", "side"), [((6, 100), 1.0, 7), ((100, 6), 1.0, 7), ((0, 0), 1.0, 7), ((13, 50), 0.5, 14)]
+    ("shape", "scale", "side"),
+    [((6, 100), 1.0, 7), ((100, 6), 1.0, 7), ((0, 0), 1.0, 7), ((13, 50), 0.5, 14), ((4, 50), 1.5, 5)],
 )
 def test_too_small_an_image_is_told_the_size_it_needs(
     extractor: Extractor, shape: tuple[int, int], scale: float, side: int

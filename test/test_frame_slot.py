@@ -2,13 +2,20 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import pytest
 
 from silk_ros.frame_slot import FrameSlot
 
 DEADLINE = 5.0  # seconds
+
+
+def start_taking(slot: FrameSlot[int]) -> SimpleQueue[int | None]:
+    """Where the item will be that another thread takes; one that waits for ever does not hold up the tests."""
+    taken: SimpleQueue[int | None] = SimpleQueue()
+    threading.Thread(target=lambda: taken.put(slot.take()), daemon=True).start()
+    return taken
 
 
 def test_the_newest_item_wins() -> None:
@@ -20,22 +27,20 @@ def test_the_newest_item_wins() -> None:
 
 def test_take_waits_for_an_item() -> None:
     slot: FrameSlot[int] = FrameSlot()
-    with ThreadPoolExecutor() as pool:
-        taken = pool.submit(slot.take)
-        time.sleep(0.05)
-        assert not taken.done()
-        slot.put(7)
-        assert taken.result(DEADLINE) == 7
+    taken = start_taking(slot)
+    time.sleep(0.05)
+    assert taken.empty()
+    slot.put(7)
+    assert taken.get(timeout=DEADLINE) == 7
 
 
 @pytest.mark.parametrize("takers", [1, 3])
 def test_close_ends_all_waiting(takers: int) -> None:
     slot: FrameSlot[int] = FrameSlot()
-    with ThreadPoolExecutor(takers) as pool:
-        taken = [pool.submit(slot.take) for _ in range(takers)]
-        time.sleep(0.05)
-        slot.close()
-        assert [future.result(DEADLINE) for future in taken] == [None] * takers
+    taken = [start_taking(slot) for _ in range(takers)]
+    time.sleep(0.05)
+    slot.close()
+    assert [one.get(timeout=DEADLINE) for one in taken] == [None] * takers
 
 
 def test_a_closed_slot_gives_nothing_and_does_not_wait() -> None:
@@ -63,7 +68,7 @@ def test_a_slow_taker_sees_only_newer_items_and_the_last() -> None:
             seen.append(item)
             time.sleep(0.001)
 
-    worker = threading.Thread(target=work)
+    worker = threading.Thread(target=work, daemon=True)
     worker.start()
     dropped = sum(slot.put(item) for item in range(1, 2001))
     deadline = time.monotonic() + DEADLINE

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 from silk_ros.image import ENCODING_ALIASES, ENCODINGS, check_layout, to_gray
 
 EVERY_ENCODING = [*ENCODINGS, *ENCODING_ALIASES]
+MEANING = {"8UC1": "mono8", "16UC1": "mono16", "8UC3": "bgr8", "8UC4": "bgra8", "16UC3": "bgr16",
+           "uyvy": "yuv422", "yuyv": "yuv422_yuy2"}  # fmt: skip
 BAYER = [name for name in ENCODINGS if name.startswith("bayer")]
 HEIGHT, WIDTH = 6, 8
 
 
 def encoded(bgr: NDArray[np.uint8], encoding: str) -> NDArray[np.uint8]:
     """The rows of bytes (H, step) that a driver would publish of a colour image."""
-    name = ENCODING_ALIASES.get(encoding, encoding)
+    name = encoding if encoding in ENCODINGS else MEANING[encoding]
     gray = cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY)
     if name.startswith("yuv422"):
         chroma = np.full_like(gray, 77)

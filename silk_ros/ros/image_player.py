@@ -11,12 +11,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import rclpy
 import yaml
 from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
 from rcl_interfaces.msg import FloatingPointRange, ParameterDescriptor
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
@@ -24,6 +21,7 @@ from std_msgs.msg import Header
 
 from ..camera import Camera
 from ..sources import Source, SourceImage, open_source
+from .process import WorkerNode, run_node
 
 
 def declare(node: Node, name: str, default: Any, description: str, low: float = 0.0, high: float = 0.0) -> Any:
@@ -34,7 +32,7 @@ def declare(node: Node, name: str, default: Any, description: str, low: float = 
     return node.declare_parameter(name, default, descriptor).value
 
 
-class ImagePlayer(Node):
+class ImagePlayer(WorkerNode):
     """Publishes `image_raw`, and where they are known `camera_info` and `ground_truth` (camera in the world).
 
     Raises rclpy's parameter exceptions, OSError, ValueError or ImportError when it cannot start.
@@ -70,7 +68,6 @@ class ImagePlayer(Node):
         self._info_publisher = self.create_publisher(CameraInfo, "camera_info", qos)
         self._pose_publisher = self.create_publisher(PoseStamped, "ground_truth", 10)
         self.get_logger().info(f"playing {source} at {1 / self._period:.1f} Hz" + (", looping" if self._loop else ""))
-        self.failure = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._play, name="player", daemon=True)
         self._thread.start()
@@ -102,7 +99,6 @@ class ImagePlayer(Node):
         self._image_publisher.publish(image_message(header, image))
 
     def stop(self) -> None:
-        """End the playing thread. Safe to call twice."""
         self._stopping.set()
         self._thread.join(timeout=5)
 
@@ -162,26 +158,7 @@ def read_calibration(path: Path) -> Camera:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Play until the end, SIGINT or SIGTERM. Returns 1, after one readable line, when it cannot start or go on."""
-    player = None
-    try:
-        rclpy.init(args=args)
-        player = ImagePlayer()
-        rclpy.spin(player)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except (ParameterException, OSError, ValueError, ImportError) as error:
-        print(f"image_player: cannot start: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    finally:
-        if player is not None:
-            player.stop()
-            player.destroy_node()
-        rclpy.try_shutdown()
-    if player is not None and player.failure:
-        print(f"image_player: {player.failure}", file=sys.stderr)
-        return 1
-    return 0
+    return run_node("image_player", ImagePlayer, args)
 
 
 if __name__ == "__main__":

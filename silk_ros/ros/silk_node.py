@@ -13,12 +13,9 @@ import traceback
 from typing import Any
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
-from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
-from rclpy.node import Node
+from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.time import Time
@@ -35,11 +32,12 @@ from .images import camera_from_message, gray_from_message
 from .logging import ChangeLog, no_data_warning
 from .messages import features_to_cloud, matches_to_cloud, overlay_to_message, stamp_nanoseconds
 from .parameters import declare_parameters
+from .process import WorkerNode, run_node
 
 MAX_LATENCY = 3600.0  # seconds; an older stamp is of another clock, such as a recording's
 
 
-class SilkNode(Node):
+class SilkNode(WorkerNode):
     """Subscribes to `image_raw` and `camera_info`; publishes `~/features`, `~/matches`, `~/image_overlay`.
 
     Raises rclpy's parameter exceptions, OSError, ValueError or ImportError when it cannot start.
@@ -94,8 +92,10 @@ class SilkNode(Node):
         )
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/enable", self._on_enable)
-        self.create_timer(settings.diagnostics_period, self._publish_diagnostics)
-        self._no_data_timer = self.create_timer(settings.no_data_timeout, self._check_for_data)
+        # These watch over the node itself: a simulated clock that stands still must not silence them.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(settings.diagnostics_period, self._publish_diagnostics, clock=steady)
+        self.create_timer(settings.no_data_timeout, self._check_for_data, clock=steady)
         self._worker = threading.Thread(target=self._work, name="silk-worker", daemon=True)
         self._worker.start()
 
@@ -218,29 +218,12 @@ class SilkNode(Node):
         self._overlay_publisher.publish(overlay_to_message(message.header, overlay))
 
     def stop(self) -> None:
-        """End the worker. Safe to call twice."""
         self._slot.close()
         self._worker.join(timeout=5)
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM. Returns 1, after one readable line, when it cannot start."""
-    node = None
-    try:
-        rclpy.init(args=args)
-        node = SilkNode()
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except (ParameterException, OSError, ValueError, ImportError) as error:
-        print(f"silk_node: cannot start: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    finally:
-        if node is not None:
-            node.stop()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run_node("silk_node", SilkNode, args)
 
 
 if __name__ == "__main__":

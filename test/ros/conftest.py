@@ -1,4 +1,4 @@
-"""Real rclpy and DDS for every test, on a domain of its own; messages are sent until an answer arrives or time is up."""
+"""Real rclpy and DDS for every test, on a domain of its own."""
 
 from __future__ import annotations
 
@@ -13,11 +13,8 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 import rclpy
+from harness import ROOT, Graph, picture
 from rclpy.context import Context
-
-from harness import Graph, picture
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -65,10 +62,14 @@ def spawn(domain_id: int) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     processes: list[subprocess.Popen[str]] = []
 
     def start(module: str, *arguments: str) -> subprocess.Popen[str]:
-        environment = os.environ | {"ROS_DOMAIN_ID": str(domain_id), "PYTHONUNBUFFERED": "1", "RCUTILS_COLORIZED_OUTPUT": "0"}
+        environment = os.environ | {
+            "ROS_DOMAIN_ID": str(domain_id),
+            "PYTHONUNBUFFERED": "1",
+            "RCUTILS_COLORIZED_OUTPUT": "0",
+        }
         command = [sys.executable, "-m", f"silk_ros.ros.{module}", *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen(command, env=environment, cwd=ROOT, text=True, **pipes)  # type: ignore[call-overload]
+        process = subprocess.Popen(command, env=environment, cwd=ROOT, text=True, **pipes)
         processes.append(process)
         return process
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from std_msgs.msg import Header
 
 from silk_ros.ros.silk_node import SilkNode
 
+ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 30.0  # seconds; only a failing test waits that long
 
 
@@ -33,8 +35,14 @@ def image_message(image: np.ndarray, stamp: float = 1.0, encoding: str = "mono8"
     header = Header(frame_id="test_camera")
     header.stamp.sec, header.stamp.nanosec = divmod(round(stamp * 1e9), 10**9)
     buffer = np.ascontiguousarray(image).view(np.uint8).reshape(-1)
-    message = Image(header=header, height=image.shape[0], width=image.shape[1], encoding=encoding,
-                    step=len(buffer) // max(1, image.shape[0]), data=array.array("B", buffer.tobytes()))  # fmt: skip
+    message = Image(
+        header=header,
+        height=image.shape[0],
+        width=image.shape[1],
+        encoding=encoding,
+        step=len(buffer) // max(1, image.shape[0]),
+        data=array.array("B", buffer.tobytes()),
+    )
     for name, value in changes.items():
         setattr(message, name, value)
     return message

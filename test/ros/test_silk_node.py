@@ -41,7 +41,9 @@ def test_matches_pair_the_rows_of_two_feature_clouds(graph: Graph) -> None:
     points, matches = points_from_cloud(cloud), matches_from_cloud(cloud)
     now, before = features_from_cloud(second), features_from_cloud(first)
     np.testing.assert_array_equal(np.stack([points["u"], points["v"]], 1), now.keypoints[matches.indices[:, 0]])
-    np.testing.assert_array_equal(np.stack([points["u_prev"], points["v_prev"]], 1), before.keypoints[matches.indices[:, 1]])
+    np.testing.assert_array_equal(
+        np.stack([points["u_prev"], points["v_prev"]], 1), before.keypoints[matches.indices[:, 1]]
+    )
     assert set(points["prev_sec"]) == {1} and set(points["prev_nanosec"]) == {0}
     motion = now.keypoints[matches.indices[:, 0]] - before.keypoints[matches.indices[:, 1]]
     assert (motion == [-5, 0]).all(axis=1).mean() > 0.8
@@ -84,7 +86,10 @@ def test_scaled_keypoints_stay_in_pixels_of_the_received_image(make_graph: Calla
     before, _ = graph.send(image_message(picture(shift=0), stamp=1.0))
     after, cloud = graph.send(image_message(picture(shift=8), stamp=2.0))
     matches = matches_from_cloud(cloud)
-    motion = features_from_cloud(after).keypoints[matches.indices[:, 0]] - features_from_cloud(before).keypoints[matches.indices[:, 1]]
+    motion = (
+        features_from_cloud(after).keypoints[matches.indices[:, 0]]
+        - features_from_cloud(before).keypoints[matches.indices[:, 1]]
+    )
     assert (np.abs(motion - [-8, 0]).max(axis=1) < 1e-3).mean() > 0.7
 
 
@@ -170,7 +175,9 @@ def test_zero_stamp_is_processed_and_counted(graph: Graph) -> None:
 
 def test_overlay_is_drawn_only_while_someone_looks(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
-    monkeypatch.setattr(graph.node, "_publish_overlay", lambda *_, original=graph.node._publish_overlay: (drawn.append(1), original(*_)))
+    monkeypatch.setattr(
+        graph.node, "_publish_overlay", lambda *_, original=graph.node._publish_overlay: (drawn.append(1), original(*_))
+    )
     graph.send(image_message(picture(), stamp=1.0))
     assert not drawn
     overlays: list[Image] = []
@@ -197,7 +204,9 @@ def test_disabled_node_ignores_images_until_enabled(graph: Graph) -> None:
     assert graph.send(image_message(picture(), stamp=3.0))[1].width == 0
 
 
-def test_newest_frame_is_processed_and_the_others_are_counted_as_dropped(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_newest_frame_is_processed_and_the_others_are_counted_as_dropped(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
     extract = graph.node._front_end.extractor.backend.extract
 
     def slow_extract(image: np.ndarray) -> object:
@@ -206,14 +215,20 @@ def test_newest_frame_is_processed_and_the_others_are_counted_as_dropped(graph: 
 
     monkeypatch.setattr(graph.node._front_end.extractor.backend, "extract", slow_extract)
     stamps = iter(range(1, 10_000))
-    graph.wait_for_count("dropped_frames", lambda: graph.images.publish(image_message(picture(), stamp=next(stamps))), least=5)
+    graph.wait_for_count(
+        "dropped_frames", lambda: graph.images.publish(image_message(picture(), stamp=next(stamps))), least=5
+    )
     graph.drain(1.5)
     seen = [cloud.header.stamp.sec for cloud in graph.features]
     assert seen == sorted(seen)
-    assert int(graph.diagnostics["dropped_frames"]) + int(graph.diagnostics["processed_frames"]) == int(graph.diagnostics["received_frames"])
+    assert int(graph.diagnostics["dropped_frames"]) + int(graph.diagnostics["processed_frames"]) == int(
+        graph.diagnostics["received_frames"]
+    )
 
 
-def test_silence_is_reported_with_the_topic_its_publishers_and_their_qos(make_graph: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silence_is_reported_with_the_topic_its_publishers_and_their_qos(
+    make_graph: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
     graph = make_graph(no_data_timeout=0.5, image_reliability="reliable")
     warnings: list[str] = []
     monkeypatch.setattr(graph.node.get_logger(), "warning", warnings.append)

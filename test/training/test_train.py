@@ -90,6 +90,29 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another(config: T
     assert not torch.equal(weights[0], weights[2])
 
 
+def test_the_settings_decide_the_image_pairs(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images: list[torch.Tensor] = []
+    original = training.pair_loss
+    monkeypatch.setattr(training, "pair_loss", lambda *args: images.append(args[1]) or original(*args))
+    run(replace(config, seed=3, weights={"cat": 0.2}, min_texture=2.0, augmentation="pose"), tmp_path)
+    expected = HomographyPairs(config.data, 26, 3, STEPS, "pose", seed=3, weights={"cat": 0.2}, min_texture=2.0)
+    assert all(torch.equal(image, expected[step][0]) for step, image in enumerate(images))
+    assert len(images) == STEPS
+
+
+def test_each_step_scores_its_own_random_subset_of_the_correspondences(config: TrainConfig) -> None:
+    model = SiLK()
+    pair = HomographyPairs(config.data, 26, 3, STEPS, "pose")[0]
+    every = training.pair_loss(model, *pair, queries=0, step=1).descriptor
+    first, again, other = (training.pair_loss(model, *pair, queries=32, step=step).descriptor for step in (1, 1, 2))
+    assert len(pair[1]) > 64
+    assert first == again
+    assert len({first.item(), other.item(), every.item()}) == 3
+    assert first.item() == pytest.approx(every.item(), rel=0.3)
+
+
 @pytest.mark.parametrize("architecture", ["vggnp-1", "vggnp-4"])
 def test_larger_networks_train_as_well(config: TrainConfig, tmp_path: Path, architecture: str) -> None:
     config = replace(config, architecture=architecture, augmentation="pose", steps=1)

@@ -1,0 +1,52 @@
+"""How every node of the package starts and ends as a process."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+
+import rclpy
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
+
+
+class WorkerNode(Node):
+    """A node with a thread of its own. `failure` says what ended it early, and is empty otherwise."""
+
+    failure = ""
+
+    def stop(self) -> None:
+        """End the thread. Safe to call twice."""
+
+
+def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | None) -> int:
+    """Spin a node until SIGINT, SIGTERM or its own end. Returns the exit code: 0 for these.
+
+    When the node cannot start, or fails, the reason is printed in one readable line and the code is 1.
+    """
+    node = None
+    failure = ""
+    try:
+        rclpy.init(args=args)
+        node = make_node()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except (ParameterException, OSError, ValueError, ImportError, RuntimeError) as error:
+        failure = f"cannot start: {' '.join(str(error).split())}"
+    try:
+        if node is not None:
+            rclpy.spin(node)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch and the terminal both send one
+        if node is not None:
+            node.stop()
+            failure = node.failure
+            node.destroy_node()
+        rclpy.try_shutdown()
+    if failure:
+        print(f"{name}: {failure}", file=sys.stderr)
+    return 1 if failure else 0

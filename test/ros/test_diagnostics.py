@@ -1,0 +1,49 @@
+import time
+
+import pytest
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from silk_ros.ros import diagnostics
+from silk_ros.ros.diagnostics import Statistics, diagnostics_message
+
+
+def status(statistics: Statistics, enabled: bool = True) -> DiagnosticStatus:
+    fixed = {"backend": "onnxruntime", "device": "CPU"}
+    return diagnostics_message(Time(sec=1), "silk", statistics, enabled, timeout=5.0, fixed=fixed).status[0]
+
+
+def test_rates_and_percentiles_come_from_the_recent_frames() -> None:
+    statistics = Statistics()
+    for latency in (0.010, 0.020, 0.030):
+        statistics.received()
+        statistics.processed(latency, 0.005, keypoints=1000, matches=400)
+    statistics.processed(None, 0.005, keypoints=1000, matches=400)
+    values = statistics.snapshot()
+    assert values["latency_p50_ms"] == "20.0" and values["processing_p50_ms"] == "5.0"
+    assert (values["received_frames"], values["processed_frames"]) == ("3", "4")
+    assert (values["keypoints"], values["matches"]) == ("1000", "400")
+    assert values["rate_hz"] == f"{4 / diagnostics.WINDOW:.1f}"
+
+
+def test_old_frames_leave_the_window_but_not_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    statistics = Statistics()
+    statistics.received()
+    statistics.processed(0.01, 0.01, 10, 5)
+    later = time.monotonic() + 60
+    monkeypatch.setattr(diagnostics.time, "monotonic", lambda: later)
+    values = statistics.snapshot()
+    assert (values["rate_hz"], values["latency_p50_ms"], values["processed_frames"]) == ("0.0", "nan", "1")
+
+
+def test_level_follows_the_state_of_the_node() -> None:
+    statistics = Statistics()
+    assert status(statistics).level == DiagnosticStatus.STALE
+    assert status(statistics, enabled=False).level == DiagnosticStatus.OK
+    statistics.received()
+    assert status(statistics).level == DiagnosticStatus.OK
+    statistics.error("rejected_images", "image rejected because of its size")
+    warned = status(statistics)
+    assert warned.level == DiagnosticStatus.WARN and "size" in warned.message
+    values = {value.key: value.value for value in warned.values}
+    assert values["rejected_images"] == "1" and values["backend"] == "onnxruntime"

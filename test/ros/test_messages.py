@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from std_msgs.msg import Header
+
+from silk_ros import Features, Matches
+from silk_ros.frontend import Frame
+from silk_ros.ros.messages import (
+    cloud_from_points,
+    features_from_cloud,
+    features_to_cloud,
+    matches_from_cloud,
+    matches_to_cloud,
+    points_from_cloud,
+)
+
+
+def frame(count: int, stamp: int = 0, dim: int = 32) -> Frame:
+    rng = np.random.default_rng(count)
+    descriptors = rng.normal(size=(count, dim)).astype(np.float32)
+    features = Features(rng.uniform(0, 100, (count, 2)), np.linspace(1, 0, count), descriptors)
+    return Frame(np.zeros((100, 100), np.uint8), stamp, features, np.arange(count, dtype=np.uint32) + 7)
+
+
+@pytest.mark.parametrize("count", [0, 1, 50])
+@pytest.mark.parametrize("dim", [32, 128])
+def test_features_survive_the_message(count: int, dim: int) -> None:
+    sent = frame(count, dim=dim)
+    rays = np.ones((count, 3), np.float32)
+    cloud = features_to_cloud(Header(frame_id="cam"), sent, rays)
+    received = features_from_cloud(cloud)
+    np.testing.assert_array_equal(received.keypoints, sent.features.keypoints)
+    np.testing.assert_array_equal(received.scores, sent.features.scores)
+    np.testing.assert_array_equal(received.descriptors, sent.features.descriptors)
+    np.testing.assert_array_equal(points_from_cloud(cloud)["track_id"], sent.track_ids)
+    assert (cloud.header.frame_id, cloud.width, cloud.height, cloud.is_dense) == ("cam", count, 1, True)
+
+
+def test_feature_fields_lie_where_a_c_program_expects_them() -> None:
+    cloud = features_to_cloud(Header(), frame(3), None)
+    layout = {field.name: (field.offset, field.datatype, field.count) for field in cloud.fields}
+    assert layout == {
+        "x": (0, 7, 1),
+        "y": (4, 7, 1),
+        "z": (8, 7, 1),
+        "u": (12, 7, 1),
+        "v": (16, 7, 1),
+        "score": (20, 7, 1),
+        "track_id": (24, 6, 1),
+        "descriptor": (28, 7, 32),
+    }
+    assert (cloud.point_step, cloud.row_step, len(cloud.data)) == (156, 468, 468)
+    assert np.frombuffer(cloud.data, "<u4")[6] == 7
+    assert not cloud.is_dense and np.isnan(points_from_cloud(cloud)["x"]).all()
+
+
+def test_match_fields_lie_where_a_c_program_expects_them() -> None:
+    matches = Matches([[2, 0], [1, 3]], [0.9, 0.8])
+    now, before = frame(3, stamp=2 * 10**9), frame(4, stamp=1_500_000_000)
+    cloud = matches_to_cloud(Header(), matches, now, before)
+    layout = [(field.name, field.offset, field.datatype) for field in cloud.fields]
+    assert layout == [
+        ("u", 0, 7),
+        ("v", 4, 7),
+        ("u_prev", 8, 7),
+        ("v_prev", 12, 7),
+        ("index", 16, 6),
+        ("index_prev", 20, 6),
+        ("track_id", 24, 6),
+        ("similarity", 28, 7),
+        ("prev_sec", 32, 5),
+        ("prev_nanosec", 36, 6),
+    ]
+    points = points_from_cloud(cloud)
+    assert points["prev_sec"].tolist() == [1, 1] and points["prev_nanosec"].tolist() == [500_000_000] * 2
+    np.testing.assert_array_equal(points["u_prev"], before.features.keypoints[[0, 3], 0])
+    np.testing.assert_array_equal(points["track_id"], now.track_ids[[2, 1]])
+    received = matches_from_cloud(cloud)
+    np.testing.assert_array_equal(received.indices, matches.indices)
+    np.testing.assert_array_equal(received.similarity, matches.similarity)
+
+
+def test_no_previous_frame_gives_an_empty_cloud_with_all_fields() -> None:
+    cloud = matches_to_cloud(Header(), Matches.empty(), frame(3), None)
+    assert (cloud.width, len(cloud.fields), len(cloud.data)) == (0, 10, 0)
+    assert len(matches_from_cloud(cloud)) == 0
+
+
+def test_reading_does_not_copy() -> None:
+    cloud = cloud_from_points(Header(), np.zeros(4, [("a", "<f4"), ("b", "<u4")]))
+    points = points_from_cloud(cloud)
+    cloud.data[0] = 255
+    assert points["a"].view(np.uint32)[0] == 255
+
+
+def test_cloud_with_missing_bytes_is_refused() -> None:
+    cloud = cloud_from_points(Header(), np.zeros(4, [("a", "<f4")]))
+    cloud.data = cloud.data[:-1]
+    with pytest.raises(ValueError, match="bytes of data"):
+        points_from_cloud(cloud)

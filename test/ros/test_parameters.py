@@ -1,0 +1,73 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rclpy
+import yaml
+from rclpy.context import Context
+from rclpy.exceptions import InvalidParameterValueException
+from rclpy.parameter import Parameter
+
+from silk_ros.extractor import DEFAULT_MAX_KEYPOINTS
+from silk_ros.ros.parameters import DECLARATIONS, Settings, declare_parameters
+
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "silk.yaml"
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for name, value in values.items():
+        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def settings_with(context: Context, **overrides: object) -> Settings:
+    parameters = [Parameter(name.replace("__", "."), value=value) for name, value in overrides.items()]
+    node = rclpy.create_node("parameters", context=context, parameter_overrides=parameters)
+    try:
+        return declare_parameters(node)
+    finally:
+        node.destroy_node()
+
+
+def test_yaml_equals_the_declarations() -> None:
+    values = flatten(yaml.safe_load(CONFIG.read_text())["/**"]["ros__parameters"])
+    assert values == {declaration.name: declaration.default for declaration in DECLARATIONS}
+    assert [type(value) for value in values.values()] == [type(declaration.default) for declaration in DECLARATIONS]
+
+
+def test_every_parameter_is_described_and_every_number_has_a_range(context: Context) -> None:
+    node = rclpy.create_node("parameters", context=context)
+    declare_parameters(node)
+    for declaration in DECLARATIONS:
+        descriptor = node.describe_parameter(declaration.name)
+        assert descriptor.description and descriptor.read_only
+        if not isinstance(declaration.default, str):
+            assert descriptor.integer_range or descriptor.floating_point_range, declaration.name
+    node.destroy_node()
+
+
+def test_defaults_load_the_shipped_model_and_keep_every_match(context: Context) -> None:
+    settings = settings_with(context)
+    assert settings.model_path is None and settings.max_keypoints == DEFAULT_MAX_KEYPOINTS
+    assert (settings.ratio, settings.min_similarity, settings.double_softmax) == (None, None, None)
+
+
+def test_given_values_reach_the_settings(context: Context) -> None:
+    settings = settings_with(context, model_path="~/x.onnx", matcher__ratio=0.8, matcher__double_softmax=0.0)
+    assert settings.model_path == Path.home() / "x.onnx"
+    assert (settings.ratio, settings.double_softmax) == (0.8, None)
+
+
+@pytest.mark.parametrize(
+    "override", [{"max_keypoints": 0}, {"max_keypoints": 30001}, {"scale": 0.0}, {"matcher__ratio": 1.5}]
+)
+def test_number_out_of_range_is_refused(context: Context, override: dict[str, object]) -> None:
+    with pytest.raises(InvalidParameterValueException):
+        settings_with(context, **override)
+
+
+@pytest.mark.parametrize("override", [{"backend": "cuda"}, {"image_reliability": "sometimes"}])
+def test_unknown_choice_is_refused_with_the_choices(context: Context, override: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="choose one of"):
+        settings_with(context, **override)

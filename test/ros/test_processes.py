@@ -1,0 +1,128 @@
+"""Player and node as a user runs them: separate processes over DDS, signals, and start-up errors."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import rclpy
+from harness import DEADLINE
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from sensor_msgs.msg import PointCloud2
+
+from silk_ros.paths import default_model
+
+Spawn = Callable[..., "subprocess.Popen[str]"]
+
+
+def wait_for_clouds(context: Context, topic: str, count: int) -> list[PointCloud2]:
+    node = rclpy.create_node("downstream", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    clouds: list[PointCloud2] = []
+    node.create_subscription(PointCloud2, topic, clouds.append, 10)
+    end = time.monotonic() + DEADLINE
+    while len(clouds) < count:
+        assert time.monotonic() < end, f"{len(clouds)} clouds on {topic}"
+        executor.spin_once(timeout_sec=0.1)
+    node.destroy_node()
+    return clouds
+
+
+def end(process: subprocess.Popen[str], how: signal.Signals) -> tuple[int, str]:
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=DEADLINE)
+    return process.returncode, errors
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_player_and_node_run_remapped_in_a_namespace_and_end_with_zero(
+    context: Context, spawn: Spawn, image_folder: Path, how: signal.Signals
+) -> None:
+    remap = ["-r", "__ns:=/robot", "-r", "image_raw:=/cam"]
+    node = spawn("silk_node", "--ros-args", *remap, "-p", "max_keypoints:=300")
+    player = spawn("image_player", "--ros-args", *remap, "-p", f"source:={image_folder}", "-p", "rate:=5.0")
+    features = wait_for_clouds(context, "/robot/silk/features", 3)
+    matches = wait_for_clouds(context, "/robot/silk/matches", 3)
+    assert features[-1].width == 300 and matches[-1].width > 50
+    for process in (player, node):
+        code, errors = end(process, how)
+        assert code == 0 and "Traceback" not in errors, errors
+
+
+def test_two_interrupts_at_once_still_end_with_zero(context: Context, spawn: Spawn, image_folder: Path) -> None:
+    node = spawn("silk_node")
+    spawn("image_player", "--ros-args", "-p", f"source:={image_folder}", "-p", "rate:=5.0")
+    wait_for_clouds(context, "/silk/features", 1)
+    node.send_signal(signal.SIGINT)
+    time.sleep(0.02)
+    code, errors = end(node, signal.SIGINT)
+    assert code == 0 and "Traceback" not in errors, errors
+
+
+def foreign_onnx(path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["a"], ["b"])],
+        "foreign",
+        [value("a", TensorProto.FLOAT, [1])],
+        [value("b", TensorProto.FLOAT, [1])],
+    )
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), str(path))
+
+
+def make_bad_models(folder: Path) -> None:
+    (folder / "truncated.onnx").write_bytes(default_model().read_bytes()[:5000])
+    (folder / "garbage.onnx").write_bytes(b"garbage" * 100)
+    foreign_onnx(folder / "foreign.onnx")
+
+
+START_ERRORS = {
+    "missing model": ("model_path:={folder}/none.onnx", "no model file"),
+    "truncated model": ("model_path:={folder}/truncated.onnx", "not a usable ONNX file"),
+    "garbage model": ("model_path:={folder}/garbage.onnx", "not a usable ONNX file"),
+    "foreign model": ("model_path:={folder}/foreign.onnx", "not of a SiLK network"),
+    "unknown backend": ("backend:=abacus", "choose one of"),
+    "unknown precision": ("precision:=fp3", "fp32"),
+    "out of range": ("max_keypoints:=0", "max_keypoints"),
+    "wrong type": ("max_keypoints:=many", "max_keypoints"),
+    "two filters": ("matcher.double_softmax:=0.9 matcher.ratio:=0.8", "alternatives"),
+}
+
+
+@pytest.mark.parametrize("parameters, reason", START_ERRORS.values(), ids=START_ERRORS)
+def test_node_that_cannot_start_says_why_in_one_line(
+    spawn: Spawn, tmp_path: Path, parameters: str, reason: str
+) -> None:
+    make_bad_models(tmp_path)
+    options = [text for given in parameters.format(folder=tmp_path).split() for text in ("-p", given)]
+    process = spawn("silk_node", "--ros-args", *options)
+    _, errors = process.communicate(timeout=DEADLINE)
+    lines = [line for line in errors.splitlines() if line.startswith("silk_node: cannot start: ")]
+    assert process.returncode == 1 and len(lines) == 1 and reason in lines[0], errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    "parameter, reason", [("source:=/no/where", "no source"), ("rate:=-1.0", "rate"), ("reliability:=maybe", "choose")]
+)
+def test_player_that_cannot_start_says_why_in_one_line(spawn: Spawn, parameter: str, reason: str) -> None:
+    process = spawn("image_player", "--ros-args", "-p", parameter)
+    _, errors = process.communicate(timeout=DEADLINE)
+    lines = [line for line in errors.splitlines() if line.startswith("image_player: cannot start: ")]
+    assert process.returncode == 1 and len(lines) == 1 and reason in lines[0], errors
+
+
+def test_finished_player_ends_with_zero(spawn: Spawn, image_folder: Path) -> None:
+    process = spawn(
+        "image_player", "--ros-args", "-p", f"source:={image_folder}", "-p", "rate:=100.0", "-p", "loop:=false"
+    )
+    _, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0 and "has ended" in errors
