@@ -52,8 +52,13 @@ class Camera:
         """Undistorted rays (N, 3) float32, z = 1, of pixel positions (N, 2)."""
         points = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
         rays = np.ones((len(points), 3), np.float32)
-        if len(points):
-            undistort = cv2.fisheye.undistortPoints if self.model == "equidistant" else cv2.undistortPoints
-            distortion = self.distortion if len(self.distortion) else np.zeros(4)
-            rays[:, :2] = undistort(points, self.matrix, distortion)[:, 0]
+        if not len(points):
+            return rays
+        if self.model == "equidistant":
+            rays[:, :2] = cv2.fisheye.undistortPoints(points, self.matrix, self.distortion)[:, 0]
+        else:
+            # To convergence: the five iterations of cv2.undistortPoints leave 3 px in the corners of a KITTI image.
+            criteria = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 100, 1e-6)
+            pinhole = cv2.undistortImagePoints(points, self.matrix, self.distortion, None, criteria)[:, 0]
+            rays[:, :2] = (np.column_stack([pinhole, np.ones(len(points))]) @ np.linalg.inv(self.matrix).T)[:, :2]
         return rays

@@ -48,7 +48,11 @@ class Extractor:
 
         Raises FileNotFoundError or ValueError, naming the fix, for a missing or foreign file and for bad arguments.
         """
-        if isinstance(max_keypoints, bool) or not isinstance(max_keypoints, (int, np.integer)) or max_keypoints < 1:
+        if (
+            isinstance(max_keypoints, bool)
+            or not isinstance(max_keypoints, (int, np.integer))
+            or not 1 <= max_keypoints < 2**31
+        ):
             raise ValueError(f"max_keypoints must be a whole number of at least 1, not {max_keypoints!r}")
         model = default_model() if path is None else Path(path)
         return cls(select_backend(backend, precision, model, int(max_keypoints)), scale)

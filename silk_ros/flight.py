@@ -31,7 +31,7 @@ class _Panel:
     origin: Floats
     right: Floats
     down: Floats
-    pyramid: list[NDArray[np.uint8]]
+    texture: NDArray[np.uint8]
 
     @property
     def corners(self) -> Floats:
@@ -109,16 +109,12 @@ class SyntheticFlight:
         mask = np.zeros((HEIGHT, WIDTH), np.uint8)
         cv2.fillPoly(mask, [np.rint(outline).astype(np.int32)], 255)
 
-        # The level of detail whose pixels come closest to the image's, at the nearest corner.
-        pixels_per_metre = FOCAL_LENGTH / np.clip(visible[:, 2].min(), 0.5, None)
-        level = int(np.clip(np.floor(np.log2(PIXELS_PER_METRE / pixels_per_metre) + 0.5), 0, len(panel.pyramid) - 1))
-        texture = panel.pyramid[level]
-        rows, columns = texture.shape
+        rows, columns = panel.texture.shape
         # Texture pixel (u, v) is the point origin + (u + 0.5) / columns * right + (v + 0.5) / rows * down.
         right, down = panel.right / columns, panel.down / rows
         plane = np.stack([right, down, panel.origin + (right + down) / 2], axis=1)
         homography = self.camera.matrix @ (world_to_camera[:, :3] @ plane + np.outer(world_to_camera[:, 3], [0, 0, 1]))
-        warped = cv2.warpPerspective(texture, homography, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
+        warped = cv2.warpPerspective(panel.texture, homography, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
         cv2.copyTo(warped, mask, image)
 
 
@@ -149,11 +145,7 @@ def _box_panels(centre: Floats, half: Floats, photos: list[NDArray[np.uint8]], i
 
 def _panel(origin: Floats, right: Floats, down: Floats, photos: list[NDArray[np.uint8]]) -> _Panel:
     width, height = (round(float(np.linalg.norm(side)) * PIXELS_PER_METRE) for side in (right, down))
-    texture = _collage(width, height, photos)
-    pyramid = [texture]
-    while min(pyramid[-1].shape) > 64:
-        pyramid.append(np.asarray(cv2.pyrDown(pyramid[-1]), np.uint8))
-    return _Panel(origin, right, down, pyramid)
+    return _Panel(origin, right, down, _collage(width, height, photos))
 
 
 def _collage(width: int, height: int, photos: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:

@@ -52,7 +52,8 @@ def match(
     )
     passed = np.ones(len(pairs), bool)
     if ratio is not None:
-        passed &= 1 - similarity <= ratio * (1 - second)
+        # Between equal candidates nothing decides, whatever their distance.
+        passed &= (1 - similarity <= ratio * (1 - second)) & ((second < similarity) | (ratio == 1))
     if min_similarity is not None:
         passed &= similarity >= min_similarity
     return Matches(indices=pairs[passed], similarity=similarity[passed])

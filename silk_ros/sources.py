@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,6 @@ from .camera import Camera
 from .flight import LAP, SyntheticFlight
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
-VIDEO_SUFFIXES = {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ogv"}
 FLIGHT_RATE = FOLDER_RATE = 10.0  # Hz
 
 
@@ -38,12 +38,13 @@ class SourceImage:
     @classmethod
     def from_array(cls, image: NDArray[Any], **known: Any) -> SourceImage:
         """From an OpenCV image: grey or BGR(A), 8 or 16 bits."""
-        encodings = {(2, 1): "mono8", (3, 1): "bgr8", (4, 1): "bgra8", (2, 2): "mono16", (3, 2): "bgr16"}
-        depth = 4 if image.ndim == 3 and image.shape[2] == 4 else image.ndim
-        encoding = encodings.get((depth, image.dtype.itemsize)) if image.dtype.kind == "u" else None
+        encodings = {(1, 1): "mono8", (3, 1): "bgr8", (4, 1): "bgra8", (1, 2): "mono16", (3, 2): "bgr16"}
+        channels = 1 if image.ndim == 2 else image.shape[2]
+        encoding = encodings.get((channels, image.dtype.itemsize)) if image.dtype.kind == "u" else None
         if encoding is None:
             raise ValueError(
-                f"cannot publish an image of shape {image.shape} and type {image.dtype}: use 8 or 16 bit images"
+                f"cannot publish an image of shape {image.shape} and type {image.dtype}: "
+                "convert it to grey or colour, 8 or 16 bits"
             )
         data = np.ascontiguousarray(image).view(np.uint8).reshape(-1)
         return cls(data, image.shape[0], image.shape[1], encoding, len(data) // image.shape[0], **known)
@@ -128,6 +129,7 @@ class BagSource:
     """The images of one topic of a rosbag2 or MCAP recording, with its camera_info where it was recorded."""
 
     IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+    INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 
     def __init__(self, path: Path, topic: str = "") -> None:
         try:
@@ -137,16 +139,23 @@ class BagSource:
             raise ImportError("playing a recording needs the rosbags library: pip install rosbags") from error
         self._path, self._topic = path, topic
         self._open_reader = lambda: AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
+        with self._errors_named(), self._open_reader() as reader:
+            images = self._image_connection(reader)
+            stamps = [stamp for _, stamp, _ in reader.messages(connections=[images])]
+        seconds = (stamps[-1] - stamps[0]) / 1e9 if stamps else 0.0
+        self.rate = (len(stamps) - 1) / seconds if seconds > 0 else FOLDER_RATE
+
+    @contextlib.contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        """The library's own exceptions, and those of the storage formats below it, as ValueError with a remedy."""
         try:
-            with self._open_reader() as reader:
-                connection = self._image_connection(reader)
-                seconds = (reader.end_time - reader.start_time) / 1e9
-                self.rate = connection.msgcount / seconds if seconds > 0 else FOLDER_RATE
+            yield
         except ValueError:
             raise
-        except Exception as error:  # the library's own types, and those of the storage formats below it
+        except Exception as error:
             raise ValueError(
-                f"cannot read the recording '{path}' ({error}): give a rosbag2 folder or an .mcap file"
+                f"cannot read the recording '{self._path}' ({error}): give a rosbag2 folder or an .mcap file, "
+                "or mend it with ros2 bag reindex"
             ) from error
 
     def _image_connection(self, reader: Any) -> Any:
@@ -160,30 +169,37 @@ class BagSource:
     def __iter__(self) -> Iterator[SourceImage]:
         with self._open_reader() as reader:
             images = self._image_connection(reader)
-            info_topic = images.topic.rsplit("/", 1)[0] + "/camera_info"
-            infos = [
-                c for c in reader.connections if c.msgtype == "sensor_msgs/msg/CameraInfo" and c.topic == info_topic
-            ]
+            # image_transport puts /camera/image_raw/compressed beside /camera/camera_info
+            info_topic = images.topic.removesuffix("/compressed").rsplit("/", 1)[0] + "/camera_info"
+            infos = [c for c in reader.connections if c.msgtype == self.INFO_TYPE and c.topic == info_topic]
+            messages = reader.messages(connections=[images, *infos])
             camera = None
-            for connection, _, raw in reader.messages(connections=[images, *infos]):
-                message: Any = reader.deserialize(raw, connection.msgtype)
-                if connection.msgtype == "sensor_msgs/msg/CameraInfo":
+            while True:
+                with self._errors_named():
+                    connection, _, raw = next(messages, (None, 0, b""))
+                    if connection is None:
+                        return
+                    message: Any = reader.deserialize(raw, connection.msgtype)
+                if connection.msgtype == self.INFO_TYPE:
                     camera = _camera_or_none(message)
-                elif connection.msgtype == "sensor_msgs/msg/Image":
-                    yield SourceImage(
-                        message.data,
-                        message.height,
-                        message.width,
-                        message.encoding,
-                        message.step,
-                        bool(message.is_bigendian),
-                        camera=camera,
-                    )
                 else:
-                    image = cv2.imdecode(message.data, cv2.IMREAD_UNCHANGED)
-                    if image is None:
-                        raise ValueError(f"cannot decode a compressed image of '{images.topic}' in '{self._path}'")
-                    yield SourceImage.from_array(image, camera=camera)
+                    yield self._image(message, connection.msgtype, camera)
+
+    def _image(self, message: Any, message_type: str, camera: Camera | None) -> SourceImage:
+        if message_type == "sensor_msgs/msg/Image":
+            return SourceImage(
+                message.data,
+                message.height,
+                message.width,
+                message.encoding,
+                message.step,
+                bool(message.is_bigendian),
+                camera=camera,
+            )
+        image = cv2.imdecode(message.data, cv2.IMREAD_UNCHANGED)
+        if image is None:
+            raise ValueError(f"cannot decode a compressed image in '{self._path}': record it again")
+        return SourceImage.from_array(image, camera=camera)
 
 
 def _camera_or_none(message: Any) -> Camera | None:
@@ -212,5 +228,6 @@ def open_source(source: str, topic: str = "") -> Source:
         # A file inside a rosbag2 folder is read through the folder's metadata.
         return BagSource(path.parent if (path.parent / "metadata.yaml").exists() else path, topic)
     if path.is_dir():
-        return BagSource(path, topic) if (path / "metadata.yaml").exists() else FolderSource(path)
+        recorded = any(path.glob("*.mcap")) or any(path.glob("*.db3"))
+        return BagSource(path, topic) if recorded else FolderSource(path)
     return VideoSource(path)

@@ -38,7 +38,6 @@ def test_rays_project_back_to_their_pixels(model: str, distortion: list[float]) 
     np.testing.assert_allclose(project(camera, rays), PIXELS, atol=0.01)
 
 
-@pytest.mark.xfail(strict=True, reason="cv2.undistortPoints stops after 5 iterations, up to 3 pixels off")
 @pytest.mark.parametrize(
     ("width", "height", "focal", "centre", "distortion"),
     [

@@ -6,6 +6,7 @@ Every sample is a function of (seed, step) alone, so a resumed training sees wha
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -97,7 +98,8 @@ class HomographyPairs(Dataset):
             if len(correspondences) > 1:
                 break
         view = cv2.warpPerspective(crop, homography, (self.size, self.size), flags=cv2.INTER_LINEAR)
-        self.augment.set_random_seed(int(rng.integers(2**31)))
+        # Not set_random_seed: that gives every transform of the recipe the same random numbers.
+        self.augment.set_random_state(rng, random.Random(int(rng.integers(2**31))))
         pair = [cv2.cvtColor(self.augment(image=image)["image"], cv2.COLOR_RGB2GRAY) for image in (crop, view)]
         return torch.from_numpy(np.stack(pair)[:, None]), torch.from_numpy(correspondences)
 

@@ -13,22 +13,22 @@ import numpy as np
 
 @dataclass(frozen=True)
 class HomographyRange:
-    """What a random view change may be. Angles in radians; `scale` is the visible share of the crop's side."""
+    """What a random view change may be. Angles in radians; `scale` is the visible share of the crop's side, head-on."""
 
     scale: tuple[float, float] = (0.6, 0.9)
     tilt: float = 0.78  # about the x and y axes
     roll: float = 0.39  # in the image plane
 
 
-# The crop is seen by a camera two half-sides away: a field of view of 53 degrees.
-_CAMERA_DISTANCE = 2.0
+# The crop is seen by a camera three half-sides away: a field of view of 37 degrees.
+_CAMERA_DISTANCE = 3.0
 
 
 def random_homography(size: int, limits: HomographyRange, rng: np.random.Generator) -> np.ndarray:
     """Homography (3, 3) from pixels of a size x size crop to pixels of its random view, same size.
 
-    The crop is a plane tilted in front of a pinhole camera; the quadrilateral it projects to, scaled and shifted
-    to stay inside the crop, is what fills the second image.
+    A tilted, scaled copy of the crop is seen by a pinhole camera; the quadrilateral it projects to, at a random place
+    inside the crop, is what fills the second image.
     """
     rx, ry = rng.uniform(-limits.tilt, limits.tilt, 2)
     rz = rng.uniform(-limits.roll, limits.roll)
@@ -36,17 +36,18 @@ def random_homography(size: int, limits: HomographyRange, rng: np.random.Generat
     corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], dtype=np.float64)
     rotated = corners @ rotation.T
     quad = _CAMERA_DISTANCE * rotated[:, :2] / (_CAMERA_DISTANCE + rotated[:, 2:])
-    # The bounding box of the projection is brought to the drawn share of the crop, then placed at random in it.
+    quad *= rng.uniform(*limits.scale)
     low, high = quad.min(axis=0), quad.max(axis=0)
-    extent = 2 * rng.uniform(*limits.scale)
-    quad = (quad - (low + high) / 2) * (extent / (high - low).max())
+    quad = (quad - (low + high) / 2) * min(1.0, 2 / (high - low).max())  # the near side may have grown out of the crop
     slack = 1 - np.abs(quad).max(axis=0)
     quad += rng.uniform(-slack, slack)
 
     half = (size - 1) / 2
     source = (quad * half + half).astype(np.float32)
     target = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float32) * (size - 1)
-    return cv2.getPerspectiveTransform(source, target)
+    homography = cv2.getPerspectiveTransform(source, target)
+    # OpenCV makes the last element 1; what is in view shall have a positive depth, even if pixel (0, 0) has not.
+    return homography * np.sign(homography[2] @ [*source[0], 1.0])
 
 
 def warp_points(homography: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -143,13 +143,13 @@ def train(config: TrainConfig, output: Path, resume: bool = False, workers: int 
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * learning_rate_factor(step, config)
         loss = pair_loss(model, images, correspondences, config.queries, step)
+        if not math.isfinite(loss.total.item()):
+            raise FloatingPointError(f"the loss became {loss.total.item()} at step {step}: lower --learning-rate")
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
         optimizer.step()
         if step % 50 == 0:
             values = {name: value.item() for name, value in loss._asdict().items()}
-            if not math.isfinite(values["total"]):
-                raise FloatingPointError(f"the loss became {values['total']} at step {step}: lower --learning-rate")
             for name, value in values.items():
                 writer.add_scalar(f"train/{name}", value, step)
             writer.add_scalar("train/learning_rate", optimizer.param_groups[0]["lr"], step)
@@ -210,7 +210,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     try:
         path = train(config, options.output, options.resume, options.workers)
-    except (FileNotFoundError, FileExistsError, ValueError) as error:
+    except (FileNotFoundError, FileExistsError, ValueError, FloatingPointError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

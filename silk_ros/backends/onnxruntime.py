@@ -47,8 +47,10 @@ class OnnxRuntimeBackend:
         inputs = [(given.name, given.type) for given in self._session.get_inputs()]
         if inputs != [("image", "tensor(uint8)")] or outputs != OUTPUTS or not set(REQUIRED_METADATA) <= set(metadata):
             raise ValueError(f"'{model}' is an ONNX file, but not of a SiLK network: export one with training.export")
-        self.border = int(metadata["border"])
-        self.descriptor_dim = int(metadata["descriptor_dim"])
+        try:
+            self.border, self.descriptor_dim = int(metadata["border"]), int(metadata["descriptor_dim"])
+        except ValueError as error:
+            raise ValueError(f"'{model}' has damaged metadata ({error}): export it again") from error
 
     def extract(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         keypoints, scores, descriptors = self._session.run(OUTPUTS, {"image": image[None, None]})

@@ -21,8 +21,8 @@ class Statistics:
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._received: deque[float] = deque(maxlen=10_000)
-        # arrival of the results, latency from stamp, processing time, keypoints, matches
-        self._processed: deque[tuple[float, float, float, int, int]] = deque(maxlen=10_000)
+        # end of processing, then what `processed` is given
+        self._processed: deque[tuple[float, float, float, float, int, int]] = deque(maxlen=10_000)
         self._last_error = ""
         self._last_error_time = -np.inf
 
@@ -42,11 +42,15 @@ class Statistics:
             self._counts["received_frames"] += 1
             self._received.append(time.monotonic())
 
-    def processed(self, latency: float | None, processing: float, keypoints: int, matches: int) -> None:
-        """One frame is out. Times in seconds; latency from the image's stamp, None if the stamp tells nothing."""
+    def processed(
+        self, latency: float | None, processing: float, front_end: float, keypoints: int, matches: int
+    ) -> None:
+        """One frame is out. Seconds: `latency` since the image's stamp (None if the stamp tells nothing), `processing`
+        since the worker took it, of which `front_end` went into extraction and matching."""
         with self._lock:
             self._counts["processed_frames"] += 1
-            entry = (time.monotonic(), np.nan if latency is None else latency, processing, keypoints, matches)
+            latency = np.nan if latency is None else latency
+            entry = (time.monotonic(), latency, processing, front_end, keypoints, matches)
             self._processed.append(entry)
 
     def seconds_since_image(self) -> float:
@@ -60,7 +64,7 @@ class Statistics:
         with self._lock:
             counts = Counter(self._counts)
             received = sum(1 for arrival in self._received if now - arrival < WINDOW)
-            recent = np.array([entry for entry in self._processed if now - entry[0] < WINDOW]).reshape(-1, 5)
+            recent = np.array([entry for entry in self._processed if now - entry[0] < WINDOW]).reshape(-1, 6)
             last_error = self._last_error
         latency = recent[:, 1][np.isfinite(recent[:, 1])]
         values = {
@@ -69,8 +73,9 @@ class Statistics:
             "latency_p50_ms": _milliseconds(latency, 50),
             "latency_p99_ms": _milliseconds(latency, 99),
             "processing_p50_ms": _milliseconds(recent[:, 2], 50),
-            "keypoints": f"{np.median(recent[:, 3]):.0f}" if len(recent) else "0",
-            "matches": f"{np.median(recent[:, 4]):.0f}" if len(recent) else "0",
+            "front_end_p50_ms": _milliseconds(recent[:, 3], 50),
+            "keypoints": f"{np.median(recent[:, 4]):.0f}" if len(recent) else "0",
+            "matches": f"{np.median(recent[:, 5]):.0f}" if len(recent) else "0",
         }
         for name in (
             "received_frames",

@@ -181,15 +181,18 @@ class SilkNode(WorkerNode):
             self._problems.report(
                 "stamp", "images have a zero stamp: set header.stamp in the driver; latency is unknown"
             )
-        step = self._front_end.process(gray_from_message(message), stamp)
+        image = gray_from_message(message)
+        extracting = time.monotonic()
+        step = self._front_end.process(image, stamp)
+        front_end = time.monotonic() - extracting
         if step.restarted:
             self._statistics.count("restarts")
             self._problems.report("restart", f"starting new tracks: {step.restarted}")
         self._features_publisher.publish(features_to_cloud(message.header, step.frame, self._rays(step)))
         self._matches_publisher.publish(matches_to_cloud(message.header, step.matches, step.frame, step.previous))
-        self._statistics.processed(
-            self._latency(stamp), time.monotonic() - started, len(step.frame.features), len(step.matches)
-        )
+        processing = time.monotonic() - started
+        keypoints, matches = len(step.frame.features), len(step.matches)
+        self._statistics.processed(self._latency(stamp), processing, front_end, keypoints, matches)
         if self._overlay_publisher.get_subscription_count():
             self._publish_overlay(message, step)
 

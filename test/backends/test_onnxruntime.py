@@ -97,7 +97,6 @@ def test_a_foreign_network_is_refused(
         OnnxRuntimeBackend(path, 10)
 
 
-@pytest.mark.xfail(strict=True, reason="int() of the metadata is not guarded: 'invalid literal for int()'")
 def test_unreadable_metadata_is_explained(tmp_path: Path) -> None:
     path = tmp_path / "odd.onnx"
     write_foreign_model(

@@ -17,10 +17,13 @@ def test_rates_and_percentiles_come_from_the_recent_frames() -> None:
     statistics = Statistics()
     for latency in (0.010, 0.020, 0.030):
         statistics.received()
-        statistics.processed(latency, 0.005, keypoints=1000, matches=400)
-    statistics.processed(None, 0.005, keypoints=1000, matches=400)
+        statistics.processed(latency, 0.005, 0.004, keypoints=1000, matches=400)
+    statistics.processed(None, 0.005, 0.004, keypoints=1000, matches=400)
     values = statistics.snapshot()
-    assert values["latency_p50_ms"] == "20.0" and values["processing_p50_ms"] == "5.0"
+    assert values["latency_p50_ms"] == "20.0" and (values["processing_p50_ms"], values["front_end_p50_ms"]) == (
+        "5.0",
+        "4.0",
+    )
     assert (values["received_frames"], values["processed_frames"]) == ("3", "4")
     assert (values["keypoints"], values["matches"]) == ("1000", "400")
     assert values["rate_hz"] == f"{4 / diagnostics.WINDOW:.1f}"
@@ -29,7 +32,7 @@ def test_rates_and_percentiles_come_from_the_recent_frames() -> None:
 def test_old_frames_leave_the_window_but_not_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     statistics = Statistics()
     statistics.received()
-    statistics.processed(0.01, 0.01, 10, 5)
+    statistics.processed(0.01, 0.01, 0.01, 10, 5)
     later = time.monotonic() + 60
     monkeypatch.setattr(diagnostics.time, "monotonic", lambda: later)
     values = statistics.snapshot()

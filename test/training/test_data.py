@@ -117,7 +117,7 @@ def test_augmented_images_are_alike_at_their_correspondences(tmp_path: Path, rec
     write(tmp_path / "smooth.png", smooth)
     pairs = pairs_of(tmp_path, recipe=recipe, min_texture=0.1)
     likeness = [np.corrcoef(values_at(*pairs[step]))[0, 1] for step in range(20)]
-    assert np.median(likeness) > 0.95
+    assert np.median(likeness) > 0.85  # about 0.65 where the pixels do not correspond
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -160,7 +160,6 @@ def test_photos_smaller_than_a_crop_are_enlarged(tmp_path: Path, shape: tuple[in
     assert images[0].float().std() > 5
 
 
-@pytest.mark.xfail(strict=True, reason="set_random_seed gives each transform of the recipe the same random numbers")
 def test_the_changes_of_a_recipe_are_drawn_independently(tmp_path: Path) -> None:
     write(tmp_path / "flat.png", FLAT)
     pairs = pairs_of(tmp_path, min_texture=0.0)

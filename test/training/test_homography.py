@@ -107,7 +107,6 @@ def test_roll_turns_the_view_in_its_plane() -> None:
     assert -0.3 > min(turns) >= -0.39 - 1e-6
 
 
-@pytest.mark.xfail(strict=True, reason="random_homography: pixel (0, 0) behind the horizon turns the sign of H")
 def test_every_random_view_is_in_front_of_the_camera() -> None:
     centre = np.full((1, 2), (SIZE - 1) / 2)
     for seed in range(200):
