@@ -43,7 +43,20 @@ def _homography_recipe() -> A.Compose:
     )
 
 
-RECIPES = {"pose": _pose_recipe, "homography": _homography_recipe}
+def _video_recipe() -> A.Compose:
+    """What changes between two frames of one camera: much less than the paper trains for, and learned far sooner."""
+    return A.Compose(
+        [
+            A.RandomBrightnessContrast(
+                brightness_limit=0.2, contrast_limit=0.2, brightness_by_max=False, ensure_safe_range=True, p=0.5
+            ),
+            A.GaussNoise(std_range=(0.0, 0.02), per_channel=False, p=0.3),
+            _motion_blur((3, 3), p=0.2),
+        ]
+    )
+
+
+RECIPES = {"pose": _pose_recipe, "homography": _homography_recipe, "video": _video_recipe}
 
 
 def augmentation(recipe: str) -> A.Compose:

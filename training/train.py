@@ -36,13 +36,13 @@ class TrainConfig:
     data: str = ""
     weights: dict[str, float] = field(default_factory=dict)  # folder of the data -> how often it is drawn
     architecture: str = "vggnp-mu"
-    augmentation: str = "homography"
+    augmentation: str = "video"
     map_size: int = 82  # side of the dense map; the crop is larger by the border
-    steps: int = 40_000
+    steps: int = 15_000
     learning_rate: float = 1e-3  # peak; the paper's constant 1e-4 needs 100,000 steps
     final_learning_rate: float = 0.02  # share of the peak that the cosine ends at
     warmup: int = 500
-    queries: int = 1024  # correspondences scored per step, 0 = all of them
+    queries: int = 512  # correspondences scored per step, 0 = all of them
     min_texture: float = 0.5
     seed: int = 0
 
