@@ -85,6 +85,7 @@ class Statistics:
             "rejected_camera_info",
             "failed_frames",
             "zero_stamps",
+            "frames_without_rays",
             "restarts",
         ):
             values[name] = str(counts[name])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from rclpy.node import Node
 from rclpy.subscription import Subscription
 
-REPEAT_AFTER = 10.0  # seconds
+REPEAT_AFTER = 30.0  # seconds
 
 
 class ChangeLog:

@@ -69,7 +69,7 @@ class SilkNode(WorkerNode):
         self._lock = threading.Lock()  # guards what the services change while the worker runs
         self._enabled = True
         self._camera: Camera | None = None
-        self._camera_message: CameraInfo | None = None
+        self._intrinsics: tuple[object, ...] | None = None  # of the last camera_info, usable or not
 
         self._features_publisher = self.create_publisher(PointCloud2, "~/features", 5)
         self._matches_publisher = self.create_publisher(PointCloud2, "~/matches", 5)
@@ -83,7 +83,7 @@ class SilkNode(WorkerNode):
             qos,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
-        self.create_subscription(
+        self._info_subscription = self.create_subscription(
             CameraInfo,
             "camera_info",
             self._on_camera_info,
@@ -107,18 +107,10 @@ class SilkNode(WorkerNode):
             self._statistics.count("dropped_frames")
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        last = self._camera_message
-        if (
-            last is not None
-            and (last.k == message.k).all()
-            and last.d == message.d
-            and (
-                (last.width, last.height, last.distortion_model)
-                == (message.width, message.height, message.distortion_model)
-            )
-        ):
+        intrinsics = (message.width, message.height, message.distortion_model, tuple(message.k), tuple(message.d))
+        if intrinsics == self._intrinsics:
             return
-        self._camera_message = message
+        self._intrinsics = intrinsics
         try:
             self._camera = camera_from_message(message)
         except ValueError as error:
@@ -197,16 +189,23 @@ class SilkNode(WorkerNode):
             self._publish_overlay(message, step)
 
     def _rays(self, step: Step) -> NDArray[np.float32] | None:
+        """Rays of the keypoints, or None, counted and explained, without usable intrinsics for this image."""
         camera = self._camera
-        if camera is None:
-            return None
         height, width = step.frame.image.shape
-        if (camera.width, camera.height) != (width, height):
+        if camera is not None and (camera.width, camera.height) == (width, height):
+            return camera.rays(step.frame.features.keypoints)
+        self._statistics.count("frames_without_rays")
+        if camera is not None:
             reason = f"camera_info is for {camera.width}x{camera.height} images, but they are {width}x{height}"
             self._statistics.error("rejected_camera_info", reason)
-            self._problems.report("camera_info", f"rays are not available: {reason}")
-            return None
-        return camera.rays(step.frame.features.keypoints)
+            self._problems.report("camera_info", f"rays are not available: {reason}: fix the driver")
+        elif self._intrinsics is None:
+            topic = self._info_subscription.topic_name
+            self._problems.report(
+                "camera_info",
+                f"no camera_info on {topic} yet: rays are not available; remap camera_info if you need them",
+            )
+        return None
 
     def _latency(self, stamp: int) -> float | None:
         age = (

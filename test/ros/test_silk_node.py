@@ -55,6 +55,7 @@ def test_matches_pair_the_rows_of_two_feature_clouds(graph: Graph) -> None:
 def test_rays_need_camera_info(graph: Graph) -> None:
     cloud, _ = graph.send(image_message(picture(), stamp=1.0))
     assert not cloud.is_dense and np.isnan(points_from_cloud(cloud)["x"]).all()
+    graph.wait_for_count("frames_without_rays")
 
     def with_info() -> None:
         graph.infos.publish(camera_info())
