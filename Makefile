@@ -1,9 +1,11 @@
 # make demo                  the whole front-end on a synthetic flight, in a virtual environment of its own
 # make demo SEQUENCE=DIR     the same on a folder of images, a video, or a rosbag2 or .mcap recording
+# make demo MODEL=FILE       the same with a network of your own
 # make test                  linters, type checks and tests
 # make benchmark             ratios within one run: extraction, matching, the whole node
 PYTHON ?= python3
 SEQUENCE ?= flight
+MODEL ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -13,7 +15,7 @@ THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 .PHONY: demo test benchmark clean
 
 demo: $(VENV)/.ros
-	$(BIN)/python -m silk_ros.ros.demo --sequence "$(SEQUENCE)"
+	$(BIN)/python -m silk_ros.ros.demo --sequence "$(SEQUENCE)" --model "$(MODEL)"
 
 test: $(VENV)/.dev
 	$(BIN)/ruff check .

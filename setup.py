@@ -11,7 +11,7 @@ ROS = [
     "ros-jazzy-common-interfaces==5.3.6",
     "ros-jazzy-rmw-fastrtps-cpp==8.4.3",
 ]
-PLAYER = ["rosbags>=0.10", "scikit-image>=0.22"]
+PLAYER = ["rosbags>=0.11.7", "scikit-image>=0.22"]
 TRAIN = ["torch>=2.6", "onnx>=1.16", "onnxscript>=0.5", "albumentations>=2.0,<3", "tensorboard", "tqdm"]
 
 setup(

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from .model import SiLK, load_checkpoint
 
-OPSET = 18
+OPSET, IR_VERSION = 18, 9  # what ONNX Runtime 1.17 reads
 DEFAULT_KEYPOINTS = 1000  # what the file holds until a runtime replaces the initializer
 
 
@@ -174,7 +174,7 @@ def export_model(
         del node.metadata_props[:]  # PyTorch's stack traces, with paths of this machine
         node.doc_string = ""
     proto = helper.make_model(
-        graph, producer_name="silk_ros", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=dense.ir_version
+        graph, producer_name="silk_ros", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
     )
     own = {"architecture": model.name, "border": model.border, "descriptor_dim": model.architecture.descriptor_dim}
     helper.set_model_props(proto, {name: str(value) for name, value in {**own, **metadata}.items()})

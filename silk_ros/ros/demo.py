@@ -2,6 +2,7 @@
 
 make demo                        # a synthetic flight with known poses
 make demo SEQUENCE=my_images     # a folder of images, a video, or a rosbag2 or .mcap recording
+make demo MODEL=my_model.onnx    # with a network of your own
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def summary(monitor: DemoMonitor) -> list[tuple[str, str]]:
     ]
 
 
-def run(source: str, seconds: float, output: Path) -> int:
+def run(source: str, model: str, seconds: float, output: Path) -> int:
     """Play a source through the node and report. Returns the exit code."""
     output.mkdir(parents=True, exist_ok=True)
     isolate_ros()
@@ -83,7 +84,7 @@ def run(source: str, seconds: float, output: Path) -> int:
     monitor = DemoMonitor(output, VIDEO_RATE)
     executor = SingleThreadedExecutor()
     executor.add_node(monitor)
-    processes = {"silk_node": start("silk_node")}
+    processes = {"silk_node": start("silk_node", f"model_path:={model}")}
     started = last_line = time.monotonic()
     first_match: float | None = None
     shown = 0
@@ -135,10 +136,11 @@ def main(arguments: list[str] | None = None) -> int:
         default="flight",
         help="flight, a camera index, a folder of images, a video file, or a rosbag2 or .mcap recording (%(default)s)",
     )
+    parser.add_argument("--model", default="", help="ONNX file of the network (the shipped one)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to run once matches arrive (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for the results (%(default)s)")
     options = parser.parse_args(arguments)
-    return run(options.sequence, options.seconds, options.output)
+    return run(options.sequence, options.model, options.seconds, options.output)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def write_foreign_model(path: Path, name: str, kind: int, outputs: tuple[str, ..
     nodes = [helper.make_node("Cast", [name], [output], to=TensorProto.FLOAT) for output in outputs]
     values = [helper.make_tensor_value_info(output, TensorProto.FLOAT, shape) for output in outputs]
     graph = helper.make_graph(nodes, "foreign", [helper.make_tensor_value_info(name, kind, shape)], values)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     helper.set_model_props(model, metadata)
     onnx.checker.check_model(model)
     onnx.save(model, path)

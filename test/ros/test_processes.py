@@ -75,7 +75,7 @@ def foreign_onnx(path: Path) -> None:
         [value("a", TensorProto.FLOAT, [1])],
         [value("b", TensorProto.FLOAT, [1])],
     )
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), str(path))
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9), str(path))
 
 
 def make_bad_models(folder: Path) -> None:
