@@ -84,7 +84,7 @@ def run(source: str, model: str, seconds: float, output: Path) -> int:
     monitor = DemoMonitor(output, VIDEO_RATE)
     executor = SingleThreadedExecutor()
     executor.add_node(monitor)
-    processes = {"silk_node": start("silk_node", f"model_path:={model}")}
+    processes = {"silk_node": start("silk_node", *([f"model_path:={model}"] if model else []))}
     started = last_line = time.monotonic()
     first_match: float | None = None
     shown = 0
