@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from harness import Graph, camera_info, image_message, picture
-from rclpy.qos import QoSProfile
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 from std_srvs.srv import SetBool, Trigger
 
@@ -236,6 +236,12 @@ def test_silence_is_reported_with_the_topic_its_publishers_and_their_qos(
     graph.spin_until(lambda: any("/image_raw" in text and "peer" in text for text in warnings))
     assert "BEST_EFFORT" in warnings[-1] and "RELIABLE" in warnings[-1]
     graph.spin_until(lambda: graph.summary.startswith("no image"))
+
+
+def test_qos_of_the_images_can_be_overridden(make_graph: Callable[..., Graph]) -> None:
+    graph = make_graph(**{"qos_overrides./image_raw.subscription.reliability": "reliable"})
+    (endpoint,) = graph.peer.get_subscriptions_info_by_topic("/image_raw")
+    assert endpoint.qos_profile.reliability == ReliabilityPolicy.RELIABLE
 
 
 def test_diagnostics_name_the_backend_and_measure_latency(graph: Graph) -> None:
