@@ -5,7 +5,6 @@ python -m benchmarks.pipeline        # needs the train extra: it exports the nai
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -44,8 +43,6 @@ class NaiveExport(nn.Module):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.parse_args()
     image = np.ascontiguousarray(np.tile(data.camera(), (1, 2))[:HEIGHT, :WIDTH])
     model = SiLK().eval()
     with tempfile.TemporaryDirectory() as folder:

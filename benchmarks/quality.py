@@ -93,14 +93,14 @@ def main() -> int:
         print(f"no H_1_2 files below '{options.data}': give a folder of sequences in HPatches layout", file=sys.stderr)
         return 1
     for _, image0, image1, homography in tqdm(chosen, desc="pairs"):
-        size = image1.shape[1], image1.shape[0]
+        size0, size1 = image0.shape[::-1], image1.shape[::-1]
         for name, method in methods.items():
             points0, points1, matched = method(image0, image1)
             left, right = points0[matched[:, 0]], points1[matched[:, 1]]
             errors = reprojection_error(homography, left, right)
-            corners = corner_error(homography, left, right, (image0.shape[1], image0.shape[0]))
+            corners = corner_error(homography, left, right, size0)
             accuracy = [float((errors <= limit).mean()) if len(errors) else 0.0 for limit in (THRESHOLD, 3.0)]
-            repeated = repeatability(homography, points0, points1, size, THRESHOLD)
+            repeated = repeatability(homography, points0, points1, size0, size1, THRESHOLD)
             rows[name].append([repeated, corners <= 1, corners <= 3, *accuracy, len(points0), len(matched)])
     columns = ("repeatability@1", "HA@1", "HA@3", "MMA@1", "MMA@3", "keypoints", "matches")
     print(f"{'':6}" + "".join(f"{column:>17}" for column in columns))

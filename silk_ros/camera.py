@@ -37,6 +37,8 @@ class Camera:
         matrix = matrix.reshape(3, 3)
         if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
             raise ValueError("camera_info.k has no focal length: the camera is not calibrated")
+        if matrix[2].tolist() != [0, 0, 1]:
+            raise ValueError("the last row of camera_info.k must be 0 0 1: calibrate the camera")
         if self.model not in DISTORTION_MODELS:
             known = ", ".join(filter(None, DISTORTION_MODELS))
             raise ValueError(f"unknown distortion model '{self.model}' in camera_info: use one of {known}")

@@ -84,10 +84,7 @@ class SyntheticFlight:
         image = np.zeros((HEIGHT, WIDTH), np.uint8)
         for panel in self._walls:
             self._draw(image, panel, pose)
-        by_distance = sorted(
-            self._pillars, key=lambda box: -float(np.linalg.norm(box[0].corners.mean(0) - pose[:3, 3]))
-        )
-        for pillar in by_distance:
+        for pillar in sorted(self._pillars, key=lambda box: -_distance(box, pose[:3, 3])):
             for panel in pillar:
                 if panel.normal @ (pose[:3, 3] - panel.origin) > 0:
                     self._draw(image, panel, pose)
@@ -116,6 +113,11 @@ class SyntheticFlight:
         homography = self.camera.matrix @ (world_to_camera[:, :3] @ plane + np.outer(world_to_camera[:, 3], [0, 0, 1]))
         warped = cv2.warpPerspective(panel.texture, homography, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
         cv2.copyTo(warped, mask, image)
+
+
+def _distance(box: list[_Panel], position: Floats) -> float:
+    centre = np.mean([panel.corners.mean(axis=0) for panel in box], axis=0)
+    return float(np.linalg.norm(centre - position))
 
 
 def _clip_near(corners: Floats) -> Floats:

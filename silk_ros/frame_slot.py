@@ -31,10 +31,12 @@ class FrameSlot(Generic[T]):
             item, self._item = self._item, None
             return None if self._closed else item
 
-    def clear(self) -> None:
-        """Throw away an item that nobody took."""
+    def clear(self) -> bool:
+        """Throw away an item that nobody took. Returns True if there was one."""
         with self._condition:
+            dropped = self._item is not None
             self._item = None
+            return dropped
 
     def close(self) -> None:
         """End all waiting, now and later."""

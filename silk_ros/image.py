@@ -51,6 +51,12 @@ ENCODING_ALIASES = {
 }
 
 
+def packed_size(height: int, width: int, encoding: str) -> int:
+    """Bytes of an image without padding; 0 for an unknown encoding."""
+    layout = ENCODINGS.get(ENCODING_ALIASES.get(encoding, encoding))
+    return height * width * layout.channels * layout.bits // 8 if layout else 0
+
+
 def check_layout(height: int, width: int, encoding: str, step: int, length: int) -> str:
     """The encoding's canonical name. Raises ValueError, naming the fix, if the buffer cannot be what it claims."""
     name = ENCODING_ALIASES.get(encoding, encoding)
@@ -60,8 +66,7 @@ def check_layout(height: int, width: int, encoding: str, step: int, length: int)
         )
     if height <= 0 or width <= 0:
         raise ValueError(f"image of {width}x{height} pixels is empty: check the camera driver's resolution")
-    layout = ENCODINGS[name]
-    row_bytes = width * layout.channels * layout.bits // 8
+    row_bytes = packed_size(1, width, name)
     if step < row_bytes:
         raise ValueError(
             f"step of {step} bytes is shorter than a row of {width} {encoding} pixels "
@@ -87,8 +92,7 @@ def to_gray(
     """
     layout = ENCODINGS[check_layout(height, width, encoding, step, memoryview(data).nbytes)]
     rows = np.frombuffer(data, np.uint8).reshape(height, step)
-    row_bytes = width * layout.channels * layout.bits // 8
-    pixels: np.ndarray = rows[:, :row_bytes]
+    pixels: np.ndarray = rows[:, : packed_size(1, width, encoding)]
     if layout.bits == 16:
         byte_order = ">u2" if is_bigendian else "<u2"
         pixels = np.ascontiguousarray(pixels).view(byte_order).astype(np.uint16, copy=False)

@@ -140,10 +140,9 @@ class BagSource:
         self._path, self._topic = path, topic
         self._open_reader = lambda: AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
         with self._errors_named(), self._open_reader() as reader:
-            images = self._image_connection(reader)
-            stamps = [stamp for _, stamp, _ in reader.messages(connections=[images])]
-        seconds = (stamps[-1] - stamps[0]) / 1e9 if stamps else 0.0
-        self.rate = (len(stamps) - 1) / seconds if seconds > 0 else FOLDER_RATE
+            count = self._image_connection(reader).msgcount
+            seconds = reader.duration / 1e9
+        self.rate = (count - 1) / seconds if count > 1 and seconds > 0 else FOLDER_RATE
 
     @contextlib.contextmanager
     def _errors_named(self) -> Iterator[None]:
@@ -228,6 +227,6 @@ def open_source(source: str, topic: str = "") -> Source:
         # A file inside a rosbag2 folder is read through the folder's metadata.
         return BagSource(path.parent if (path.parent / "metadata.yaml").exists() else path, topic)
     if path.is_dir():
-        recorded = any(path.glob("*.mcap")) or any(path.glob("*.db3"))
+        recorded = any(next(path.glob(name), None) for name in ("metadata.yaml", "*.mcap*", "*.db3*"))
         return BagSource(path, topic) if recorded else FolderSource(path)
     return VideoSource(path)

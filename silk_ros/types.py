@@ -1,4 +1,4 @@
-"""The two things the front-end produces. Plain numpy, immutable, checked once when they are made."""
+"""The two things the front-end produces. Plain numpy, checked once when they are made; fields cannot be reassigned."""
 
 from __future__ import annotations
 

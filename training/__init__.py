@@ -1,4 +1,4 @@
-"""Training, fine-tuning and export of SiLK networks. The only part of the project that imports torch."""
+"""Training and export of SiLK networks. The only part of the project that imports torch."""
 
 try:
     import torch as _torch  # noqa: F401

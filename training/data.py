@@ -23,6 +23,7 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".p
 CELL = 8  # pixels; the texture of a crop is judged cell by cell
 CELL_STD = 4.0  # grey levels; a cell that varies less is flat
 ATTEMPTS = 20
+CACHE_BYTES = 2 * 2**30  # of decoded photos, per process; what comes after is decoded each time
 
 
 def find_images(root: str | Path) -> list[Path]:
@@ -76,6 +77,7 @@ class HomographyPairs(Dataset):
         self.limits = limits or HomographyRange()
         self.augment = augmentation(recipe)
         self._photos: dict[Path, np.ndarray] = {}
+        self._cached_bytes = 0
 
         weights = dict(weights or {})
         folders = [path.relative_to(root).parts[0] for path in self.paths]
@@ -119,13 +121,17 @@ class HomographyPairs(Dataset):
         return best
 
     def _photo(self, path: Path) -> np.ndarray:
-        """A photo as RGB uint8, decoded once and kept; enlarged if it is smaller than a crop."""
-        if path not in self._photos:
-            photo = cv2.imread(str(path), cv2.IMREAD_COLOR)
-            if photo is None:
-                raise ValueError(f"cannot read the image '{path}': remove or replace the file")
-            if min(photo.shape[:2]) < self.size:
-                factor = self.size / min(photo.shape[:2])
-                photo = cv2.resize(photo, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-            self._photos[path] = cv2.cvtColor(photo, cv2.COLOR_BGR2RGB)
-        return self._photos[path]
+        """A photo as RGB uint8, decoded once while there is room to keep it; enlarged if it is smaller than a crop."""
+        if path in self._photos:
+            return self._photos[path]
+        bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise ValueError(f"cannot read the image '{path}': remove or replace the file")
+        if min(bgr.shape[:2]) < self.size:
+            factor = self.size / min(bgr.shape[:2])
+            bgr = cv2.resize(bgr, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        photo = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        if self._cached_bytes + photo.nbytes <= CACHE_BYTES:
+            self._photos[path] = photo
+            self._cached_bytes += photo.nbytes
+        return photo

@@ -203,7 +203,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         proto = export(options.checkpoint, options.output, options.max_keypoints)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         print(f"export: {error}", file=sys.stderr)
         return 1
     print(f"wrote {options.output}: " + ", ".join(f"{entry.key}={entry.value}" for entry in proto.metadata_props))

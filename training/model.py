@@ -7,6 +7,7 @@ off every side: map position (i, j) describes the image patch centred on pixel (
 from __future__ import annotations
 
 import itertools
+import pickle
 from dataclasses import dataclass
 
 import torch
@@ -88,8 +89,14 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def load_checkpoint(path: str, device: str | torch.device = "cpu") -> tuple[SiLK, dict]:
-    """The network of a checkpoint written by `train`, in eval mode, and the checkpoint's other contents."""
-    checkpoint = torch.load(path, map_location=device, weights_only=True)
-    model = SiLK(checkpoint["config"]["architecture"])
-    model.load_state_dict(checkpoint.pop("model"))
+    """The network of a checkpoint written by `train`, in eval mode, and the checkpoint's other contents.
+
+    Raises FileNotFoundError, or ValueError for any other file.
+    """
+    try:
+        checkpoint = torch.load(path, map_location=device, weights_only=True)
+        model = SiLK(checkpoint["config"]["architecture"])
+        model.load_state_dict(checkpoint.pop("model"))
+    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as error:
+        raise ValueError(f"'{path}' is not a checkpoint of training.train: give its last.pt") from error
     return model.to(device).eval(), checkpoint

@@ -93,6 +93,8 @@ def git_commit() -> str:
 
 def train(config: TrainConfig, output: Path, resume: bool = False, workers: int = 1, save_every: int = 1000) -> Path:
     """Train, writing `last.pt` and TensorBoard logs into `output`. Returns the checkpoint's path."""
+    if config.steps < 1 or config.map_size < 8:
+        raise ValueError(f"steps ({config.steps}) must be at least 1 and map_size ({config.map_size}) at least 8")
     keep_large_buffers()
     output.mkdir(parents=True, exist_ok=True)
     checkpoint_path = output / "last.pt"
@@ -109,6 +111,10 @@ def train(config: TrainConfig, output: Path, resume: bool = False, workers: int 
         checkpoint = torch.load(checkpoint_path, map_location=device, weights_only=True)
         if checkpoint["config"] != asdict(config):
             raise ValueError(f"'{checkpoint_path}' was trained with other settings: {checkpoint['config']}")
+        if checkpoint["provenance"]["data_hash"] != provenance["data_hash"]:
+            raise ValueError(
+                f"the photos in '{config.data}' have changed since '{checkpoint_path}': start a new --output"
+            )
         model.load_state_dict(checkpoint["model"])
         optimizer.load_state_dict(checkpoint["optimizer"])
         first_step, provenance = checkpoint["step"], checkpoint["provenance"]

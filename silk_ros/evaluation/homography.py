@@ -21,10 +21,18 @@ def reprojection_error(homography: Points, points0: Points, points1: Points) -> 
     return np.linalg.norm(warp_points(homography, points0) - points1, axis=1)
 
 
-def repeatability(homography: Points, points0: Points, points1: Points, size: tuple[int, int], radius: float) -> float:
-    """Share of the keypoints, seen by both images of the same (width, height), that have a keypoint within `radius`."""
+def repeatability(
+    homography: Points,
+    points0: Points,
+    points1: Points,
+    size0: tuple[int, int],
+    size1: tuple[int, int],
+    radius: float,
+) -> float:
+    """Share of the keypoints seen by both images, of sizes (width, height), that have a keypoint within `radius`."""
     repeated = seen = 0
-    for transform, source, target in ((homography, points0, points1), (np.linalg.inv(homography), points1, points0)):
+    both_ways = (homography, points0, points1, size1), (np.linalg.inv(homography), points1, points0, size0)
+    for transform, source, target, size in both_ways:
         warped = warp_points(transform, source)
         warped = warped[((warped >= 0) & (warped <= np.array(size) - 1)).all(axis=1)].astype(np.float32)
         seen += len(warped)

@@ -10,14 +10,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import Pose, PoseStamped
+from geometry_msgs.msg import PoseStamped
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from ..evaluation.epipolar import epipolar_distance, estimated_inliers, fundamental_from_poses
-from .messages import points_from_cloud, stamp_nanoseconds
+from .messages import points_from_cloud, stamp_nanoseconds, transform_from_pose
 
 EPIPOLAR_THRESHOLD = 1.5  # pixels
 
@@ -84,14 +84,17 @@ class DemoMonitor(Node):
             now = np.stack([points["u"], points["v"]], axis=1).astype(np.float64)
             before = np.stack([points["u_prev"], points["v_prev"]], axis=1).astype(np.float64)
             previous = int(points["prev_sec"][0]) * 10**9 + int(points["prev_nanosec"][0])
-            correct = float(self._correct(stamp, previous, now, before).mean())
+            fitting = self._correct(stamp, previous, now, before)
+            correct = float("nan") if fitting is None else float(fitting.mean())
         self.records.append(
             FrameRecord(stamp / 1e9, 1e3 * (arrival - stamp / 1e9), self._keypoints.get(stamp, 0), len(points), correct)
         )
 
-    def _correct(self, stamp: int, previous: int, now: NDArray, before: NDArray) -> NDArray[np.bool_]:
+    def _correct(self, stamp: int, previous: int, now: NDArray, before: NDArray) -> NDArray[np.bool_] | None:
         """Which matches fit the true geometry of the two views or, without poses, the one that most of them share."""
         if self._matrix is None or stamp not in self._poses or previous not in self._poses:
+            if self.has_ground_truth:  # a pose was lost on the way: nothing is known of this frame
+                return None
             return estimated_inliers(now, before, EPIPOLAR_THRESHOLD)
         self.has_ground_truth = True
         fundamental = fundamental_from_poses(self._matrix, self._poses[stamp], self._poses[previous])
@@ -128,14 +131,3 @@ class DemoMonitor(Node):
             writer = csv.DictWriter(file, [field.name for field in fields(FrameRecord)])
             writer.writeheader()
             writer.writerows(asdict(record) for record in self.records)
-
-
-def transform_from_pose(pose: Pose) -> NDArray[np.float64]:
-    """The transform (4, 4) of a Pose."""
-    axis = np.array([pose.orientation.x, pose.orientation.y, pose.orientation.z])
-    norm = float(np.linalg.norm(axis))
-    angle = 2 * np.arctan2(norm, pose.orientation.w)
-    transform = np.eye(4)
-    transform[:3, :3] = cv2.Rodrigues(axis / norm * angle if norm else axis)[0]
-    transform[:3, 3] = pose.position.x, pose.position.y, pose.position.z
-    return transform

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
+from typing import Any, NamedTuple
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -14,15 +15,26 @@ from std_msgs.msg import Header
 WINDOW = 5.0  # seconds that rates and percentiles are taken over
 
 
+class _Processed(NamedTuple):
+    """One frame that is out; times in seconds."""
+
+    finished: float
+    latency: float
+    processing: float
+    front_end: float
+    keypoints: int
+    matches: int
+
+
 class Statistics:
     """Counters since the start, and the recent frames. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._started = time.monotonic()
         self._counts: Counter[str] = Counter()
         self._received: deque[float] = deque(maxlen=10_000)
-        # end of processing, then what `processed` is given
-        self._processed: deque[tuple[float, float, float, float, int, int]] = deque(maxlen=10_000)
+        self._processed: deque[_Processed] = deque(maxlen=10_000)
         self._last_error = ""
         self._last_error_time = -np.inf
 
@@ -50,13 +62,12 @@ class Statistics:
         with self._lock:
             self._counts["processed_frames"] += 1
             latency = np.nan if latency is None else latency
-            entry = (time.monotonic(), latency, processing, front_end, keypoints, matches)
-            self._processed.append(entry)
+            self._processed.append(_Processed(time.monotonic(), latency, processing, front_end, keypoints, matches))
 
     def seconds_since_image(self) -> float:
-        """Infinite before the first image."""
+        """Seconds since the last image or, before the first, since the start."""
         with self._lock:
-            return time.monotonic() - self._received[-1] if self._received else np.inf
+            return time.monotonic() - (self._received[-1] if self._received else self._started)
 
     def snapshot(self) -> dict[str, str]:
         """All values by name, as text."""
@@ -64,18 +75,19 @@ class Statistics:
         with self._lock:
             counts = Counter(self._counts)
             received = sum(1 for arrival in self._received if now - arrival < WINDOW)
-            recent = np.array([entry for entry in self._processed if now - entry[0] < WINDOW]).reshape(-1, 6)
+            frames = [frame for frame in self._processed if now - frame.finished < WINDOW]
             last_error = self._last_error
-        latency = recent[:, 1][np.isfinite(recent[:, 1])]
+        recent: Any = _Processed(*np.array(frames).reshape(-1, len(_Processed._fields)).T)
+        latency = recent.latency[np.isfinite(recent.latency)]
         values = {
             "input_rate_hz": f"{received / WINDOW:.1f}",
-            "rate_hz": f"{len(recent) / WINDOW:.1f}",
+            "rate_hz": f"{len(frames) / WINDOW:.1f}",
             "latency_p50_ms": _milliseconds(latency, 50),
             "latency_p99_ms": _milliseconds(latency, 99),
-            "processing_p50_ms": _milliseconds(recent[:, 2], 50),
-            "front_end_p50_ms": _milliseconds(recent[:, 3], 50),
-            "keypoints": f"{np.median(recent[:, 4]):.0f}" if len(recent) else "0",
-            "matches": f"{np.median(recent[:, 5]):.0f}" if len(recent) else "0",
+            "processing_p50_ms": _milliseconds(recent.processing, 50),
+            "front_end_p50_ms": _milliseconds(recent.front_end, 50),
+            "keypoints": f"{np.median(recent.keypoints):.0f}" if len(frames) else "0",
+            "matches": f"{np.median(recent.matches):.0f}" if len(frames) else "0",
         }
         for name in (
             "received_frames",
@@ -83,6 +95,7 @@ class Statistics:
             "dropped_frames",
             "rejected_images",
             "rejected_camera_info",
+            "ignored_frames",
             "failed_frames",
             "zero_stamps",
             "frames_without_rays",

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import CameraInfo, Image
 
 from ..camera import Camera
-from ..image import check_layout, to_gray
+from ..image import check_layout, packed_size, to_gray
 
 try:  # comes with a ROS installation; there is no wheel of it
     from cv_bridge import CvBridge
@@ -18,8 +18,13 @@ except ImportError:
 
 
 def gray_from_message(message: Image, bridge: CvBridge | None = CV_BRIDGE) -> NDArray[np.uint8]:
-    """Grey image (H, W) uint8, through cv_bridge where there is one. Raises ValueError, naming the fix."""
-    if bridge is None:
+    """Grey image (H, W) uint8, through cv_bridge where there is one. Raises ValueError, naming the fix.
+
+    cv_bridge's Python conversion ignores padding at the end of rows, and its byte swap needs numpy 1: such images take
+    the numpy conversion.
+    """
+    padded = message.step * message.height != packed_size(message.height, message.width, message.encoding)
+    if bridge is None or padded or message.is_bigendian:
         return to_gray(
             message.data, message.height, message.width, message.encoding, message.step, bool(message.is_bigendian)
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
@@ -91,20 +93,29 @@ class Settings:
 
 
 def declare_parameters(node: Node) -> Settings:
-    """Declare all parameters on a node. Raises rclpy's parameter exceptions or ValueError for values out of range."""
-    values = {}
-    for declaration in DECLARATIONS:
-        value = node.declare_parameter(declaration.name, declaration.default, _descriptor(declaration)).value
-        if declaration.choices and value not in declaration.choices:
-            raise ValueError(
-                f"parameter {declaration.name} is '{value}': choose one of {', '.join(declaration.choices)}"
-            )
-        values[declaration.name.removeprefix("matcher.")] = value
+    """Declare all parameters of silk_node. Raises as `declare` does."""
+    values = declare(node, DECLARATIONS)
+    values = {name.removeprefix("matcher."): value for name, value in values.items()}
     values["model_path"] = Path(values["model_path"]).expanduser() if values["model_path"] else None
     # The ends of the ranges that keep every match switch the filters off.
     for name, off in (("ratio", 1.0), ("min_similarity", -1.0), ("double_softmax", 0.0)):
         values[name] = None if values[name] == off else values[name]
     return Settings(**values)
+
+
+def declare(node: Node, declarations: Iterable[Declaration]) -> dict[str, Any]:
+    """Declare parameters, read-only, and return their values by name.
+
+    Raises rclpy's parameter exceptions for a wrong type or range, ValueError, naming the choices, for an unknown one.
+    """
+    values = {}
+    for declaration in declarations:
+        value = node.declare_parameter(declaration.name, declaration.default, _descriptor(declaration)).value
+        if declaration.choices and value not in declaration.choices:
+            choices = ", ".join(declaration.choices)
+            raise ValueError(f"parameter {declaration.name} is '{value}': choose one of {choices}")
+        values[declaration.name] = value
+    return values
 
 
 def _descriptor(declaration: Declaration) -> ParameterDescriptor:

@@ -30,16 +30,19 @@ def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | N
     failure = ""
     try:
         rclpy.init(args=args)
-        node = make_node()
+        try:
+            node = make_node()
+            rclpy.spin(node)
+        except Exception:
+            # A signal shuts the context down at any moment; what fails because of that is a normal end.
+            if rclpy.ok():
+                raise
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except (ParameterException, OSError, ValueError, ImportError, RuntimeError) as error:
-        failure = f"cannot start: {' '.join(str(error).split())}"
-    try:
         if node is not None:
-            rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+            raise
+        failure = f"cannot start: {' '.join(str(error).split())}"
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch and the terminal both send one
         if node is not None:

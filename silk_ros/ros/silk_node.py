@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from rclpy.time import Time
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_srvs.srv import SetBool, Trigger
 
@@ -27,10 +26,10 @@ from ..draw import draw_matches
 from ..extractor import Extractor
 from ..frame_slot import FrameSlot
 from ..frontend import FrontEnd, Step
+from .change_log import ChangeLog, no_data_warning
 from .diagnostics import Statistics, diagnostics_message
 from .images import camera_from_message, gray_from_message
-from .logging import ChangeLog, no_data_warning
-from .messages import features_to_cloud, matches_to_cloud, overlay_to_message, stamp_nanoseconds
+from .messages import features_to_cloud, image_message, matches_to_cloud, stamp_nanoseconds
 from .parameters import declare_parameters
 from .process import WorkerNode, run_node
 
@@ -69,13 +68,14 @@ class SilkNode(WorkerNode):
         self._lock = threading.Lock()  # guards what the services change while the worker runs
         self._enabled = True
         self._camera: Camera | None = None
+        self._camera_problem = ""  # why the last camera_info is not usable
         self._intrinsics: tuple[object, ...] | None = None  # of the last camera_info, usable or not
 
         self._features_publisher = self.create_publisher(PointCloud2, "~/features", 5)
         self._matches_publisher = self.create_publisher(PointCloud2, "~/matches", 5)
         self._overlay_publisher = self.create_publisher(Image, "~/image_overlay", 2)
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
-        qos = QoSProfile(depth=1, reliability=ReliabilityPolicy[settings.image_reliability.upper()])
+        qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[settings.image_reliability.upper()])
         self._image_subscription = self.create_subscription(
             Image,
             "image_raw",
@@ -95,7 +95,7 @@ class SilkNode(WorkerNode):
         # These watch over the node itself: a simulated clock that stands still must not silence them.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(settings.diagnostics_period, self._publish_diagnostics, clock=steady)
-        self.create_timer(settings.no_data_timeout, self._check_for_data, clock=steady)
+        self.create_timer(min(1.0, settings.no_data_timeout), self._check_for_data, clock=steady)
         self._worker = threading.Thread(target=self._work, name="silk-worker", daemon=True)
         self._worker.start()
 
@@ -103,7 +103,9 @@ class SilkNode(WorkerNode):
 
     def _on_image(self, message: Image) -> None:
         self._statistics.received()
-        if self._enabled and self._slot.put(message):
+        if not self._enabled:
+            self._statistics.count("ignored_frames")
+        elif self._slot.put(message):
             self._statistics.count("dropped_frames")
 
     def _on_camera_info(self, message: CameraInfo) -> None:
@@ -112,11 +114,10 @@ class SilkNode(WorkerNode):
             return
         self._intrinsics = intrinsics
         try:
-            self._camera = camera_from_message(message)
+            self._camera, self._camera_problem = camera_from_message(message), ""
         except ValueError as error:
-            self._camera = None
+            self._camera, self._camera_problem = None, str(error)
             self._statistics.error("rejected_camera_info", str(error))
-            self._problems.report("camera_info", f"rays are not available: {error}")
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self._lock:
@@ -127,7 +128,8 @@ class SilkNode(WorkerNode):
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         with self._lock:
             self._enabled = request.data
-            self._slot.clear()
+            if self._slot.clear():
+                self._statistics.count("ignored_frames")
             self._front_end.reset()
         response.success, response.message = True, "enabled" if request.data else "disabled"
         return response
@@ -145,8 +147,9 @@ class SilkNode(WorkerNode):
         )
 
     def _check_for_data(self) -> None:
-        if self._enabled and self._statistics.seconds_since_image() >= self.settings.no_data_timeout:
-            self.get_logger().warning(no_data_warning(self, self._image_subscription, self.settings.no_data_timeout))
+        timeout = self.settings.no_data_timeout
+        if self._enabled and self._statistics.seconds_since_image() >= timeout:
+            self._problems.report("no_data", no_data_warning(self, self._image_subscription, timeout))
 
     # The worker's thread.
 
@@ -156,6 +159,8 @@ class SilkNode(WorkerNode):
                 with self._lock:
                     if self._enabled:
                         self._process(message)
+                    else:
+                        self._statistics.count("ignored_frames")
             except ValueError as error:
                 self._statistics.error("rejected_images", str(error))
                 self._problems.report("image", f"image rejected: {error}")
@@ -194,12 +199,18 @@ class SilkNode(WorkerNode):
         height, width = step.frame.image.shape
         if camera is not None and (camera.width, camera.height) == (width, height):
             return camera.rays(step.frame.features.keypoints)
-        self._statistics.count("frames_without_rays")
         if camera is not None:
-            reason = f"camera_info is for {camera.width}x{camera.height} images, but they are {width}x{height}"
-            self._statistics.error("rejected_camera_info", reason)
-            self._problems.report("camera_info", f"rays are not available: {reason}: fix the driver")
-        elif self._intrinsics is None:
+            problem = (
+                f"camera_info is for {camera.width}x{camera.height} images, but they are {width}x{height}: "
+                "publish the intrinsics of these images (binning and regions of interest are not supported)"
+            )
+        else:
+            problem = self._camera_problem
+        if problem:
+            self._statistics.error("frames_without_rays", problem)
+            self._problems.report("camera_info", f"rays are not available: {problem}")
+        else:
+            self._statistics.count("frames_without_rays")
             topic = self._info_subscription.topic_name
             self._problems.report(
                 "camera_info",
@@ -208,16 +219,16 @@ class SilkNode(WorkerNode):
         return None
 
     def _latency(self, stamp: int) -> float | None:
-        age = (
-            self.get_clock().now() - Time(nanoseconds=stamp, clock_type=self.get_clock().clock_type)
-        ).nanoseconds / 1e9
+        age = (self.get_clock().now().nanoseconds - stamp) / 1e9
         return age if stamp and 0 <= age < MAX_LATENCY else None
 
     def _publish_overlay(self, message: Image, step: Step) -> None:
         previous = step.previous.features if step.previous else None
         caption = f"{len(step.frame.features)} keypoints, {len(step.matches)} matches"
         overlay = draw_matches(step.frame.image, step.frame.features, previous, step.matches, caption)
-        self._overlay_publisher.publish(overlay_to_message(message.header, overlay))
+        self._overlay_publisher.publish(
+            image_message(message.header, overlay, overlay.shape[0], "bgr8", width=overlay.shape[1])
+        )
 
     def stop(self) -> None:
         self._slot.close()

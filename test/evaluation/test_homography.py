@@ -16,12 +16,12 @@ def test_repeatability_counts_both_ways_what_both_images_see() -> None:
     # Within 0.5 px only (10, 5) repeats, both ways: 2 of 4. Within 1 px all do.
     points0 = np.array([[0, 5], [20, 5], [95, 5]])
     points1 = np.array([[10, 5], [31, 5], [5, 5]])
-    assert repeatability(SHIFT, points0, points1, (100, 50), radius=0.5) == pytest.approx(2 / 4)
-    assert repeatability(SHIFT, points0, points1, (100, 50), radius=1.0) == pytest.approx(4 / 4)
+    assert repeatability(SHIFT, points0, points1, (100, 50), (100, 50), radius=0.5) == pytest.approx(2 / 4)
+    assert repeatability(SHIFT, points0, points1, (100, 50), (100, 50), radius=1.0) == pytest.approx(4 / 4)
 
 
 def test_repeatability_without_keypoints_is_zero() -> None:
-    assert repeatability(SHIFT, np.empty((0, 2)), np.empty((0, 2)), (100, 50), 1.0) == 0
+    assert repeatability(SHIFT, np.empty((0, 2)), np.empty((0, 2)), (100, 50), (100, 50), 1.0) == 0
 
 
 def test_corner_error_is_zero_for_perfect_matches_and_measures_a_shift() -> None:

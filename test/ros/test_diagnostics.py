@@ -41,6 +41,8 @@ def test_old_frames_leave_the_window_but_not_the_counts(monkeypatch: pytest.Monk
 
 def test_level_follows_the_state_of_the_node() -> None:
     statistics = Statistics()
+    assert status(statistics).level == DiagnosticStatus.OK
+    statistics._started -= 10
     assert status(statistics).level == DiagnosticStatus.STALE
     assert status(statistics, enabled=False).level == DiagnosticStatus.OK
     statistics.received()

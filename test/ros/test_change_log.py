@@ -1,4 +1,4 @@
-from silk_ros.ros.logging import ChangeLog
+from silk_ros.ros.change_log import ChangeLog
 
 
 def test_repeats_are_logged_once_and_changes_at_once() -> None:
