@@ -42,11 +42,10 @@ setup(
         "dev": [
             "pytest>=8",
             "pytest-xdist",
-            "hypothesis",
             "ruff",
             "mypy",
             "colcon-common-extensions",
-            "setuptools==79.0.1",
+            "setuptools",
         ],
     },
     entry_points={

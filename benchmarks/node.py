@@ -14,7 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 
 from benchmarks.common import save, verdict
-from silk_ros.ros.demo import isolate_ros, start
+from silk_ros.ros.demo import isolate_ros, start, stop
 
 KEYPOINTS = 1000
 DURATION = 20.0  # seconds; the diagnostics look back over the last few
@@ -43,9 +43,7 @@ def measure(rate: float) -> dict[str, float]:
     while time.monotonic() < end:
         executor.spin_once(timeout_sec=0.2)
     memory = resident_megabytes(node.pid)
-    for process in (player, node):
-        process.terminate()
-        process.wait(timeout=10)
+    stop(player, node)
     listener.destroy_node()
     names = ("input_rate_hz", "rate_hz", "latency_p50_ms", "latency_p99_ms", "processing_p50_ms", "front_end_p50_ms")
     return {name: float(values[name]) for name in names} | {

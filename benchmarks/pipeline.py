@@ -52,7 +52,10 @@ def main() -> int:
             NaiveExport(model).eval(), example, naive_path, input_names=["image"], dynamo=True, verbose=False
         )
         export_model(model, topk_path, {})
-        naive = onnxruntime.InferenceSession(str(naive_path), providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        # As in the backend: threads that spin after a run would slow down the other candidate.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        naive = onnxruntime.InferenceSession(str(naive_path), options, providers=["CPUExecutionProvider"])
         extractor = Extractor.load(topk_path, max_keypoints=KEYPOINTS, backend="onnxruntime")
         candidates = {
             "naive export": lambda: naive.run(None, {"image": image[None, None]}),

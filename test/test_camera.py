@@ -101,3 +101,8 @@ def test_no_pixels_have_no_rays(pixels: object, model: str) -> None:
 def test_useless_intrinsics_are_explained(matrix: object, distortion: list[float], model: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Camera(640, 480, matrix, distortion, model)
+
+
+def test_a_matrix_without_its_last_row_is_refused() -> None:
+    with pytest.raises(ValueError, match="last row"):
+        Camera(640, 480, np.array([[400.0, 0, 320], [0, 400, 240], [0, 0, 0]]), np.zeros(5))

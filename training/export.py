@@ -25,6 +25,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from .fold import fold_batch_norms
 from .model import SiLK, load_checkpoint
 
 OPSET, IR_VERSION = 18, 9  # what ONNX Runtime 1.17 reads
@@ -58,11 +59,6 @@ class _Tail:
     def add(self, operator: str, inputs: list[str], *outputs: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, list(outputs), name=f"select/{outputs[0]}", **attributes))
         return outputs[0]
-
-    def batch_norm(self, value: str, norm: nn.BatchNorm2d, output: str) -> str:
-        names = {"scale": norm.weight, "bias": norm.bias, "mean": norm.running_mean, "var": norm.running_var}
-        parameters = [self.constant(f"{output}.{name}", tensor, np.float32) for name, tensor in names.items()]
-        return self.add("BatchNormalization", [value, *parameters], output, epsilon=norm.eps)
 
 
 def _selection(model: SiLK, logits: str, features: str, max_keypoints: int) -> _Tail:
@@ -103,7 +99,6 @@ def _selection(model: SiLK, logits: str, features: str, max_keypoints: int) -> _
     tail.add("Reshape", ["neighbours", flat], "flat_neighbours")
 
     conv3x3, conv1x1 = (layer for layer in model.descriptor_head.modules() if isinstance(layer, nn.Conv2d))
-    norm_hidden, norm_out = (layer for layer in model.descriptor_head.modules() if isinstance(layer, nn.BatchNorm2d))
     channels = conv3x3.in_channels
     tail.add("Reshape", [features, tail.constant("feature_rows", [channels, -1], np.int64)], "flat_features")
     tail.add("Gather", ["flat_features", "flat_neighbours"], "gathered", axis=1)
@@ -113,15 +108,13 @@ def _selection(model: SiLK, logits: str, features: str, max_keypoints: int) -> _
     tail.add("MatMul", [weight, "patches"], "hidden_product")
     tail.add("Add", ["hidden_product", bias], "hidden_sum")
     tail.add("Relu", ["hidden_sum"], "hidden_relu")
-    tail.add("Unsqueeze", ["hidden_relu", first], "hidden_batch")
-    tail.batch_norm("hidden_batch", norm_hidden, "hidden")
     weight = tail.constant("project.weight", conv1x1.weight.flatten(1), np.float32)
     bias = tail.constant("project.bias", _column(conv1x1.bias), np.float32)
-    tail.add("MatMul", [weight, "hidden"], "projected_product")
+    tail.add("MatMul", [weight, "hidden_relu"], "projected_product")
     tail.add("Add", ["projected_product", bias], "projected")
-    tail.batch_norm("projected", norm_out, "raw_descriptors")
-    tail.add("LpNormalization", ["raw_descriptors"], "unit_descriptors", axis=1, p=2)
-    tail.add("Transpose", ["unit_descriptors"], "descriptors", perm=[0, 2, 1])
+    tail.add("LpNormalization", ["projected"], "unit_descriptors", axis=0, p=2)
+    tail.add("Transpose", ["unit_descriptors"], "flat_descriptors", perm=[1, 0])
+    tail.add("Unsqueeze", ["flat_descriptors", first], "descriptors")
     return tail
 
 
@@ -156,8 +149,9 @@ def export_model(
     Input `image` uint8 (1, 1, H, W); outputs float32 `keypoints` (1, K, 2), `scores` (1, K), `descriptors` (1, K, D),
     best first, with K the initializer `max_keypoints`, or all positions of the map if there are fewer.
     """
-    dense = _export_dense(model.cpu().eval())
-    tail = _selection(model, "logits", "features", max_keypoints)
+    folded = fold_batch_norms(model)
+    dense = _export_dense(folded)
+    tail = _selection(folded, "logits", "features", max_keypoints)
     outputs = [
         helper.make_tensor_value_info("keypoints", TensorProto.FLOAT, [1, "K", 2]),
         helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, "K"]),

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from ..paths import share_directory
 from .demo_monitor import EPIPOLAR_THRESHOLD, DemoMonitor, FrameRecord
@@ -26,10 +26,11 @@ START_TIMEOUT = 30.0  # seconds for the first matches to arrive
 VIDEO_RATE = 10.0  # frames per second of the overlay video
 
 
-def isolate_ros() -> None:
-    """Keep the demo on this machine and off other ROS 2 graphs, and give Fast DDS room for images."""
+def isolate_ros(domain: int | None = None) -> None:
+    """Keep to this machine and off other ROS 2 graphs (on a random domain if none is given), with room for images."""
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
+    os.environ["RMW_IMPLEMENTATION"] = "rmw_fastrtps_cpp"
+    os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 50) if domain is None else domain)
     os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(share_directory() / "config" / "fastdds.xml")
 
 
@@ -37,6 +38,18 @@ def start(module: str, *parameters: str) -> subprocess.Popen:
     """Start one of the package's nodes in a process of its own."""
     options = [text for parameter in parameters for text in ("-p", parameter)]
     return subprocess.Popen([sys.executable, "-m", f"silk_ros.ros.{module}", "--ros-args", *options])
+
+
+def stop(*processes: subprocess.Popen) -> None:
+    """End processes that `start` started."""
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def live_line(seconds: int, records: list[FrameRecord]) -> str:
@@ -76,10 +89,10 @@ def summary(monitor: DemoMonitor) -> list[tuple[str, str]]:
     ]
 
 
-def run(source: str, model: str, seconds: float, output: Path) -> int:
+def run(source: str, model: str, seconds: float, output: Path, domain: int | None) -> int:
     """Play a source through the node and report. Returns the exit code."""
     output.mkdir(parents=True, exist_ok=True)
-    isolate_ros()
+    isolate_ros(domain)
     rclpy.init()
     monitor = DemoMonitor(output, VIDEO_RATE)
     executor = SingleThreadedExecutor()
@@ -109,14 +122,11 @@ def run(source: str, model: str, seconds: float, output: Path) -> int:
             if first_match is not None and now - last_line >= 1:
                 print(live_line(round(now - first_match), monitor.records[shown:]), flush=True)
                 shown, last_line = len(monitor.records), last_line + 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ExternalShutdownException):
         print("stopped", file=sys.stderr)
     finally:
-        for process in processes.values():
-            process.terminate()
-        for process in processes.values():
-            process.wait(timeout=10)
         monitor.close()
+        stop(*processes.values())
         rclpy.try_shutdown()
 
     if len(monitor.records) < 2:
@@ -139,8 +149,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--model", default="", help="ONNX file of the network (the shipped one)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to run once matches arrive (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for the results (%(default)s)")
+    parser.add_argument("--domain", type=int, help="ROS_DOMAIN_ID to run on (a random one)")
     options = parser.parse_args(arguments)
-    return run(options.sequence, options.model, options.seconds, options.output)
+    return run(options.sequence, options.model, options.seconds, options.output, options.domain)
 
 
 if __name__ == "__main__":

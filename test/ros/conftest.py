@@ -27,7 +27,7 @@ def localhost_only(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture(scope="session")
 def domain_id(worker_id: str) -> int:
     """A DDS domain for each parallel test worker, away from the default."""
-    return 101 + int("".join(filter(str.isdigit, worker_id)) or 0)
+    return 60 + int("".join(filter(str.isdigit, worker_id)) or 0)
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ import cv2
 from harness import ROOT
 
 
-def run_demo(output: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "silk_ros.ros.demo", "--seconds", "5", "--output", str(output), *arguments]
+def run_demo(domain_id: int, output: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "silk_ros.ros.demo", "--seconds", "5", "--domain", str(domain_id)]
+    command += ["--output", str(output), *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
 
 
-def test_demo_measures_the_flight_and_leaves_pictures_and_numbers(tmp_path: Path) -> None:
-    result = run_demo(tmp_path)
+def test_demo_measures_the_flight_and_leaves_pictures_and_numbers(domain_id: int, tmp_path: Path) -> None:
+    result = run_demo(domain_id, tmp_path)
     assert result.returncode == 0, result.stderr
     for row in ("camera", "processed", "latency stamp to matches", "keypoints", "matches", "dropped frames", "backend"):
         assert f"\n{row} " in result.stdout
@@ -25,14 +26,14 @@ def test_demo_measures_the_flight_and_leaves_pictures_and_numbers(tmp_path: Path
     assert video.isOpened() and video.read()[1].shape == (480, 640, 3)
 
 
-def test_demo_runs_on_a_folder_without_poses(tmp_path: Path, image_folder: Path) -> None:
-    result = run_demo(tmp_path, "--sequence", str(image_folder))
+def test_demo_runs_on_a_folder_without_poses(domain_id: int, tmp_path: Path, image_folder: Path) -> None:
+    result = run_demo(domain_id, tmp_path, "--sequence", str(image_folder))
     assert result.returncode == 0, result.stderr
     assert "estimated epipolar geometry" in result.stdout
     matches = [int(row["matches"]) for row in csv.DictReader((tmp_path / "frames.csv").open())][1:]
     assert min(matches) > 0
 
 
-def test_demo_without_a_source_fails_with_the_reason(tmp_path: Path) -> None:
-    result = run_demo(tmp_path, "--sequence", "/no/where")
+def test_demo_without_a_source_fails_with_the_reason(domain_id: int, tmp_path: Path) -> None:
+    result = run_demo(domain_id, tmp_path, "--sequence", "/no/where")
     assert result.returncode == 1 and "no source '/no/where'" in result.stderr

@@ -17,8 +17,9 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image
 
 from silk_ros.flight import SyntheticFlight
-from silk_ros.ros.demo_monitor import transform_from_pose
-from silk_ros.ros.image_player import ImagePlayer, pose_message, read_calibration
+from silk_ros.ros.image_player import ImagePlayer, read_calibration
+from silk_ros.ros.messages import pose_message, transform_from_pose
+from silk_ros.sources import FolderSource
 
 CALIBRATION = """
 image_width: 320
@@ -153,3 +154,12 @@ def test_colour_folder_is_published_as_bgr8(
     play(source=str(tmp_path))
     listener.spin_until(lambda: listener.images)
     assert (listener.images[0].encoding, listener.images[0].step) == ("bgr8", 3 * 160)
+
+
+def test_source_without_images_ends_the_player_with_the_reason(
+    play: Callable[..., ImagePlayer], context: Context, image_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FolderSource, "__iter__", lambda self: iter(()))
+    player = play(source=str(image_folder))
+    player._thread.join(DEADLINE)
+    assert not context.ok() and "no image" in player.failure

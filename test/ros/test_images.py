@@ -39,6 +39,18 @@ def test_bridge_receives_the_canonical_encoding_and_its_result_is_used() -> None
         gray_from_message(image_message(picture(), encoding="nonsense"), bridge)
 
 
+def test_images_that_cv_bridge_misreads_take_the_numpy_conversion() -> None:
+    class Bridge:
+        def imgmsg_to_cv2(self, message: object, desired_encoding: str) -> np.ndarray:
+            raise AssertionError("padded and big-endian images must not reach cv_bridge")
+
+    padded = np.pad(picture(), ((0, 0), (0, 40)))
+    np.testing.assert_array_equal(gray_from_message(image_message(padded, width=160), Bridge()), picture())
+    swapped = (picture().astype(np.uint16) * 257).astype(">u2")
+    message = image_message(swapped, encoding="mono16", is_bigendian=1)
+    np.testing.assert_array_equal(gray_from_message(message, Bridge()), picture())
+
+
 def test_camera_info_becomes_intrinsics() -> None:
     camera = camera_from_message(camera_info(focal_length=100.0))
     np.testing.assert_allclose(camera.rays([[79.5, 59.5], [179.5, 59.5]]), [[0, 0, 1], [1, 0, 1]], atol=1e-6)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import rclpy
-from harness import DEADLINE
+from harness import DEADLINE, ROOT
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import PointCloud2
@@ -63,6 +65,30 @@ def test_two_interrupts_at_once_still_end_with_zero(context: Context, spawn: Spa
     time.sleep(0.02)
     code, errors = end(node, signal.SIGINT)
     assert code == 0 and "Traceback" not in errors, errors
+
+
+@pytest.mark.parametrize("moment", ["load", "diagnostics_message"])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_signal_at_any_moment_ends_the_node_with_zero(
+    domain_id: int, tmp_path: Path, moment: str, how: signal.Signals
+) -> None:
+    """The node signals itself while it loads its model, or while it publishes."""
+    script = f"""
+import os, signal, sys, time
+from silk_ros.ros import silk_node
+owner = silk_node.Extractor if {moment!r} == "load" else silk_node
+original = getattr(owner, {moment!r})
+def interrupted(*args, **kwargs):
+    os.kill(os.getpid(), {int(how)})
+    time.sleep(0.5)
+    return original(*args, **kwargs)
+setattr(owner, {moment!r}, interrupted)
+sys.exit(silk_node.main())
+"""
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain_id)}
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEADLINE)
+    assert result.returncode == 0 and "Traceback" not in result.stderr, result.stderr
 
 
 def foreign_onnx(path: Path) -> None:

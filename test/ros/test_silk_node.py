@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from harness import Graph, camera_info, image_message, picture
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool, Trigger
 
 from silk_ros.ros.messages import features_from_cloud, matches_from_cloud, points_from_cloud
@@ -71,14 +71,13 @@ def test_rays_need_camera_info(graph: Graph) -> None:
 @pytest.mark.parametrize(
     "info", [camera_info(focal_length=0.0), camera_info(width=320)], ids=["uncalibrated", "another size"]
 )
-def test_unusable_camera_info_is_counted_and_features_go_on(graph: Graph, info: object) -> None:
+def test_unusable_camera_info_is_reported_and_features_go_on(graph: Graph, info: CameraInfo) -> None:
     def publish() -> None:
         graph.infos.publish(info)
         graph.images.publish(image_message(picture()))
 
-    graph.wait_for_count("rejected_camera_info", publish)
-    assert "camera_info" in graph.diagnostics["last_error"]
-    graph.spin_until(lambda: graph.features, publish)
+    graph.spin_until(lambda: "camera_info" in graph.summary, publish)
+    graph.wait_for_count("frames_without_rays", publish)
     assert np.isnan(points_from_cloud(graph.features[-1])["x"]).all()
 
 
@@ -232,7 +231,7 @@ def test_silence_is_reported_with_the_topic_its_publishers_and_their_qos(
 ) -> None:
     graph = make_graph(no_data_timeout=0.5, image_reliability="reliable")
     warnings: list[str] = []
-    monkeypatch.setattr(graph.node.get_logger(), "warning", warnings.append)
+    monkeypatch.setattr(graph.node._problems, "_log", warnings.append)
     graph.spin_until(lambda: any("/image_raw" in text and "peer" in text for text in warnings))
     assert "BEST_EFFORT" in warnings[-1] and "RELIABLE" in warnings[-1]
     graph.spin_until(lambda: graph.summary.startswith("no image"))
@@ -253,3 +252,16 @@ def test_diagnostics_name_the_backend_and_measure_latency(graph: Graph) -> None:
     assert (graph.diagnostics["backend"], graph.diagnostics["precision"]) == ("onnxruntime", "fp32")
     assert graph.diagnostics["keypoints"] == "200"
     assert 0 < float(graph.diagnostics["latency_p50_ms"]) <= float(graph.diagnostics["latency_p99_ms"]) < 5000
+
+
+def test_frames_are_accounted_for_while_the_node_is_disabled(graph: Graph) -> None:
+    assert call(graph, SetBool, "/silk/enable", SetBool.Request(data=False)).success
+    graph.wait_for_count("ignored_frames", lambda: graph.images.publish(image_message(picture())), least=3)
+    assert graph.diagnostics["processed_frames"] == "0"
+
+
+def test_stamp_before_the_epoch_is_processed(graph: Graph) -> None:
+    message = image_message(picture())
+    message.header.stamp.sec = -5
+    assert graph.send(message)[0].header.stamp.sec == -5
+    assert graph.diagnostics.get("rejected_images", "0") == "0"

@@ -169,3 +169,13 @@ def test_a_missing_checkpoint_is_a_readable_error(tmp_path: Path, capsys: pytest
     error = capsys.readouterr().err
     assert error.startswith("export: ")
     assert str(missing) in error
+
+
+def test_a_file_that_is_no_checkpoint_is_a_readable_error(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    (tmp_path / "odd.pt").write_bytes(b"not a checkpoint")
+    assert main([str(tmp_path / "odd.pt"), str(tmp_path / "silk.onnx")]) == 1
+    assert "not a checkpoint of training.train" in capsys.readouterr().err
+
+
+def test_shipped_file_is_readable_by_older_runtimes() -> None:
+    assert onnx.load(str(SHIPPED)).ir_version <= 9

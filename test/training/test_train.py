@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -247,3 +248,19 @@ def test_a_diverged_training_is_a_readable_error(
     monkeypatch.setattr(training, "train", diverge)
     assert main(["--data", "photos", "--output", str(tmp_path)]) == 1
     assert "--learning-rate" in capsys.readouterr().err
+
+
+def test_resume_on_changed_photos_is_refused(config: TrainConfig, tmp_path: Path) -> None:
+    shutil.copytree(config.data, tmp_path / "photos")
+    config = replace(config, data=str(tmp_path / "photos"))
+    run(config, tmp_path / "run")
+    next(path for path in (tmp_path / "photos").rglob("*") if path.is_file()).unlink()
+    with pytest.raises(ValueError, match="have changed"):
+        run(config, tmp_path / "run", resume=True)
+
+
+@pytest.mark.parametrize("change", [{"steps": 0}, {"map_size": 1}])
+def test_training_of_nothing_is_refused(config: TrainConfig, tmp_path: Path, change: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least"):
+        run(replace(config, **change), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
