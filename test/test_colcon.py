@@ -56,7 +56,11 @@ def test_executables_and_share_are_where_ros_looks(workspace: Path) -> None:
 
 def test_installed_code_finds_its_model_and_leaves_the_name_training_free(workspace: Path) -> None:
     (site_packages,) = workspace.glob("lib/python*/site-packages")
-    code = "from silk_ros.paths import default_model as m; from importlib.util import find_spec as f; print(m(), f('training'))"
+    code = """
+from importlib.util import find_spec
+from silk_ros.paths import default_model
+print(default_model(), find_spec("training"))
+"""
     environment = os.environ | {"PYTHONPATH": str(site_packages)}
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=workspace, env=environment, capture_output=True, text=True
