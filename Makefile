@@ -2,6 +2,7 @@
 # make demo SEQUENCE=DIR     the same on a folder of images, a video, or a rosbag2 or .mcap recording
 # make demo MODEL=FILE       the same with a network of your own
 # make test                  linters, type checks and tests
+# make environment           only what test and training need
 # make benchmark             ratios within one run: extraction, matching, the whole node
 PYTHON ?= python3
 SEQUENCE ?= flight
@@ -12,7 +13,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Tests run in parallel, one thread each.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-.PHONY: demo test benchmark clean
+.PHONY: demo test environment benchmark clean
 
 demo: $(VENV)/.ros
 	$(BIN)/python -m silk_ros.ros.demo --sequence "$(SEQUENCE)" --model "$(MODEL)"
@@ -22,6 +23,8 @@ test: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(THREADS) $(BIN)/python -m pytest -n auto
+
+environment: $(VENV)/.dev
 
 benchmark: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.pipeline

@@ -16,7 +16,7 @@ from .camera import Camera
 
 WIDTH, HEIGHT, FOCAL_LENGTH = 640, 480, 420.0  # pixels; 75 degrees wide
 ROOM = np.array([4.0, 3.0, 1.5])  # half sizes, metres
-LAP = 40.0  # seconds
+LAP = 60.0  # seconds; 0.2 m/s, as one flies indoors
 PIXELS_PER_METRE = 200
 NEAR = 0.05  # metres; what is closer than this is clipped away
 NOISE = 2.0  # grey levels, standard deviation of the simulated sensor

@@ -98,6 +98,8 @@ def train(config: TrainConfig, output: Path, resume: bool = False, workers: int 
     keep_large_buffers()
     output.mkdir(parents=True, exist_ok=True)
     checkpoint_path = output / "last.pt"
+    if resume and not checkpoint_path.exists():
+        raise FileNotFoundError(f"no checkpoint '{checkpoint_path}' to go on from: leave out --resume")
     if checkpoint_path.exists() and not resume:
         raise FileExistsError(f"'{checkpoint_path}' exists: add --resume to go on with it, or choose another --output")
 
@@ -107,10 +109,11 @@ def train(config: TrainConfig, output: Path, resume: bool = False, workers: int 
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.999))
     first_step = 0
     provenance = {"commit": git_commit(), "data_hash": data_hash(config.data), "torch": str(torch.__version__)}
-    if resume and checkpoint_path.exists():
+    if resume:
         checkpoint = torch.load(checkpoint_path, map_location=device, weights_only=True)
-        if checkpoint["config"] != asdict(config):
-            raise ValueError(f"'{checkpoint_path}' was trained with other settings: {checkpoint['config']}")
+        before, now = checkpoint["config"], asdict(config)
+        if changed := [f"{name} {before.get(name)} -> {now[name]}" for name in now if before.get(name) != now[name]]:
+            raise ValueError(f"'{checkpoint_path}' was trained with other settings: {', '.join(changed)}")
         if checkpoint["provenance"]["data_hash"] != provenance["data_hash"]:
             raise ValueError(
                 f"the photos in '{config.data}' have changed since '{checkpoint_path}': start a new --output"
@@ -154,12 +157,13 @@ def train(config: TrainConfig, output: Path, resume: bool = False, workers: int 
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
         optimizer.step()
+        if step % 10 == 0:
+            progress.set_postfix(loss=f"{loss.total.item():.2f}", matched=f"{loss.match_rate.item():.2f}")
         if step % 50 == 0:
             values = {name: value.item() for name, value in loss._asdict().items()}
             for name, value in values.items():
                 writer.add_scalar(f"train/{name}", value, step)
             writer.add_scalar("train/learning_rate", optimizer.param_groups[0]["lr"], step)
-            progress.set_postfix(loss=f"{values['total']:.2f}", matched=f"{values['match_rate']:.2f}")
         if (step + 1) % save_every == 0:
             save(step + 1)
     save(config.steps)
@@ -189,8 +193,13 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="FOLDER=W",
         help="draw the photos of this sub-folder of DATA W times as often as the others; repeatable",
     )
-    parser.add_argument("--architecture", choices=ARCHITECTURES, default=default.architecture)
-    parser.add_argument("--augmentation", choices=RECIPES, default=default.augmentation)
+    parser.add_argument("--architecture", choices=ARCHITECTURES, default=default.architecture, help="(%(default)s)")
+    parser.add_argument(
+        "--augmentation",
+        choices=RECIPES,
+        default=default.augmentation,
+        help="photometric changes: the paper's for pose or homography, or milder ones for video (%(default)s)",
+    )
     parser.add_argument("--map-size", type=int, default=default.map_size, help="side of the dense map (%(default)s)")
     parser.add_argument("--steps", type=int, default=default.steps, help="pairs to train on (%(default)s)")
     parser.add_argument("--learning-rate", type=float, default=default.learning_rate, help="peak (%(default)s)")
@@ -200,7 +209,7 @@ def main(arguments: list[str] | None = None) -> int:
         default=default.queries,
         help="correspondences scored per step, against all positions; 0 = every one (%(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--seed", type=int, default=default.seed, help="of weights and pairs (%(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="processes that prepare pairs (%(default)s)")
     options = parser.parse_args(arguments)
     config = TrainConfig(
@@ -220,7 +229,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped: add --resume to go on from the last checkpoint", file=sys.stderr)
+        saved = (options.output / "last.pt").exists()
+        advice = (
+            "add --resume to go on from the last checkpoint" if saved else "there is no checkpoint yet, start again"
+        )
+        print(f"\nstopped: {advice}", file=sys.stderr)
         return 130
     print(f"wrote {path}")
     return 0

@@ -155,9 +155,9 @@ def test_resuming_a_finished_training_changes_nothing(config: TrainConfig, tmp_p
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_resuming_without_a_checkpoint_starts_from_the_beginning(config: TrainConfig, tmp_path: Path) -> None:
-    path = run(replace(config, steps=1), tmp_path, resume=True)
-    assert load_checkpoint(str(path))[1]["step"] == 1
+def test_resuming_without_a_checkpoint_is_refused(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="leave out --resume"):
+        run(config, tmp_path, resume=True)
 
 
 def test_a_checkpoint_is_not_overwritten_unasked(config: TrainConfig, tmp_path: Path) -> None:
@@ -235,6 +235,9 @@ def test_ctrl_c_says_how_to_go_on(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "train", stop)
+    assert main(["--data", "photos", "--output", str(tmp_path)]) == 130
+    assert "no checkpoint yet" in capsys.readouterr().err
+    (tmp_path / "last.pt").touch()
     assert main(["--data", "photos", "--output", str(tmp_path)]) == 130
     assert "--resume" in capsys.readouterr().err
 
