@@ -22,6 +22,7 @@ from .homography import HomographyRange, dense_correspondences, random_homograph
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 CELL = 8  # pixels; the texture of a crop is judged cell by cell
 CELL_STD = 4.0  # grey levels; a cell that varies less is flat
+MIN_TEXTURE = 0.5  # share of cells that must not be flat
 ATTEMPTS = 20
 CACHE_BYTES = 2 * 2**30  # of decoded photos, per process; what comes after is decoded each time
 
@@ -68,7 +69,7 @@ class HomographyPairs(Dataset):
         recipe: str,
         seed: int = 0,
         weights: Mapping[str, float] | None = None,
-        min_texture: float = 0.5,
+        min_texture: float = MIN_TEXTURE,
         limits: HomographyRange | None = None,
     ) -> None:
         self.paths = find_images(root)

@@ -24,7 +24,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from .augmentation import RECIPES
-from .data import HomographyPairs, data_hash
+from .data import MIN_TEXTURE, HomographyPairs, data_hash
 from .loss import SiLKLoss, silk_loss
 from .model import ARCHITECTURES, SiLK
 
@@ -43,7 +43,7 @@ class TrainConfig:
     final_learning_rate: float = 0.02  # share of the peak that the cosine ends at
     warmup: int = 500
     queries: int = 512  # correspondences scored per step, 0 = all of them
-    min_texture: float = 0.5
+    min_texture: float = MIN_TEXTURE
     seed: int = 0
 
 
