@@ -2,7 +2,7 @@
 
 For a correspondence (i, j) the matching probability is the product of a softmax over row i and a softmax over
 column j of S = cosine / temperature. Both need only a log-sum-exp of one descriptor against all of the other image:
-that is computed a block of rows at a time, and computed again in the backward pass instead of being stored.
+that, and its gradient with it, is computed a block of rows at a time.
 """
 
 from __future__ import annotations
@@ -26,35 +26,42 @@ class SiLKLoss(NamedTuple):
     keypoint_precision: Tensor
 
 
-class _BlockwiseLogSumExp(torch.autograd.Function):
-    """log sum_j exp(q_i . k_j) for every query, and the index of the best key. Memory: one block x keys matrix."""
+class _SummedLogSumExp(torch.autograd.Function):
+    """sum_i log sum_j exp(q_i . k_j - bound), and for every query whether its target is the best key.
+
+    The gradient is computed along with the value, block by block, so that the similarities are computed only once.
+    """
 
     @staticmethod
-    def forward(ctx: Any, queries: Tensor, keys: Tensor, block: int) -> tuple[Tensor, Tensor]:
-        log_sum = queries.new_empty(len(queries))
-        best = torch.empty(len(queries), dtype=torch.long, device=queries.device)
+    def forward(
+        ctx: Any, queries: Tensor, keys: Tensor, targets: Tensor, bound: float, block: int
+    ) -> tuple[Tensor, Tensor]:
+        total = queries.new_zeros((), dtype=torch.float32)
+        is_best = torch.empty(len(queries), dtype=torch.bool, device=queries.device)
+        needs_gradient = any(ctx.needs_input_grad)
+        grad_queries, grad_keys = torch.empty_like(queries), torch.zeros_like(keys, dtype=torch.float32)
+        # As a bias the bound is subtracted before bfloat16 rounds: what is close to the bound stays exact.
+        bias = keys.new_full((len(keys),), -bound)
         for start in range(0, len(queries), block):
             rows = slice(start, start + block)
-            similarity = queries[rows] @ keys.T
-            maximum, best[rows] = similarity.max(dim=1)
-            log_sum[rows] = similarity.sub_(maximum[:, None]).exp_().sum(dim=1).log_().add_(maximum)
-        ctx.save_for_backward(queries, keys, log_sum)
-        ctx.block = block
-        ctx.mark_non_differentiable(best)
-        return log_sum, best
+            similarity = F.linear(queries[rows], keys, bias)
+            is_best[rows] = similarity.gather(1, targets[rows, None])[:, 0] >= similarity.amax(dim=1)
+            exponential = similarity.exp_()
+            sums = exponential.sum(dim=1).float()
+            total += sums.log().sum()
+            if needs_gradient:
+                inverse = (1 / sums)[:, None].to(queries.dtype)
+                grad_queries[rows] = (exponential @ keys) * inverse
+                grad_keys += exponential.T @ (queries[rows] * inverse)
+        ctx.save_for_backward(grad_queries, grad_keys.to(keys.dtype))
+        ctx.mark_non_differentiable(is_best)
+        return total, is_best
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
-        queries, keys, log_sum = ctx.saved_tensors
-        gradient = gradients[0]
-        grad_queries, grad_keys = torch.empty_like(queries), torch.zeros_like(keys)
-        for start in range(0, len(queries), ctx.block):
-            rows = slice(start, start + ctx.block)
-            similarity = queries[rows] @ keys.T
-            softmax = similarity.sub_(log_sum[rows, None]).exp_().mul_(gradient[rows, None])
-            torch.mm(softmax, keys, out=grad_queries[rows])
-            grad_keys.addmm_(softmax.T, queries[rows])
-        return grad_queries, grad_keys, None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+        grad_queries, grad_keys = ctx.saved_tensors
+        gradient = gradients[0].to(grad_queries.dtype)
+        return grad_queries * gradient, grad_keys * gradient, None, None, None
 
 
 def silk_loss(
@@ -64,11 +71,12 @@ def silk_loss(
     descriptors1: Tensor,
     correspondences: Tensor,
     temperature: float = TEMPERATURE,
-    block: int = 512,
+    block: int = 256,
 ) -> SiLKLoss:
     """Descriptor and keypoint loss of one image pair.
 
-    logits (N,) and descriptors (N, D), not normalised, are the flattened dense maps of the two images;
+    logits (N,) and descriptors (N, D), not normalised, are the flattened dense maps of the two images; similarities
+    are computed in the descriptors' dtype (float32, or bfloat16 under autocast) and summed in float32.
     correspondences (M, 2) int64 index them. The cost grows with M x N: a random subset of the correspondences
     gives an unbiased estimate of the same loss, because each is still scored against every position.
     """
@@ -77,12 +85,15 @@ def silk_loss(
     normalised1 = F.normalize(descriptors1.float(), dim=1)
     queries0, queries1 = normalised0[index0], normalised1[index1]
 
-    row, best1 = _BlockwiseLogSumExp.apply(queries0 / temperature, normalised1, block)
-    column, best0 = _BlockwiseLogSumExp.apply(queries1 / temperature, normalised0, block)
-    true_similarity = (queries0 * queries1).sum(dim=1) / temperature
-    descriptor = (row + column - 2 * true_similarity).mean()
+    bound = 1 / temperature  # of the similarity of two unit vectors
+    dtype = descriptors0.dtype
+    keys0, keys1 = normalised0.to(dtype), normalised1.to(dtype)
+    row, best1 = _SummedLogSumExp.apply((queries0 * bound).to(dtype), keys1, index1, bound, block)
+    column, best0 = _SummedLogSumExp.apply((queries1 * bound).to(dtype), keys0, index0, bound, block)
+    true_similarity = ((queries0 * queries1).sum(dim=1) - 1) * bound
+    descriptor = (row + column) / len(correspondences) - 2 * true_similarity.mean()
 
-    success = (best1 == index1) & (best0 == index0)
+    success = best1 & best0
     logits = torch.cat([logits0[index0], logits1[index1]]).float()
     labels = torch.cat([success, success]).float()
     keypoint = F.binary_cross_entropy_with_logits(logits, labels)
