@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
@@ -33,15 +34,19 @@ DEFAULT_KEYPOINTS = 1000  # what the file holds until a runtime replaces the ini
 
 
 class _DensePart(nn.Module):
-    """uint8 image (1, 1, H, W) -> keypoint logits (1, 1, h, w) and backbone features (1, C, h + 2, w + 2)."""
+    """uint8 image (1, 1, H, W) -> keypoint logits (1, 1, h, w) and backbone features (1, C, h + 2, w + 2).
+
+    Where the heads pad, the features come padded: the nine that a position's descriptor depends on are always there.
+    """
 
     def __init__(self, model: SiLK) -> None:
         super().__init__()
         self.backbone, self.keypoint_head = model.backbone, model.keypoint_head
+        self.padding = model.architecture.head_padding
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         features = self.backbone(image.float() / 255)
-        return self.keypoint_head(features), features
+        return self.keypoint_head(features), F.pad(features, [self.padding] * 4) if self.padding else features
 
 
 class _Tail:
@@ -85,7 +90,8 @@ def _selection(model: SiLK, logits: str, features: str, max_keypoints: int) -> _
     tail.add("Unsqueeze", ["y", last], "y_column")
     tail.add("Concat", ["x_column", "y_column"], "map_keypoints", axis=1)
     tail.add("Cast", ["map_keypoints"], "float_keypoints", to=TensorProto.FLOAT)
-    tail.add("Add", ["float_keypoints", tail.constant("border", model.border, np.float32)], "pixel_keypoints")
+    tail.add("Mul", ["float_keypoints", tail.constant("stride", model.stride, np.float32)], "strided_keypoints")
+    tail.add("Add", ["strided_keypoints", tail.constant("border", model.border, np.float32)], "pixel_keypoints")
     tail.add("Unsqueeze", ["pixel_keypoints", first], "keypoints")
 
     # The flat index of each of the nine neighbours of each keypoint in the feature map, neighbour by neighbour.
@@ -170,7 +176,12 @@ def export_model(
     proto = helper.make_model(
         graph, producer_name="silk_ros", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
     )
-    own = {"architecture": model.name, "border": model.border, "descriptor_dim": model.architecture.descriptor_dim}
+    own = {
+        "architecture": model.name,
+        "border": model.border,
+        "stride": model.stride,
+        "descriptor_dim": model.architecture.descriptor_dim,
+    }
     helper.set_model_props(proto, {name: str(value) for name, value in {**own, **metadata}.items()})
     onnx.checker.check_model(proto, full_check=True)
     onnx.save(proto, output)

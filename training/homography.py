@@ -13,11 +13,21 @@ import numpy as np
 
 @dataclass(frozen=True)
 class HomographyRange:
-    """What a random view change may be. Angles in radians; `scale` is the visible share of the crop's side, head-on."""
+    """What a random view change may be. Angles in radians; `scale` is the visible share of the crop's side, head-on.
+
+    mixed_strength: each change is a random share of the full one, instead of always the full one.
+    """
 
     scale: tuple[float, float] = (0.6, 0.9)
     tilt: float = 0.78  # about the x and y axes
     roll: float = 0.39  # in the image plane
+    mixed_strength: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise ValueError(f"scale {self.scale} must be (low, high) with 0 < low <= high <= 1")
+        if not 0 <= self.tilt < np.pi / 2:
+            raise ValueError(f"tilt ({self.tilt}) must be in radians, from 0 to less than pi / 2")
 
 
 # The crop is seen by a camera three half-sides away: a field of view of 37 degrees.
@@ -30,13 +40,15 @@ def random_homography(size: int, limits: HomographyRange, rng: np.random.Generat
     A tilted, scaled copy of the crop is seen by a pinhole camera; the quadrilateral it projects to, at a random place
     inside the crop, is what fills the second image.
     """
-    rx, ry = rng.uniform(-limits.tilt, limits.tilt, 2)
-    rz = rng.uniform(-limits.roll, limits.roll)
+    strength = rng.uniform() if limits.mixed_strength else 1.0
+    rx, ry = strength * rng.uniform(-limits.tilt, limits.tilt, 2)
+    rz = strength * rng.uniform(-limits.roll, limits.roll)
+    scale = 1 - strength * (1 - rng.uniform(*limits.scale))
     rotation = cv2.Rodrigues(np.array([0.0, 0.0, rz]))[0] @ cv2.Rodrigues(np.array([rx, ry, 0.0]))[0]
     corners = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]], dtype=np.float64)
     rotated = corners @ rotation.T
     quad = _CAMERA_DISTANCE * rotated[:, :2] / (_CAMERA_DISTANCE + rotated[:, 2:])
-    quad *= rng.uniform(*limits.scale)
+    quad *= scale
     low, high = quad.min(axis=0), quad.max(axis=0)
     quad = (quad - (low + high) / 2) * min(1.0, 2 / (high - low).max())  # the near side may have grown out of the crop
     slack = 1 - np.abs(quad).max(axis=0)
@@ -66,14 +78,15 @@ def _discrete_map(homography: np.ndarray, size: int) -> np.ndarray:
     return np.where(inside, cells[:, 1] * size + cells[:, 0], -1)
 
 
-def dense_correspondences(homography: np.ndarray, map_size: int, border: int) -> np.ndarray:
+def dense_correspondences(homography: np.ndarray, map_size: int, border: int, stride: int = 1) -> np.ndarray:
     """Bijective correspondences (M, 2) int64 between the flat, row-major positions of two dense maps.
 
-    `homography` maps pixels of image 0 to pixels of image 1; map position (i, j) is pixel (j + border, i + border).
+    `homography` maps pixels of image 0 to pixels of image 1; map position (i, j) is pixel
+    (j * stride + border, i * stride + border).
     Positions are discretised both ways, and kept only where the way back returns to the start.
     """
-    shift = np.array([[1, 0, border], [0, 1, border], [0, 0, 1]], dtype=np.float64)
-    in_map = np.linalg.inv(shift) @ homography @ shift
+    to_pixel = np.array([[stride, 0, border], [0, stride, border], [0, 0, 1]], dtype=np.float64)
+    in_map = np.linalg.inv(to_pixel) @ homography @ to_pixel
     forward = _discrete_map(in_map, map_size)
     backward = _discrete_map(np.linalg.inv(in_map), map_size)
     source = np.flatnonzero(forward >= 0)

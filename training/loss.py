@@ -17,13 +17,16 @@ TEMPERATURE = 0.05
 
 
 class SiLKLoss(NamedTuple):
-    """Scalars of one pair. `total` is what is minimised; `match_rate` is the share of mutual, correct matches."""
+    """Scalars of one pair. `total` is what is minimised; `match_rate` is the share of positions whose round trip to the
+    other image's nearest neighbour and back is correct; precision and recall are the keypoint logits' at telling these.
+    """
 
     total: Tensor
     descriptor: Tensor
     keypoint: Tensor
     match_rate: Tensor
-    keypoint_precision: Tensor
+    precision: Tensor
+    recall: Tensor
 
 
 class _SummedLogSumExp(torch.autograd.Function):
@@ -100,5 +103,7 @@ def silk_loss(
 
     with torch.no_grad():
         detected = logits > 0
-        precision = (labels * detected).sum() / detected.sum().clamp(min=1)
-    return SiLKLoss(descriptor + keypoint, descriptor, keypoint, success.float().mean(), precision)
+        hits = (labels * detected).sum()
+        precision = hits / detected.sum().clamp(min=1)
+        recall = hits / labels.sum().clamp(min=1)
+    return SiLKLoss(descriptor + keypoint, descriptor, keypoint, success.float().mean(), precision, recall)

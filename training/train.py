@@ -1,10 +1,14 @@
-"""Train a SiLK network on a folder of photographs.
+"""Train a SiLK network on photographs, videos or ROS recordings; SiLK needs no labels.
 
     python -m training.train --data photos --output runs/mu                    # VGGnp-mu, the shipped recipe
     python -m training.train --data photos --output runs/mu --resume           # go on after an interruption
-    python -m training.export runs/mu/last.pt models/silk_vggnp_mu.onnx        # what the node loads
+    python -m training.train --data photos drive.mcap=0.2 --output runs/mu steps=20000 augmentation=pose
+    python -m training.train --config vggnp_4 --data photos --output runs/4    # another of training/configs
+    torchrun --nproc-per-node 4 -m training.train --config vggnp_4 --data photos --output runs/4      # on four GPUs
+    python -m training.export runs/mu/best.safetensors silk.onnx               # what the node loads
 
-Any photographs will do: SiLK needs no labels. Watch it with `tensorboard --logdir runs`.
+Watch it with `tensorboard --logdir runs`. OUTPUT/last.safetensors is where --resume goes on, OUTPUT/best.safetensors
+the network that validated best.
 """
 
 from __future__ import annotations
@@ -12,39 +16,30 @@ from __future__ import annotations
 import argparse
 import ctypes
 import math
+import os
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from .augmentation import RECIPES
-from .data import MIN_TEXTURE, HomographyPairs, data_hash
-from .loss import SiLKLoss, silk_loss
-from .model import ARCHITECTURES, SiLK
+from .checkpoint import Checkpoint, load_checkpoint, optimizer_tensors, restore_optimizer
+from .config import DEFAULT_CONFIG, TrainConfig, load_config, parse_override
+from .data import HomographyPairs
+from .distributed import Workplace, workplace
+from .model import SiLK
+from .photos import Photos
+from .step import pair_loss
+from .validation import Validation
 
-
-@dataclass
-class TrainConfig:
-    """Everything that decides a training; stored in each checkpoint."""
-
-    data: str = ""
-    weights: dict[str, float] = field(default_factory=dict)  # folder of the data -> how often it is drawn
-    architecture: str = "vggnp-mu"
-    augmentation: str = "video"
-    map_size: int = 82  # side of the dense map; the crop is larger by the border
-    steps: int = 15_000
-    learning_rate: float = 1e-3  # peak; the paper's constant 1e-4 needs 100,000 steps
-    final_learning_rate: float = 0.02  # share of the peak that the cosine ends at
-    warmup: int = 500
-    queries: int = 512  # correspondences scored per step, 0 = all of them
-    min_texture: float = MIN_TEXTURE
-    seed: int = 0
+LOG_EVERY = 50  # steps
+SAVE_EVERY = 1000
+PICTURES = 2  # of matches, at each validation
+BEST_BY = "f1"
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
@@ -65,23 +60,6 @@ def keep_large_buffers() -> None:
             libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
-def pair_loss(model: SiLK, images: Tensor, correspondences: Tensor, queries: int, step: int) -> SiLKLoss:
-    """Loss of one pair, images uint8 (2, 1, H, W), on at most `queries` of its correspondences."""
-    if queries and len(correspondences) > queries:
-        generator = torch.Generator().manual_seed(step)
-        chosen = torch.randperm(len(correspondences), generator=generator)[:queries]
-        correspondences = correspondences[chosen]
-    device = next(model.parameters()).device
-    inputs = (images.to(device).float() / 255).to(memory_format=torch.channels_last)
-    with torch.autocast(device.type, dtype=torch.bfloat16):
-        logits, descriptors = model(inputs)
-    flat_logits = logits.flatten(1)
-    flat_descriptors = descriptors.flatten(2).transpose(1, 2)
-    return silk_loss(
-        flat_logits[0], flat_logits[1], flat_descriptors[0], flat_descriptors[1], correspondences.to(device)
-    )
-
-
 def git_commit() -> str:
     """The commit this code runs from, `-dirty` with local changes, `unknown` outside a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
@@ -91,145 +69,179 @@ def git_commit() -> str:
         return "unknown"
 
 
-def train(config: TrainConfig, output: Path, resume: bool = False, workers: int = 1, save_every: int = 1000) -> Path:
-    """Train, writing `last.pt` and TensorBoard logs into `output`. Returns the checkpoint's path."""
-    if config.steps < 1 or config.map_size < 8:
-        raise ValueError(f"steps ({config.steps}) must be at least 1 and map_size ({config.map_size}) at least 8")
-    keep_large_buffers()
-    output.mkdir(parents=True, exist_ok=True)
-    checkpoint_path = output / "last.pt"
-    if resume and not checkpoint_path.exists():
-        raise FileNotFoundError(f"no checkpoint '{checkpoint_path}' to go on from: leave out --resume")
-    if checkpoint_path.exists() and not resume:
-        raise FileExistsError(f"'{checkpoint_path}' exists: add --resume to go on with it, or choose another --output")
+def find_start(path: Path, resume: bool, config: TrainConfig, provenance: dict[str, str]) -> Checkpoint | None:
+    """The checkpoint to go on from, if any. Raises rather than mixing two trainings or overwriting one."""
+    if not resume:
+        if path.exists():
+            raise FileExistsError(f"'{path}' exists: add --resume to go on with it, or choose another --output")
+        return None
+    if not path.exists():
+        raise FileNotFoundError(f"no checkpoint '{path}' to go on from: leave out --resume")
+    checkpoint = load_checkpoint(path)
+    before, now = checkpoint.config, config.as_dict()
+    # The data may lie elsewhere now: their contents count.
+    names = [name for name in now if name != "data" and before.get(name) != now[name]]
+    if names:
+        changes = ", ".join(f"{name} {before.get(name)} -> {now[name]}" for name in names)
+        raise ValueError(f"'{path}' was trained with other settings: {changes}")
+    if list(before["data"].values()) != list(now["data"].values()):
+        raise ValueError(f"'{path}' was trained with other settings: weights of the data")
+    if checkpoint.provenance["data_hash"] != provenance["data_hash"]:
+        raise ValueError(f"the training images have changed since '{path}': start a new --output")
+    return checkpoint
 
-    torch.manual_seed(config.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = SiLK(config.architecture).to(device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.999))
-    first_step = 0
-    provenance = {"commit": git_commit(), "data_hash": data_hash(config.data), "torch": str(torch.__version__)}
-    if resume:
-        checkpoint = torch.load(checkpoint_path, map_location=device, weights_only=True)
-        before, now = checkpoint["config"], asdict(config)
-        if changed := [f"{name} {before.get(name)} -> {now[name]}" for name in now if before.get(name) != now[name]]:
-            raise ValueError(f"'{checkpoint_path}' was trained with other settings: {', '.join(changed)}")
-        if checkpoint["provenance"]["data_hash"] != provenance["data_hash"]:
-            raise ValueError(
-                f"the photos in '{config.data}' have changed since '{checkpoint_path}': start a new --output"
-            )
-        model.load_state_dict(checkpoint["model"])
-        optimizer.load_state_dict(checkpoint["optimizer"])
-        first_step, provenance = checkpoint["step"], checkpoint["provenance"]
 
-    pairs = HomographyPairs(
-        config.data,
-        size=config.map_size + 2 * model.border,
-        border=model.border,
-        steps=config.steps,
-        recipe=config.augmentation,
-        seed=config.seed,
-        weights=config.weights,
-        min_texture=config.min_texture,
-    )
-    loader = DataLoader(
-        Subset(pairs, range(first_step, config.steps)),
+def make_loader(pairs: HomographyPairs, first_step: int, place: Workplace, workers: int) -> DataLoader:
+    """The pairs of this process: every world-th one, from the first step on."""
+    own = range(first_step * place.world + place.rank, pairs.steps, place.world)
+    return DataLoader(
+        Subset(pairs, own),
         batch_size=None,
         num_workers=workers,
         prefetch_factor=16 if workers else None,
+        pin_memory=place.device.type == "cuda",
     )
-    writer = SummaryWriter(str(output), purge_step=first_step)
 
-    def save(step: int) -> None:
-        partial = checkpoint_path.with_suffix(".partial")
-        state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-        torch.save(state | {"config": asdict(config), "provenance": provenance}, partial)
-        partial.replace(checkpoint_path)
+
+def train(
+    config: TrainConfig,
+    photos: Photos,
+    output: Path,
+    place: Workplace,
+    resume: bool = False,
+    workers: int = 0,
+    start: SiLK | None = None,
+) -> Path:
+    """Train, writing checkpoints and TensorBoard logs into `output`. Returns the path of the last checkpoint.
+
+    workers: processes that prepare pairs. start: a network to begin with, instead of a random one.
+    """
+    keep_large_buffers()
+    last_path, best_path = output / "last.safetensors", output / "best.safetensors"
+    photos, held_out = photos.split(config.validation_photos)
+    provenance = {"commit": git_commit(), "data_hash": photos.hash(), "torch": str(torch.__version__)}
+    checkpoint = find_start(last_path, resume, config, provenance)
+    output.mkdir(parents=True, exist_ok=True)
+
+    torch.manual_seed(config.seed)
+    model = (start or SiLK(config.architecture)).to(place.device)
+    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.999))
+    first_step = 0
+    if checkpoint:
+        model.load_state_dict(checkpoint.model)
+        restore_optimizer(optimizer, checkpoint.optimizer)
+        first_step, provenance = checkpoint.step, checkpoint.provenance
+    parallel = DistributedDataParallel(model) if place.world > 1 else model
+
+    pairs = HomographyPairs(
+        photos, config, model.border, model.stride, config.steps * place.world, config.map_size, config.seed
+    )
+    loader = make_loader(pairs, first_step, place, workers)
+    validation = Validation(held_out, config, model) if len(held_out) else None
+    best = load_checkpoint(best_path).scores.get(BEST_BY, -1.0) if checkpoint and best_path.exists() else -1.0
+    writer = SummaryWriter(str(output), purge_step=first_step) if place.is_main else None
+
+    def state(step: int, scores: dict[str, float], with_optimizer: bool) -> Checkpoint:
+        tensors = optimizer_tensors(optimizer) if with_optimizer else {}
+        return Checkpoint(model.state_dict(), tensors, step, config.as_dict(), provenance, scores)
 
     model.train()
-    progress = tqdm(loader, desc=config.architecture, initial=first_step, total=config.steps, unit="step")
-    for step, (images, correspondences) in enumerate(progress, start=first_step):
+    progress = tqdm(
+        loader, config.architecture, config.steps, initial=first_step, unit="step", disable=not place.is_main
+    )
+    for step, (images, correspondences, _) in enumerate(progress, start=first_step):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * learning_rate_factor(step, config)
-        loss = pair_loss(model, images, correspondences, config.queries, step)
-        if not math.isfinite(loss.total.item()):
-            raise FloatingPointError(f"the loss became {loss.total.item()} at step {step}: lower --learning-rate")
+        loss = pair_loss(parallel, images, correspondences, config.queries, step, config.bf16)
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
         optimizer.step()
-        if step % 10 == 0:
+
+        done = step + 1
+        to_save = done % SAVE_EVERY == 0 or done == config.steps
+        to_validate = validation is not None and (done % config.validation_every == 0 or done == config.steps)
+        # Reading a value waits for a GPU: not at every step.
+        if (step % LOG_EVERY == 0 or to_save or to_validate) and not math.isfinite(loss.total.item()):
+            raise FloatingPointError(f"the loss became {loss.total.item()} at step {step}: lower learning_rate")
+        if not writer:
+            continue
+        if step % LOG_EVERY == 0:
             progress.set_postfix(loss=f"{loss.total.item():.2f}", matched=f"{loss.match_rate.item():.2f}")
-        if step % 50 == 0:
-            values = {name: value.item() for name, value in loss._asdict().items()}
-            for name, value in values.items():
-                writer.add_scalar(f"train/{name}", value, step)
+            for name, value in loss._asdict().items():
+                writer.add_scalar(f"train/{name}", value.item(), step)
             writer.add_scalar("train/learning_rate", optimizer.param_groups[0]["lr"], step)
-        if (step + 1) % save_every == 0:
-            save(step + 1)
-    save(config.steps)
-    writer.close()
-    return checkpoint_path
+        if validation and to_validate:
+            scores = validation(model)
+            for name, score in scores.items():
+                writer.add_scalar(f"validation/{name}", score, done)
+            for index, picture in enumerate(validation.pictures(model, PICTURES)):
+                writer.add_image(f"matches/{index}", picture, done, dataformats="HWC")
+            if scores[BEST_BY] > best:
+                best = scores[BEST_BY]
+                state(done, scores, with_optimizer=False).save(best_path)
+        if to_save:
+            state(done, {}, with_optimizer=True).save(last_path)
+    if writer:
+        writer.close()
+    return last_path
 
 
-def parse_weight(text: str) -> tuple[str, float]:
-    folder, _, weight = text.partition("=")
+def parse_data(text: str) -> tuple[str, float]:
+    """`PATH` or `PATH=WEIGHT`."""
+    path, equals, weight = text.rpartition("=")
+    if not equals:
+        return text, 1.0
     try:
-        return folder, float(weight)
+        return path, float(weight)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not FOLDER=WEIGHT, for example clothing=0.2") from None
+        raise argparse.ArgumentTypeError(f"'{text}' is not PATH or PATH=WEIGHT, for example photos/sky=0.1") from None
+
+
+def default_workers() -> int:
+    """Processes that keep a GPU busy; none on a CPU, where preparing a pair costs little beside the step."""
+    return min(16, len(os.sched_getaffinity(0))) if torch.cuda.is_available() else 0
 
 
 def main(arguments: list[str] | None = None) -> int:
-    default = TrainConfig()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", required=True, help="folder of photographs, searched through all its sub-folders")
+    parser.add_argument(
+        "--data",
+        type=parse_data,
+        nargs="+",
+        metavar="PATH[=WEIGHT]",
+        help="folders of photographs (with all their sub-folders), videos, rosbag2 or .mcap recordings; each image is "
+        "drawn WEIGHT times as often as those of weight 1 (1). A folder inside another may have its own weight",
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints and TensorBoard logs")
-    parser.add_argument("--resume", action="store_true", help="go on from OUTPUT/last.pt")
+    parser.add_argument("--resume", action="store_true", help="go on from OUTPUT/last.safetensors")
     parser.add_argument(
-        "--weight",
-        type=parse_weight,
-        action="append",
-        default=[],
-        metavar="FOLDER=W",
-        help="draw the photos of this sub-folder of DATA W times as often as the others; repeatable",
+        "--config",
+        type=Path,
+        default=DEFAULT_CONFIG,
+        help=f"YAML file of settings, or the name of one in training/configs ({DEFAULT_CONFIG.stem})",
     )
-    parser.add_argument("--architecture", choices=ARCHITECTURES, default=default.architecture, help="(%(default)s)")
     parser.add_argument(
-        "--augmentation",
-        choices=RECIPES,
-        default=default.augmentation,
-        help="photometric changes: the paper's for pose or homography, or milder ones for video (%(default)s)",
-    )
-    parser.add_argument("--map-size", type=int, default=default.map_size, help="side of the dense map (%(default)s)")
-    parser.add_argument("--steps", type=int, default=default.steps, help="pairs to train on (%(default)s)")
-    parser.add_argument("--learning-rate", type=float, default=default.learning_rate, help="peak (%(default)s)")
-    parser.add_argument(
-        "--queries",
+        "--workers",
         type=int,
-        default=default.queries,
-        help="correspondences scored per step, against all positions; 0 = every one (%(default)s)",
+        default=default_workers(),
+        help="processes that prepare pairs, for each GPU (%(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=default.seed, help="of weights and pairs (%(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="processes that prepare pairs (%(default)s)")
-    options = parser.parse_args(arguments)
-    config = TrainConfig(
-        data=options.data,
-        weights=dict(options.weight),
-        architecture=options.architecture,
-        augmentation=options.augmentation,
-        map_size=options.map_size,
-        steps=options.steps,
-        learning_rate=options.learning_rate,
-        queries=options.queries,
-        seed=options.seed,
-    )
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="where to compute (a GPU if there is one)")
+    parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="change a setting, for example steps=20000")
+    options = parser.parse_intermixed_args(arguments)
     try:
-        path = train(config, options.output, options.resume, options.workers)
-    except (FileNotFoundError, FileExistsError, ValueError, FloatingPointError) as error:
+        config = load_config(options.config)
+        if options.data:
+            config = config.changed(data=dict(options.data))
+        config = config.changed(**dict(parse_override(text) for text in options.settings))
+        with workplace(options.device) as place:
+            photos = Photos.from_sources(config.data)
+            path = train(config, photos, options.output, place, options.resume, options.workers)
+    except (OSError, ValueError, ImportError, FloatingPointError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        saved = (options.output / "last.pt").exists()
+        saved = (options.output / "last.safetensors").exists()
         advice = (
             "add --resume to go on from the last checkpoint" if saved else "there is no checkpoint yet, start again"
         )

@@ -119,7 +119,8 @@ def test_a_position_is_a_keypoint_when_it_and_its_true_match_are_mutual_nearest_
     expected = F.binary_cross_entropy_with_logits(torch.cat([logits0[:4], logits1[:4]]), labels)
     assert loss.keypoint.item() == pytest.approx(expected.item(), rel=1e-6)
     assert loss.match_rate.item() == pytest.approx(1 / 4)
-    assert loss.keypoint_precision.item() == pytest.approx(2 / 5)  # of five positive logits, two are at the match
+    assert loss.precision.item() == pytest.approx(2 / 5)  # of five positive logits, two are at the match
+    assert loss.recall.item() == pytest.approx(2 / 2)
 
 
 def test_positions_without_a_correspondence_teach_the_detector_nothing() -> None:

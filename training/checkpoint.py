@@ -1,0 +1,104 @@
+"""Weights and training state in safetensors files: tensors and text, nothing that could run (no pickle).
+
+A checkpoint holds the network's tensors under `model.` and the optimizer's under `optimizer.`; its metadata hold the
+step, the configuration and where code and data came from, as JSON. The best and the shipped weights have no optimizer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .model import SiLK
+
+FORMAT = "silk_ros checkpoint 1"
+
+
+@dataclass
+class Checkpoint:
+    """A training at one step.
+
+    model, optimizer: state dictionaries; the optimizer's is empty in files that only hold weights.
+    config:           the settings of the training.
+    provenance:       commit, data_hash and versions.
+    scores:           of the validation at that step, where there was one.
+    """
+
+    model: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    step: int
+    config: dict[str, Any]
+    provenance: dict[str, str]
+    scores: dict[str, float]
+
+    def save(self, path: Path) -> None:
+        """Write the file, or leave the old one as it is: a crash in between loses nothing."""
+        tensors = {f"model.{name}": tensor for name, tensor in self.model.items()}
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.items()}
+        metadata = {
+            "format": FORMAT,
+            "step": str(self.step),
+            "config": json.dumps(self.config),
+            "provenance": json.dumps(self.provenance),
+            "scores": json.dumps(self.scores),
+        }
+        partial = path.with_suffix(".partial")
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata)
+        partial.replace(path)
+
+    def network(self, device: str | torch.device = "cpu") -> SiLK:
+        """The network with these weights, in eval mode."""
+        model = SiLK(self.config["architecture"])
+        model.load_state_dict(self.model)
+        return model.to(device).eval()
+
+
+def load_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint. Raises FileNotFoundError, or ValueError for any other file."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"no checkpoint '{path}': give the last.safetensors or best.safetensors of a training")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise ValueError(f"its format is '{metadata.get('format')}', not '{FORMAT}'")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+        return Checkpoint(
+            model=_under("model.", tensors),
+            optimizer=_under("optimizer.", tensors),
+            step=int(metadata["step"]),
+            config=json.loads(metadata["config"]),
+            provenance=json.loads(metadata["provenance"]),
+            scores=json.loads(metadata["scores"]),
+        )
+    except (SafetensorError, ValueError, KeyError, OSError) as error:
+        raise ValueError(
+            f"'{path}' is not a checkpoint of training.train ({error}): give its last.safetensors"
+        ) from error
+
+
+def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The optimizer's state of every parameter as one flat dictionary. Its settings are in the configuration."""
+    state = optimizer.state_dict()["state"]
+    return {f"{index}.{name}": tensor for index, values in state.items() for name, tensor in values.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Undo `optimizer_tensors`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

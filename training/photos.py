@@ -1,0 +1,139 @@
+"""Where training images come from: folders of photographs, videos and ROS recordings, mixed with weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from silk_ros.image import to_gray
+from silk_ros.sources import IMAGE_SUFFIXES, open_source
+
+Image = NDArray[np.uint8]
+
+MAX_FRAMES = 300  # kept of a video or recording, evenly spread: neighbouring frames teach the same
+CACHE_BYTES = 2 * 2**30  # of decoded photos, per process; what comes after is decoded each time
+
+
+def find_images(root: str | Path) -> list[Path]:
+    """All image files below a folder, in a fixed order."""
+    return sorted(path for path in Path(root).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _spread_frames(path: Path) -> list[Image]:
+    """At most MAX_FRAMES grey frames of a video or recording, at equal distances, without knowing its length."""
+    frames: list[Image] = []
+    stride = 1
+    for index, frame in enumerate(open_source(str(path))):
+        if index % stride == 0:
+            frames.append(
+                to_gray(
+                    frame.data.data, frame.height, frame.width, frame.encoding, frame.step, frame.is_bigendian
+                )
+            )
+            if len(frames) == MAX_FRAMES:
+                frames, stride = frames[::2], stride * 2
+    return frames
+
+
+@dataclass(eq=False)
+class Photos:
+    """Images to train on, by number, each with the probability that it is drawn.
+
+    names:       what each image is called, unique.
+    probability: (N,) float64, sums to 1.
+    """
+
+    names: list[str]
+    probability: NDArray[np.float64]
+    _items: list[Path | Image] = field(repr=False)
+    _cache: dict[int, Image] = field(default_factory=dict, repr=False)
+    _cached_bytes: int = 0
+
+    @classmethod
+    def from_sources(cls, sources: Mapping[str, float]) -> Photos:
+        """Open sources, path -> weight: folders (with all their sub-folders), images, videos or recordings.
+
+        The weight is how often each of its images is drawn relative to the others'. A folder inside another one
+        takes its own images out of the outer: {"photos": 1, "photos/sky": 0.1}.
+        Raises FileNotFoundError or ValueError naming the source that cannot be used.
+        """
+        weights: dict[str, float] = {}
+        items: dict[str, Path | Image] = {}
+        # Outer folders first: what lies in an inner one gets the inner one's weight.
+        for source, weight in sorted(sources.items(), key=lambda pair: len(Path(pair[0]).resolve().parts)):
+            found = _open(Path(source))
+            items |= found
+            weights |= dict.fromkeys(found, weight)
+        draw = np.array([weights[name] for name in items], np.float64)
+        if not len(draw):
+            raise ValueError("no training images: give --data a folder of photographs, a video or a recording")
+        if (draw < 0).any() or draw.sum() == 0:
+            raise ValueError("weights of the data must not be negative, nor all zero")
+        return cls(list(items), draw / draw.sum(), list(items.values()))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def split(self, held_out: int) -> tuple[Photos, Photos]:
+        """The images without, and only, `held_out` of them: those that are drawn, spread evenly over the names."""
+        drawn = np.flatnonzero(self.probability)
+        if held_out >= len(drawn):
+            raise ValueError(f"cannot hold out {held_out} of {len(drawn)} images: lower validation_photos")
+        chosen = set(drawn[np.linspace(0, len(drawn) - 1, held_out).round().astype(int)]) if held_out else set()
+        rest = [index for index in range(len(self)) if index not in chosen]
+        return self._subset(rest), self._subset(sorted(chosen))
+
+    def _subset(self, indices: list[int]) -> Photos:
+        probability = self.probability[indices]
+        return Photos(
+            [self.names[index] for index in indices],
+            probability / probability.sum() if len(indices) else probability,
+            [self._items[index] for index in indices],
+        )
+
+    def read(self, index: int) -> Image:
+        """An image as RGB uint8 (H, W, 3), decoded once while there is room to keep it."""
+        item = self._items[index]
+        if isinstance(item, np.ndarray):
+            return np.asarray(cv2.cvtColor(item, cv2.COLOR_GRAY2RGB), np.uint8)
+        if index in self._cache:
+            return self._cache[index]
+        bgr = cv2.imread(str(item), cv2.IMREAD_COLOR)
+        if bgr is None:
+            raise ValueError(f"cannot read the image '{item}': remove or replace the file")
+        photo = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+        if self._cached_bytes + photo.nbytes <= CACHE_BYTES:
+            self._cache[index] = photo
+            self._cached_bytes += photo.nbytes
+        return photo
+
+    def hash(self) -> str:
+        """sha256 over the contents of all images, in any order: the identity of a training set, wherever it lies."""
+        contents = (item.read_bytes() if isinstance(item, Path) else item.tobytes() for item in self._items)
+        digests = sorted(hashlib.sha256(content).digest() for content in contents)
+        return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _open(path: Path) -> dict[str, Path | Image]:
+    """Name -> image file or frame, of one source."""
+    if not path.exists():
+        raise FileNotFoundError(f"no '{path}': give a folder of photographs, a video, or a rosbag2 or .mcap recording")
+    if path.is_dir() and (images := find_images(path)):
+        return {str(image.resolve()): image for image in images}
+    if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
+        return {str(path.resolve()): path}
+    try:
+        frames = _spread_frames(path)
+    except ValueError as error:
+        if path.is_dir():
+            raise FileNotFoundError(
+                f"no images below '{path}': give a folder of {', '.join(sorted(IMAGE_SUFFIXES))} files, or a recording"
+            ) from error
+        raise
+    return {f"{path.resolve()}#{index}": frame for index, frame in enumerate(frames)}

@@ -1,0 +1,98 @@
+"""Judging a network during training, on pairs made from photographs that it does not train on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from silk_ros.draw import draw_matches
+from silk_ros.evaluation.homography import corner_error
+from silk_ros.matcher import match
+from silk_ros.types import Features
+
+from .config import TrainConfig
+from .data import HomographyPairs
+from .model import SiLK
+from .photos import Photos
+from .step import dense_maps, pair_loss
+
+VIEW_SIZE = 240  # map positions; side of the views that homographies are estimated from
+KEYPOINTS = 1000
+CORNER_ERROR = 3.0  # pixels
+PAIRS_PER_PHOTO = 2
+SEED = 10**6  # added to the training's, whose views shall not come back
+
+
+class Validation:
+    """Fixed pairs of views of held-out photos, and how well a network does on them."""
+
+    def __init__(self, photos: Photos, config: TrainConfig, model: SiLK) -> None:
+        count, seed = PAIRS_PER_PHOTO * len(photos), config.seed + SEED
+        crops, views = (
+            HomographyPairs(photos, config, model.border, model.stride, count, map_size, seed)
+            for map_size in (config.map_size, VIEW_SIZE)
+        )
+        self._crops, self._views = [crops[i] for i in range(count)], [views[i] for i in range(count)]
+        self._bf16 = config.bf16
+
+    def __call__(self, model: SiLK) -> dict[str, float]:
+        """Scores by name, all in [0, 1]; the higher, the better.
+
+        match_rate, precision, recall, f1: of the round trips, as `silk_loss` defines them.
+        homography_accuracy: the share of views whose homography, by RANSAC from the mutual nearest neighbours of the
+        best 1000 keypoints, moves the corners by less than 3 px on average (paper, Sec. 4.2).
+        """
+        with torch.no_grad(), evaluating(model):
+            losses = [pair_loss(model, images, pairs, 0, 0, self._bf16) for images, pairs, _ in self._crops]
+            errors = [self._corner_error(model, images, truth.numpy()) for images, _, truth in self._views]
+        scores = {
+            name: float(np.mean([getattr(loss, name).item() for loss in losses]))
+            for name in ("match_rate", "precision", "recall")
+        }
+        total = scores["precision"] + scores["recall"]
+        scores["f1"] = 2 * scores["precision"] * scores["recall"] / total if total else 0.0
+        return scores | {"homography_accuracy": float(np.mean([error < CORNER_ERROR for error in errors]))}
+
+    def _corner_error(self, model: SiLK, images: Tensor, truth: NDArray[np.float64]) -> float:
+        a, b = features(model, images, self._bf16)
+        matched = match(a, b).indices
+        height, width = images.shape[-2:]
+        return corner_error(truth, a.keypoints[matched[:, 0]], b.keypoints[matched[:, 1]], (width, height))
+
+    def pictures(self, model: SiLK, count: int) -> list[NDArray[np.uint8]]:
+        """Matches of the first pairs of views, drawn as motion in the second: RGB uint8 (H, W, 3) each."""
+        drawn = []
+        with torch.no_grad(), evaluating(model):
+            for images, _, _ in self._views[:count]:
+                a, b = features(model, images, self._bf16)
+                drawn.append(draw_matches(images[1, 0].numpy(), b, a, match(b, a))[..., ::-1].copy())
+        return drawn
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in eval mode, and back in the mode it was in."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def features(model: SiLK, images: Tensor, bf16: bool) -> list[Features]:
+    """The best keypoints of each of some uint8 images (B, 1, H, W)."""
+    logits, descriptors = dense_maps(model, images, bf16)
+    columns = logits.shape[-1]
+    scores, chosen = logits.float().sigmoid().flatten(1).topk(min(KEYPOINTS, logits[0].numel()))
+    positions = torch.stack([chosen % columns, chosen // columns], dim=-1) * model.stride + model.border
+    chosen = chosen[:, None].expand(-1, descriptors.shape[1], -1)
+    best = F.normalize(descriptors.float().flatten(2).gather(2, chosen), dim=1).transpose(1, 2)
+    parts = zip(*(tensor.cpu().numpy() for tensor in (positions, scores, best)))
+    return [Features(keypoints=where, scores=score, descriptors=what) for where, score, what in parts]
