@@ -79,11 +79,11 @@ class FolderSource:
 
     rate = FOLDER_RATE
 
-    def __init__(self, folder: Path) -> None:
-        self._paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    def __init__(self, folder: Path, pattern: str = "*") -> None:
+        self._paths = sorted(path for path in folder.glob(pattern) if path.suffix.lower() in IMAGE_SUFFIXES)
         if not self._paths:
             raise ValueError(
-                f"no images in the folder '{folder}': it should hold {', '.join(sorted(IMAGE_SUFFIXES))} files"
+                f"no images '{folder / pattern}': there should be {', '.join(sorted(IMAGE_SUFFIXES))} files"
             )
 
     def __iter__(self) -> Iterator[SourceImage]:
@@ -209,7 +209,8 @@ def _camera_or_none(message: Any) -> Camera | None:
 
 
 def open_source(source: str, topic: str = "") -> Source:
-    """The source a user means by `flight`, a camera index, a folder of images, a video file or a recording.
+    """The source a user means by `flight`, a camera index, a folder of images or a pattern of file names in it, a video
+    file or a recording.
 
     Raises ValueError or ImportError, naming the fix, when there is no such source.
     """
@@ -219,9 +220,11 @@ def open_source(source: str, topic: str = "") -> Source:
         return VideoSource(int(source))
     path = Path(source).expanduser()
     if not path.exists():
+        if "*" in path.name and path.parent.is_dir():
+            return FolderSource(path.parent, path.name)
         raise ValueError(
-            f"no source '{source}': give 'flight', a camera index, a folder of images, "
-            "a video file, or a rosbag2 or .mcap recording"
+            f"no source '{source}': give 'flight', a camera index, a folder of images or a pattern such as "
+            "'folder/*.color.jpg', a video file, or a rosbag2 or .mcap recording"
         )
     if path.suffix.lower() in (".mcap", ".db3", ".bag"):
         # A file inside a rosbag2 folder is read through the folder's metadata.

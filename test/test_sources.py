@@ -243,8 +243,16 @@ def test_an_unreadable_image_is_named_when_its_turn_comes(tmp_path: Path, conten
 
 def test_a_folder_without_images_says_what_it_should_hold(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match=r"no images in the folder .*: it should hold .*.png"):
+    with pytest.raises(ValueError, match=r"no images .*: there should be .*.png"):
         open_source(str(tmp_path))
+
+
+def test_a_pattern_takes_only_the_files_it_names(tmp_path: Path) -> None:
+    for name, level in (("f1.color.png", 10), ("f1.depth.png", 99), ("f2.color.png", 20)):
+        cv2.imwrite(str(tmp_path / name), np.full((8, 8), level, np.uint8))
+    assert [int(image.data[0]) for image in open_source(str(tmp_path / "*.color.png"))] == [10, 20]
+    with pytest.raises(ValueError, match="no images"):
+        open_source(str(tmp_path / "*.infrared.png"))
 
 
 # ---- videos, cameras, the flight ------------------------------------------------------------------------------------
@@ -280,7 +288,7 @@ def test_a_missing_camera_is_explained() -> None:
 @pytest.mark.parametrize("name", ["missing", "missing.mcap", "missing.mp4", ""])
 def test_a_missing_path_lists_what_can_be_played(tmp_path: Path, name: str) -> None:
     missing = str(tmp_path / "nowhere" / name)
-    with pytest.raises(ValueError, match=r"no source .*: give 'flight', a camera index, a folder of images, a video"):
+    with pytest.raises(ValueError, match=r"no source .*: give 'flight', a camera index, a folder of images or"):
         open_source(missing)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 from geometry_msgs.msg import PoseStamped
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -20,6 +21,7 @@ from ..sources import Source, SourceImage, open_source
 from .messages import image_message, pose_message
 from .parameters import Declaration, declare
 from .process import WorkerNode, run_node
+from .recorder import Recorder
 
 SOURCE = "flight, a camera index, a folder of images, a video file, or a rosbag2 or .mcap recording"
 DECLARATIONS = (
@@ -31,6 +33,7 @@ DECLARATIONS = (
         "camera_info_file", "", "calibration YAML, as camera_calibration writes it, instead of the source's own"
     ),
     Declaration("frame_id", "camera", "frame of the images"),
+    Declaration("record", "", "new folder for a rosbag2 recording of what is published; empty for none"),
     Declaration("reliability", "best_effort", "QoS of the images", choices=("best_effort", "reliable")),
 )
 
@@ -55,6 +58,7 @@ class ImagePlayer(WorkerNode):
         self.get_logger().info(
             f"playing {values['source']} at {1 / self._period:.1f} Hz" + (", looping" if self._loop else "")
         )
+        self._recorder = Recorder(Path(values["record"]).expanduser()) if values["record"] else None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._play, name="player", daemon=True)
         self._thread.start()
@@ -78,21 +82,29 @@ class ImagePlayer(WorkerNode):
         except Exception as error:
             if self.context.ok():
                 self.failure = str(error) or repr(error)
+        finally:
+            if self._recorder is not None:
+                self._recorder.close()
         self.context.try_shutdown()
 
     def _publish(self, image: SourceImage) -> None:
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._frame_id)
         camera = self._camera or image.camera
         if camera is not None:
-            self._info_publisher.publish(camera_info_message(header, camera))
+            self._send(self._info_publisher, camera_info_message(header, camera), header)
         if image.pose is not None:
-            self._pose_publisher.publish(
-                PoseStamped(header=Header(stamp=header.stamp, frame_id="world"), pose=pose_message(image.pose))
-            )
+            world = Header(stamp=header.stamp, frame_id="world")
+            self._send(self._pose_publisher, PoseStamped(header=world, pose=pose_message(image.pose)), header)
         message = image_message(
             header, image.data, image.height, image.encoding, width=image.width, is_bigendian=int(image.is_bigendian)
         )
-        self._image_publisher.publish(message)
+        self._send(self._image_publisher, message, header)
+
+    def _send(self, publisher: Publisher, message: Any, header: Header) -> None:
+        publisher.publish(message)
+        if self._recorder is not None:
+            stamp = header.stamp.sec * 10**9 + header.stamp.nanosec
+            self._recorder.write(publisher.topic_name, message, stamp)
 
     def stop(self) -> None:
         self._stopping.set()

@@ -19,7 +19,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from silk_ros.flight import SyntheticFlight
 from silk_ros.ros.image_player import ImagePlayer, read_calibration
 from silk_ros.ros.messages import pose_message, transform_from_pose
-from silk_ros.sources import FolderSource
+from silk_ros.sources import FolderSource, open_source
 
 CALIBRATION = """
 image_width: 320
@@ -163,3 +163,21 @@ def test_source_without_images_ends_the_player_with_the_reason(
     player = play(source=str(image_folder))
     player._thread.join(DEADLINE)
     assert not context.ok() and "no image" in player.failure
+
+
+def test_what_is_published_can_be_recorded_and_played_again(
+    play: Callable[..., ImagePlayer], image_folder: Path, tmp_path: Path
+) -> None:
+    recording = tmp_path / "recording"
+    player = play(source=str(image_folder), loop=False, record=str(recording))
+    player._thread.join(DEADLINE)
+    paths = sorted(image_folder.iterdir())
+    frames = list(open_source(str(recording)))
+    assert len(frames) == len(paths)
+    for frame, path in zip(frames, paths):
+        assert np.array_equal(frame.data, cv2.imread(str(path), cv2.IMREAD_GRAYSCALE).ravel())
+
+
+def test_a_recording_is_not_overwritten(play: Callable[..., ImagePlayer], image_folder: Path) -> None:
+    with pytest.raises(FileExistsError, match="choose another folder"):
+        play(source=str(image_folder), record=str(image_folder))

@@ -1,0 +1,37 @@
+"""Writes messages to a rosbag2 recording, for machines without `ros2 bag`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rclpy.serialization import serialize_message
+
+
+class Recorder:
+    """A new rosbag2 folder of MCAP files. Raises FileExistsError, or ImportError without the rosbags library."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from rosbags.rosbag2 import StoragePlugin, Writer
+            from rosbags.typesys import Stores, get_typestore
+        except ImportError as error:
+            raise ImportError("recording needs the rosbags library: pip install rosbags") from error
+        if folder.exists():
+            raise FileExistsError(f"'{folder}' exists: choose another folder for the recording, or remove it")
+        self._types = get_typestore(Stores.ROS2_JAZZY)
+        self._connections: dict[str, Any] = {}
+        self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
+        self._writer.open()
+
+    def write(self, topic: str, message: Any, nanoseconds: int) -> None:
+        """Add a message that was sent on a topic (its resolved name) at a time since 1970."""
+        if topic not in self._connections:
+            package, name = type(message).__module__.split(".")[0], type(message).__name__
+            kind = f"{package}/msg/{name}"
+            self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self._types)
+        self._writer.write(self._connections[topic], nanoseconds, serialize_message(message))
+
+    def close(self) -> None:
+        """Finish the files."""
+        self._writer.close()
