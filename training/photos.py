@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from silk_ros.image import to_gray
-from silk_ros.sources import IMAGE_SUFFIXES, open_source
+from silk_ros.sources import IMAGE_SUFFIXES, SourceImage, open_source
 
 Image = NDArray[np.uint8]
 
@@ -25,18 +25,19 @@ def find_images(root: str | Path) -> list[Path]:
     return sorted(path for path in Path(root).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
+def gray_frame(image: SourceImage) -> Image:
+    """A source's image as grey uint8 (H, W)."""
+    return to_gray(image.data.data, image.height, image.width, image.encoding, image.step, image.is_bigendian)
+
+
 def _spread_frames(path: Path) -> list[Image]:
     """At most MAX_FRAMES grey frames of a video or recording, at equal distances, without knowing its length."""
     frames: list[Image] = []
     stride = 1
     for index, frame in enumerate(open_source(str(path))):
         if index % stride == 0:
-            frames.append(
-                to_gray(
-                    frame.data.data, frame.height, frame.width, frame.encoding, frame.step, frame.is_bigendian
-                )
-            )
-            if len(frames) == MAX_FRAMES:
+            frames.append(gray_frame(frame))
+            if len(frames) > MAX_FRAMES:
                 frames, stride = frames[::2], stride * 2
     return frames
 
@@ -76,6 +77,18 @@ class Photos:
         if (draw < 0).any() or draw.sum() == 0:
             raise ValueError("weights of the data must not be negative, nor all zero")
         return cls(list(items), draw / draw.sum(), list(items.values()))
+
+    @classmethod
+    def from_frames(cls, frames: Sequence[Image], name: str) -> Photos:
+        """Grey images (H, W), all as likely."""
+        return cls(
+            [f"{name}#{index}" for index in range(len(frames))], np.full(len(frames), 1 / len(frames)), [*frames]
+        )
+
+    def mixed_with(self, other: Photos, share: float) -> Photos:
+        """These and others, which are drawn with a probability of `share` together."""
+        probability = np.concatenate([(1 - share) * self.probability, share * other.probability])
+        return Photos(self.names + other.names, probability, self._items + other._items)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -131,9 +144,7 @@ def _open(path: Path) -> dict[str, Path | Image]:
     try:
         frames = _spread_frames(path)
     except ValueError as error:
-        if path.is_dir():
-            raise FileNotFoundError(
-                f"no images below '{path}': give a folder of {', '.join(sorted(IMAGE_SUFFIXES))} files, or a recording"
-            ) from error
-        raise
+        raise ValueError(f"cannot use '{path}' as data: {error}") from error
+    if not frames:
+        raise ValueError(f"cannot use '{path}' as data: it holds no frames")
     return {f"{path.resolve()}#{index}": frame for index, frame in enumerate(frames)}

@@ -202,6 +202,14 @@ def default_workers() -> int:
     return min(16, len(os.sched_getaffinity(0))) if torch.cuda.is_available() else 0
 
 
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """--device and --workers."""
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="where to compute (a GPU if there is one)")
+    parser.add_argument(
+        "--workers", type=int, default=default_workers(), help="processes that prepare pairs for a GPU (%(default)s)"
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -220,13 +228,7 @@ def main(arguments: list[str] | None = None) -> int:
         default=DEFAULT_CONFIG,
         help=f"YAML file of settings, or the name of one in training/configs ({DEFAULT_CONFIG.stem})",
     )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=default_workers(),
-        help="processes that prepare pairs, for each GPU (%(default)s)",
-    )
-    parser.add_argument("--device", choices=["cpu", "cuda"], help="where to compute (a GPU if there is one)")
+    add_device_options(parser)
     parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="change a setting, for example steps=20000")
     options = parser.parse_intermixed_args(arguments)
     try:
@@ -237,6 +239,8 @@ def main(arguments: list[str] | None = None) -> int:
         with workplace(options.device) as place:
             photos = Photos.from_sources(config.data)
             path = train(config, photos, options.output, place, options.resume, options.workers)
+            if place.is_main:
+                print(f"wrote {path}")
     except (OSError, ValueError, ImportError, FloatingPointError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
@@ -247,7 +251,6 @@ def main(arguments: list[str] | None = None) -> int:
         )
         print(f"\nstopped: {advice}", file=sys.stderr)
         return 130
-    print(f"wrote {path}")
     return 0
 
 

@@ -1,0 +1,130 @@
+"""The training step beside one that holds the whole similarity matrix: time and peak memory, in one run.
+
+python -m benchmarks.training [--threads N]
+
+The same network (VGGnp-mu, bfloat16) and the same pairs; only the loss differs. Each peak is that of its own process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.common import interleaved, save, verdict
+from training.config import DEFAULT_CONFIG, load_config
+from training.homography import HomographyRange, dense_correspondences, random_homography
+from training.loss import TEMPERATURE
+from training.model import SiLK
+from training.step import dense_maps, pair_loss
+from training.train import keep_large_buffers
+
+MAP_SIZES = (82, 146)
+STEPS = 2  # before the peak is read
+GIGABYTE = 2**30
+
+Pair = tuple[Tensor, Tensor]
+
+
+def random_pair(map_size: int, border: int) -> Pair:
+    """Noise images (2, 1, H, W) and the correspondences of a random view: what a step costs does not depend on more."""
+    rng = np.random.default_rng(0)
+    side = map_size + 2 * border
+    correspondences = dense_correspondences(random_homography(side, HomographyRange(), rng), map_size, border)
+    return torch.from_numpy(rng.integers(0, 256, (2, 1, side, side), dtype=np.uint8)), torch.from_numpy(correspondences)
+
+
+def full_matrix_loss(model: SiLK, images: Tensor, correspondences: Tensor) -> Tensor:
+    """The paper's loss as it is written: all similarities, then log-softmax of rows and columns (App. A)."""
+    logits, descriptors = dense_maps(model, images, bf16=True)
+    first, second = F.normalize(descriptors.float().flatten(2).transpose(1, 2), dim=2)
+    index0, index1 = correspondences.unbind(dim=1)
+    similarity = first @ second.T / TEMPERATURE
+    rows, columns = F.log_softmax(similarity, dim=1), F.log_softmax(similarity, dim=0)
+    descriptor = -(rows[index0, index1] + columns[index0, index1]).mean()
+    success = (similarity.argmax(dim=1)[index0] == index1) & (similarity.argmax(dim=0)[index1] == index0)
+    flat = logits.float().flatten(1)
+    labels = success.float().repeat(2)
+    return descriptor + F.binary_cross_entropy_with_logits(torch.cat([flat[0][index0], flat[1][index1]]), labels)
+
+
+def step_of(kind: str, map_size: int) -> Callable[[], None]:
+    """One optimisation step of a kind: full matrix, exact, or with the shipped number of queries."""
+    model = SiLK("vggnp-mu").train()
+    optimizer = torch.optim.Adam(model.parameters())
+    images, correspondences = random_pair(map_size, model.border)
+    queries = load_config(DEFAULT_CONFIG).queries
+
+    def loss() -> Tensor:
+        if kind == "full matrix":
+            return full_matrix_loss(model, images, correspondences)
+        return pair_loss(model, images, correspondences, queries if kind == "queries" else 0, 0, bf16=True).total
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss().backward()
+        optimizer.step()
+
+    return step
+
+
+KINDS = ("full matrix", "exact", "queries")
+
+
+def peak_gigabytes(kind: str, map_size: int, threads: int) -> float:
+    """Peak memory of a process that takes a few steps, less that of one that only builds the network."""
+
+    def peak(steps: int) -> float:
+        command = [sys.executable, "-m", "benchmarks.training", "--peak", kind, str(map_size), str(steps)]
+        return float(subprocess.check_output([*command, "--threads", str(threads)], text=True))
+
+    return peak(STEPS) - peak(0)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2, help="(%(default)s)")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds that are timed (%(default)s)")
+    parser.add_argument("--peak", nargs=3, metavar=("KIND", "SIZE", "STEPS"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.peak:
+        kind, size, steps = options.peak
+        step = step_of(kind, int(size))
+        for _ in range(int(steps)):
+            step()
+        # Not getrusage: its maximum begins with that of the process this one was forked from.
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+        print(int(status.split("VmHWM:")[1].split()[0]) * 1024 / GIGABYTE)
+        return 0
+
+    keep_large_buffers()
+    results: dict[str, object] = {}
+    for size in MAP_SIZES:
+        steps = {kind: step_of(kind, size) for kind in KINDS}
+        times = interleaved(steps, options.repeats, f"{size}x{size}")
+        peaks = {kind: round(peak_gigabytes(kind, size, options.threads), 3) for kind in KINDS}
+        results[f"{size}x{size}"] = {kind: {"milliseconds": times[kind], "gigabytes": peaks[kind]} for kind in KINDS}
+        print(json.dumps(results[f"{size}x{size}"], indent=2))
+        if size == 82:
+            full = times["full matrix"]["median"]
+            verdicts = [
+                verdict("exact step at 82x82, times faster", full / times["exact"]["median"], 1.7, at_least=True),
+                verdict("step with queries, times faster", full / times["queries"]["median"], 3.5, at_least=True),
+            ]
+        else:
+            verdicts.append(verdict("peak at 146x146, GB", peaks["exact"], 1.5, at_least=False))
+    save("training", {"threads": options.threads, "steps": results, "verdicts": verdicts})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,76 @@
+"""Draw the curves of trainings from their TensorBoard logs.
+
+python -m training.plot runs/mu curves.png
+python -m training.plot runs/a runs/b curves.png       # beside each other
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib import pyplot
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+PANELS = {
+    "loss": {"train/descriptor": "descriptor", "train/keypoint": "keypoint"},
+    "correct round trips (share)": {"train/match_rate": "training", "validation/match_rate": "held-out photos"},
+    "held-out photos": {
+        "validation/f1": "keypoint F1",
+        "validation/homography_accuracy": "homography accuracy at 3 px",
+    },
+}
+SMOOTHING = 100  # values averaged for the line; the values themselves stand pale behind it
+
+
+def draw_curves(runs: list[Path], path: Path) -> None:
+    """Write a picture of loss, round trips and validation. Raises ValueError for a run without logs."""
+    matplotlib.use("Agg")
+    figure, axes = pyplot.subplots(1, len(PANELS), figsize=(14, 4), layout="constrained")
+    for run_index, run in enumerate(runs):
+        events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
+        if "train/total" not in events.Tags()["scalars"]:
+            raise ValueError(f"no training logs in '{run}': give the --output of training.train")
+        for axis, (title, lines) in zip(axes, PANELS.items()):
+            for line_index, (tag, label) in enumerate(lines.items()):
+                if tag not in events.Tags()["scalars"]:
+                    continue
+                steps, values = np.array([(event.step, event.value) for event in events.Scalars(tag)]).T
+                colour = f"C{run_index * 2 + line_index}"
+                name = f"{run.name}: {label}" if len(runs) > 1 else label
+                if len(values) > 3 * SMOOTHING:
+                    axis.plot(steps, values, color=colour, alpha=0.15, linewidth=0.5)
+                    kernel = np.ones(SMOOTHING) / SMOOTHING
+                    values = np.convolve(values, kernel, mode="valid")
+                    steps = steps[SMOOTHING - 1 :]
+                axis.plot(steps, values, color=colour, label=name)
+            axis.set(title=title, xlabel="step")
+            axis.grid(alpha=0.3)
+    for axis in axes:
+        axis.legend(frameon=False)
+    axes[0].set_yscale("log")
+    for axis in axes[1:]:
+        axis.set_ylim(0, 1)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", help="--output folders of training.train")
+    parser.add_argument("picture", type=Path, help="the PNG to write")
+    options = parser.parse_args(arguments)
+    try:
+        draw_curves(options.runs, options.picture)
+    except (OSError, ValueError) as error:
+        print(f"plot: {error}", file=sys.stderr)
+        return 1
+    print(f"wrote {options.picture}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
