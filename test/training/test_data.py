@@ -1,4 +1,4 @@
-import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import albumentations as A
@@ -11,138 +11,203 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from training.augmentation import RECIPES
-from training.data import HomographyPairs, data_hash, find_images, textured_share
+from training.config import TrainConfig
+from training.data import HomographyPairs, textured_share
+from training.homography import dense_correspondences, warp_points
+from training.photos import Photos
 
-SIZE, BORDER = 48, 3
-MAP = SIZE - 2 * BORDER
+MAP, BORDER = 42, 3
+SIZE = MAP + 2 * BORDER
+
+FLAT = np.full((100, 100, 3), 128, dtype=np.uint8)
+NOISE = np.random.default_rng(0).integers(60, 256, (100, 100, 3), dtype=np.uint8)
+RAMP = np.broadcast_to(np.arange(256, dtype=np.uint8), (256, 256))  # a pixel's grey level is its column
 
 
-def pairs_of(root: Path, augment: bool = True, recipe: str = "homography", **settings: object) -> HomographyPairs:
-    settings = {"size": SIZE, "border": BORDER, "steps": 100} | settings
-    pairs = HomographyPairs(root, recipe=recipe, **settings)
+def photos_of(*images: np.ndarray) -> Photos:
+    grays = [image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in images]
+    return Photos.from_frames([np.ascontiguousarray(gray) for gray in grays], "photo")
+
+
+def pairs_of(
+    photos: Photos,
+    config: TrainConfig,
+    augment: bool = True,
+    *,
+    border: int = BORDER,
+    stride: int = 1,
+    map_size: int = MAP,
+    seed: int = 0,
+    **settings: object,
+) -> HomographyPairs:
+    pairs = HomographyPairs(photos, config.changed(**settings), border, stride, 60, map_size, seed)
     if not augment:
         pairs.augment = A.Compose([])
     return pairs
 
 
-def write(path: Path, image: np.ndarray) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), image)
-    return path
+def items(pairs: HomographyPairs, count: int) -> list[tuple[Tensor, Tensor, Tensor]]:
+    return [pairs[step] for step in range(count)]
 
 
-def equal(a: tuple[Tensor, Tensor], b: tuple[Tensor, Tensor]) -> bool:
-    return torch.equal(a[0], b[0]) and torch.equal(a[1], b[1])
+def equal(a: Iterable[Tensor], b: Iterable[Tensor]) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
-FLAT = np.full((100, 100, 3), 128, dtype=np.uint8)
-BLACK = np.zeros((100, 100, 3), dtype=np.uint8)
-NOISE = np.random.default_rng(0).integers(60, 256, (100, 100, 3), dtype=np.uint8)
-
-
-# --- the folder -------------------------------------------------------------------------------------------------------
-
-
-def test_images_are_found_in_all_sub_folders_in_a_fixed_order(tmp_path: Path) -> None:
-    for name in ("b/2.PNG", "b/1.jpg", "a/deep/3.png"):
-        write(tmp_path / name, NOISE)
-    (tmp_path / "a" / "notes.txt").write_text("not an image")
-    names = [path.relative_to(tmp_path).as_posix() for path in find_images(tmp_path)]
-    assert names == ["a/deep/3.png", "b/1.jpg", "b/2.PNG"]
-
-
-@pytest.mark.parametrize("folder", ["", "missing"])
-def test_a_folder_without_images_is_refused(tmp_path: Path, folder: str) -> None:
-    with pytest.raises(FileNotFoundError, match=r"no images below.*\.jpg"):
-        pairs_of(tmp_path / folder)
-
-
-def test_an_image_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    (tmp_path / "broken.png").write_text("this is no image")
-    with pytest.raises(ValueError, match=r"broken\.png"):
-        pairs_of(tmp_path)[0]
-
-
-def test_the_data_hash_is_that_of_names_and_contents_and_not_of_the_place(photos: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(photos, tmp_path / "copy"))
-    assert data_hash(copy) == data_hash(photos)
-    write(copy / "wall" / "photo.png", NOISE)
-    changed = data_hash(copy)
-    (copy / "wall" / "photo.png").rename(copy / "wall" / "other.png")
-    assert len({data_hash(photos), changed, data_hash(copy)}) == 3
+@pytest.fixture
+def own(photos: Path) -> Photos:
+    return Photos.from_sources({str(photos): 1})
 
 
 # --- the items --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_an_item_is_two_gray_crops_and_their_correspondences(photos: Path, recipe: str) -> None:
-    pairs = pairs_of(photos, recipe=recipe, steps=7)
-    assert len(pairs) == 7
-    for images, correspondences in (pairs[step] for step in range(7)):
-        assert images.shape == (2, 1, SIZE, SIZE)
+@pytest.mark.parametrize(("border", "stride"), [(3, 1), (9, 1), (4, 2), (0, 8)])
+def test_an_item_is_two_gray_crops_their_correspondences_and_homography(
+    own: Photos, config: TrainConfig, recipe: str, border: int, stride: int
+) -> None:
+    pairs = pairs_of(own, config, augmentation=recipe, border=border, stride=stride, map_size=12)
+    assert len(pairs) == 60
+    for images, correspondences, homography in items(pairs, 4):
+        assert images.shape == (2, 1, 12 * stride + 2 * border, 12 * stride + 2 * border)
         assert images.dtype == torch.uint8
         assert correspondences.dtype == torch.int64
-        assert correspondences.shape[1] == 2
-        assert len(correspondences) > 1
-        assert correspondences.min() >= 0
-        assert correspondences.max() < MAP * MAP
+        assert homography.dtype == torch.float64
+        expected = dense_correspondences(homography.numpy(), 12, border, stride)
+        assert np.array_equal(correspondences.numpy(), expected)
+        assert len(expected) > 1
 
 
-def test_an_item_depends_on_the_seed_and_the_step_alone(photos: Path) -> None:
-    first, second, other = pairs_of(photos), pairs_of(photos), pairs_of(photos, seed=1)
-    forward = [first[step] for step in range(6)]
+def test_an_item_depends_on_the_seed_and_the_step_alone(own: Photos, config: TrainConfig) -> None:
+    first, second = items(pairs_of(own, config), 6), pairs_of(own, config)
     backward = [second[step] for step in reversed(range(6))][::-1]
-    assert all(map(equal, forward, backward))
-    assert not any(equal(first[step], other[step]) for step in range(6))
-    assert not any(equal(first[0], first[step]) for step in range(1, 6))
+    other = items(pairs_of(own, config, seed=1), 6)
+    assert all(map(equal, first, backward))
+    assert not any(map(equal, first, other))
+    assert not any(equal(first[0], item) for item in first[1:])
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_worker_processes_make_the_same_items(photos: Path, workers: int) -> None:
-    pairs = pairs_of(photos, steps=5)
+def test_worker_processes_make_the_same_items(own: Photos, config: TrainConfig, workers: int) -> None:
+    pairs = pairs_of(own, config)
+    pairs.steps = 5
     loaded = list(DataLoader(pairs, batch_size=None, num_workers=workers))
-    assert all(map(equal, loaded, [pairs[step] for step in range(5)]))
+    assert all(map(equal, loaded, items(pairs, 5)))
 
 
-def values_at(images: Tensor, correspondences: Tensor) -> np.ndarray:
+def test_photos_are_drawn_by_their_weights(config: TrainConfig) -> None:
+    photos = photos_of(np.zeros_like(FLAT), NOISE)
+    photos.probability[:] = [0.8, 0.2]
+    pairs = pairs_of(photos, config, augment=False, map_size=16, min_texture=0)
+    dark = np.mean([images[0].max().item() == 0 for images, _, _ in items(pairs, 60)])
+    assert 0.65 < dark < 0.95
+
+
+# --- correspondences --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("border", "stride"), [(3, 1), (9, 1), (3, 2), (0, 8)])
+def test_correspondences_agree_with_the_homography_up_to_discretisation(
+    own: Photos, config: TrainConfig, border: int, stride: int
+) -> None:
+    size, farthest = 14, 0.0
+    for _, correspondences, homography in items(pairs_of(own, config, border=border, stride=stride, map_size=size), 8):
+        pixels0, pixels1 = (
+            np.stack([flat % size, flat // size], axis=1) * float(stride) + border for flat in correspondences.numpy().T
+        )
+        there = np.abs(warp_points(homography.numpy(), pixels0) - pixels1).max(axis=1)
+        back = np.abs(warp_points(np.linalg.inv(homography.numpy()), pixels1) - pixels0).max(axis=1)
+        assert max(there.max(), back.max()) <= stride / 2 + 1e-6
+        farthest = max(farthest, there.max())
+    assert farthest > 0.4 * stride, "the bound must be one that is reached"
+
+
+def values_at(item: tuple[Tensor, Tensor, Tensor], stride: int = 1) -> np.ndarray:
     """Grey levels (2, M) of both images at the pixels that correspond."""
-    maps = images[:, 0, BORDER:-BORDER, BORDER:-BORDER].flatten(1)
+    images, correspondences, _ = item
+    maps = images[:, 0, BORDER : -BORDER or None : stride, BORDER : -BORDER or None : stride].flatten(1)
     return torch.stack([maps[0, correspondences[:, 0]], maps[1, correspondences[:, 1]]]).double().numpy()
 
 
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_corresponding_pixels_show_the_same_place(config: TrainConfig, axis: int, stride: int) -> None:
+    photos = photos_of(RAMP if axis else RAMP.T)
+    pairs = pairs_of(photos, config, augment=False, stride=stride, map_size=MAP // stride, min_texture=0, zoom=1)
+    for item in items(pairs, 8):
+        there, seen = values_at(item, stride)
+        assert np.abs(there - seen).max() <= stride / 2 + 1  # discretisation, and rounding
+        assert abs((there - seen).mean()) < 0.2 * stride
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_augmented_images_are_alike_at_their_correspondences(tmp_path: Path, recipe: str) -> None:
+def test_augmented_images_are_alike_at_their_correspondences(config: TrainConfig, recipe: str) -> None:
     smooth = cv2.normalize(cv2.GaussianBlur(skimage.data.coins(), None, 4), None, 80, 220, cv2.NORM_MINMAX)
-    write(tmp_path / "smooth.png", smooth)
-    pairs = pairs_of(tmp_path, recipe=recipe, min_texture=0.1)
-    likeness = [np.corrcoef(values_at(*pairs[step]))[0, 1] for step in range(20)]
+    pairs = pairs_of(photos_of(smooth), config, augmentation=recipe, min_texture=0.1)
+    likeness = [np.corrcoef(values_at(item))[0, 1] for item in items(pairs, 20)]
     assert np.median(likeness) > 0.85  # about 0.65 where the pixels do not correspond
 
 
-@pytest.mark.parametrize("axis", [0, 1])
-def test_corresponding_pixels_show_the_same_place(tmp_path: Path, axis: int) -> None:
-    ramp = np.broadcast_to(np.arange(256, dtype=np.uint8), (256, 256))  # a pixel's grey level is its coordinate
-    write(tmp_path / "ramp.png", ramp if axis else np.ascontiguousarray(ramp.T))
-    pairs = pairs_of(tmp_path, augment=False, min_texture=0.0)
-    for step in range(10):
-        there, seen = values_at(*pairs[step])
-        assert np.abs(there - seen).max() <= 1.5  # half a pixel of discretisation, and rounding
-        assert abs((there - seen).mean()) < 0.2
+def test_the_changes_of_a_recipe_are_drawn_independently(config: TrainConfig) -> None:
+    pairs = pairs_of(photos_of(FLAT), config, augmentation="homography", min_texture=0)
+    crops = [images[0].float() for images, _, _ in items(pairs, 60)]
+    noisy = [bool(crop.std() > 0) for crop in crops]
+    brighter = [abs(crop.mean().item() - 128) > 5 for crop in crops]
+    assert set(zip(noisy, brighter, strict=True)) == {(False, False), (False, True), (True, False), (True, True)}
 
 
-def test_crops_without_texture_are_drawn_again(tmp_path: Path) -> None:
-    write(tmp_path / "sky.png", FLAT)
-    write(tmp_path / "wall.png", NOISE)
-    crops = lambda pairs: [pairs[step][0][0, 0].numpy() for step in range(15)]  # noqa: E731
-    assert all(textured_share(crop) > 0.5 for crop in crops(pairs_of(tmp_path, augment=False)))
-    unfiltered = crops(pairs_of(tmp_path, augment=False, min_texture=0.0))
-    assert any(textured_share(crop) == 0 for crop in unfiltered)
+# --- crops ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_folder_of_flat_photos_still_gives_items(tmp_path: Path) -> None:
-    write(tmp_path / "sky.png", FLAT)
-    assert pairs_of(tmp_path)[0][0].shape == (2, 1, SIZE, SIZE)
+def slopes(photos: Photos, config: TrainConfig, zoom: float, count: int) -> list[float]:
+    """How many columns of a ramp lie between neighbouring pixels of the crops."""
+    pairs = pairs_of(photos, config, augment=False, min_texture=0, zoom=zoom)
+    crops = [images[0, 0].double().mean(dim=0) for images, _, _ in items(pairs, count)]
+    return [(crop[-5] - crop[4]).item() / (SIZE - 9) for crop in crops]
+
+
+def test_zoom_shrinks_photos_down_to_a_share(config: TrainConfig) -> None:
+    found = slopes(photos_of(RAMP), config, zoom=0.5, count=40)
+    assert 0.98 < min(found) < 1.3
+    assert 1.7 < max(found) < 2.03
+    assert all(slope == pytest.approx(1, abs=0.01) for slope in slopes(photos_of(RAMP), config, zoom=1, count=5))
+
+
+def test_zoom_goes_no_farther_than_a_photo_is_large(config: TrainConfig) -> None:
+    found = slopes(photos_of(RAMP[: SIZE + 5]), config, zoom=0.2, count=20)
+    assert max(found) <= (SIZE + 5) / SIZE + 0.03  # grey levels are rounded
+
+
+@pytest.mark.parametrize("zoom", [0.0, -1.0, 1.5])
+def test_a_zoom_out_of_range_is_refused(own: Photos, config: TrainConfig, zoom: float) -> None:
+    with pytest.raises(ValueError, match=rf"zoom \({zoom}\)"):
+        pairs_of(own, config, zoom=zoom)
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (31, 20), (47, 200)])
+def test_photos_smaller_than_a_crop_are_enlarged(config: TrainConfig, shape: tuple[int, int]) -> None:
+    images, correspondences, _ = pairs_of(photos_of(cv2.resize(NOISE, shape[::-1])), config, augment=False)[0]
+    assert images.shape == (2, 1, SIZE, SIZE)
+    assert images[0].float().std() > 5
+    assert len(correspondences) > MAP
+
+
+def test_crops_without_texture_are_drawn_again(config: TrainConfig) -> None:
+    def textured(min_texture: float) -> list[float]:
+        pairs = pairs_of(photos_of(FLAT, NOISE), config, augment=False, min_texture=min_texture)
+        return [textured_share(images[0, 0].numpy()) for images, _, _ in items(pairs, 15)]
+
+    assert min(textured(0.5)) > 0.5
+    assert min(textured(0.0)) == 0
+
+
+def test_where_nothing_has_texture_the_best_is_taken(config: TrainConfig) -> None:
+    corner = FLAT.copy()
+    corner[:30, :30] = NOISE[:30, :30]
+    crops = [images[0, 0] for images, _, _ in items(pairs_of(photos_of(FLAT, corner), config, augment=False), 5)]
+    assert all(textured_share(crop.numpy()) > 0.05 for crop in crops)
+    assert pairs_of(photos_of(FLAT), config)[0][0].shape == (2, 1, SIZE, SIZE)
 
 
 def test_texture_is_judged_cell_by_cell() -> None:
@@ -150,47 +215,3 @@ def test_texture_is_judged_cell_by_cell() -> None:
     assert textured_share(FLAT[:64, :64, 0]) == 0
     assert textured_share(noise) == 1
     assert textured_share(np.hstack([noise, np.zeros_like(noise)])) == 0.5
-
-
-@pytest.mark.parametrize("shape", [(20, 30), (31, 20), (47, 200)])
-def test_photos_smaller_than_a_crop_are_enlarged(tmp_path: Path, shape: tuple[int, int]) -> None:
-    write(tmp_path / "small.png", cv2.resize(NOISE, shape[::-1]))
-    images, _ = pairs_of(tmp_path, augment=False)[0]
-    assert images.shape == (2, 1, SIZE, SIZE)
-    assert images[0].float().std() > 5
-
-
-def test_the_changes_of_a_recipe_are_drawn_independently(tmp_path: Path) -> None:
-    write(tmp_path / "flat.png", FLAT)
-    pairs = pairs_of(tmp_path, min_texture=0.0)
-    crops = [pairs[step][0][0].float() for step in range(60)]
-    noisy = [bool(crop.std() > 0) for crop in crops]
-    brighter = [abs(crop.mean().item() - 128) > 5 for crop in crops]
-    assert set(zip(noisy, brighter, strict=True)) == {(False, False), (False, True), (True, False), (True, True)}
-
-
-# --- the weights ------------------------------------------------------------------------------------------------------
-
-
-def black_share(root: Path, **weights: float) -> float:
-    pairs = pairs_of(root, augment=False, min_texture=0.0, weights=weights)
-    return float(np.mean([pairs[step][0][0].max().item() == 0 for step in range(60)]))
-
-
-def test_weights_say_how_often_a_folder_is_drawn(tmp_path: Path) -> None:
-    write(tmp_path / "dark" / "deep" / "black.png", BLACK)
-    write(tmp_path / "wall" / "noise.png", NOISE)
-    assert black_share(tmp_path, dark=0.0) == 0
-    assert 0.3 < black_share(tmp_path) < 0.7
-    assert 0.7 < black_share(tmp_path, dark=9.0) < 1
-
-
-def test_a_weight_for_a_folder_that_is_not_there_is_refused_with_those_that_are(photos: Path) -> None:
-    with pytest.raises(ValueError, match=r"'clothing'.*cat, wall"):
-        pairs_of(photos, weights={"clothing": 0.5})
-
-
-@pytest.mark.parametrize("weights", [{"cat": -1.0}, {"cat": 0.0, "wall": 0.0}])
-def test_negative_weights_and_nothing_but_zeros_are_refused(photos: Path, weights: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="weights"):
-        pairs_of(photos, weights=weights)

@@ -1,5 +1,6 @@
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,10 +13,9 @@ import torch
 import torch.nn.functional as F
 from onnx import TensorProto, numpy_helper
 
-from training.data import data_hash
-from training.export import main
-from training.model import load_checkpoint
-from training.train import TrainConfig, train
+from training.checkpoint import Checkpoint
+from training.export import export_model, main
+from training.model import ARCHITECTURES, SiLK
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "models" / "silk_vggnp_mu.onnx"
@@ -23,9 +23,8 @@ KEYPOINTS = 300
 
 
 class Exported(NamedTuple):
-    checkpoint: Path
+    network: SiLK
     file: Path
-    config: TrainConfig
 
 
 class Result(NamedTuple):
@@ -34,15 +33,22 @@ class Result(NamedTuple):
     descriptors: np.ndarray
 
 
-@pytest.fixture(scope="module", params=["vggnp-mu", "vggnp-1"])
-def exported(request: pytest.FixtureRequest, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """A network trained for a few steps and exported by the command line."""
-    folder = tmp_path_factory.mktemp(request.param)
-    config = TrainConfig(data=str(photos), architecture=request.param, map_size=24, steps=5, warmup=0)
-    checkpoint = train(config, folder, workers=0)
-    file = folder / "silk.onnx"
-    assert main([str(checkpoint), str(file), "--max-keypoints", str(KEYPOINTS)]) == 0
-    return Exported(checkpoint, file, config)
+@pytest.fixture(scope="module", params=ARCHITECTURES)
+def exported(
+    request: pytest.FixtureRequest, random_network: Callable[[str], SiLK], tmp_path_factory: pytest.TempPathFactory
+) -> Exported:
+    network, file = random_network(request.param), tmp_path_factory.mktemp(request.param) / "silk.onnx"
+    export_model(network, file, {"training_steps": 5}, KEYPOINTS)
+    return Exported(network, file)
+
+
+@pytest.fixture
+def checkpoint(random_network: Callable[[str], SiLK], tmp_path: Path) -> Path:
+    path = tmp_path / "last.safetensors"
+    provenance = {"commit": "c0ffee", "data_hash": "feed"}
+    weights = random_network("vggnp-mu").state_dict()
+    Checkpoint(weights, {}, 7, {"architecture": "vggnp-mu"}, provenance, {}).save(path)
+    return path
 
 
 def gray(height: int, width: int) -> np.ndarray:
@@ -62,24 +68,20 @@ def run_onnx(file: Path, image: np.ndarray, max_keypoints: int | None = None) ->
     return Result(*(output[0] for output in outputs))
 
 
-def run_torch(checkpoint: Path, image: np.ndarray) -> tuple[torch.Tensor, torch.Tensor, int]:
-    model, _ = load_checkpoint(str(checkpoint))
-    with torch.inference_mode():
-        logits, descriptors = model(torch.from_numpy(image)[None, None].float() / 255)
-    return logits[0, 0], F.normalize(descriptors[0], dim=0), model.border
-
-
-@pytest.mark.parametrize("shape", [(64, 96), (97, 130), (200, 75)])
+@pytest.mark.parametrize("shape", [(64, 80), (51, 94)])
 def test_the_file_gives_the_keypoints_scores_and_descriptors_of_the_network(
     exported: Exported, shape: tuple[int, int]
 ) -> None:
-    image = gray(*shape)
+    image, network = gray(*shape), exported.network
     result = run_onnx(exported.file, image)
-    logits, descriptors, border = run_torch(exported.checkpoint, image)
+    with torch.inference_mode():
+        dense_logits, dense_descriptors = network(torch.from_numpy(image)[None, None].float() / 255)
+    logits, descriptors = dense_logits[0, 0], F.normalize(dense_descriptors[0], dim=0)
 
-    columns, rows = result.keypoints.astype(int).T - border
-    assert len({*zip(rows, columns, strict=True)}) == len(result.keypoints) == KEYPOINTS
-    assert np.array_equal(result.keypoints, result.keypoints.round())
+    columns, rows = ((result.keypoints - network.border) / network.stride).astype(int).T
+    positions = np.stack([columns, rows], axis=1)
+    assert np.array_equal(result.keypoints, positions * network.stride + network.border)
+    assert len({*map(tuple, positions.tolist())}) == len(result.keypoints) == KEYPOINTS
     # The keypoint of each rank has the logit of that rank: the same keypoints, but for ties.
     best = logits.flatten().sort(descending=True).values[:KEYPOINTS]
     torch.testing.assert_close(logits[rows, columns], best, rtol=0, atol=1e-5)
@@ -95,11 +97,19 @@ def test_results_come_best_first_and_descriptors_have_unit_length(exported: Expo
 
 
 def test_an_image_with_fewer_positions_than_keypoints_gives_all_of_them(exported: Exported) -> None:
-    result = run_onnx(exported.file, gray(20, 24))
-    border = 3
-    every = {(x, y) for x in range(border, 24 - border) for y in range(border, 20 - border)}
-    assert len(result.keypoints) == len(result.scores) == len(result.descriptors) == len(every) < KEYPOINTS
-    assert {*map(tuple, result.keypoints.tolist())} == every
+    result = run_onnx(exported.file, gray(21, 24), max_keypoints=10**6)
+    xs, ys = (
+        range(exported.network.border, side - exported.network.border, exported.network.stride) for side in (24, 21)
+    )
+    assert len(result.keypoints) == len(result.scores) == len(result.descriptors) == len(xs) * len(ys)
+    assert {*map(tuple, result.keypoints.tolist())} == {(x, y) for x in xs for y in ys}
+
+
+def test_the_smallest_image_that_the_border_leaves_gives_one_keypoint(exported: Exported) -> None:
+    border = exported.network.border
+    result = run_onnx(exported.file, gray(2 * border + 1, 2 * border + 1))
+    assert result.keypoints.tolist() == [[border, border]]
+    assert np.isfinite(result.descriptors).all()
 
 
 def test_the_number_of_keypoints_is_an_initializer_that_a_runtime_may_replace(exported: Exported) -> None:
@@ -111,14 +121,16 @@ def test_the_number_of_keypoints_is_an_initializer_that_a_runtime_may_replace(ex
     np.testing.assert_allclose(few.descriptors, many.descriptors[:7], atol=1e-5)
 
 
-def test_metadata_tells_the_network_and_where_it_comes_from(exported: Exported) -> None:
+def test_metadata_tells_the_network(exported: Exported) -> None:
     metadata = {entry.key: entry.value for entry in onnx.load(exported.file).metadata_props}
-    model, checkpoint = load_checkpoint(str(exported.checkpoint))
-    assert metadata["architecture"] == exported.config.architecture
-    assert metadata["border"] == str(model.border)
-    assert metadata["descriptor_dim"] == str(model.architecture.descriptor_dim)
-    assert metadata["training_commit"] == checkpoint["provenance"]["commit"]
-    assert metadata["training_data_hash"] == data_hash(exported.config.data)
+    network = exported.network
+    assert metadata == {
+        "architecture": network.name,
+        "border": str(network.border),
+        "stride": str(network.stride),
+        "descriptor_dim": str(network.architecture.descriptor_dim),
+        "training_steps": "5",
+    }
 
 
 def signature(values: object) -> dict[str, tuple[int, list[int | str]]]:
@@ -145,7 +157,7 @@ def check_file(file: Path, descriptor_dim: int) -> None:
 
 
 def test_the_file_is_valid_has_the_agreed_interface_and_no_path_of_this_machine(exported: Exported) -> None:
-    check_file(exported.file, descriptor_dim={"vggnp-mu": 32, "vggnp-1": 128}[exported.config.architecture])
+    check_file(exported.file, descriptor_dim=32 if exported.network.name == "vggnp-mu" else 128)
 
 
 def test_the_shipped_file_is_valid_and_knows_where_it_comes_from() -> None:
@@ -163,8 +175,19 @@ def test_the_shipped_file_finds_the_same_things_in_a_shifted_image() -> None:
     assert len(shifted & {*map(tuple, b.keypoints.tolist())}) > 0.7 * len(shifted)
 
 
+def test_the_command_line_exports_a_checkpoint_and_where_it_comes_from(checkpoint: Path, tmp_path: Path) -> None:
+    file = tmp_path / "silk.onnx"
+    assert main([str(checkpoint), str(file), "--max-keypoints", "9"]) == 0
+    assert len(run_onnx(file, gray(40, 40)).keypoints) == 9
+    metadata = {entry.key: entry.value for entry in onnx.load(file).metadata_props}
+    assert metadata["architecture"] == "vggnp-mu"
+    assert metadata["training_commit"] == "c0ffee"
+    assert metadata["training_data_hash"] == "feed"
+    assert metadata["training_steps"] == "7"
+
+
 def test_a_missing_checkpoint_is_a_readable_error(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    missing = tmp_path / "missing.pt"
+    missing = tmp_path / "missing.safetensors"
     assert main([str(missing), str(tmp_path / "silk.onnx")]) == 1
     error = capsys.readouterr().err
     assert error.startswith("export: ")
@@ -172,8 +195,8 @@ def test_a_missing_checkpoint_is_a_readable_error(tmp_path: Path, capsys: pytest
 
 
 def test_a_file_that_is_no_checkpoint_is_a_readable_error(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    (tmp_path / "odd.pt").write_bytes(b"not a checkpoint")
-    assert main([str(tmp_path / "odd.pt"), str(tmp_path / "silk.onnx")]) == 1
+    (tmp_path / "odd.safetensors").write_bytes(b"not a checkpoint")
+    assert main([str(tmp_path / "odd.safetensors"), str(tmp_path / "silk.onnx")]) == 1
     assert "not a checkpoint of training.train" in capsys.readouterr().err
 
 

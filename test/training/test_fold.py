@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -7,23 +9,16 @@ from training.model import ARCHITECTURES, SiLK
 
 
 @pytest.fixture(params=ARCHITECTURES)
-def model(request: pytest.FixtureRequest) -> SiLK:
-    """A network whose BatchNorms have seen something."""
-    torch.manual_seed(0)
-    model = SiLK(request.param).eval()
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            nn.init.uniform_(layer.weight, 0.5, 2)
-            nn.init.uniform_(layer.bias, -1, 1)
-            nn.init.uniform_(layer.running_mean, -1, 1)
-            nn.init.uniform_(layer.running_var, 0.5, 2)
-    return model
+def model(request: pytest.FixtureRequest, random_network: Callable[[str], SiLK]) -> SiLK:
+    return random_network(request.param)
 
 
-def test_folded_network_computes_the_same_without_batch_norms(model: SiLK) -> None:
+def test_folded_network_computes_the_same_with_fewer_batch_norms(model: SiLK) -> None:
     image = torch.rand(1, 1, 40, 44)
     folded = fold_batch_norms(model)
-    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in folded.modules())
+    left = [layer for layer in folded.modules() if isinstance(layer, nn.BatchNorm2d)]
+    # One of each padding block: what the padding adds does not pass through them. The heads fold by themselves.
+    assert len(left) == (8 if model.name == "vggp-4" else 0)
     with torch.no_grad():
         for expected, actual in zip(model(image), folded(image)):
             torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))

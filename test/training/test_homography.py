@@ -21,10 +21,11 @@ def as_set(correspondences: np.ndarray) -> set[tuple[int, int]]:
     return {(int(source), int(target)) for source, target in correspondences}
 
 
-def brute_force(homography: np.ndarray, size: int, border: int) -> set[tuple[int, int]]:
+def brute_force(homography: np.ndarray, size: int, border: int, stride: int) -> set[tuple[int, int]]:
     def cell(matrix: np.ndarray, i: int, j: int) -> tuple[int, int]:
-        x, y, depth = matrix @ np.array([j + border, i + border, 1.0])
-        return math.floor(y / depth - border + 0.5), math.floor(x / depth - border + 0.5)
+        x, y, depth = matrix @ np.array([j * stride + border, i * stride + border, 1.0])
+        row, column = (y / depth - border) / stride, (x / depth - border) / stride
+        return math.floor(row + 0.5), math.floor(column + 0.5)
 
     inverse = np.linalg.inv(homography)
     found = set()
@@ -37,12 +38,12 @@ def brute_force(homography: np.ndarray, size: int, border: int) -> set[tuple[int
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("border", [0, 3, 9])
-def test_correspondences_equal_a_search_pixel_by_pixel(seed: int, border: int) -> None:
-    homography = random_view(seed, size=MAP + 2 * border)
-    expected = brute_force(homography, MAP, border)
+@pytest.mark.parametrize(("border", "stride"), [(0, 1), (3, 1), (9, 1), (4, 2), (0, 8)])
+def test_correspondences_equal_a_search_position_by_position(seed: int, border: int, stride: int) -> None:
+    homography = random_view(seed, size=MAP * stride + 2 * border)
+    expected = brute_force(homography, MAP, border, stride)
     assert len(expected) > MAP
-    assert as_set(dense_correspondences(homography, MAP, border)) == expected
+    assert as_set(dense_correspondences(homography, MAP, border, stride)) == expected
 
 
 def test_the_identity_gives_each_position_itself() -> None:
@@ -63,6 +64,15 @@ def test_the_border_is_where_the_map_begins_in_the_image() -> None:
     doubled = np.diag([2.0, 2.0, 1.0])  # pixel (x, y) -> (2x, 2y), so map column j -> 2 (j + border) - border
     correspondences = dense_correspondences(doubled, MAP, BORDER)
     assert (0, BORDER * MAP + BORDER) in as_set(correspondences)
+
+
+def test_pixels_between_two_positions_of_a_coarse_map_go_to_the_nearer() -> None:
+    """Positions lie 4 pixels apart: a shift of 5 pixels is 1 position, of 7 it is 2."""
+    for shift, positions in ((4, 1), (5, 1), (7, 2), (8, 2)):
+        correspondences = dense_correspondences(translation(shift, 0), MAP, BORDER, stride=4)
+        assert as_set(correspondences) == {
+            (i * MAP + j, i * MAP + j + positions) for i in range(MAP) for j in range(MAP - positions)
+        }
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -111,6 +121,52 @@ def test_roll_turns_the_view_in_its_plane() -> None:
         turns.append(math.atan2(b[0], a[0]))
     assert 0.3 < max(turns) <= 0.39 + 1e-6
     assert -0.3 > min(turns) >= -0.39 - 1e-6
+
+
+def mixed_views(count: int, **limits: float) -> list[np.ndarray]:
+    changes = HomographyRange(mixed_strength=True, **limits)
+    return [random_homography(SIZE, changes, np.random.default_rng(seed)) for seed in range(count)]
+
+
+def corner_motion(homography: np.ndarray) -> float:
+    """Pixels that the corners move on average."""
+    corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * (SIZE - 1.0)
+    return float(np.linalg.norm(warp_points(homography, corners) - corners, axis=1).mean())
+
+
+def test_mixed_strength_goes_from_hardly_any_change_to_the_full_one() -> None:
+    full, mixed = (
+        [corner_motion(view) for view in views] for views in (map(random_view, range(200)), mixed_views(200))
+    )
+    assert min(mixed) < 2 < 5 < min(full)
+    assert np.mean(mixed) < 0.7 * np.mean(full)
+    assert max(mixed) > np.median(full)
+
+
+def test_mixed_strength_never_exceeds_the_range() -> None:
+    zooms = [view[0, 0] / view[2, 2] for view in mixed_views(200, scale=(0.6, 0.9), tilt=0.0, roll=0.0)]
+    assert 1 <= min(zooms) + 1e-6 < 1.02 < 1.5 < max(zooms) <= 1 / 0.6 + 1e-6
+    turns = [math.atan2(view[1, 0], view[0, 0]) for view in mixed_views(200, scale=(0.6, 0.6), tilt=0.0, roll=0.39)]
+    assert -0.39 - 1e-6 <= min(turns) < -0.25 < 0.25 < max(turns) <= 0.39 + 1e-6
+    assert np.abs(turns).min() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("scale", (0.0, 0.9)),
+        ("scale", (0.9, 0.6)),
+        ("scale", (0.6, 1.1)),
+        ("tilt", -0.1),
+        ("tilt", math.pi / 2),
+        ("tilt", math.nan),
+        ("roll", -0.1),
+        ("roll", 22.5),  # degrees
+    ],
+)
+def test_a_range_that_cannot_be_is_refused_by_name(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=name):
+        HomographyRange(**{name: value})
 
 
 def test_every_random_view_is_in_front_of_the_camera() -> None:

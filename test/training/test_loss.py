@@ -52,15 +52,36 @@ def test_the_blockwise_loss_and_its_gradients_equal_those_of_the_full_matrix(blo
         torch.testing.assert_close(tensor.grad.double(), reference.grad, rtol=1e-5, atol=1e-5 * scale)
 
 
-class _Recorder(TorchDispatchMode):
-    """The largest tensor that any operation returns, forward or backward."""
+def test_bfloat16_descriptors_give_nearly_the_same_loss_and_gradients() -> None:
+    logits0, logits1, descriptors0, descriptors1, pairs = random_pair()
 
-    largest = 0
+    def computed(dtype: torch.dtype) -> tuple[SiLKLoss, list[Tensor]]:
+        descriptors = [tensor.to(dtype).requires_grad_() for tensor in (descriptors0, descriptors1)]
+        loss = silk_loss(logits0, logits1, *descriptors, pairs, block=64)
+        return loss, [gradient.float() for gradient in torch.autograd.grad(loss.descriptor, descriptors)]
+
+    (exact, gradients), (rounded, rounded_gradients) = computed(torch.float32), computed(torch.bfloat16)
+    assert rounded.total.dtype == torch.float32
+    assert rounded.descriptor.item() == pytest.approx(exact.descriptor.item(), rel=0.01)
+    assert rounded.match_rate.item() == pytest.approx(exact.match_rate.item(), abs=0.03)
+    for gradient, other in zip(gradients, rounded_gradients, strict=True):
+        assert F.cosine_similarity(gradient.flatten(), other.flatten(), dim=0) > 0.999
+        assert other.norm().item() == pytest.approx(gradient.norm().item(), rel=0.02)
+
+
+# --- memory and work --------------------------------------------------------------------------------------------------
+
+
+class _Recorder(TorchDispatchMode):
+    """The largest tensor that any operation returns, and the number of matrix products, forward or backward."""
+
+    largest, products = 0, 0
 
     def __torch_dispatch__(self, func: Callable, types: object, args: tuple = (), kwargs: dict | None = None) -> object:
         result = func(*args, **(kwargs or {}))
         sizes = [leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         self.largest = max(self.largest, *sizes, 0)
+        self.products += func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default)
         return result
 
 
@@ -93,7 +114,30 @@ def test_memory_is_bounded_by_the_block_and_not_by_the_similarity_matrix() -> No
     assert min(full_largest, full_kept) >= matrix, "this test must see what it forbids"
 
 
-def test_the_loss_of_a_random_subset_of_the_correspondences_is_unbiased() -> None:
+def test_gradients_are_computed_only_where_they_are_wanted() -> None:
+    """One matrix product for a block's similarities, two for its gradients, which come along with the value."""
+    logits0, logits1, descriptors0, descriptors1, pairs = random_pair(matched=150)
+    blocks = 2 * 3  # of 64 rows, for both images
+
+    def products() -> int:
+        with _Recorder() as recorder:
+            loss = silk_loss(logits0, logits1, descriptors0, descriptors1, pairs, block=64)
+            if loss.total.requires_grad:
+                loss.total.backward()
+        return recorder.products
+
+    assert products() == blocks
+    descriptors0.requires_grad_()
+    descriptors1.requires_grad_()
+    assert products() == 3 * blocks
+    with torch.no_grad():
+        assert products() == blocks
+
+
+# --- subsampled queries -----------------------------------------------------------------------------------------------
+
+
+def test_the_losses_of_the_parts_of_the_correspondences_average_to_that_of_all() -> None:
     *inputs, pairs = random_pair(matched=150)
     shuffled = pairs[torch.randperm(150, generator=torch.Generator().manual_seed(1))]
     whole = silk_loss(*inputs, pairs)
@@ -102,6 +146,46 @@ def test_the_loss_of_a_random_subset_of_the_correspondences_is_unbiased() -> Non
         values = torch.stack([getattr(part, name) for part in parts])
         assert values.mean().item() == pytest.approx(getattr(whole, name).item(), rel=1e-5)
         assert values.std() > 0
+
+
+Loss = Callable[[list[Tensor], Tensor], Tensor]
+
+
+def value_and_gradients(loss: Loss, inputs: list[Tensor], pairs: Tensor) -> Tensor:
+    """The loss and its gradients with respect to all inputs, as one vector."""
+    tensors = [tensor.clone().requires_grad_() for tensor in inputs]
+    total = loss(tensors, pairs)
+    return torch.cat([total.detach()[None], *(part.flatten() for part in torch.autograd.grad(total, tensors))])
+
+
+def deviations(loss: Loss, draws: int = 200) -> Tensor:
+    """How far the mean over random subsets of ten correspondences is from the loss of all, value and gradients,
+    in standard errors of that mean: about normal for an estimate without bias."""
+    *inputs, pairs = random_pair(positions=50, matched=40, dim=8)
+    random = torch.Generator().manual_seed(2)
+    subsets = [pairs[torch.randperm(len(pairs), generator=random)[:10]] for _ in range(draws)]
+    estimates = torch.stack([value_and_gradients(loss, inputs, subset) for subset in subsets]).double()
+    whole = value_and_gradients(lambda tensors, all_pairs: silk_loss(*tensors, all_pairs).total, inputs, pairs)
+    error = (estimates.std(dim=0) / draws**0.5).clamp(min=1e-7)
+    return (estimates.mean(dim=0) - whole) / error
+
+
+def test_random_subsets_of_the_correspondences_estimate_the_loss_and_its_gradients_without_bias() -> None:
+    found = deviations(lambda tensors, subset: silk_loss(*tensors, subset).total)
+    assert found.square().mean().sqrt() < 1.3  # 1 is expected, not quite independently
+    assert found.abs().max() < 5
+
+    def among_the_subset(tensors: list[Tensor], subset: Tensor) -> Tensor:
+        """The estimate that would be biased: the positions that were drawn scored against each other only."""
+        logits0, logits1, descriptors0, descriptors1 = tensors
+        i, j = subset.unbind(dim=1)
+        itself = torch.arange(len(subset)).repeat(2, 1).T
+        return silk_loss(logits0[i], logits1[j], descriptors0[i], descriptors1[j], itself).total
+
+    assert deviations(among_the_subset).square().mean().sqrt() > 2, "this test must see what it forbids"
+
+
+# --- what the loss means ----------------------------------------------------------------------------------------------
 
 
 def hand_made_pair() -> tuple[Tensor, Tensor, Tensor]:

@@ -13,9 +13,9 @@ BATCHNORM_MOMENTUM = 0.01
 class Backbone(nn.Module):
     """Features of grey images: float32 (B, 1, H, W) in [0, 1] -> (B, channels, h, w), for any H and W.
 
-    Map position (row i, column j) describes what lies around the pixel x = j * stride + border, y = i * stride + border
-    (the centre of the top-left pixel is (0, 0)), and a side of n pixels gives ceil((n - 2 * border) / stride) positions.
-    Subclasses set the three numbers, and must not let them depend on the size of the image.
+    Map position (row i, column j) describes what lies around the pixel (j * stride + border, i * stride + border);
+    the centre of the top-left pixel is (0, 0). A side of n pixels gives ceil((n - 2 * border) / stride) positions.
+    Subclasses set the three numbers; neither they nor the mapping may depend on the size of the image.
     """
 
     channels: int
@@ -24,9 +24,11 @@ class Backbone(nn.Module):
 
 
 def extended(images: Tensor, multiple: int, plus: int = 0) -> Tensor:
-    """Images with their last row and column repeated until both sides are a multiple of a number, plus another.
+    """Images whose last column and row are repeated until both sides are a multiple of a number, plus another.
 
-    For backbones that halve their maps: what they make of the repeated rows and columns they cut off in the end.
+    For backbones that halve their maps, and cut off in the end what they made of the repeated pixels.
     """
-    height, width = ((side - plus + multiple - 1) // multiple * multiple + plus for side in images.shape[-2:])
-    return F.pad(images, (0, width - images.shape[-1], 0, height - images.shape[-2]), mode="replicate")
+    height, width = images.shape[-2:]
+    # Nothing negative is divided here: ONNX would round it up.
+    right, bottom = ((side - plus + multiple - 1) // multiple * multiple + plus - side for side in (width, height))
+    return F.pad(images, (0, right, 0, bottom), mode="replicate")

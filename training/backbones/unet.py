@@ -1,7 +1,8 @@
 """The U-Net of DISK (Tyszkiewicz et al., NeurIPS 2020; "UNet" in the paper's Tab. 7), for grey images.
 
-Four times down by averaging 2x2 pixels and up again bilinearly, one 5x5 convolution per level and direction. Every
-convolution pads: features come at full resolution. Position i of a map lies midway between 2i and 2i + 1 of the finer.
+Four times down by averaging 2x2 pixels and up again bilinearly, one padding 5x5 convolution per level and direction.
+Position i of a map lies midway between 2i and 2i + 1 of the finer one. InstanceNorm looks at the whole image: the
+features of a place depend on what else is in view.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def step(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 class UNet(Backbone):
-    """Features at the image's resolution. Training needs images of more than 16 pixels a side, to have a variance."""
+    """Features at the image's resolution, which must be above 16 pixels on one side: a single pixel has no variance."""
 
     channels, border, stride = UP[-1], 0, 1
 
