@@ -1,6 +1,6 @@
 """The training step beside one that holds the whole similarity matrix: time and peak memory, in one run.
 
-python -m benchmarks.training [--threads N]
+python -m benchmarks.training [--threads N] [--device cuda]
 
 The same network (VGGnp-mu, bfloat16) and the same pairs; only the loss differs. Each peak is that of its own process.
 """
@@ -45,6 +45,7 @@ def random_pair(map_size: int, border: int) -> Pair:
 def full_matrix_loss(model: SiLK, images: Tensor, correspondences: Tensor) -> Tensor:
     """The paper's loss as it is written: all similarities, then log-softmax of rows and columns (App. A)."""
     logits, descriptors = dense_maps(model, images, bf16=True)
+    correspondences = correspondences.to(logits.device)
     first, second = F.normalize(descriptors.float().flatten(2).transpose(1, 2), dim=2)
     index0, index1 = correspondences.unbind(dim=1)
     similarity = first @ second.T / TEMPERATURE
@@ -56,9 +57,9 @@ def full_matrix_loss(model: SiLK, images: Tensor, correspondences: Tensor) -> Te
     return descriptor + F.binary_cross_entropy_with_logits(torch.cat([flat[0][index0], flat[1][index1]]), labels)
 
 
-def step_of(kind: str, map_size: int) -> Callable[[], None]:
+def step_of(kind: str, map_size: int, device: str) -> Callable[[], None]:
     """One optimisation step of a kind: full matrix, exact, or with the shipped number of queries."""
-    model = SiLK("vggnp-mu").train()
+    model = SiLK("vggnp-mu").train().to(device)
     optimizer = torch.optim.Adam(model.parameters())
     images, correspondences = random_pair(map_size, model.border)
     queries = load_config(DEFAULT_CONFIG).queries
@@ -72,6 +73,8 @@ def step_of(kind: str, map_size: int) -> Callable[[], None]:
         optimizer.zero_grad(set_to_none=True)
         loss().backward()
         optimizer.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return step
 
@@ -79,12 +82,13 @@ def step_of(kind: str, map_size: int) -> Callable[[], None]:
 KINDS = ("full matrix", "exact", "queries")
 
 
-def peak_gigabytes(kind: str, map_size: int, threads: int) -> float:
+def peak_gigabytes(kind: str, map_size: int, threads: int, device: str) -> float:
     """Peak memory of a process that takes a few steps, less that of one that only builds the network."""
 
     def peak(steps: int) -> float:
         command = [sys.executable, "-m", "benchmarks.training", "--peak", kind, str(map_size), str(steps)]
-        return float(subprocess.check_output([*command, "--threads", str(threads)], text=True))
+        own = ["--threads", str(threads), "--device", device]
+        return float(subprocess.check_output([*command, *own], text=True))
 
     return peak(STEPS) - peak(0)
 
@@ -92,15 +96,19 @@ def peak_gigabytes(kind: str, map_size: int, threads: int) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=2, help="(%(default)s)")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(%(default)s)")
     parser.add_argument("--repeats", type=int, default=5, help="rounds that are timed (%(default)s)")
     parser.add_argument("--peak", nargs=3, metavar=("KIND", "SIZE", "STEPS"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.peak:
         kind, size, steps = options.peak
-        step = step_of(kind, int(size))
+        step = step_of(kind, int(size), options.device)
         for _ in range(int(steps)):
             step()
+        if options.device == "cuda":
+            print(torch.cuda.max_memory_allocated() / GIGABYTE)
+            return 0
         # Not getrusage: its maximum begins with that of the process this one was forked from.
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         print(int(status.split("VmHWM:")[1].split()[0]) * 1024 / GIGABYTE)
@@ -109,9 +117,9 @@ def main() -> int:
     keep_large_buffers()
     results: dict[str, object] = {}
     for size in MAP_SIZES:
-        steps = {kind: step_of(kind, size) for kind in KINDS}
+        steps = {kind: step_of(kind, size, options.device) for kind in KINDS}
         times = interleaved(steps, options.repeats, f"{size}x{size}")
-        peaks = {kind: round(peak_gigabytes(kind, size, options.threads), 3) for kind in KINDS}
+        peaks = {kind: round(peak_gigabytes(kind, size, options.threads, options.device), 3) for kind in KINDS}
         results[f"{size}x{size}"] = {kind: {"milliseconds": times[kind], "gigabytes": peaks[kind]} for kind in KINDS}
         print(json.dumps(results[f"{size}x{size}"], indent=2))
         if size == 82:
@@ -122,7 +130,9 @@ def main() -> int:
             ]
         else:
             verdicts.append(verdict("peak at 146x146, GB", peaks["exact"], 1.5, at_least=False))
-    save("training", {"threads": options.threads, "steps": results, "verdicts": verdicts})
+    name = "training" if options.device == "cpu" else "training-gpu"
+    device = torch.cuda.get_device_name() if options.device == "cuda" else f"{options.threads} threads"
+    save(name, {"device": device, "steps": results, "verdicts": verdicts})
     return 0
 
 
