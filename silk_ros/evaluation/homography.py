@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.floating]
 RANSAC_THRESHOLD = 3.0  # pixels
+_ROUNDING = 1e-6  # pixels: an error of a whole pixel counts as within one pixel, whatever the last digits are
 
 
 def warp_points(homography: Points, points: Points) -> NDArray[np.float64]:
@@ -21,6 +24,15 @@ def reprojection_error(homography: Points, points0: Points, points1: Points) -> 
     return np.linalg.norm(warp_points(homography, points0) - points1, axis=1)
 
 
+def share_within(errors: Points | Sequence[float], threshold: float) -> float:
+    """Share of errors (N,) in pixels that are at most `threshold`; 0 if there are none.
+
+    Of a pair's matches it is the matching accuracy, whose mean over pairs is MMA; of the corner errors of pairs it is
+    the homography accuracy (HA).
+    """
+    return float(np.mean(np.asarray(errors) <= threshold + _ROUNDING)) if len(errors) else 0.0
+
+
 def repeatability(
     homography: Points,
     points0: Points,
@@ -29,18 +41,34 @@ def repeatability(
     size1: tuple[int, int],
     radius: float,
 ) -> float:
-    """Share of the keypoints seen by both images, of sizes (width, height), that have a keypoint within `radius`."""
-    repeated = seen = 0
-    both_ways = (homography, points0, points1, size1), (np.linalg.inv(homography), points1, points0, size0)
-    for transform, source, target, size in both_ways:
-        warped = warp_points(transform, source)
-        warped = warped[((warped >= 0) & (warped <= np.array(size) - 1)).all(axis=1)].astype(np.float32)
-        seen += len(warped)
-        if len(warped) and len(target):
-            index = cv2.flann.Index(np.ascontiguousarray(target, np.float32), {"algorithm": 4, "leaf_max_size": 10})
-            squared = index.knnSearch(warped, 1, params={})[1]
-            repeated += int((squared <= radius**2).sum())
-    return repeated / seen if seen else 0.0
+    """Share of the keypoints (N, 2) seen by both images that have one of the other image within `radius` pixels.
+
+    Sizes are (width, height). Counted from both images, each in the pixels of the other one; 0 if none is seen by both.
+    """
+    inverse = np.linalg.inv(homography)
+    warped0, warped1 = warp_points(homography, points0), warp_points(inverse, points1)
+    seen0, seen1 = _inside(warped0, size1), _inside(warped1, size0)
+    distances = [
+        _nearest_distance(warped0[seen0], points1[seen1]),
+        _nearest_distance(warped1[seen1], points0[seen0]),
+    ]
+    return share_within(np.concatenate(distances), radius)
+
+
+def _inside(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Which points (N, 2) lie in an image of (width, height)."""
+    return np.all((points >= -_ROUNDING) & (points <= np.array(size) - 1 + _ROUNDING), axis=1)
+
+
+def _nearest_distance(points: Points, others: Points) -> NDArray[np.float64]:
+    """Distance (N,) of points (N, 2) from the nearest of the others (M, 2); inf if there is none."""
+    if not len(points) or not len(others):
+        return np.full(len(points), np.inf)
+    index = cv2.flann.Index(
+        np.ascontiguousarray(others, np.float32), {"algorithm": 4, "leaf_max_size": 10}
+    )  # a KD-tree
+    nearest = index.knnSearch(points.astype(np.float32), 1, params={})[0][:, 0]
+    return np.linalg.norm(points - others[nearest], axis=1)
 
 
 def corner_error(homography: Points, points0: Points, points1: Points, size: tuple[int, int]) -> float:
@@ -54,4 +82,19 @@ def corner_error(homography: Points, points0: Points, points1: Points, size: tup
     estimate: Points = np.asarray(found, np.float64)
     width, height = size
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
-    return float(np.linalg.norm(warp_points(homography, corners) - warp_points(estimate, corners), axis=1).mean())
+    error = np.linalg.norm(warp_points(homography, corners) - warp_points(estimate, corners), axis=1).mean()
+    return float(error) if np.isfinite(error) else float("inf")
+
+
+def recall_auc(errors: Sequence[float], threshold: float) -> float:
+    """Area below the curve of recall (share of pairs) over error, up to `threshold`, as a share of its maximum.
+
+    The curve joins its points by straight lines, as in SuperGlue (Sarlin et al., CVPR 2020). Failures have the error
+    inf. 0 without pairs.
+    """
+    ordered = np.sort(np.asarray(errors, np.float64))
+    reached = int(np.searchsorted(ordered, threshold, side="right"))
+    recall = np.arange(reached + 1) / max(len(ordered), 1)
+    x = np.concatenate([[0.0], ordered[:reached], [threshold]])
+    y = np.append(recall, recall[-1])
+    return float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2) / threshold)

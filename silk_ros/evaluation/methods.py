@@ -1,12 +1,13 @@
 """What is compared: an exported network, OpenCV's features, or peers from PyPI, all behind one interface.
 
-method = load_method("sift", max_keypoints=10_000)
+method = Cached(load_method("sift", max_keypoints=10_000))
 a, b = method.extract(image0), method.extract(image1)
 indices = method.match(a, b)
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from silk_ros.extractor import DEFAULT_SCALE, Extractor
 from silk_ros.matcher import match
+from silk_ros.paths import default_model
 from silk_ros.types import Features
 
 
@@ -51,7 +53,7 @@ class Method(Protocol):
     name: str
 
     def extract(self, image: NDArray[np.uint8]) -> Keypoints:
-        """Features of a grey image (H, W)."""
+        """Features of a grey image (H, W), best score first; none where the image has none."""
 
     def match(
         self, a: Keypoints, b: Keypoints, ratio: float | None = None, double_softmax: float | None = None
@@ -77,6 +79,7 @@ class OnnxMethod(FloatMethod):
         self, path: str | Path | None, max_keypoints: int, scale: float = DEFAULT_SCALE, name: str = ""
     ) -> None:
         self.name = name or (Path(path).stem if path else "SiLK")
+        self.path = default_model() if path is None else Path(path)
         self._extractor = Extractor.load(path, max_keypoints=max_keypoints, scale=scale)
 
     def extract(self, image: NDArray[np.uint8]) -> Keypoints:
@@ -116,6 +119,25 @@ class OpenCVMethod:
         return pairs
 
 
+class Cached:
+    """A method that remembers what it found, by the image's content.
+
+    A sweep over top-k or a matching filter then extracts each image once. It holds everything: 5 MB for an image with
+    10,000 SIFT features.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self.name, self.match = method.name, method.match
+        self._method = method
+        self._found: dict[tuple[tuple[int, ...], bytes], Keypoints] = {}
+
+    def extract(self, image: NDArray[np.uint8]) -> Keypoints:
+        key = image.shape, hashlib.sha256(image.tobytes()).digest()
+        if key not in self._found:
+            self._found[key] = self._method.extract(image)
+        return self._found[key]
+
+
 def _sift(max_keypoints: int) -> Method:
     return OpenCVMethod("SIFT", cv2.SIFT.create(max_keypoints), max_keypoints)
 
@@ -124,15 +146,47 @@ def _orb(max_keypoints: int) -> Method:
     return OpenCVMethod("ORB", cv2.ORB.create(max_keypoints), max_keypoints)
 
 
-METHODS: dict[str, Callable[[int], Method]] = {"sift": _sift, "orb": _orb}
+def _akaze(max_keypoints: int) -> Method:
+    # OpenCV 5 moved it to the contrib modules.
+    module: Any = cv2 if hasattr(cv2, "AKAZE") else getattr(cv2, "xfeatures2d", None)
+    if not hasattr(module, "AKAZE"):
+        raise ModuleNotFoundError(
+            f"AKAZE is not in this OpenCV {cv2.__version__}: pip install 'silk_ros[evaluate]' brings one that has it"
+        )
+    return OpenCVMethod("AKAZE", module.AKAZE.create(), max_keypoints)
+
+
+def _peer(name: str) -> Callable[[int], Method]:
+    def load(max_keypoints: int) -> Method:
+        from .peers import PEERS
+
+        return PEERS[name](max_keypoints)
+
+    return load
+
+
+METHODS: dict[str, Callable[[int], Method]] = {
+    "sift": _sift,
+    "orb": _orb,
+    "akaze": _akaze,
+    "xfeat": _peer("xfeat"),
+    "aliked": _peer("aliked"),
+    "disk": _peer("disk"),
+}
 
 
 def load_method(name: str, max_keypoints: int, scale: float = DEFAULT_SCALE) -> Method:
     """A method by its name, `silk` for the shipped network, or the path of an ONNX file.
 
-    `scale` is the input scale of a network. Raises ValueError for an unknown name, FileNotFoundError for a file that
-    is not there, and ModuleNotFoundError naming the extra that an optional peer needs.
+    `name@2000` gives it at most 2000 keypoints. `scale` is the input scale of a network. Raises ValueError for an
+    unknown name, FileNotFoundError for a file that is not there, and ModuleNotFoundError naming what to install for a
+    method that is not in this installation.
     """
+    base, at, own = name.rpartition("@")
+    if at and own.isdecimal() and int(own):
+        method = load_method(base, min(int(own), max_keypoints), scale)
+        method.name += f"@{own}"
+        return method
     if name == "silk":
         return OnnxMethod(None, max_keypoints, scale)
     if name.endswith(".onnx"):

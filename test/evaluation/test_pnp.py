@@ -1,0 +1,51 @@
+import cv2
+import numpy as np
+import pytest
+
+from silk_ros.evaluation.geometry import project, transform
+from silk_ros.evaluation.pnp import Step, estimate_motion
+
+MATRIX = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
+MOTION = np.eye(4)
+MOTION[:3, :3] = cv2.Rodrigues(np.array([0.01, -0.03, 0.005]))[0]
+MOTION[:3, 3] = [0.05, -0.02, -0.8]
+
+
+def step(count: int, wrong: int = 0, noise: float = 0.0) -> Step:
+    rng = np.random.default_rng(0)
+    points = rng.uniform([-5, -3, 4], [5, 3, 30], (count, 3))
+    pixels, next_pixels = project(MATRIX, points), project(MATRIX, transform(MOTION, points))
+    next_pixels += rng.normal(0, noise, (count, 2))
+    next_pixels[:wrong] += 40
+    return Step(pixels, points[:, 2], next_pixels, count)
+
+
+def test_errors_are_in_pixels_of_the_next_image() -> None:
+    exact = step(20, wrong=5)
+    np.testing.assert_allclose(exact.errors(MOTION, MATRIX), [40 * 2**0.5] * 5 + [0] * 15, atol=1e-6)
+    backwards = np.eye(4)
+    backwards[2, 3] = -50  # every point ends up behind the camera
+    assert np.isinf(exact.errors(backwards, MATRIX)).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_motion_is_found_among_wrong_matches(seed: int) -> None:
+    found = estimate_motion(step(100, wrong=40), MATRIX, seed)
+    assert found is not None
+    np.testing.assert_allclose(found, MOTION, atol=1e-5)
+
+
+def test_all_inliers_count_so_that_the_samples_do_not_matter() -> None:
+    noisy = step(200, wrong=60, noise=0.5)
+    first, second = (estimate_motion(noisy, MATRIX, seed) for seed in (0, 1))
+    assert first is not None and second is not None
+    np.testing.assert_allclose(first, second, atol=1e-6)
+    np.testing.assert_allclose(first, MOTION, atol=0.02)
+
+
+def test_too_few_matches_or_inliers_give_no_motion() -> None:
+    assert estimate_motion(step(9), MATRIX) is None
+    assert estimate_motion(step(0), MATRIX) is None
+    rng = np.random.default_rng(0)
+    chaos = Step(rng.uniform(0, 480, (15, 2)), rng.uniform(2, 9, 15), rng.uniform(0, 480, (15, 2)), 15)
+    assert estimate_motion(chaos, MATRIX) is None
