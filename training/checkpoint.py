@@ -7,6 +7,7 @@ step, the configuration and where code and data came from, as JSON. The best and
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,15 @@ from torch import Tensor
 from .model import SiLK
 
 FORMAT = "silk_ros checkpoint 1"
+
+
+def git_commit() -> str:
+    """The commit this code runs from, `-dirty` with local changes, `unknown` outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 @dataclass

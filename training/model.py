@@ -5,7 +5,6 @@ A head is a block (3x3 convolution -> ReLU -> BatchNorm), then a 1x1 convolution
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from .backbones import ARCHITECTURES, BATCHNORM_MOMENTUM, block

@@ -22,7 +22,7 @@ CACHE_BYTES = 2 * 2**30  # of decoded photos, per process; what comes after is d
 
 def find_images(root: str | Path) -> list[Path]:
     """All image files below a folder, in a fixed order."""
-    return sorted(path for path in Path(root).rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in Path(root).rglob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def gray_frame(image: SourceImage) -> Image:
@@ -135,6 +135,8 @@ class Photos:
 
 def _open(path: Path) -> dict[str, Path | Image]:
     """Name -> image file or frame, of one source."""
+    if "*" in path.name and (named := [image for image in find_images(path.parent) if image.match(path.name)]):
+        return {str(image.resolve()): image for image in named}
     if not path.exists():
         raise FileNotFoundError(f"no '{path}': give a folder of photographs, a video, or a rosbag2 or .mcap recording")
     if path.is_dir() and (images := find_images(path)):

@@ -50,7 +50,8 @@ def draw_curves(runs: list[Path], path: Path) -> None:
             axis.set(title=title, xlabel="step")
             axis.grid(alpha=0.3)
     for axis in axes:
-        axis.legend(frameon=False)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(frameon=False)
     axes[0].set_yscale("log")
     for axis in axes[1:]:
         axis.set_ylim(0, 1)

@@ -17,7 +17,6 @@ import argparse
 import ctypes
 import math
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from torch.utils.data import DataLoader, Subset
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from .checkpoint import Checkpoint, load_checkpoint, optimizer_tensors, restore_optimizer
+from .checkpoint import Checkpoint, git_commit, load_checkpoint, optimizer_tensors, restore_optimizer
 from .config import DEFAULT_CONFIG, TrainConfig, load_config, parse_override
 from .data import HomographyPairs
 from .distributed import Workplace, workplace
@@ -60,15 +59,6 @@ def keep_large_buffers() -> None:
             libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
-def git_commit() -> str:
-    """The commit this code runs from, `-dirty` with local changes, `unknown` outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
 def find_start(path: Path, resume: bool, config: TrainConfig, provenance: dict[str, str]) -> Checkpoint | None:
     """The checkpoint to go on from, if any. Raises rather than mixing two trainings or overwriting one."""
     if not resume:
@@ -88,6 +78,8 @@ def find_start(path: Path, resume: bool, config: TrainConfig, provenance: dict[s
         raise ValueError(f"'{path}' was trained with other settings: weights of the data")
     if checkpoint.provenance["data_hash"] != provenance["data_hash"]:
         raise ValueError(f"the training images have changed since '{path}': start a new --output")
+    if (processes := checkpoint.provenance["processes"]) != provenance["processes"]:
+        raise ValueError(f"'{path}' was trained by {processes} processes: start as many")
     return checkpoint
 
 
@@ -119,7 +111,12 @@ def train(
     keep_large_buffers()
     last_path, best_path = output / "last.safetensors", output / "best.safetensors"
     photos, held_out = photos.split(config.validation_photos)
-    provenance = {"commit": git_commit(), "data_hash": photos.hash(), "torch": str(torch.__version__)}
+    provenance = {
+        "commit": git_commit(),
+        "data_hash": photos.hash(),
+        "torch": str(torch.__version__),
+        "processes": str(place.world),
+    }
     checkpoint = find_start(last_path, resume, config, provenance)
     output.mkdir(parents=True, exist_ok=True)
 
