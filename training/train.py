@@ -38,7 +38,7 @@ from .validation import Validation
 LOG_EVERY = 50  # steps
 SAVE_EVERY = 1000
 PICTURES = 2  # of matches, at each validation
-BEST_BY = "f1"
+BEST_BY = "match_rate"  # not f1: that depends on a threshold which nothing downstream uses
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
