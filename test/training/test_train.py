@@ -74,10 +74,10 @@ def interrupted(config: TrainConfig, output: Path, monkeypatch: pytest.MonkeyPat
             run(config, output)
 
 
-def give_scores(monkeypatch: pytest.MonkeyPatch, *f1: float) -> None:
+def give_scores(monkeypatch: pytest.MonkeyPatch, *match_rates: float) -> None:
     """The validations of a training find these, one after the other."""
-    scores: Iterator[float] = iter(f1)
-    monkeypatch.setattr(training.Validation, "__call__", lambda *_: {"f1": next(scores), "match_rate": 0.1})
+    scores: Iterator[float] = iter(match_rates)
+    monkeypatch.setattr(training.Validation, "__call__", lambda *_: {"match_rate": next(scores), "f1": 0.1})
 
 
 # --- what a training writes -------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_the_best_network_is_the_one_that_validated_best(
     run(validated, tmp_path)
     best = load_checkpoint(tmp_path / "best.safetensors")
     assert best.step == 4, "the first of equals"
-    assert best.scores == {"f1": 0.8, "match_rate": 0.1}
+    assert best.scores == {"match_rate": 0.8, "f1": 0.1}
     assert same(best.model, states[4])
     assert not same(best.model, states[STEPS])
 
