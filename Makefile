@@ -3,7 +3,7 @@
 # make demo MODEL=FILE       the same with a network of your own
 # make test                  linters, type checks and tests
 # make environment           only what test and training need
-# make benchmark             ratios within one run: extraction, matching, the whole node
+# make benchmark             ratios within one run: extraction, matching, the whole node, the training step
 PYTHON ?= python3
 SEQUENCE ?= flight
 MODEL ?=
@@ -30,6 +30,7 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.matching
 	$(BIN)/python -m benchmarks.node
+	$(BIN)/python -m benchmarks.training
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -22,6 +22,7 @@ TRAIN = [
     "onnx>=1.16",
     "onnxscript>=0.5",
     "albumentations>=2.0,<3",
+    "rosbags>=0.11.7",
     "pyyaml",
     "tensorboard",
     "matplotlib>=3.7",

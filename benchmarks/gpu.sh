@@ -31,7 +31,7 @@ for name in vggnp_1 vggnp_4; do
     [ -e "$output/$name/last.safetensors" ] && resume=--resume
     # shellcheck disable=SC2086 - no words when empty
     "$python" -m training.train --config "$name" --data "$photos" --output "$output/$name" $resume ${STEPS:+steps=$STEPS}
-    "$python" -m training.export "$output/$name/last.safetensors" "$output/silk_$name.onnx"
+    "$python" -m training.export "$output/$name/best.safetensors" "$output/silk_$name.onnx"
     "$python" -m training.plot "$output/$name" "$output/silk_$name.png"
 done
 

@@ -2,7 +2,8 @@
 
 python -m benchmarks.training [--threads N] [--device cuda]
 
-The same network (VGGnp-mu, bfloat16) and the same pairs; only the loss differs. Each peak is that of its own process.
+The same network (VGGnp-mu, bfloat16) and the same pairs; the loss differs: float32 and all at once, as one would write it
+down, against bfloat16 block by block. Each peak is that of its own process.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from benchmarks.common import interleaved, save, verdict
+from silk_ros.matcher import TEMPERATURE
 from training.config import DEFAULT_CONFIG, load_config
 from training.homography import HomographyRange, dense_correspondences, random_homography
-from training.loss import TEMPERATURE
 from training.model import SiLK
 from training.step import dense_maps, pair_loss
 from training.train import keep_large_buffers

@@ -20,6 +20,7 @@ class TrainConfig:
 
     data: dict[str, float]
     architecture: str
+    only_keypoints: bool
     augmentation: str
     map_size: int
     zoom: float

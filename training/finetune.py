@@ -30,6 +30,7 @@ from .train import add_device_options, parse_data, train
 
 SHIPPED_WEIGHTS = "silk_vggnp_mu.safetensors"
 ONNX_NAME = "silk_finetuned.onnx"
+HOLD_OUT = 0.2  # share of the recording, at its end, that is only judged by
 REPLAY = 0.5  # share of the pairs that come from the base photographs, if there are any
 
 
@@ -43,15 +44,17 @@ def finetune(
     weights: Path,
     config: TrainConfig,
     base: Mapping[str, float] | None = None,
-    hold_out: float = 0.2,
+    hold_out: float = HOLD_OUT,
     topic: str = "",
     device: str | None = None,
     workers: int = 0,
-) -> Path:
-    """Tune, judge and export; prints both qualities. Returns the path of the ONNX file.
+) -> Path | None:
+    """Tune, judge and export; prints both qualities. Returns the path of the ONNX file; None from torchrun's helpers.
 
     Raises GotWorse instead of exporting a network with fewer correct matches, ValueError or OSError for bad input.
     """
+    if (output / "last.safetensors").exists():
+        raise FileExistsError(f"'{output}' holds a fine-tuning already: choose another --output")
     checkpoint = load_checkpoint(weights)
     recording = read_recording(source, hold_out, topic)
     photos = Photos.from_frames(recording.frames, source)
@@ -63,7 +66,7 @@ def finetune(
     with workplace(device) as place:
         last = train(config, photos, output, place, workers=workers, start=checkpoint.network())
         if not place.is_main:
-            return output / ONNX_NAME
+            return None
 
     with tempfile.TemporaryDirectory(dir=output) as folder:
         quality: dict[str, Quality] = {}
@@ -73,6 +76,8 @@ def finetune(
             extractor = Extractor.load(onnx_path, max_keypoints=DEFAULT_MAX_KEYPOINTS)
             quality[name] = matching_quality(extractor, recording.pairs, f"judging {name}")
         print_table(quality)
+        if not quality["before"].inliers:
+            raise ValueError(f"no held-out frames of '{source}' match: record a moving camera in a lit scene")
         if quality["after"].inliers < quality["before"].inliers:
             raise GotWorse(
                 f"the tuned network has fewer correct matches, nothing was exported: lower learning_rate "
@@ -96,7 +101,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--base", type=parse_data, nargs="+", default=[], metavar="PATH[=WEIGHT]", help="to replay")
     parser.add_argument("--weights", type=Path, help=f"where to start (the shipped {SHIPPED_WEIGHTS})")
     parser.add_argument(
-        "--hold-out", type=float, default=0.2, help=f"last share of the frames, to judge {PAIRS} pairs by (%(default)s)"
+        "--hold-out",
+        type=float,
+        default=HOLD_OUT,
+        help=f"last share of the frames, to judge {PAIRS} pairs by (%(default)s)",
     )
     add_device_options(parser)
     parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="of configs/finetune.yaml, as steps=5000")
@@ -119,7 +127,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped: nothing was exported", file=sys.stderr)
         return 130
-    print(f"wrote {path}\nros2 launch silk_ros silk.launch.py model_path:={path.resolve()}")
+    if path is not None:
+        print(f"wrote {path}\nros2 launch silk_ros silk.launch.py model_path:={path.resolve()}")
     return 0
 
 

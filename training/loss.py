@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-TEMPERATURE = 0.05
+from silk_ros.matcher import TEMPERATURE
 
 
 class SiLKLoss(NamedTuple):

@@ -34,8 +34,23 @@ class SiLK(nn.Module):
         self.architecture = ARCHITECTURES[architecture]
         self.backbone = self.architecture.backbone()
         channels, width, padding = self.backbone.channels, self.architecture.head_width, self.architecture.head_padding
+        self._frozen: list[nn.Module] = []
         self.keypoint_head = head(channels, width, 1, padding)
         self.descriptor_head = head(channels, width, self.architecture.descriptor_dim, padding)
+
+    def freeze_descriptors(self) -> None:
+        """From now on train the keypoint head only: all else keeps its weights and BatchNorm statistics."""
+        self._frozen = [self.backbone, self.descriptor_head]
+        for module in self._frozen:
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> SiLK:
+        """Training mode on or off, for what is trained."""
+        super().train(mode)
+        for module in self._frozen:
+            module.eval()
+        return self
 
     @property
     def stride(self) -> int:

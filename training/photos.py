@@ -94,11 +94,19 @@ class Photos:
         return len(self.names)
 
     def split(self, held_out: int) -> tuple[Photos, Photos]:
-        """The images without, and only, `held_out` of them: those that are drawn, spread evenly over the names."""
+        """The images without, and only, `held_out` of them, chosen among those that are drawn.
+
+        These are photographs, spread evenly over the names; where there are too few, the last frames of a recording:
+        single frames from its middle would have neighbours that are trained on.
+        """
         drawn = np.flatnonzero(self.probability)
         if held_out >= len(drawn):
             raise ValueError(f"cannot hold out {held_out} of {len(drawn)} images: lower validation_photos")
-        chosen = set(drawn[np.linspace(0, len(drawn) - 1, held_out).round().astype(int)]) if held_out else set()
+        files = drawn[[isinstance(self._items[index], Path) for index in drawn]]
+        if len(files) > held_out:
+            chosen = set(files[np.linspace(0, len(files) - 1, held_out).round().astype(int)]) if held_out else set()
+        else:
+            chosen = set(drawn[len(drawn) - held_out :])
         rest = [index for index in range(len(self)) if index not in chosen]
         return self._subset(rest), self._subset(sorted(chosen))
 
@@ -127,15 +135,17 @@ class Photos:
         return photo
 
     def hash(self) -> str:
-        """sha256 over the contents of all images, in any order: the identity of a training set, wherever it lies."""
+        """sha256 over the contents of all images, in their order: the identity of a training set, wherever it lies."""
         contents = (item.read_bytes() if isinstance(item, Path) else item.tobytes() for item in self._items)
-        digests = sorted(hashlib.sha256(content).digest() for content in contents)
+        digests = (hashlib.sha256(content).digest() for content in contents)
         return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def _open(path: Path) -> dict[str, Path | Image]:
     """Name -> image file or frame, of one source."""
-    if "*" in path.name and (named := [image for image in find_images(path.parent) if image.match(path.name)]):
+    path = path.expanduser()
+    if "*" in path.name:
+        named = sorted(image for image in path.parent.glob(path.name) if image.suffix.lower() in IMAGE_SUFFIXES)
         return {str(image.resolve()): image for image in named}
     if not path.exists():
         raise FileNotFoundError(f"no '{path}': give a folder of photographs, a video, or a rosbag2 or .mcap recording")

@@ -8,7 +8,7 @@
     python -m training.export runs/mu/best.safetensors silk.onnx               # what the node loads
 
 Watch it with `tensorboard --logdir runs`. OUTPUT/last.safetensors is where --resume goes on, OUTPUT/best.safetensors
-the network that validated best.
+the network with the lowest loss on held-out photos.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import os
 import sys
 from pathlib import Path
 
+import cv2
 import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
@@ -38,7 +39,6 @@ from .validation import Validation
 LOG_EVERY = 50  # steps
 SAVE_EVERY = 1000
 PICTURES = 2  # of matches, at each validation
-BEST_BY = "match_rate"  # not f1: that depends on a threshold which nothing downstream uses
 
 
 def learning_rate_factor(step: int, config: TrainConfig) -> float:
@@ -78,7 +78,7 @@ def find_start(path: Path, resume: bool, config: TrainConfig, provenance: dict[s
         raise ValueError(f"'{path}' was trained with other settings: weights of the data")
     if checkpoint.provenance["data_hash"] != provenance["data_hash"]:
         raise ValueError(f"the training images have changed since '{path}': start a new --output")
-    if (processes := checkpoint.provenance["processes"]) != provenance["processes"]:
+    if (processes := checkpoint.provenance.get("processes", "1")) != provenance["processes"]:
         raise ValueError(f"'{path}' was trained by {processes} processes: start as many")
     return checkpoint
 
@@ -92,6 +92,7 @@ def make_loader(pairs: HomographyPairs, first_step: int, place: Workplace, worke
         num_workers=workers,
         prefetch_factor=16 if workers else None,
         pin_memory=place.device.type == "cuda",
+        worker_init_fn=one_thread,
     )
 
 
@@ -122,7 +123,10 @@ def train(
 
     torch.manual_seed(config.seed)
     model = (start or SiLK(config.architecture)).to(place.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.999))
+    if config.only_keypoints:
+        model.freeze_descriptors()
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(trained, lr=config.learning_rate, betas=(0.9, 0.999))
     first_step = 0
     if checkpoint:
         model.load_state_dict(checkpoint.model)
@@ -134,8 +138,8 @@ def train(
         photos, config, model.border, model.stride, config.steps * place.world, config.map_size, config.seed
     )
     loader = make_loader(pairs, first_step, place, workers)
-    validation = Validation(held_out, config, model) if len(held_out) else None
-    best = load_checkpoint(best_path).scores.get(BEST_BY, -1.0) if checkpoint and best_path.exists() else -1.0
+    validation = Validation(held_out, config, model) if len(held_out) and place.is_main else None
+    best = load_checkpoint(best_path).scores["loss"] if checkpoint and best_path.exists() else math.inf
     writer = SummaryWriter(str(output), purge_step=first_step) if place.is_main else None
 
     def state(step: int, scores: dict[str, float], with_optimizer: bool) -> Checkpoint:
@@ -173,8 +177,8 @@ def train(
                 writer.add_scalar(f"validation/{name}", score, done)
             for index, picture in enumerate(validation.pictures(model, PICTURES)):
                 writer.add_image(f"matches/{index}", picture, done, dataformats="HWC")
-            if scores[BEST_BY] > best:
-                best = scores[BEST_BY]
+            if scores["loss"] < best:
+                best = scores["loss"]
                 state(done, scores, with_optimizer=False).save(best_path)
         if to_save:
             state(done, {}, with_optimizer=True).save(last_path)
@@ -188,7 +192,7 @@ def parse_data(text: str) -> tuple[str, float]:
     path, equals, weight = text.rpartition("=")
     if not equals:
         return text, 1.0
-    if path in TrainConfig.__dataclass_fields__:
+    if path in TrainConfig.__dataclass_fields__ and not Path(path).exists():
         raise argparse.ArgumentTypeError(f"'{text}' stands among the data: put settings behind --output OUTPUT")
     try:
         return path, float(weight)
@@ -198,7 +202,13 @@ def parse_data(text: str) -> tuple[str, float]:
 
 def default_workers() -> int:
     """Processes that keep a GPU busy; none on a CPU, where preparing a pair costs little beside the step."""
-    return min(16, len(os.sched_getaffinity(0))) if torch.cuda.is_available() else 0
+    beside = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes that torchrun started on this machine
+    return min(16, len(os.sched_getaffinity(0)) // beside) if torch.cuda.is_available() else 0
+
+
+def one_thread(worker: int) -> None:
+    """In each of the processes that prepare pairs: there are as many as cores."""
+    cv2.setNumThreads(1)
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
@@ -220,6 +230,7 @@ def main(arguments: list[str] | None = None) -> int:
         "drawn WEIGHT times as often as those of weight 1 (1). A folder inside another may have its own weight",
     )
     parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints and TensorBoard logs")
+    parser.add_argument("--start", type=Path, help="checkpoint to begin with, instead of random weights")
     parser.add_argument("--resume", action="store_true", help="go on from OUTPUT/last.safetensors")
     parser.add_argument(
         "--config",
@@ -236,8 +247,15 @@ def main(arguments: list[str] | None = None) -> int:
             config = config.changed(data=dict(options.data))
         config = config.changed(**dict(parse_override(text) for text in options.settings))
         with workplace(options.device) as place:
+            start = load_checkpoint(options.start).network() if options.start else None
+            if start and start.name != config.architecture:
+                raise ValueError(
+                    f"'{options.start}' is a {start.name}, not a {config.architecture}: change architecture"
+                )
+            if config.only_keypoints and not start:
+                raise ValueError("only_keypoints trains on descriptors that are there: give a checkpoint with --start")
             photos = Photos.from_sources(config.data)
-            path = train(config, photos, options.output, place, options.resume, options.workers)
+            path = train(config, photos, options.output, place, options.resume, options.workers, start)
             if place.is_main:
                 print(f"wrote {path}")
     except (OSError, ValueError, ImportError, FloatingPointError) as error:

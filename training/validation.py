@@ -42,8 +42,9 @@ class Validation:
         self._bf16 = config.bf16
 
     def __call__(self, model: SiLK) -> dict[str, float]:
-        """Scores by name, all in [0, 1]; the higher, the better.
+        """Scores by name. All but the loss are in [0, 1] and the higher, the better.
 
+        loss: what training minimises.
         match_rate, precision, recall, f1: of the round trips, as `silk_loss` defines them.
         homography_accuracy: the share of views whose homography, by RANSAC from the mutual nearest neighbours of the
         best 1000 keypoints, moves the corners by less than 3 px on average (paper, Sec. 4.2).
@@ -53,11 +54,15 @@ class Validation:
             errors = [self._corner_error(model, images, truth.numpy()) for images, _, truth in self._views]
         scores = {
             name: float(np.mean([getattr(loss, name).item() for loss in losses]))
-            for name in ("match_rate", "precision", "recall")
+            for name in ("total", "match_rate", "precision", "recall")
         }
         total = scores["precision"] + scores["recall"]
         scores["f1"] = 2 * scores["precision"] * scores["recall"] / total if total else 0.0
-        return scores | {"homography_accuracy": float(np.mean([error < CORNER_ERROR for error in errors]))}
+        return (
+            {"loss": scores.pop("total")}
+            | scores
+            | {"homography_accuracy": float(np.mean([error < CORNER_ERROR for error in errors]))}
+        )
 
     def _corner_error(self, model: SiLK, images: Tensor, truth: NDArray[np.float64]) -> float:
         a, b = features(model, images, self._bf16)

@@ -11,7 +11,6 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from ..backends import BACKENDS
-from ..extractor import DEFAULT_MAX_KEYPOINTS, DEFAULT_SCALE
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,10 @@ DECLARATIONS = (
         choices=("auto", *BACKENDS),
     ),
     Declaration("precision", "auto", "what the backend computes in; auto takes the fastest that keeps the matches"),
-    Declaration("max_keypoints", DEFAULT_MAX_KEYPOINTS, "keypoints extracted per image, at most", (1, 30000)),
+    Declaration("max_keypoints", 5000, "keypoints extracted per image, at most", (1, 30000)),
     Declaration(
         "scale",
-        DEFAULT_SCALE,
+        0.5,
         "the network sees the image resized by this factor; keypoints stay in pixels of the received image",
         (0.1, 4.0),
     ),

@@ -20,7 +20,7 @@ def test_demo_measures_the_flight_and_leaves_pictures_and_numbers(domain_id: int
         assert f"\n{row} " in result.stdout
     assert "true epipolar geometry" in result.stdout and "onnxruntime on CPU" in result.stdout
     rows = list(csv.DictReader((tmp_path / "frames.csv").open()))
-    assert len(rows) >= 3 and all(int(row["keypoints"]) == 1000 for row in rows[1:])
+    assert len(rows) >= 3 and all(int(row["keypoints"]) == 5000 for row in rows[1:])
     assert cv2.imread(str(tmp_path / "overlay.png")).shape == (480, 640, 3)
     video = cv2.VideoCapture(str(tmp_path / "overlay.mp4"))
     assert video.isOpened() and video.read()[1].shape == (480, 640, 3)

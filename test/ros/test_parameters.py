@@ -8,7 +8,6 @@ from rclpy.context import Context
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.parameter import Parameter
 
-from silk_ros.extractor import DEFAULT_MAX_KEYPOINTS
 from silk_ros.ros.parameters import DECLARATIONS, Settings, declare_parameters
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "silk.yaml"
@@ -49,7 +48,7 @@ def test_every_parameter_is_described_and_every_number_has_a_range(context: Cont
 
 def test_defaults_load_the_shipped_model_and_keep_every_match(context: Context) -> None:
     settings = settings_with(context)
-    assert settings.model_path is None and settings.max_keypoints == DEFAULT_MAX_KEYPOINTS
+    assert settings.model_path is None and settings.max_keypoints == 5000
     assert (settings.ratio, settings.min_similarity, settings.double_softmax) == (None, None, None)
 
 

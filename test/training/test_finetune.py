@@ -9,7 +9,7 @@ from silk_ros import Extractor
 from training import finetune as module
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.config import load_config
-from training.finetune import ONNX_NAME, GotWorse, main
+from training.finetune import ONNX_NAME, main
 from training.recording import Quality
 
 SETTINGS = ["steps=3", "map_size=20", "warmup=1", "bf16=false"]
@@ -74,7 +74,24 @@ def test_a_network_that_got_worse_is_not_exported(
     assert main(command(frames, weights, tmp_path / "run")) == 1
     assert not list((tmp_path / "run").rglob("*.onnx"))
     assert "nothing was exported" in capsys.readouterr().err
-    assert issubclass(GotWorse, Exception) and (tmp_path / "run" / "last.safetensors").exists()
+    assert (tmp_path / "run" / "last.safetensors").exists()
+
+
+def test_frames_without_any_match_are_refused(
+    frames: Path, weights: Path, tmp_path: Path, judged: dict, capsys: pytest.CaptureFixture
+) -> None:
+    judged |= {"before": Quality(0, 0), "after": Quality(0, 0)}
+    assert main(command(frames, weights, tmp_path / "run")) == 1
+    assert "record a moving camera" in capsys.readouterr().err
+
+
+def test_an_output_is_not_used_twice(
+    frames: Path, weights: Path, tmp_path: Path, judged: dict, capsys: pytest.CaptureFixture
+) -> None:
+    judged |= {"before": Quality(1, 1), "after": Quality(1, 1)}
+    assert main(command(frames, weights, tmp_path / "run")) == 0
+    assert main(command(frames, weights, tmp_path / "run")) == 1
+    assert "choose another --output" in capsys.readouterr().err
 
 
 def test_the_real_judging_runs(frames: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -74,10 +74,10 @@ def interrupted(config: TrainConfig, output: Path, monkeypatch: pytest.MonkeyPat
             run(config, output)
 
 
-def give_scores(monkeypatch: pytest.MonkeyPatch, *match_rates: float) -> None:
+def give_scores(monkeypatch: pytest.MonkeyPatch, *losses: float) -> None:
     """The validations of a training find these, one after the other."""
-    scores: Iterator[float] = iter(match_rates)
-    monkeypatch.setattr(training.Validation, "__call__", lambda *_: {"match_rate": next(scores), "f1": 0.1})
+    scores: Iterator[float] = iter(losses)
+    monkeypatch.setattr(training.Validation, "__call__", lambda *_: {"loss": next(scores), "f1": 0.1})
 
 
 # --- what a training writes -------------------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def test_the_learning_rate_can_stay_constant(config: TrainConfig) -> None:
 def test_the_best_network_is_the_one_that_validated_best(
     validated: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give_scores(monkeypatch, 0.2, 0.8, 0.5, 0.8)
+    give_scores(monkeypatch, 8.0, 2.0, 5.0, 2.0)
     states: dict[int, dict[str, Tensor]] = {}
     original = training.Checkpoint.save
 
@@ -215,7 +215,7 @@ def test_the_best_network_is_the_one_that_validated_best(
     run(validated, tmp_path)
     best = load_checkpoint(tmp_path / "best.safetensors")
     assert best.step == 4, "the first of equals"
-    assert best.scores == {"match_rate": 0.8, "f1": 0.1}
+    assert best.scores == {"loss": 2.0, "f1": 0.1}
     assert same(best.model, states[4])
     assert not same(best.model, states[STEPS])
 
@@ -223,9 +223,9 @@ def test_the_best_network_is_the_one_that_validated_best(
 def test_a_resumed_training_remembers_how_good_the_best_was(
     validated: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    give_scores(monkeypatch, 0.7, 0.3)
+    give_scores(monkeypatch, 3.0, 7.0)
     interrupted(validated, tmp_path, monkeypatch)
-    give_scores(monkeypatch, 0.3, 0.6, 0.5)
+    give_scores(monkeypatch, 7.0, 4.0, 5.0)
     run(validated, tmp_path, resume=True)
     assert load_checkpoint(tmp_path / "best.safetensors").step == 2
 
@@ -457,3 +457,34 @@ def test_a_diverged_training_is_a_readable_error(
     settings = ["steps=2", "map_size=16", "bf16=false", "validation_photos=0"]
     assert main(["--data", str(photos), "--output", str(tmp_path), "--device", "cpu", *settings]) == 1
     assert "lower learning_rate" in capsys.readouterr().err
+
+
+# --- the keypoint head alone ------------------------------------------------------------------------------------------
+
+
+def test_the_keypoint_head_can_be_trained_on_descriptors_as_they_are(
+    config: TrainConfig, tmp_path: Path, random_network: Callable[[str], SiLK]
+) -> None:
+    start = random_network("vggnp-mu")
+    before = {name: tensor.clone() for name, tensor in start.state_dict().items()}
+    after = load_checkpoint(run(config.changed(only_keypoints=True), tmp_path, start=start)).model
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"keypoint_head"}
+
+
+def test_training_the_keypoint_head_wants_a_start(
+    config: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    data = next(iter(config.data))
+    assert main(["--config", "keypoints", "--data", data, "--output", str(tmp_path / "run")]) == 1
+    assert "--start" in capsys.readouterr().err
+
+
+def test_a_start_of_another_architecture_is_refused(
+    config: TrainConfig, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = run(config.changed(steps=1), tmp_path / "first")
+    data = next(iter(config.data))
+    arguments = ["--start", str(path), "--data", data, "--output", str(tmp_path / "second"), "architecture=vggnp-1"]
+    assert main(arguments) == 1
+    assert "is a vggnp-mu, not a vggnp-1" in capsys.readouterr().err
