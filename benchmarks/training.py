@@ -2,8 +2,8 @@
 
 python -m benchmarks.training [--threads N] [--device cuda]
 
-The same network (VGGnp-mu, bfloat16) and the same pairs; the loss differs: float32 and all at once, as one would write it
-down, against bfloat16 block by block. Each peak is that of its own process.
+The same network (VGGnp-mu, bfloat16) and the same pairs; the loss differs: float32 and all at once, as one would write
+it down, against bfloat16 block by block. Each peak is that of its own process.
 """
 
 from __future__ import annotations

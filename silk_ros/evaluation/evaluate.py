@@ -48,6 +48,7 @@ except ModuleNotFoundError as error:
     raise SystemExit(f"evaluate needs {error.name}: pip install 'silk_ros[evaluate]'") from error
 
 ALL, SWEEP = "all", "sweep"
+DEFAULT_METHODS = ("silk", "sift", "orb")
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -91,9 +92,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--methods",
         nargs="+",
         metavar="METHOD",
-        default=["silk", "sift", "orb"],
+        default=list(DEFAULT_METHODS),
         help=f"ONNX files, silk (the shipped network), {', '.join(METHODS)}; NAME@2000 for at most 2000 keypoints "
-        "(default: silk sift orb)",
+        f"(default: {' '.join(DEFAULT_METHODS)})",
     )
     add("--output", type=Path, metavar="FOLDER", default=Path("report"), help="where to write (default: %(default)s)")
     add(
@@ -117,7 +118,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help=f"resize images to this (default: {SHORTER_EDGE} for homography, otherwise as they are)",
     )
-    add("--skip", nargs="+", metavar="SEQUENCE", default=[], help="homography sequences to leave out")
+    add("--skip", nargs="+", metavar="SEQUENCE", default=[], help="sequences in HPatches' layout to leave out")
     add(
         "--pictures",
         type=int,
@@ -173,7 +174,7 @@ def _run(args: argparse.Namespace, methods: Sequence[Method], report: Report) ->
     failures: list[Failure] = []
     for name, folder in _jobs(args, failures):
         task = TASKS[name]
-        if name == "homography":
+        if task.skips:
             task = replace(task, run=partial(task.run, skip=args.skip))
         outcome: Outcome | None = None
         try:

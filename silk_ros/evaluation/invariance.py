@@ -137,10 +137,12 @@ def _evaluate(
     sums = {method.name: np.zeros((len(values), len(MEASURES))) for method in methods}
     pictured = evenly_spaced(len(values), options.pictures)  # of the first image
     pictures: list[Picture] = []
+    edges = set()
     with tqdm(total=len(images) * len(values), desc=change.task, unit="pair", leave=False) as progress:
         for number, image in enumerate(images):
             if options.shorter_edge is not None:
                 image, _ = resize_shorter_edge(image, options.shorter_edge)
+            edges.add(min(image.shape))
             first, views = change.make_views(image, values)
             references = [method.extract(first).best(options.top_k) for method in methods]
             for index, (view, homography) in enumerate(views):
@@ -164,7 +166,7 @@ def _evaluate(
         },
         settings={
             "images": len(images),
-            "shorter_edge": options.shorter_edge,
+            "shorter_edge": min(edges) if len(edges) == 1 else f"{min(edges)} to {max(edges)}",
             "top_k": options.top_k,
             "ratio": options.ratio,
             "double_softmax": options.double_softmax,

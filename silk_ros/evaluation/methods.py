@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from silk_ros.extractor import DEFAULT_SCALE, Extractor
-from silk_ros.matcher import match
+from silk_ros.matcher import check_filters, match
 from silk_ros.paths import default_model
 from silk_ros.types import Features
 
@@ -75,10 +75,8 @@ class FloatMethod:
 class OnnxMethod(FloatMethod):
     """A network exported by `training.export`, run as the node runs it."""
 
-    def __init__(
-        self, path: str | Path | None, max_keypoints: int, scale: float = DEFAULT_SCALE, name: str = ""
-    ) -> None:
-        self.name = name or (Path(path).stem if path else "SiLK")
+    def __init__(self, path: str | Path | None, max_keypoints: int, scale: float = DEFAULT_SCALE) -> None:
+        self.name = Path(path).stem if path else "SiLK"
         self.path = default_model() if path is None else Path(path)
         self._extractor = Extractor.load(path, max_keypoints=max_keypoints, scale=scale)
 
@@ -108,6 +106,7 @@ class OpenCVMethod:
     ) -> NDArray[np.int32]:
         if double_softmax is not None:
             raise ValueError(f"{self.name} has no matching probability: use a ratio")
+        check_filters(ratio, None, None)
         if not len(a) or not len(b):
             return np.empty((0, 2), np.int32)
         norm = cv2.NORM_HAMMING if a.descriptors.dtype == np.uint8 else cv2.NORM_L2

@@ -84,8 +84,9 @@ def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Opti
 
     The rectification of a stereo pair is corrected by the method's own matches, see `disparity_offset`: one clip of
     KITTI is off by 1.0 to 1.3 px, a fifth of the disparity at 75 m, which for a method whose keypoints are mostly that
-    far away outweighs all else. details["disparity_offset"] has the pixels by method, and
-    details["as_calibrated"] the same columns without the correction.
+    far away outweighs all else. So for stereo the columns above are after a correction fitted for each method;
+    "disparity offset [px]" is that correction, "drift as calibrated [%]" is the drift without it, and
+    details["as_calibrated"] has all columns without it.
 
     details["trajectories"] has TUM rows by method, of the run whose drift is the median; details["ground_truth"] too.
 
@@ -102,14 +103,16 @@ def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Opti
     lines = {}
     for method in methods:
         steps = list(track(method, sequence, options))
+        calibration: Row = {}
         if sequence.baseline is not None:
             as_calibrated = [chain(steps, matrix, truth[0], seed) for seed in range(runs)]
-            details.setdefault("as_calibrated", {})[method.name] = _summary(as_calibrated, steps, truth)
+            uncorrected = _summary(as_calibrated, steps, truth)
+            details.setdefault("as_calibrated", {})[method.name] = uncorrected
             offset = disparity_offset(steps, matrix, sequence.baseline)
-            details.setdefault("disparity_offset", {})[method.name] = offset
+            calibration = {"drift as calibrated [%]": uncorrected["drift [%]"], "disparity offset [px]": offset}
             steps = [shift_disparities(step, offset, matrix, sequence.baseline) for step in steps]
         tries = [chain(steps, matrix, truth[0], seed) for seed in range(runs)]
-        result.overall[method.name] = _summary(tries, steps, truth)
+        result.overall[method.name] = _summary(tries, steps, truth) | calibration
         middle = sorted(tries, key=lambda run: end_drift(run.poses, truth))[runs // 2].poses
         details["trajectories"][method.name] = tum_rows(sequence.timestamps, middle)
         drift = segment_drift(middle, truth)
@@ -123,7 +126,10 @@ def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Opti
         "depth": "RGB-D" if sequence.baseline is None else "stereo",
         "estimator": f"PnP, {RANSAC_ITERATIONS} iterations of RANSAC, {runs} runs",
         "threshold (pixels)": RANSAC_THRESHOLD,
+        "shorter_edge": sequence.shorter_edge,
     }
+    if sequence.baseline is not None:
+        result.settings["disparity offset"] = "fitted for each method by its matches; as calibrated: without it"
     result.curves = [Curve("Drift over distance", "length of path [m]", "translation error [%]", lines)]
     return result
 

@@ -22,7 +22,7 @@ from .methods import Keypoints, Method
 from .options import DatasetError, Options
 from .pictures import draw_pair
 from .results import Curve, Picture, Row, TaskResult
-from .sequences import Frame, evenly_spaced, frame_features, open_sequence
+from .sequences import Frame, PosedSequence, evenly_spaced, frame_features, open_sequence
 
 GAP = 20  # frames, as in the paper
 BEST_MATCHES = 400  # [18] takes 200 from each direction
@@ -106,7 +106,8 @@ def evaluate_registration(
     Chamfer distance is of squares, in 1e-3 square metres: the paper's table has these numbers too, though its text
     calls them centimetres.
 
-    Raises DatasetError for a missing or malformed folder, and for a sequence without depth or with too few frames.
+    Raises DatasetError for a missing or malformed folder, and for a sequence without depth or with too few frames, and
+    for a depth image that has no depth.
     """
     sequence = open_sequence(root, options.shorter_edge)
     if not sequence.has_depth:
@@ -133,7 +134,8 @@ def evaluate_registration(
             best = np.argsort(-weights, kind="stable")[: min(BEST_MATCHES, known.sum())]
             motion = register(source[best], target[best], weights[best])
             truth = motion_between(sequence.poses[first], sequence.poses[second])
-            errors = registration_errors(motion, truth, *(_cloud(frame, sequence.matrix) for frame in frames))
+            clouds = (_cloud(sequence, index, frame) for index, frame in zip((first, second), frames))
+            errors = registration_errors(motion, truth, *clouds)
             details[method.name].append({"first": first, "second": second, **errors, "matches": int(known.sum())})
             if first in pictured:
                 correct = _closeness(truth, source[best], target[best]) > 0
@@ -152,18 +154,22 @@ def evaluate_registration(
         "best matches": BEST_MATCHES,
         "estimator": f"weighted Procrustes in RANSAC, {HYPOTHESES} hypotheses",
         "inlier distance (m)": INLIER_DISTANCE,
+        "shorter_edge": sequence.shorter_edge,
     }
     result.details = {"pairs": details}
     result.curves = [_curve(details, "rotation", 10), _curve(details, "translation", 25)]
     return result
 
 
-def _cloud(frame: Frame, matrix: Points) -> NDArray[np.float64]:
-    """Every CLOUD_STRIDE-th pixel that has a depth, as points (N, 3)."""
+def _cloud(sequence: PosedSequence, index: int, frame: Frame) -> NDArray[np.float64]:
+    """Every CLOUD_STRIDE-th pixel that has a depth, as points (N, 3). Raises DatasetError if there is none."""
     row, column = np.indices(frame.image.shape)[:, ::CLOUD_STRIDE, ::CLOUD_STRIDE].reshape(2, -1)
     pixels = np.column_stack([column, row]).astype(np.float64)
-    points = back_project(matrix, pixels, frame.depth_at(pixels))
-    return points[np.isfinite(points[:, 2])]
+    points = back_project(sequence.matrix, pixels, frame.depth_at(pixels))
+    points = points[np.isfinite(points[:, 2])]
+    if not len(points):
+        raise DatasetError(f"no depth in '{sequence.depth_file(index)}': replace it, or leave out its frame")
+    return points
 
 
 def _summary(rows: list[Row]) -> Row:

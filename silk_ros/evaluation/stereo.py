@@ -39,8 +39,9 @@ def disparity_offset(steps: Sequence[Step], matrix: Points, baseline: float) -> 
     """Pixels by which the disparities of a badly rectified pair are too small, as the steps of a moving camera show.
 
     Cameras turned to each other by a hundredth of a degree make it a tenth of a pixel. No single pair shows it, but the
-    points then fit no motion: the offset is the one by which they fit best. No ground truth is used. Noise makes it a
-    little too large: by 0.2 px for keypoints that are 0.4 px off and all farther than 20 m on made-up scenes.
+    points then fit no motion: the offset is the one by which they fit best, so each method has its own. No ground
+    truth is used. Noise makes it a little too large: by 0.2 px for keypoints that are 0.4 px off and all farther than
+    20 m on made-up scenes.
     """
     chosen = [steps[index] for index in evenly_spaced(len(steps), OFFSET_STEPS)]
     starts = [(step, motion) for step in chosen if (motion := estimate_motion(step, matrix)) is not None]

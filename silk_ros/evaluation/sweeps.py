@@ -105,7 +105,7 @@ class Sweep:
             "settings": dict(self.settings),
             "over": {name: list(values) for name, values in self.over.items()},
             "points": [vars(point) for point in self.points],
-            "curves": [vars(curve) | {"lines": dict(curve.lines)} for curve in self.curves],
+            "curves": [curve.as_json() for curve in self.curves],
         }
 
 
@@ -121,34 +121,36 @@ def run_sweep(
 ) -> Sweep | None:
     """The task at every combination of the values of `over`, settings from AXES. None if nothing could be evaluated.
 
-    An image is extracted once for all values that its features do not depend on. Failures are as in `run_task`.
+    An image is extracted once for all values that its features do not depend on. A network's best 1000 of 10,000
+    keypoints are those it finds if asked for 1000; of other methods this does not hold (ORB spreads them over its
+    octaves), so they are loaded anew for each top-k. Failures are as in `run_task`; other values go on.
     """
-    top_k = int(max(over.get("top-k", [options.top_k])))
-    of_features = {axis: values for axis, values in over.items() if axis in ("scale", "image-size")}
-    of_matches = {axis: values for axis, values in over.items() if axis not in of_features}
+    top_k = max(over.get("top-k", [options.top_k]))
     points: list[Point] = []
     settings: Mapping[str, Any] = {}
     for load in loaders:
         found: list[Point] = []
+        method = load(options.top_k, scale)
+        if "double-softmax" in over and isinstance(method, OpenCVMethod):
+            logger.info("%s has no matching probability: left out", method.name)
+            continue
+        network = isinstance(method, OnnxMethod)
+        feature_axes = ("image-size", "scale") if network else ("image-size", "top-k")
+        of_features = {axis: values for axis, values in over.items() if axis in feature_axes}
+        of_matches = {axis: over[axis] for axis in over if axis not in of_features and (network or axis != "scale")}
         for feature_values in _combinations(of_features):
             try:
-                method = load(top_k, feature_values.get("scale", scale))
+                method = load(int(feature_values.get("top-k", top_k)), feature_values.get("scale", scale))
             except ValueError as error:  # of a scale that cannot be
                 failures.append(Failure(name, str(folder), "", str(error)))
                 continue
-            if "double-softmax" in over and isinstance(method, OpenCVMethod):
-                logger.info("%s has no matching probability: left out", method.name)
-                break
-            scaled = isinstance(method, OnnxMethod)
-            if not scaled and feature_values.pop("scale", None) != over.get("scale", [None])[0]:
-                continue  # without an input scale, one of its values is enough
             cached = Cached(method)
             for match_values in _combinations(of_matches):
                 values = feature_values | match_values
                 variant = ", ".join(f"{axis} {value:g}" for axis, value in values.items())
                 result = run_task(name, task, [cached], folder, _with(options, values), failures, variant)
                 if result is None:
-                    break
+                    continue
                 settings = protocol(options, scale, result)
                 found += [Point(method.name, values, row) for row in result.overall.values()]
         points += sorted(

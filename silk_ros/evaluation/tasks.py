@@ -34,26 +34,36 @@ class Task:
     run:    the task, over methods, a folder and options.
     files:  patterns of file names; a folder that holds one of them is a data set of this task.
     layout: the same for people.
+    skips:  whether `run` takes `skip`, the names of sequences to leave out.
     """
 
     run: Callable[..., TaskResult]
     files: tuple[str, ...]
     layout: str
+    skips: bool = False
 
     def fits(self, folder: Path) -> bool:
         return any(next(folder.glob(pattern), None) for pattern in self.files)
 
 
-def photographs(folder: Path, options: Options) -> list[NDArray[np.uint8]]:
-    """The images of a folder, or the first image of each sequence of one in HPatches' layout; grey (H, W)."""
+def photographs(folder: Path, options: Options, skip: Sequence[str] = ()) -> list[NDArray[np.uint8]]:
+    """The images of a folder, or the first image of each sequence of one in HPatches' layout; grey (H, W).
+
+    Sequences named in `skip` are left out. Raises DatasetError as `find_sequences` and `load_images` do, and for
+    something to skip among images.
+    """
     if next(folder.glob("*/H_1_*"), None):
-        return [sequence.read()[0] for sequence in find_sequences(folder, options.shorter_edge or SHORTER_EDGE)]
+        return [sequence.read()[0] for sequence in find_sequences(folder, options.shorter_edge or SHORTER_EDGE, skip)]
+    if skip:
+        raise DatasetError(f"no sequence '{skip[0]}' to skip in '{folder}': it holds no sequences")
     return load_images(folder)
 
 
 def _on_photographs(evaluate: Callable[..., TaskResult]) -> Callable[..., TaskResult]:
-    def run(methods: Sequence[Method], folder: Path, options: Options) -> TaskResult:
-        return evaluate(methods, photographs(folder, options), options)
+    def run(methods: Sequence[Method], folder: Path, options: Options, skip: Sequence[str] = ()) -> TaskResult:
+        result = evaluate(methods, photographs(folder, options, skip), options)
+        result.settings["skipped"] = list(skip)
+        return result
 
     return run
 
@@ -63,14 +73,14 @@ SEVEN_SCENES = "frame-N.color.png, frame-N.depth.png, frame-N.pose.txt, camera-i
 HPATCHES = "SEQUENCE/1.png ... n.png, SEQUENCE/H_1_2 ... H_1_n as of HPatches"
 PHOTOGRAPHS = "a folder of photographs, or of HPatches' sequences"
 TASKS: dict[str, Task] = {
-    "homography": Task(evaluate_homography, ("*/H_1_*",), HPATCHES),
+    "homography": Task(evaluate_homography, ("*/H_1_*",), HPATCHES, skips=True),
     "relative-pose": Task(evaluate_relative_pose, ("image_0/*.png", "frame-*.color.*"), f"{KITTI}; or {SEVEN_SCENES}"),
     "registration": Task(evaluate_registration, ("frame-*.depth.png",), SEVEN_SCENES),
     "odometry": Task(
         evaluate_odometry, ("image_1/*.png", "frame-*.depth.png"), f"image_1/*.png, {KITTI}; or {SEVEN_SCENES}"
     ),
-    "rotation": Task(_on_photographs(evaluate_rotation), ("*/H_1_*",), PHOTOGRAPHS),
-    "scale": Task(_on_photographs(evaluate_scale), ("*/H_1_*",), PHOTOGRAPHS),
+    "rotation": Task(_on_photographs(evaluate_rotation), ("*/H_1_*",), PHOTOGRAPHS, skips=True),
+    "scale": Task(_on_photographs(evaluate_scale), ("*/H_1_*",), PHOTOGRAPHS, skips=True),
 }
 
 

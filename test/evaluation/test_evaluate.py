@@ -134,7 +134,7 @@ def test_a_sweep_prints_its_table_and_draws_its_curves(
     assert main(["sweep", "homography", str(data / "hpatches"), *arguments]) == 0
     (result,) = json.loads((output / "results.json").read_text())["results"]
     few, many = (point["metrics"]["keypoints"] for point in result["points"])
-    assert few == 20 < many
+    assert 0 < few <= 20 < many  # ORB asked for 20 finds fewer
     assert (output / "plots" / "homography-on-hpatches-over-top-k-mma-3.png").is_file()
     assert "ORB     20" in capsys.readouterr().out
 
@@ -151,7 +151,7 @@ def test_missing_data_is_an_error_and_writes_no_report(
 
 
 def test_an_interrupted_run_keeps_what_it_has(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: Any) -> TaskResult:
+    def interrupted(*_: Any, **__: Any) -> TaskResult:
         raise KeyboardInterrupt
 
     for task in ("relative-pose", "scale"):

@@ -76,7 +76,7 @@ def test_reach_ends_where_half_is_lost_for_the_first_time() -> None:
 
 def test_a_method_that_ignores_rotation_does_not_reach_far(photo: np.ndarray) -> None:
     result = evaluate_rotation([load_method("sift", 300), Upright()], [photo], Options(pictures=1), angles=[0, 20, 90])
-    assert result.task == "rotation"
+    assert result.task == "rotation" and result.settings["shorter_edge"] == 240
     assert result.overall["SIFT"]["widest angle"] == 90
     assert result.overall["upright"]["widest angle"] == 0
     curves = {curve.title: curve.lines for curve in result.curves}

@@ -50,6 +50,13 @@ def test_only_cosine_descriptors_have_a_matching_probability(photo: np.ndarray) 
         method.match(found, found, double_softmax=0.9)
 
 
+def test_a_ratio_out_of_range_is_told(photo: np.ndarray) -> None:
+    method = load_method("orb", max_keypoints=50)
+    found = method.extract(photo)
+    with pytest.raises(ValueError, match="ratio must be between"):
+        method.match(found, found, ratio=1.5)
+
+
 def test_best_are_the_first() -> None:
     found = Keypoints(np.zeros((3, 2), np.float32), np.array([3, 2, 1], np.float32), np.eye(3, dtype=np.float32))
     assert found.best(2).scores.tolist() == [3, 2] and len(found.best(2).descriptors) == 2

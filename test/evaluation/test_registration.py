@@ -1,6 +1,7 @@
 from dataclasses import replace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -85,6 +86,13 @@ def test_exact_matches_are_judged_perfect(scene: Any) -> None:
     assert result.overall["blind"]["translation error [cm]@mean"] == pytest.approx(50, abs=0.1)
     assert [pair["first"] for pair in result.details["pairs"]["exact"]] == [0, 1]
     assert len(result.pictures) == 2 and len(result.curves) == 2
+
+
+def test_a_depth_image_without_depth_is_named(scene: Any) -> None:
+    folder = scene.seven_scenes(scene.path(3))
+    cv2.imwrite(str(folder / "frame-000002.depth.png"), np.zeros((480, 640), np.uint16))
+    with pytest.raises(DatasetError, match=r"no depth in '.*frame-000002\.depth\.png'"):
+        evaluate_registration([scene.method], folder, Options(), gap=2)
 
 
 def test_depth_is_needed(scene: Any) -> None:

@@ -153,6 +153,12 @@ def test_what_seven_scenes_lacks_is_named(seven_scenes: Path, file: str) -> None
         open_sequence(seven_scenes)
 
 
+def test_seven_scenes_has_one_size(seven_scenes: Path) -> None:
+    write_image(seven_scenes / "frame-000000.color.png", size=(320, 240))
+    with pytest.raises(DatasetError, match=r"frame-000000\.color\.png' has 320x240 pixels: .* for 640x480"):
+        open_sequence(seven_scenes)
+
+
 def test_depth_must_have_16_bits(seven_scenes: Path) -> None:
     write_image(seven_scenes / "frame-000001.depth.png", size=(640, 480))
     with pytest.raises(DatasetError, match=r"frame-000001\.depth\.png"):

@@ -114,10 +114,21 @@ def test_opencv_has_no_matching_probability_and_is_left_out() -> None:
     assert {point.method for point in found.points} == {"SiLK"} and not failures
 
 
-def test_a_value_that_fails_does_not_lose_the_other_methods() -> None:
+def test_methods_that_are_no_networks_are_loaded_anew_for_each_top_k() -> None:
+    loaded: list[int] = []
+
+    def load(max_keypoints: int, scale: float) -> Method:
+        loaded.append(max_keypoints)
+        return Classic(max_keypoints, scale)
+
+    sweep({"top-k": [10, 20], "ratio": [1.0, 0.8], "scale": [1.0, 0.5]}, load)
+    assert loaded[1:] == [10, 20]  # the first is to see what it is
+
+
+def test_a_value_that_fails_loses_neither_other_values_nor_other_methods() -> None:
     failures: list[Failure] = []
-    found = sweep({"top-k": [10, 13]}, failures=failures)
-    assert [point.method for point in found.points] == ["SiLK", "ORB", "ORB"]
+    found = sweep({"top-k": [13, 10]}, failures=failures)
+    assert [(point.method, point.values["top-k"]) for point in found.points] == [("SiLK", 10), ("ORB", 13), ("ORB", 10)]
     assert [(failure.method, failure.message) for failure in failures] == [("SiLK", "RuntimeError: bad luck")]
 
 

@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -8,7 +9,7 @@ from silk_ros.evaluation.methods import Method
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.report import Failure
 from silk_ros.evaluation.results import Curve, Picture, TaskResult
-from silk_ros.evaluation.tasks import TASKS, Task, merged, run_task
+from silk_ros.evaluation.tasks import TASKS, Task, merged, photographs, run_task
 
 
 class Named:
@@ -88,3 +89,16 @@ def test_a_folder_says_by_its_files_which_tasks_fit(files: list[str], tasks: set
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).touch()
     assert {name for name, task in TASKS.items() if task.fits(tmp_path)} == tasks
+
+
+def test_photographs_are_those_of_the_sequences_not_skipped(tmp_path: Path) -> None:
+    for level, name in enumerate(("boat", "wall")):
+        (tmp_path / name).mkdir()
+        for number in (1, 2):
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), np.full((48, 64), level, np.uint8))
+        np.savetxt(tmp_path / name / "H_1_2", np.eye(3))
+    (image,) = photographs(tmp_path, Options(), skip=["boat"])
+    assert image.shape == (480, 640) and (image == 1).all()
+    with pytest.raises(DatasetError, match="no sequence 'boat' to skip"):
+        photographs(tmp_path / "wall", Options(), skip=["boat"])
+    assert {name for name, task in TASKS.items() if task.skips} == {"homography", "rotation", "scale"}
