@@ -33,7 +33,7 @@ DECLARATIONS = (
         "camera_info_file", "", "calibration YAML, as camera_calibration writes it, instead of the source's own"
     ),
     Declaration("frame_id", "camera", "frame of the images"),
-    Declaration("record", "", "new folder for a rosbag2 recording of what is published (set loop to false); empty for none"),
+    Declaration("record", "", "new folder for a recording of what is published (loop: false); empty: none"),
     Declaration("reliability", "best_effort", "QoS of the images", choices=("best_effort", "reliable")),
 )
 
