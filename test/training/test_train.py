@@ -358,7 +358,8 @@ def test_the_command_line_trains_the_default_configuration(
     received: list[tuple], photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
     assert main(["--data", str(photos), "--output", str(tmp_path), "--device", "cpu"]) == 0
-    ((config, opened, output, place, resume, _),) = received
+    ((config, opened, output, place, resume, _, start),) = received
+    assert start is None
     assert config == load_config(DEFAULT_CONFIG).changed(data={str(photos): 1})
     assert opened.names == Photos.from_sources({str(photos): 1}).names
     assert (output, place, resume) == (tmp_path, HERE, False)
@@ -370,7 +371,7 @@ def test_options_and_settings_reach_the_training(received: list[tuple], photos: 
     options = ["--output", str(tmp_path), "--resume", "--workers", "3", "--device", "cpu", "--config", "vggnp_1"]
     settings = ["steps=9", "learning_rate=1e-3", "scale=[0.7, 0.8]", "bf16=no", "augmentation=pose"]
     assert main([*data, *options, *settings]) == 0
-    ((config, opened, _, _, resume, workers),) = received
+    ((config, opened, _, _, resume, workers, _),) = received
     assert config.data == {str(photos / "cat"): 0.15, str(photos / "wall"): 1.0}
     assert opened.probability.tolist() == pytest.approx([0.15 / 1.15, 1 / 1.15])
     assert (config.steps, config.learning_rate, config.scale) == (9, 1e-3, (0.7, 0.8))
