@@ -85,6 +85,8 @@ def find_start(path: Path, resume: bool, config: TrainConfig, provenance: dict[s
 
 def make_loader(pairs: HomographyPairs, first_step: int, place: Workplace, workers: int) -> DataLoader:
     """The pairs of this process: every world-th one, from the first step on."""
+    if workers:
+        cv2.setNumThreads(1)  # before they are forked: there are as many of them as cores
     own = range(first_step * place.world + place.rank, pairs.steps, place.world)
     return DataLoader(
         Subset(pairs, own),
@@ -92,7 +94,6 @@ def make_loader(pairs: HomographyPairs, first_step: int, place: Workplace, worke
         num_workers=workers,
         prefetch_factor=16 if workers else None,
         pin_memory=place.device.type == "cuda",
-        worker_init_fn=one_thread,
     )
 
 
@@ -204,11 +205,6 @@ def default_workers() -> int:
     """Processes that keep a GPU busy; none on a CPU, where preparing a pair costs little beside the step."""
     beside = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes that torchrun started on this machine
     return min(16, len(os.sched_getaffinity(0)) // beside) if torch.cuda.is_available() else 0
-
-
-def one_thread(worker: int) -> None:
-    """In each of the processes that prepare pairs: there are as many as cores."""
-    cv2.setNumThreads(1)
 
 
 def add_device_options(parser: argparse.ArgumentParser) -> None:
