@@ -57,7 +57,9 @@ class Graph:
     """A SilkNode with a camera and a listener around it."""
 
     def __init__(self, context: Context, **parameters: object) -> None:
-        overrides = [Parameter(name, value=value) for name, value in {"max_keypoints": 200, **parameters}.items()]
+        overrides = [
+            Parameter(name, value=value) for name, value in {"max_keypoints": 200, "scale": 1.0, **parameters}.items()
+        ]
         self.node = SilkNode(context=context, parameter_overrides=overrides)
         self.peer = rclpy.create_node("peer", context=context)
         self.executor = SingleThreadedExecutor(context=context)
