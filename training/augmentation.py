@@ -59,12 +59,7 @@ def _video_recipe() -> A.Compose:
     )
 
 
-def _mixed_recipe() -> A.Compose:
-    """Each image by one of the paper's two recipes."""
-    return A.Compose([A.OneOf([_pose_recipe(), _homography_recipe()], p=1.0)])
-
-
-RECIPES = {"pose": _pose_recipe, "homography": _homography_recipe, "mixed": _mixed_recipe, "video": _video_recipe}
+RECIPES = {"pose": _pose_recipe, "homography": _homography_recipe, "video": _video_recipe}
 
 
 def augmentation(recipe: str) -> A.Compose:

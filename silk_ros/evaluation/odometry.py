@@ -31,6 +31,7 @@ RUNS = 5  # of RANSAC, each with its own samples
 def track(method: Method, sequence: PosedSequence, options: Options) -> Iterator[Step]:
     """The N - 1 steps of a sequence of N frames."""
     previous: tuple[Keypoints, NDArray[np.float64]] | None = None
+    focal_baseline = None if sequence.baseline is None else float(sequence.matrix[0, 0]) * sequence.baseline
     for index in tqdm(range(len(sequence)), desc=f"odometry, {method.name}", leave=False):
         frame = sequence[index]
         found = method.extract(frame.image).best(options.top_k)
@@ -40,14 +41,14 @@ def track(method: Method, sequence: PosedSequence, options: Options) -> Iterator
             known = np.isfinite(depths[rows])
             rows, next_rows, matches = rows[known], next_rows[known], len(rows)
             pixels, next_pixels = before.keypoints[rows], found.keypoints[next_rows]
-            yield Step(pixels.astype(np.float64), depths[rows], next_pixels.astype(np.float64), matches)
-        if frame.right is None or sequence.baseline is None:
+            pixels, next_pixels = pixels.astype(np.float64), next_pixels.astype(np.float64)
+            yield Step(pixels, depths[rows], next_pixels, matches, focal_baseline)
+        if frame.right is None or focal_baseline is None:
             depths = frame.depth_at(found.keypoints)
         else:
             right = method.extract(frame.right).best(options.top_k)
             rows = method.match(found, right, options.ratio, options.double_softmax)
-            focal_length = float(sequence.matrix[0, 0])
-            depths = stereo_depths(found.keypoints, right.keypoints, rows, focal_length, sequence.baseline)
+            depths = stereo_depths(found.keypoints, right.keypoints, rows, focal_baseline)
         previous = found, depths
 
 
@@ -82,10 +83,10 @@ def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Opti
     runs; segment drift, the same over parts of the path (see `segment_drift`); ATE after rigid alignment; RPE from
     frame to frame; failures, the frames without a pose, where the last motion goes on; matches and inliers of a frame.
 
-    The rectification of a stereo pair is corrected by the method's own matches, see `disparity_offset`: one clip of
-    KITTI is off by 1.0 to 1.3 px, a fifth of the disparity at 75 m, which for a method whose keypoints are mostly that
-    far away outweighs all else. So for stereo the columns above are after a correction fitted for each method;
-    "disparity offset [px]" is that correction, "drift as calibrated [%]" is the drift without it, and
+    Stereo points count by how certain their disparity makes them, see `Step.residuals`. And the rectification of a
+    stereo pair is corrected, see `disparity_offset`: one clip of KITTI is off by 1.1 to 1.3 px, a fifth of the
+    disparity at 75 m. "own disparity offset [px]" is what fits the method's matches best; what is corrected is one
+    property of the cameras, the median over the methods. "drift as calibrated [%]" is the drift without it, and
     details["as_calibrated"] has all columns without it.
 
     details["trajectories"] has TUM rows by method, of the run whose drift is the median; details["ground_truth"] too.
@@ -101,24 +102,28 @@ def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Opti
     details: dict[str, Any] = {"trajectories": {}, "ground_truth": tum_rows(sequence.timestamps, truth)}
     result = TaskResult("odometry", overall={}, details=details)
     lines = {}
-    for method in methods:
-        steps = list(track(method, sequence, options))
+    tracked = {method.name: list(track(method, sequence, options)) for method in methods}
+    offsets, offset = {}, 0.0
+    if sequence.baseline is not None:
+        offsets = {name: disparity_offset(steps, matrix) for name, steps in tracked.items()}
+        offset = float(np.median(list(offsets.values())))
+    for name, steps in tracked.items():
         calibration: Row = {}
-        if sequence.baseline is not None:
+        if name in offsets:
             as_calibrated = [chain(steps, matrix, truth[0], seed) for seed in range(runs)]
             uncorrected = _summary(as_calibrated, steps, truth)
-            details.setdefault("as_calibrated", {})[method.name] = uncorrected
-            offset = disparity_offset(steps, matrix, sequence.baseline)
-            calibration = {"drift as calibrated [%]": uncorrected["drift [%]"], "disparity offset [px]": offset}
-            steps = [shift_disparities(step, offset, matrix, sequence.baseline) for step in steps]
+            details.setdefault("as_calibrated", {})[name] = uncorrected
+            own = offsets[name]
+            calibration = {"drift as calibrated [%]": uncorrected["drift [%]"], "own disparity offset [px]": own}
+            steps = [shift_disparities(step, offset) for step in steps]
         tries = [chain(steps, matrix, truth[0], seed) for seed in range(runs)]
-        result.overall[method.name] = _summary(tries, steps, truth) | calibration
+        result.overall[name] = _summary(tries, steps, truth) | calibration
         middle = sorted(tries, key=lambda run: end_drift(run.poses, truth))[runs // 2].poses
-        details["trajectories"][method.name] = tum_rows(sequence.timestamps, middle)
+        details["trajectories"][name] = tum_rows(sequence.timestamps, middle)
         drift = segment_drift(middle, truth)
-        lines[method.name] = list(drift.keys()), list(drift.values())
+        lines[name] = list(drift.keys()), list(drift.values())
         for index in evenly_spaced(len(steps), options.pictures):
-            result.pictures.append(_picture(method.name, sequence, index, steps[index]))
+            result.pictures.append(_picture(name, sequence, index, steps[index]))
     result.settings = {
         "data": sequence.name,
         "frames": len(sequence),
@@ -129,7 +134,7 @@ def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Opti
         "shorter_edge": sequence.shorter_edge,
     }
     if sequence.baseline is not None:
-        result.settings["disparity offset"] = "fitted for each method by its matches; as calibrated: without it"
+        result.settings["disparity offset (pixels)"] = offset
     result.curves = [Curve("Drift over distance", "length of path [m]", "translation error [%]", lines)]
     return result
 

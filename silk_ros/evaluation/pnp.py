@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import least_squares
 
 from .geometry import Points, back_project, project, transform
 
@@ -22,24 +23,49 @@ class Step:
     """What links a frame to the next: pixels (N, 2) in both and depths (N,) in metres in the first.
 
     matches: how many there were, with or without a depth.
+    focal_baseline: focal length times baseline, in pixels times metres, of the stereo pair that the depths are from:
+    a disparity is as uncertain as a pixel is. None for depths that are measured well.
     """
 
     pixels: NDArray[np.float64]
     depths: NDArray[np.float64]
     next_pixels: NDArray[np.float64]
     matches: int
+    focal_baseline: float | None = None
 
     def points(self, matrix: Points) -> NDArray[np.float64]:
         """Points (N, 3) in the first camera's frame. matrix (3, 3) are the intrinsics."""
         return back_project(matrix, self.pixels, self.depths)
 
+    def residuals(self, motion: Points, matrix: Points) -> NDArray[np.float64]:
+        """How far (N, 2), in pixels of the next image, matches are from where a motion (4, 4) puts the points.
+
+        Of stereo points, in units of the expected error: along the line on which an error of the disparity moves the
+        projection, shorter by as much as it moves there. Otherwise far points, of which a pixel of disparity says
+        little, would outweigh the near ones.
+        """
+        difference = project(matrix, transform(motion, self.points(matrix))) - self.next_pixels
+        if self.focal_baseline is None:
+            return difference
+        disparities = self.focal_baseline / self.depths
+        moved, opposite = (
+            project(matrix, transform(motion, back_project(matrix, self.pixels, self.focal_baseline / changed)))
+            for changed in (disparities + 0.25, disparities - 0.25)
+        )
+        line = 2 * (moved - opposite)  # pixels a pixel of disparity
+        # (1 + line line^T)^(-1/2), the inverse root of the covariance
+        square = np.maximum((line**2).sum(axis=1, keepdims=True), 1e-12)
+        along = (line * difference).sum(axis=1, keepdims=True)
+        return difference - line * along * (1 - 1 / np.sqrt(1 + square)) / square
+
     def errors(self, motion: Points, matrix: Points) -> NDArray[np.float64]:
-        """Distances (N,) in pixels of the next image from where a motion (4, 4) puts the points; inf behind it."""
-        moved = transform(motion, self.points(matrix))
-        ahead = moved[:, 2] > 0
-        errors = np.full(len(moved), np.inf)
-        errors[ahead] = np.linalg.norm(project(matrix, moved[ahead]) - self.next_pixels[ahead], axis=1)
-        return errors
+        """Lengths (N,) of the residuals; inf for points that the motion (4, 4) puts behind the camera."""
+        ahead = transform(motion, self.points(matrix))[:, 2] > 0
+        return np.where(ahead, np.linalg.norm(self.residuals(motion, matrix), axis=1), np.inf)
+
+    def chosen(self, rows: NDArray[np.bool_]) -> Step:
+        """The step with only some of its matches."""
+        return replace(self, pixels=self.pixels[rows], depths=self.depths[rows], next_pixels=self.next_pixels[rows])
 
 
 def estimate_motion(step: Step, matrix: Points, seed: int = 0) -> NDArray[np.float64] | None:
@@ -68,16 +94,21 @@ def estimate_motion(step: Step, matrix: Points, seed: int = 0) -> NDArray[np.flo
 def refine_motion(
     motion: Points, inliers: NDArray[np.bool_], step: Step, matrix: Points, threshold: float
 ) -> NDArray[np.float64] | None:
-    """The motion (4, 4) of least reprojection error over its inliers, those of the matches (N,) within `threshold`.
+    """The motion (4, 4) of least squared errors over its inliers, those of the matches (N,) within `threshold`.
 
     It is found from the motion and the inliers given; None if these become fewer than MIN_INLIERS.
     """
-    points = step.points(matrix)
     for _ in range(MAX_REFINEMENTS):
         if inliers.sum() < MIN_INLIERS:
             return None
-        start = cv2.Rodrigues(motion[:3, :3])[0], np.array(motion[:3, 3:])
-        motion = _motion(*cv2.solvePnPRefineLM(points[inliers], step.next_pixels[inliers], matrix, None, *start))
+        chosen = step.chosen(inliers)
+
+        def residuals(pose: NDArray[np.float64], chosen: Step = chosen) -> NDArray[np.float64]:
+            return chosen.residuals(_motion(pose[:3], pose[3:]), matrix).ravel()
+
+        start = np.concatenate([cv2.Rodrigues(motion[:3, :3])[0].ravel(), motion[:3, 3]])
+        pose = least_squares(residuals, start, method="lm").x
+        motion = _motion(pose[:3], pose[3:])
         before, inliers = inliers, step.errors(motion, matrix) <= threshold
         if (inliers == before).all():
             break

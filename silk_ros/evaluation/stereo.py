@@ -20,28 +20,25 @@ OFFSET_THRESHOLD = 2.0  # pixels of reprojection error, beyond which a match say
 OFFSET_STEPS = 30
 
 
-def stereo_depths(
-    left: Points, right: Points, rows: NDArray[np.int32], focal_length: float, baseline: float
-) -> NDArray[np.float64]:
+def stereo_depths(left: Points, right: Points, rows: NDArray[np.int32], focal_baseline: float) -> NDArray[np.float64]:
     """Depths (N,) in metres of keypoints (N, 2) of the left image, NaN where unknown.
 
-    rows (M, 2) are their matches with keypoints (K, 2) of the right image, of which those in one image row count. The
-    focal length is in pixels, the baseline in metres.
+    rows (M, 2) are their matches with keypoints (K, 2) of the right image, of which those in one image row count.
+    focal_baseline is the focal length in pixels times the baseline in metres.
     """
     disparity, offset = (left[rows[:, 0]] - right[rows[:, 1]]).astype(np.float64).T
     seen = (np.abs(offset) <= ROW_TOLERANCE) & (disparity >= MIN_DISPARITY)
     depths = np.full(len(left), np.nan)
-    depths[rows[seen, 0]] = focal_length * baseline / disparity[seen]
+    depths[rows[seen, 0]] = focal_baseline / disparity[seen]
     return depths
 
 
-def disparity_offset(steps: Sequence[Step], matrix: Points, baseline: float) -> float:
+def disparity_offset(steps: Sequence[Step], matrix: Points) -> float:
     """Pixels by which the disparities of a badly rectified pair are too small, as the steps of a moving camera show.
 
     Cameras turned to each other by a hundredth of a degree make it a tenth of a pixel. No single pair shows it, but the
-    points then fit no motion: the offset is the one by which they fit best, so each method has its own. No ground
-    truth is used. Noise makes it a little too large: by 0.2 px for keypoints that are 0.4 px off and all farther than
-    20 m on made-up scenes.
+    points then fit no motion: the offset is the one by which they fit best. No ground truth is used. Noise makes it a
+    little too large: by 0.2 px for keypoints that are 0.4 px off and all farther than 20 m on made-up scenes.
     """
     chosen = [steps[index] for index in evenly_spaced(len(steps), OFFSET_STEPS)]
     starts = [(step, motion) for step in chosen if (motion := estimate_motion(step, matrix)) is not None]
@@ -49,7 +46,8 @@ def disparity_offset(steps: Sequence[Step], matrix: Points, baseline: float) -> 
     def cost(offset: float) -> float:
         total = 0.0
         for step, start in starts:
-            shifted = shift_disparities(step, offset, matrix, baseline)
+            # Unweighted: a larger disparity is a more certain one, so weights would have a say in the offset.
+            shifted = replace(shift_disparities(step, offset), focal_baseline=None)
             inliers = shifted.errors(start, matrix) <= OFFSET_THRESHOLD
             motion = refine_motion(start, inliers, shifted, matrix, OFFSET_THRESHOLD)
             errors = shifted.errors(start if motion is None else motion, matrix).clip(max=OFFSET_THRESHOLD)
@@ -61,8 +59,8 @@ def disparity_offset(steps: Sequence[Step], matrix: Points, baseline: float) -> 
     return float(minimize_scalar(cost, bounds=(-MAX_OFFSET, MAX_OFFSET), method="bounded", options={"xatol": 0.01}).x)
 
 
-def shift_disparities(step: Step, offset: float, matrix: Points, baseline: float) -> Step:
-    """The same step with `offset` pixels added to its disparities; points beyond the horizon stay far away."""
-    focal_baseline = float(matrix[0, 0]) * baseline
-    disparities = np.maximum(focal_baseline / step.depths + offset, MIN_DISPARITY / 2)
-    return replace(step, depths=focal_baseline / disparities)
+def shift_disparities(step: Step, offset: float) -> Step:
+    """The same stereo step with `offset` pixels added to its disparities; points beyond the horizon stay far away."""
+    assert step.focal_baseline is not None
+    disparities = np.maximum(step.focal_baseline / step.depths + offset, MIN_DISPARITY / 2)
+    return replace(step, depths=step.focal_baseline / disparities)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -41,6 +43,37 @@ def test_all_inliers_count_so_that_the_samples_do_not_matter() -> None:
     assert first is not None and second is not None
     np.testing.assert_allclose(first, second, atol=1e-6)
     np.testing.assert_allclose(first, MOTION, atol=0.02)
+
+
+def test_stereo_errors_count_by_what_a_pixel_of_disparity_would_change() -> None:
+    # A point 10 m ahead and 2 m to the right, of disparity 25; the camera goes 2 m forward.
+    forward = np.eye(4)
+    forward[2, 3] = -2
+    made = Step(
+        np.array([[420.0, 240]] * 3), np.full(3, 10.0), np.array([[445.0, 240], [447, 240], [445, 243]]), 3, 250.0
+    )
+    np.testing.assert_allclose(project(MATRIX, transform(forward, made.points(MATRIX))), [[445, 240]] * 3)
+    # At disparity d the depth is 250/d and the projection 320 + 500 * (50/d) / (250/d - 2) = 320 + 25000 / (250 - 2d):
+    # its slope 50000 / (250 - 2d)^2 is 1.25 px a pixel, so that along the row errors are divided by sqrt(1 + 1.25^2).
+    np.testing.assert_allclose(made.errors(forward, MATRIX), [0, 2 / (1 + 1.25**2) ** 0.5, 3], atol=1e-3)
+
+
+def test_far_points_do_not_outweigh_near_ones() -> None:
+    rng = np.random.default_rng(0)
+    depths = np.concatenate([rng.uniform(5, 15, 60), rng.uniform(80, 150, 600)])
+    points = np.column_stack([rng.uniform(-0.6, 0.6, 660) * depths, rng.uniform(-0.4, 0.4, 660) * depths, depths])
+    forward = np.eye(4)
+    forward[2, 3] = -1
+    pixels, next_pixels = project(MATRIX, points), project(MATRIX, transform(forward, points))
+    next_pixels += rng.normal(0, 0.5, (660, 2))
+    disparities = np.maximum(250 / depths + rng.normal(0, 0.7, 660), 0.5)
+    weighted = Step(pixels, 250 / disparities, next_pixels, 660, 250.0)
+    errors = {}
+    for name, stereo in (("weighted", weighted), ("plain", replace(weighted, focal_baseline=None))):
+        found = estimate_motion(stereo, MATRIX)
+        assert found is not None
+        errors[name] = abs(found[2, 3] + 1)
+    assert errors["weighted"] < errors["plain"] / 2
 
 
 def test_too_few_matches_or_inliers_give_no_motion() -> None:
