@@ -126,6 +126,13 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default=Options.pictures,
         help="pictures of matches of each method and task (default: %(default)s)",
     )
+    add(
+        "--runs",
+        type=_positive,
+        metavar="N",
+        default=Options.runs,
+        help="of the RANSAC of relative poses and odometry, which are averaged (default: %(default)s)",
+    )
 
 
 def _positive(text: str) -> int:
@@ -169,7 +176,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace, methods: Sequence[Method], report: Report) -> None:
     """Add to the report what each task gives; each is printed when it is done. Ctrl-C keeps what there is."""
-    options = Options(args.top_k, args.shorter_edge, args.ratio, args.double_softmax, args.pictures)
+    options = Options(args.top_k, args.shorter_edge, args.ratio, args.double_softmax, args.pictures, args.runs)
     loaders = [partial(load_method, name) for name in args.methods]
     failures: list[Failure] = []
     for name, folder in _jobs(args, failures):

@@ -25,8 +25,6 @@ from .sequences import PosedSequence, evenly_spaced, open_sequence
 from .stereo import disparity_offset, shift_disparities, stereo_depths
 from .trajectory import absolute_error, end_drift, path_length, relative_error, segment_drift, tum_rows
 
-RUNS = 5  # of RANSAC, each with its own samples
-
 
 def track(method: Method, sequence: PosedSequence, options: Options) -> Iterator[Step]:
     """The N - 1 steps of a sequence of N frames."""
@@ -75,7 +73,7 @@ def chain(steps: Sequence[Step], matrix: Points, start: Points, seed: int = 0) -
     return Run(np.array(poses), failures, float(np.mean(inliers)) if inliers else 0.0)
 
 
-def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Options, runs: int = RUNS) -> TaskResult:
+def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Options) -> TaskResult:
     """Errors of frame-to-frame odometry over one stereo or RGB-D sequence (see `open_sequence`).
 
     Few frames make the outcome of RANSAC a matter of luck, so it runs several times with other samples, and columns are
@@ -110,15 +108,15 @@ def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Opti
     for name, steps in tracked.items():
         calibration: Row = {}
         if name in offsets:
-            as_calibrated = [chain(steps, matrix, truth[0], seed) for seed in range(runs)]
+            as_calibrated = [chain(steps, matrix, truth[0], seed) for seed in range(options.runs)]
             uncorrected = _summary(as_calibrated, steps, truth)
             details.setdefault("as_calibrated", {})[name] = uncorrected
             own = offsets[name]
             calibration = {"drift as calibrated [%]": uncorrected["drift [%]"], "own disparity offset [px]": own}
             steps = [shift_disparities(step, offset) for step in steps]
-        tries = [chain(steps, matrix, truth[0], seed) for seed in range(runs)]
+        tries = [chain(steps, matrix, truth[0], seed) for seed in range(options.runs)]
         result.overall[name] = _summary(tries, steps, truth) | calibration
-        middle = sorted(tries, key=lambda run: end_drift(run.poses, truth))[runs // 2].poses
+        middle = sorted(tries, key=lambda run: end_drift(run.poses, truth))[options.runs // 2].poses
         details["trajectories"][name] = tum_rows(sequence.timestamps, middle)
         drift = segment_drift(middle, truth)
         lines[name] = list(drift.keys()), list(drift.values())
@@ -129,7 +127,7 @@ def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Opti
         "frames": len(sequence),
         "path (m)": path_length(truth),
         "depth": "RGB-D" if sequence.baseline is None else "stereo",
-        "estimator": f"PnP, {RANSAC_ITERATIONS} iterations of RANSAC, {runs} runs",
+        "estimator": f"PnP, {RANSAC_ITERATIONS} iterations of RANSAC, {options.runs} runs",
         "threshold (pixels)": RANSAC_THRESHOLD,
         "shorter_edge": sequence.shorter_edge,
     }

@@ -17,6 +17,8 @@ class Options:
     shorter_edge:   images are resized so that their shorter edge has this many pixels; None leaves them as they are.
     ratio, double_softmax: filters of `silk_ros.match`.
     pictures:       how many pictures of matches each method gets drawn.
+    runs:           of the RANSAC of relative poses and odometry, whose outcome is partly luck: each sees the matches in
+                    another order, and results are over all runs.
     """
 
     top_k: int = 10_000
@@ -24,3 +26,4 @@ class Options:
     ratio: float | None = None
     double_softmax: float | None = None
     pictures: int = 2
+    runs: int = 5

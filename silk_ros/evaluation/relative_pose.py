@@ -94,7 +94,7 @@ def evaluate_relative_pose(
     The error of a pair is the larger of the angles between the rotations and between the directions of translation;
     180 degrees without a pose. Columns: AUC@t, the area under the recall curve up to t degrees; mAA, the mean of the
     recall at 1, 2, ... 10 degrees (Image Matching Challenge 2020); medians of the two errors in degrees; the share of
-    matches that MAGSAC keeps; and the number of matches.
+    matches that MAGSAC keeps; and the number of matches. All are over all pairs and runs (`Options.runs`).
 
     Raises DatasetError for a missing or malformed folder, and for a sequence without usable pairs.
     """
@@ -111,18 +111,21 @@ def evaluate_relative_pose(
             a, b = features(first), features(second)
             rows_a, rows_b = method.match(a, b, options.ratio, options.double_softmax).T
             points0, points1 = a.keypoints[rows_a], b.keypoints[rows_b]
-            motion, inliers = estimate_relative_pose(points0, points1, sequence.matrix)
             truth = motion_between(sequence.poses[first], sequence.poses[second])
-            rotation_error, translation_error = pose_error(motion, truth)
-            row: Row = {
-                "first": first,
-                "second": second,
-                "rotation error": rotation_error,
-                "translation error": translation_error,
-                "inliers": float(inliers.mean()) if len(inliers) else 0.0,
-                "matches": len(points0),
-            }
-            rows.append(row)
+            for run in range(options.runs):
+                order = np.random.default_rng(run).permutation(len(points0))
+                motion, inliers = estimate_relative_pose(points0[order], points1[order], sequence.matrix)
+                rotation_error, translation_error = pose_error(motion, truth)
+                row: Row = {
+                    "first": first,
+                    "second": second,
+                    "run": run,
+                    "rotation error": rotation_error,
+                    "translation error": translation_error,
+                    "inliers": float(inliers.mean()) if len(inliers) else 0.0,
+                    "matches": len(points0),
+                }
+                rows.append(row)
             if (first, second) in pictured:
                 result.pictures.append(_picture(method.name, sequence, row, points0, points1))
         details[method.name] = rows
@@ -135,7 +138,7 @@ def evaluate_relative_pose(
         "pairs": len(pairs),
         "max rotation (degrees)": MAX_ROTATION,
         "min baseline (m)": MIN_BASELINE,
-        "estimator": f"essential matrix, USAC_MAGSAC, {RANSAC_ITERATIONS} iterations",
+        "estimator": f"essential matrix, USAC_MAGSAC, {RANSAC_ITERATIONS} iterations, {options.runs} runs",
         "threshold (pixels)": RANSAC_THRESHOLD,
         "threshold (normalised)": RANSAC_THRESHOLD / float(sequence.matrix[0, 0]),
         "shorter_edge": sequence.shorter_edge,

@@ -71,12 +71,12 @@ def test_a_camera_that_stands_has_no_pairs(scene: Any) -> None:
 
 def test_exact_matches_are_judged_perfect(scene: Any) -> None:
     folder = scene.kitti(scene.path(7), stereo=False)
-    result = evaluate_relative_pose([scene.method], folder, Options(pictures=2), max_pairs=9)
+    result = evaluate_relative_pose([scene.method], folder, Options(pictures=2, runs=2), max_pairs=9)
     row = result.overall["exact"]
     assert row["AUC@5"] > 0.98 and row["mAA"] == 1 and row["inliers"] > 0.99 and row["matches"] > 30
     assert row["rotation error [°]"] < 0.05 and row["translation error [°]"] < 0.2
     assert list(result.groups) == ["gap 1", "gap 2", "gap 5"]
-    assert len(result.details["pairs"]["exact"]) == result.settings["pairs"] == 8
+    assert len(result.details["pairs"]["exact"]) == 2 * result.settings["pairs"] == 16
     assert len(result.pictures) == 2 and result.pictures[0].image.shape == (480, 1280, 3)
     thresholds, recall = result.curves[0].lines["exact"]
     assert recall[0] == 0 and recall[-1] == 1 and thresholds[-1] == 20
@@ -89,7 +89,7 @@ def test_methods_are_told_apart(scene: Any) -> None:
         replace(scene.method, name="half", wrong=0.5),
         replace(scene.method, name="blind", blind=range(5)),
     ]
-    result = evaluate_relative_pose(methods, folder, Options(pictures=1), max_pairs=4)
+    result = evaluate_relative_pose(methods, folder, Options(pictures=1, runs=1), max_pairs=4)
     inliers = [result.overall[name]["inliers"] for name in ("exact", "half", "blind")]
     assert inliers[0] > 0.95 > 0.7 > inliers[1] > 0.3 and inliers[2] == 0
     assert result.overall["blind"]["rotation error [°]"] == 180 and result.overall["blind"]["AUC@20"] == 0
@@ -98,5 +98,5 @@ def test_methods_are_told_apart(scene: Any) -> None:
 
 def test_top_k_limits_the_keypoints(scene: Any) -> None:
     folder = scene.kitti(scene.path(3, turn=0.0), stereo=False)
-    limited = evaluate_relative_pose([scene.method], folder, Options(top_k=50, pictures=0))
+    limited = evaluate_relative_pose([scene.method], folder, Options(top_k=50, pictures=0, runs=1))
     assert limited.overall["exact"]["matches"] <= 50
