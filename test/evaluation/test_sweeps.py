@@ -139,6 +139,7 @@ def test_settings_are_those_that_were_not_swept(tmp_path: Path) -> None:
         "shorter_edge": 480,
         "ratio": None,
         "double_softmax": None,
+        "runs": 5,
         "pairs": 3,
     }
     assert found.title == "relative pose on boats over top-k"
