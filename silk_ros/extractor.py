@@ -38,6 +38,7 @@ class Extractor:
         backend: str = "auto",
         precision: str = "auto",
         scale: float = DEFAULT_SCALE,
+        threads: int = 0,
     ) -> Extractor:
         """Load an exported ONNX file, or the shipped VGGnp-mu when `path` is None.
 
@@ -45,6 +46,7 @@ class Extractor:
         backend:       a name from `silk_ros.backends.BACKENDS`, or "auto" for the best one installed.
         precision:     what the backend computes in, or "auto".
         scale:         the network sees the image resized by this factor; keypoints stay in pixels of the image given.
+        threads:       of the backend; 0 for as many as there are cores.
 
         Raises FileNotFoundError or ValueError, naming the fix, for a missing or foreign file and for bad arguments.
         """
@@ -55,7 +57,7 @@ class Extractor:
         ):
             raise ValueError(f"max_keypoints must be a whole number of at least 1, not {max_keypoints!r}")
         model = default_model() if path is None else Path(path)
-        return cls(select_backend(backend, precision, model, int(max_keypoints)), scale)
+        return cls(select_backend(backend, precision, model, int(max_keypoints), threads), scale)
 
     @property
     def min_size(self) -> int:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
+import tempfile
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "silk_vggnp_mu.onnx"
 
@@ -21,3 +26,21 @@ def share_directory() -> Path:
 def default_model() -> Path:
     """The shipped VGGnp-mu network."""
     return share_directory() / "models" / DEFAULT_MODEL
+
+
+def cache_directory(name: str) -> Path | None:
+    """The user's own folder for compiled networks of one kind, made if need be; None, with a warning, if it cannot be.
+
+    Only the user may enter it: what is compiled is run later.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "silk_ros"
+    try:
+        for folder in (base, base / name):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.chmod(0o700)
+        with tempfile.TemporaryFile(dir=base / name):
+            pass
+    except (OSError, RuntimeError) as error:
+        log.warning("no cache for compiled networks (%s): each start compiles them again", error)
+        return None
+    return base / name

@@ -68,7 +68,7 @@ class _Tail:
 
 
 def _selection(model: SiLK, logits: str, features: str, max_keypoints: int) -> _Tail:
-    """The best keypoints and their descriptors. Channels come first, (C, K), so that nothing large is transposed."""
+    """The best keypoints and their descriptors."""
     tail = _Tail()
     tail.constant("max_keypoints", [max_keypoints], np.int64)
     flat, first, last = (
@@ -95,39 +95,36 @@ def _selection(model: SiLK, logits: str, features: str, max_keypoints: int) -> _
     tail.add("Add", ["strided_keypoints", tail.constant("border", model.border, np.float32)], "pixel_keypoints")
     tail.add("Unsqueeze", ["pixel_keypoints", first], "keypoints")
 
-    # The flat index of each of the nine neighbours of each keypoint in the feature map, neighbour by neighbour.
+    # The flat index of the nine neighbours of each keypoint in the feature map, keypoint by keypoint.
     tail.add("Shape", [features], "feature_width", start=3, end=4)
     rows, columns = np.divmod(np.arange(9), 3)
-    tail.add("Mul", [tail.constant("neighbour_row", rows[:, None], np.int64), "feature_width"], "neighbour_start")
-    tail.add("Add", ["neighbour_start", tail.constant("neighbour_column", columns[:, None], np.int64)], "neighbour")
-    tail.add("Mul", ["y", "feature_width"], "centre_start")
-    tail.add("Add", ["centre_start", "x"], "corner")
-    tail.add("Add", ["neighbour", "corner"], "neighbours")
+    tail.add("Mul", [tail.constant("neighbour_row", rows, np.int64), "feature_width"], "neighbour_start")
+    tail.add("Add", ["neighbour_start", tail.constant("neighbour_column", columns, np.int64)], "neighbour")
+    tail.add("Mul", ["y_column", "feature_width"], "centre_start")
+    tail.add("Add", ["centre_start", "x_column"], "corner")
+    tail.add("Add", ["corner", "neighbour"], "neighbours")
     tail.add("Reshape", ["neighbours", flat], "flat_neighbours")
 
+    # Channels last, as convolutions leave them in memory: what is gathered is then in one piece.
     conv3x3, conv1x1 = (layer for layer in model.descriptor_head.modules() if isinstance(layer, nn.Conv2d))
     channels = conv3x3.in_channels
-    tail.add("Reshape", [features, tail.constant("feature_rows", [channels, -1], np.int64)], "flat_features")
-    tail.add("Gather", ["flat_features", "flat_neighbours"], "gathered", axis=1)
-    tail.add("Reshape", ["gathered", tail.constant("patch_rows", [9 * channels, -1], np.int64)], "patches")
-    weight = tail.constant("describe.weight", conv3x3.weight.flatten(1), np.float32)
-    bias = tail.constant("describe.bias", _column(conv3x3.bias), np.float32)
-    tail.add("MatMul", [weight, "patches"], "hidden_product")
-    tail.add("Add", ["hidden_product", bias], "hidden_sum")
+    tail.add("Transpose", [features], "features_last", perm=[0, 2, 3, 1])
+    tail.add("Reshape", ["features_last", tail.constant("feature_columns", [-1, channels], np.int64)], "flat_features")
+    tail.add("Gather", ["flat_features", "flat_neighbours"], "gathered", axis=0)
+    tail.add("Reshape", ["gathered", tail.constant("patch_columns", [-1, 9 * channels], np.int64)], "patches")
+    weight = conv3x3.weight.permute(2, 3, 1, 0).flatten(0, 2)
+    tail.add("MatMul", ["patches", tail.constant("describe.weight", weight, np.float32)], "hidden_product")
+    tail.add("Add", ["hidden_product", tail.constant("describe.bias", conv3x3.bias, np.float32)], "hidden_sum")
     tail.add("Relu", ["hidden_sum"], "hidden_relu")
-    weight = tail.constant("project.weight", conv1x1.weight.flatten(1), np.float32)
-    bias = tail.constant("project.bias", _column(conv1x1.bias), np.float32)
-    tail.add("MatMul", [weight, "hidden_relu"], "projected_product")
-    tail.add("Add", ["projected_product", bias], "projected")
-    tail.add("LpNormalization", ["projected"], "unit_descriptors", axis=0, p=2)
-    tail.add("Transpose", ["unit_descriptors"], "flat_descriptors", perm=[1, 0])
+    weight = conv1x1.weight.flatten(1).T
+    tail.add("MatMul", ["hidden_relu", tail.constant("project.weight", weight, np.float32)], "projected_product")
+    tail.add("Add", ["projected_product", tail.constant("project.bias", conv1x1.bias, np.float32)], "projected")
+    # Not LpNormalization, which OpenVINO computes ten times slower.
+    tail.add("ReduceL2", ["projected", last], "length", keepdims=1)
+    tail.add("Max", ["length", tail.constant("least_length", 1e-12, np.float32)], "positive_length")
+    tail.add("Div", ["projected", "positive_length"], "flat_descriptors")
     tail.add("Unsqueeze", ["flat_descriptors", first], "descriptors")
     return tail
-
-
-def _column(bias: Tensor | None) -> Tensor:
-    assert bias is not None
-    return bias[:, None]
 
 
 def _export_dense(model: SiLK) -> onnx.ModelProto:

@@ -10,13 +10,16 @@ from torch import Tensor, nn
 
 from .model import SiLK
 
+DEAD = 1e-12  # of a channel's running mean and variance: what is left of 1 after 2,750 images of zeros
+
 
 @torch.no_grad()
 def fold_batch_norms(model: SiLK) -> SiLK:
     """A copy of a network, in eval mode and on the CPU, without the BatchNorms that can be folded.
 
     One that follows a convolution changes what that writes; another changes what the next convolutions read. Where
-    these pad, it stays: their zeros do not pass through it.
+    these pad, it stays: their zeros do not pass through it. Channels that died in training, whose BatchNorm has seen
+    nothing but a ReLU's zeros for long, are left out as well.
     """
     folded = copy.deepcopy(model).cpu().eval()
     heads = [next(_layers(head)) for head in (folded.keypoint_head, folded.descriptor_head)]
@@ -33,6 +36,9 @@ def fold_batch_norms(model: SiLK) -> SiLK:
             elif readers and len(readers) == len(after):
                 for reader in readers:
                     _fold_into_input(layer, reader)
+                writer = layers[i - 2] if i > 1 and isinstance(before, nn.ReLU) else None
+                if isinstance(writer, nn.Conv2d) and writer.groups == 1:
+                    _leave_out(_dead(layer), writer, readers)
             else:
                 continue
             name = next(name for name, module in folded.named_modules() if module is layer)
@@ -75,3 +81,21 @@ def _fold_into_input(norm: nn.BatchNorm2d, convolution: nn.Conv2d) -> None:
     added = (convolution.weight.sum(dim=(2, 3)) * shift).sum(dim=1)
     convolution.weight *= scale[:, None, None]
     convolution.bias = nn.Parameter(added if convolution.bias is None else convolution.bias + added)
+
+
+def _dead(norm: nn.BatchNorm2d) -> Tensor:
+    """Which channels have been zero for so long that their running mean and variance are."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    return (norm.running_mean.abs() < DEAD) & (norm.running_var < DEAD)
+
+
+def _leave_out(dead: Tensor, writer: nn.Conv2d, readers: list[nn.Conv2d]) -> None:
+    """Remove channels that are always zero from the convolution that writes them and from those that read them."""
+    if not dead.any() or dead.all():
+        return
+    writer.weight = nn.Parameter(writer.weight[~dead])
+    writer.bias = None if writer.bias is None else nn.Parameter(writer.bias[~dead])
+    writer.out_channels = len(writer.weight)
+    for reader in readers:
+        reader.weight = nn.Parameter(reader.weight[:, ~dead])
+        reader.in_channels = reader.weight.shape[1]

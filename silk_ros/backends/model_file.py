@@ -1,0 +1,104 @@
+"""What every backend asks of a model file before it runs it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+OUTPUTS = ("keypoints", "scores", "descriptors")
+REQUIRED_METADATA = ("architecture", "border", "descriptor_dim")
+
+# What a quantised network must keep of the float one, on pairs of real images (see `silk_ros.quantize`).
+MIN_OVERLAP = 0.90  # share of the best keypoints that are the same
+MAX_PRECISION_LOSS = 0.01  # of the share of matches that are right
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What the metadata of an exported file say of its network.
+
+    border:         pixels lost on each side; 2 * border + 1 is the receptive field.
+    descriptor_dim: length of a descriptor.
+    precision:      "int8" for a quantised file, else "fp32".
+    """
+
+    border: int
+    descriptor_dim: int
+    precision: str
+
+    def checked_precision(self, wanted: str, file: Path) -> str:
+        """The file's precision. Raises ValueError where a float one is wanted of a quantised file."""
+        if self.precision == "int8" and wanted not in ("auto", "int8"):
+            raise ValueError(f"'{file}' is quantised: use precision auto or int8, not '{wanted}', or the float file")
+        return self.precision
+
+
+def int8_path(model: Path) -> Path:
+    """Where the quantised sibling of a float file is kept."""
+    return model.with_name(f"{model.stem}_int8.onnx")
+
+
+def model_file(model: Path, precision: str) -> Path:
+    """The file to run for a model: for "int8" its quantised sibling, unless it is a quantised file itself.
+
+    Raises FileNotFoundError, naming the fix.
+    """
+    if not model.is_file():
+        raise FileNotFoundError(f"no model file at '{model}': check model_path, or export one with training.export")
+    if precision != "int8" or model.stem.endswith("_int8"):
+        return model
+    if not int8_path(model).is_file():
+        raise FileNotFoundError(
+            f"no int8 version of '{model}' at '{int8_path(model)}': make one with the quantize command, "
+            "or use precision auto"
+        )
+    return int8_path(model)
+
+
+def unusable(file: Path, error: Exception) -> ValueError:
+    """The error for a file that a runtime cannot read. Runtimes raise types of their own, one per kind of damage."""
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    reason = lines[0].strip() if lines else type(error).__name__
+    return ValueError(f"'{file}' is not a usable ONNX file ({reason}): export it again")
+
+
+def read_info(file: Path, model: Path, interface_fits: bool, metadata: Mapping[str, str]) -> ModelInfo:
+    """The information in a file's metadata. interface_fits: whether its inputs and outputs are those of a network.
+
+    model: what the file was chosen for; a quantised sibling must be of just that float file.
+    Raises ValueError for the file of another network, and for a quantised one that lost too much.
+    """
+    if not interface_fits or not set(REQUIRED_METADATA) <= set(metadata):
+        raise ValueError(f"'{file}' is an ONNX file, but not of a SiLK network: export one with training.export")
+    try:
+        border, descriptor_dim = int(metadata["border"]), int(metadata["descriptor_dim"])
+    except ValueError as error:
+        raise ValueError(f"'{file}' has damaged metadata ({error}): export it again") from error
+    precision = metadata.get("precision", "fp32")
+    if precision == "int8":
+        check_gate(file, metadata)
+        if file != model and metadata.get("float_sha256") != sha256(model):
+            raise ValueError(f"'{file}' was not made from '{model}' as it is now: quantize that again")
+    return ModelInfo(border, descriptor_dim, precision)
+
+
+def check_gate(file: Path, metadata: Mapping[str, str]) -> None:
+    """Raise ValueError, with the figures, for a quantised file that lost too much, or does not say what it lost."""
+    names = ("topk_overlap", "match_precision", "float_match_precision")
+    try:
+        overlap, kept, before = (float(metadata[name]) for name in names)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"'{file}' does not say what its quantisation lost ({error}): quantize it again") from error
+    if not (overlap >= MIN_OVERLAP and before - kept <= MAX_PRECISION_LOSS):
+        raise ValueError(
+            f"'{file}' lost too much by quantisation: {overlap:.3f} of the best keypoints are those of the float "
+            f"network (at least {MIN_OVERLAP}), and {kept:.3f} of the matches are right instead of {before:.3f} "
+            f"(at most {MAX_PRECISION_LOSS} less): use another precision, or quantize with other images"
+        )
+
+
+def sha256(path: Path) -> str:
+    """The digest of a file's content."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
