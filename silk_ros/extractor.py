@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from .backends import Backend, select_backend
 from .paths import default_model
+from .selection import Selection
 from .types import Features
 
 DEFAULT_MAX_KEYPOINTS = 1000
@@ -22,13 +23,21 @@ class Extractor:
     `backend` and `scale` are as given to `load`, for programs that want to say what runs.
     """
 
-    def __init__(self, backend: Backend, scale: float = DEFAULT_SCALE) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        scale: float = DEFAULT_SCALE,
+        max_keypoints: int | None = None,
+        selection: Selection | None = None,
+    ) -> None:
         if not 0 < scale <= 4:
             raise ValueError(
                 f"scale must be above 0 and at most 4, not {scale}: 0.5 halves the image before the network"
             )
         self.backend = backend
         self.scale = scale
+        self.max_keypoints = max_keypoints or backend.max_keypoints
+        self.selection = selection or Selection()
 
     @classmethod
     def load(
@@ -39,6 +48,7 @@ class Extractor:
         precision: str = "auto",
         scale: float = DEFAULT_SCALE,
         threads: int = 0,
+        selection: Selection | None = None,
     ) -> Extractor:
         """Load an exported ONNX file, or the shipped VGGnp-mu when `path` is None.
 
@@ -47,6 +57,7 @@ class Extractor:
         precision:     what the backend computes in, or "auto".
         scale:         the network sees the image resized by this factor; keypoints stay in pixels of the image given.
         threads:       of the backend; 0 for as many as there are cores.
+        selection:     rules for spreading keypoints over the image; without, the best ones are taken wherever they are.
 
         Raises FileNotFoundError or ValueError, naming the fix, for a missing or foreign file and for bad arguments.
         """
@@ -57,7 +68,9 @@ class Extractor:
         ):
             raise ValueError(f"max_keypoints must be a whole number of at least 1, not {max_keypoints!r}")
         model = default_model() if path is None else Path(path)
-        return cls(select_backend(backend, precision, model, int(max_keypoints), threads), scale)
+        selection = selection or Selection()
+        loaded = select_backend(backend, precision, model, selection.candidates(int(max_keypoints)), threads)
+        return cls(loaded, scale, int(max_keypoints), selection)
 
     @property
     def min_size(self) -> int:
@@ -84,6 +97,10 @@ class Extractor:
                 f"an image of {image.shape[1]}x{image.shape[0]} pixels is smaller than the receptive field: "
                 f"both sides need at least {self.min_size} pixels at scale {self.scale:g}"
             )
+        features = self._extract(image)
+        return self.selection.apply(features, self.max_keypoints) if self.selection else features
+
+    def _extract(self, image: NDArray[np.uint8]) -> Features:
         if self.scale == 1:
             return Features(*self.backend.extract(np.ascontiguousarray(image)))
         height, width = image.shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,10 @@ from .extractor import Extractor
 from .matcher import check_filters, match
 from .tracker import Tracker
 from .types import Features, Matches
+
+# What suits the frames of a camera (docs/evaluation.md has the sweep): the node's defaults.
+CAMERA_MAX_KEYPOINTS = 5000
+CAMERA_SCALE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +42,10 @@ class Step:
 
 
 class FrontEnd:
-    """Matches every image with the last one; the filters are those of `silk_ros.match`."""
+    """Matches every image with the last one; the filters are those of `silk_ros.match`.
+
+    With a radius, keypoints are expected to move on as they did between the last two images.
+    """
 
     def __init__(
         self,
@@ -45,16 +53,21 @@ class FrontEnd:
         ratio: float | None = None,
         min_similarity: float | None = None,
         double_softmax: float | None = None,
+        radius: float | None = None,
     ) -> None:
-        check_filters(ratio, min_similarity, double_softmax)
+        check_filters(ratio, min_similarity, double_softmax, radius)
         self.extractor = extractor
-        self._filters = {"ratio": ratio, "min_similarity": min_similarity, "double_softmax": double_softmax}
+        self._match = partial(
+            match, ratio=ratio, min_similarity=min_similarity, double_softmax=double_softmax, radius=radius
+        )
+        self._radius = radius
         self._tracker = Tracker()
         self._previous: Frame | None = None
+        self._expected: NDArray[np.float32] | None = None  # where its keypoints should be next
 
     def reset(self) -> None:
         """Forget the previous frame: the next image starts new tracks."""
-        self._previous = None
+        self._previous = self._expected = None
         self._tracker.forget()
 
     def process(self, image: NDArray[np.uint8], stamp: int) -> Step:
@@ -74,6 +87,22 @@ class FrontEnd:
         if restarted:
             self.reset()
         previous = self._previous
-        matches = match(features, previous.features, **self._filters) if previous else Matches.empty()
+        matches = self._match(features, previous.features, expected=self._expected) if previous else Matches.empty()
+        if previous is not None and self._radius is not None:
+            self._expected = expected_next(features, previous.features, matches, self._radius)
         self._previous = Frame(image, stamp, features, self._tracker.update(matches, len(features)))
         return Step(self._previous, previous, matches, restarted)
+
+
+def expected_next(features: Features, previous: Features, matches: Matches, radius: float) -> NDArray[np.float32]:
+    """Where keypoints (N, 2) will be in the next image if all goes on as since the previous one.
+
+    A matched keypoint keeps its motion if that is within `radius` of the median; all others take the median.
+    """
+    rows, previous_rows = matches.indices.T
+    motion = features.keypoints[rows] - previous.keypoints[previous_rows]
+    usual = np.median(motion, axis=0).astype(np.float32) if len(motion) else np.zeros(2, np.float32)
+    expected = features.keypoints + usual
+    own = np.linalg.norm(motion - usual, axis=1) <= radius
+    expected[rows[own]] = features.keypoints[rows[own]] + motion[own]
+    return expected

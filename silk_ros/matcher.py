@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .types import Features, Matches
 
 BLOCK_ROWS = 256  # rows of similarity held at a time: 2 MB against 2000 descriptors
+TILE = 2.0  # side, in radii, of the image tiles that are matched at a time within a radius
 TEMPERATURE = 0.05  # of the matching probability, as in training (paper, Sec. 3.3)
 
 Floats = NDArray[np.float32]
@@ -24,6 +25,8 @@ def match(
     ratio: float | None = None,
     min_similarity: float | None = None,
     double_softmax: float | None = None,
+    radius: float | None = None,
+    expected: Floats | None = None,
 ) -> Matches:
     """Mutual nearest neighbours between the descriptors of two images, in the order of `a`. None: no such filter.
 
@@ -32,11 +35,13 @@ def match(
     min_similarity: in [-1, 1]; keep a match if its cosine is at least this.
     double_softmax: in [0, 1]; match by the probability p of a round trip (softmax over the row times softmax over
                     the column of cosine / 0.05), and keep a match if 1 - p is at most this. Lower is stricter, 1 keeps
-                    all. An alternative to `ratio`.
+                    all. An alternative to `ratio`, and not to be had with `radius`.
+    radius:         in pixels, above 0; a keypoint of `a` is only compared with those of `b` expected this close to it.
+    expected:       (len(b), 2) x y in the image of `a` where those of `b` are expected; None for where they were.
 
-    Raises ValueError for descriptors of different lengths, a filter out of range, or `ratio` with `double_softmax`.
+    Raises ValueError for descriptors of different lengths, a filter out of range, or filters that exclude each other.
     """
-    check_filters(ratio, min_similarity, double_softmax)
+    check_filters(ratio, min_similarity, double_softmax, radius)
     if a.descriptors.shape[1] != b.descriptors.shape[1] and len(a) and len(b):
         raise ValueError(
             f"descriptors have {a.descriptors.shape[1]} and {b.descriptors.shape[1]} dimensions: "
@@ -47,9 +52,14 @@ def match(
     if double_softmax is not None:
         return _match_probability(a.descriptors, b.descriptors, double_softmax, min_similarity)
 
-    pairs, similarity, second = _mutual_best(
-        _cosine_blocks(a.descriptors, b.descriptors), len(a), len(b), ratio is not None
-    )
+    want_second = ratio is not None
+    if radius is None:
+        blocks = _cosine_blocks(a.descriptors, b.descriptors)
+        pairs, similarity, second = _mutual_best(blocks, len(a), len(b), want_second)
+    else:
+        pairs, similarity, second = _match_window(
+            a, b, b.keypoints if expected is None else expected, radius, want_second
+        )
     passed = np.ones(len(pairs), bool)
     if ratio is not None:
         # Between equal candidates nothing decides, whatever their distance.
@@ -59,7 +69,9 @@ def match(
     return Matches(indices=pairs[passed], similarity=similarity[passed])
 
 
-def check_filters(ratio: float | None, min_similarity: float | None, double_softmax: float | None) -> None:
+def check_filters(
+    ratio: float | None, min_similarity: float | None, double_softmax: float | None, radius: float | None = None
+) -> None:
     """Raise ValueError, naming the range, when the filters of `match` are not usable."""
     for name, value, low in (
         ("ratio", ratio, 0.0),
@@ -70,57 +82,105 @@ def check_filters(ratio: float | None, min_similarity: float | None, double_soft
             raise ValueError(f"{name} must be between {low} and 1, not {value}")
     if ratio is not None and double_softmax is not None:
         raise ValueError("ratio and double_softmax are alternatives: set one of them")
+    if radius is not None and not radius > 0:
+        raise ValueError(f"radius must be above 0, not {radius}: it is in pixels")
+    if radius is not None and double_softmax is not None:
+        raise ValueError("radius and double_softmax are alternatives: set one of them")
 
 
-def _cosine_blocks(a: Floats, b: Floats) -> Iterator[tuple[slice, Floats]]:
-    """Row slices of a @ b.T, in one buffer that is reused."""
+# Rows and columns of the similarity matrix, and the values there.
+Block = tuple[slice, "slice | NDArray[np.intp]", Floats]
+
+
+def _cosine_blocks(a: Floats, b: Floats) -> Iterator[Block]:
+    """All of a @ b.T, some rows at a time, in one buffer that is reused."""
     buffer = np.empty((min(BLOCK_ROWS, len(a)), len(b)), np.float32)
     for start in range(0, len(a), BLOCK_ROWS):
         rows = slice(start, min(start + BLOCK_ROWS, len(a)))
-        yield rows, np.matmul(a[rows], b.T, out=buffer[: rows.stop - start])
+        yield rows, slice(0, len(b)), np.matmul(a[rows], b.T, out=buffer[: rows.stop - start])
 
 
 def _mutual_best(
-    blocks: Iterator[tuple[slice, Floats]], rows_total: int, columns_total: int, want_second: bool
+    blocks: Iterator[Block], rows_total: int, columns_total: int, want_second: bool
 ) -> tuple[NDArray[np.int32], Floats, Floats]:
-    """Pairs (M, 2) that are best for each other, their values, and (if wanted) each row's second best value."""
-    best = np.empty(rows_total, np.intp)
-    value = np.empty(rows_total, np.float32)
+    """Pairs (M, 2) that are best for each other, their values, and (if wanted) each row's second best value.
+
+    Each row is in one block at most.
+    """
+    best = np.zeros(rows_total, np.intp)
+    value = np.full(rows_total, -np.inf, np.float32)
     second = np.full(rows_total, -1, np.float32)
     column_value = np.full(columns_total, -np.inf, np.float32)
-    for rows, block in blocks:
-        np.argmax(block, axis=1, out=best[rows])
+    for rows, columns, block in blocks:
+        found = block.argmax(axis=1)
         own = np.arange(len(block))
-        value[rows] = block[own, best[rows]]
-        np.maximum(column_value, block.max(axis=0), out=column_value)
-        if want_second and columns_total > 1:
-            block[own, best[rows]] = -np.inf
+        value[rows] = block[own, found]
+        column_value[columns] = np.maximum(column_value[columns], block.max(axis=0))
+        best[rows] = found if isinstance(columns, slice) else columns[found]
+        if want_second and block.shape[1] > 1:
+            block[own, found] = -np.inf
             second[rows] = block.max(axis=1)
-    row = np.flatnonzero(value >= column_value[best])
+    row = np.flatnonzero((value >= column_value[best]) & (value > -np.inf))
     # Rows with equal descriptors can claim the same column: the first one has it.
     row = np.sort(row[np.unique(best[row], return_index=True)[1]])
     return np.stack([row, best[row]], axis=1).astype(np.int32), value[row], second[row]
+
+
+def _match_window(
+    a: Features, b: Features, expected: Floats, radius: float, want_second: bool
+) -> tuple[NDArray[np.int32], Floats, Floats]:
+    """`_mutual_best` among keypoints that are close enough, tile by tile of the image."""
+    expected = np.asarray(expected, np.float32)
+    if expected.shape != b.keypoints.shape:
+        raise ValueError(
+            f"expected must have shape {b.keypoints.shape}, a position for each of b, not {expected.shape}"
+        )
+    tile = np.floor(a.keypoints / (TILE * radius))
+    order = np.lexsort((tile[:, 0], tile[:, 1]))
+    tile, points, descriptors = tile[order], a.keypoints[order], a.descriptors[order]
+    starts = np.flatnonzero(np.r_[True, (tile[1:] != tile[:-1]).any(axis=1)])
+    by_y = np.argsort(expected[:, 1], kind="stable")
+    sorted_y = expected[by_y, 1]
+
+    def blocks() -> Iterator[Block]:
+        for start, stop in zip(starts, [*starts[1:], len(points)]):
+            inside = points[start:stop]
+            low, high = inside.min(axis=0) - radius, inside.max(axis=0) + radius
+            first, last = np.searchsorted(sorted_y, [low[1], np.nextafter(high[1], np.inf, dtype=np.float32)])
+            band = by_y[first:last]
+            columns = band[(expected[band, 0] >= low[0]) & (expected[band, 0] <= high[0])]
+            if len(columns):
+                block = descriptors[start:stop] @ b.descriptors[columns].T
+                x, y = expected[columns].T
+                far = np.square(inside[:, :1] - x) + np.square(inside[:, 1:] - y) > radius * radius
+                block[far] = -np.inf
+                yield slice(start, stop), columns, block
+
+    pairs, similarity, second = _mutual_best(blocks(), len(a), len(b), want_second)
+    rows = order[pairs[:, 0]]
+    by_row = np.argsort(rows)
+    return np.stack([rows, pairs[:, 1]], axis=1).astype(np.int32)[by_row], similarity[by_row], second[by_row]
 
 
 def _match_probability(a: Floats, b: Floats, threshold: float, min_similarity: float | None) -> Matches:
     """Mutual best by the double-softmax probability; two passes, the first for the two partition sums."""
     row_sum = np.empty(len(a), np.float32)
     column_sum = np.zeros(len(b), np.float32)
-    for rows, block in _cosine_blocks(a, b):
+    for rows, _, block in _cosine_blocks(a, b):
         block -= 1  # a cosine is at most 1: no exponent overflows
         block *= np.float32(1 / TEMPERATURE)
         np.exp(block, out=block)
         row_sum[rows] = block.sum(axis=1)
         column_sum += block.sum(axis=0)
 
-    def log_probability_blocks() -> Iterator[tuple[slice, Floats]]:
+    def log_probability_blocks() -> Iterator[Block]:
         row_bias, column_bias = np.log(row_sum), np.log(column_sum)
-        for rows, block in _cosine_blocks(a, b):
+        for rows, columns, block in _cosine_blocks(a, b):
             block -= 1
             block *= np.float32(2 / TEMPERATURE)
             block -= row_bias[rows, None]
             block -= column_bias
-            yield rows, block
+            yield rows, columns, block
 
     pairs, log_probability, _ = _mutual_best(log_probability_blocks(), len(a), len(b), want_second=False)
     similarity = np.einsum("nd,nd->n", a[pairs[:, 0]], b[pairs[:, 1]])

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros import Extractor
-from silk_ros.frontend import FrontEnd
+from silk_ros import Extractor, Features, Matches
+from silk_ros.frontend import FrontEnd, Step, expected_next
 
 Image = NDArray[np.uint8]
 SECOND = 10**9
@@ -107,3 +107,34 @@ def test_useless_filters_are_refused_at_the_start(extractor: Extractor, filters:
 def test_frames_of_nothing_go_through(front_end: FrontEnd, photo: Image) -> None:
     for stamp, image in enumerate([np.zeros((120, 160), np.uint8), view(photo), np.full((120, 160), 255, np.uint8)]):
         assert len(front_end.process(image, stamp).frame.features) == 400
+
+
+def test_with_a_radius_keypoints_are_expected_to_move_on(photo: Image) -> None:
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), radius=4)
+    everywhere = FrontEnd(Extractor.load(max_keypoints=400))
+    for shift in (0, 1, 5, 10):  # 5 px an image in the end: beyond the radius, but not of what is expected
+        step, plain = (each.process(view(photo, shift), shift) for each in (front_end, everywhere))
+    now, before = step.matches.indices.T
+    assert step.previous is not None
+    motion = step.frame.features.keypoints[now] - step.previous.features.keypoints[before]
+    assert np.linalg.norm(motion - [-5, -5], axis=1).max() <= 8
+    assert (motion == [-5, -5]).all(axis=1).sum() >= 0.95 * _right(plain)
+
+
+def _right(step: Step) -> int:
+    assert step.previous is not None
+    now, before = step.matches.indices.T
+    motion = step.frame.features.keypoints[now] - step.previous.features.keypoints[before]
+    return int((motion == [-5, -5]).all(axis=1).sum())
+
+
+def test_expected_positions() -> None:
+    def features(points: list[tuple[float, float]]) -> Features:
+        return Features(np.array(points), np.zeros(len(points)), np.ones((len(points), 1)))
+
+    now, before = features([(10, 0), (20, 0), (30, 0), (99, 0), (50, 50)]), features([(8, 0), (17, 0), (28, 0), (0, 0)])
+    matches = Matches(np.array([[0, 0], [1, 1], [2, 2], [3, 3]]), np.ones(4))
+    # Motions 2, 3, 2 and 99: the median is 2.5; the last is no motion of this scene, the fifth has none.
+    expected = expected_next(now, before, matches, radius=5)
+    np.testing.assert_allclose(expected, [(12, 0), (23, 0), (32, 0), (101.5, 0), (52.5, 50)])
+    np.testing.assert_allclose(expected_next(now, before, Matches.empty(), 5), now.keypoints)

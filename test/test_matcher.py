@@ -150,3 +150,51 @@ def test_the_full_matrix_is_never_held(filters: dict[str, float]) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 4000 * 4000 * 4 / 4
+
+
+def placed(features: Features, points: Floats) -> Features:
+    return Features(keypoints=points, scores=features.scores, descriptors=features.descriptors)
+
+
+@pytest.mark.parametrize("radius", [0.5, 7.0, 40.0, 1e4])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 50), (400, 300)])
+def test_a_radius_equals_the_masked_full_matrix(rows: int, columns: int, radius: float) -> None:
+    a, b = random_pair(rows, columns)
+    rng = np.random.default_rng(0)
+    points, expected = (rng.uniform(-20, 180, (count, 2)).astype(np.float32) for count in (rows, columns))
+    a, b = placed(a, points), placed(b, np.zeros((columns, 2)))
+    distance = np.linalg.norm(points[:, None].astype(float) - expected, axis=2)
+    values = np.where(distance <= radius, cosines(a, b), -np.inf)
+    reference = [pair for pair in mutual_best(values).tolist() if np.isfinite(values[tuple(pair)])]
+    assert match(a, b, radius=radius, expected=expected).indices.tolist() == reference
+
+
+def test_without_expectations_keypoints_stay_where_they_were() -> None:
+    a, b = random_pair(200, 200)
+    points = np.random.default_rng(0).uniform(0, 300, (200, 2))
+    a, b = placed(a, points), placed(b, points[::-1])
+    here = match(a, b, radius=30, expected=b.keypoints)
+    assert match(a, b, radius=30).indices.tolist() == here.indices.tolist()
+
+
+@pytest.mark.parametrize("ratio", [0.8, 1.0])
+def test_the_ratio_is_to_the_second_best_within_the_radius(ratio: float) -> None:
+    a = placed(described(np.array([[1.0, 0]])), np.zeros((1, 2)))
+    b = described(np.array([[1.0, 0], [1, 0], [0, 1]]))
+    b = placed(b, np.array([[0.0, 0], [100, 0], [1, 0]]))  # the equal rival is out of reach
+    assert match(a, b, ratio=ratio, radius=10).indices.tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("filters", "message"),
+    [
+        ({"radius": 0.0}, "radius must be above 0, not 0.0: it is in pixels"),
+        ({"radius": float("nan")}, "radius must be above 0"),
+        ({"radius": 5.0, "double_softmax": 0.5}, "radius and double_softmax are alternatives"),
+        ({"radius": 5.0, "expected": np.zeros((3, 2))}, r"expected must have shape \(4, 2\)"),
+    ],
+)
+def test_a_radius_that_makes_no_sense_is_refused(filters: dict[str, object], message: str) -> None:
+    a, b = random_pair(5, 4)
+    with pytest.raises(ValueError, match=message):
+        match(a, b, **filters)  # type: ignore[arg-type]

@@ -27,3 +27,16 @@ def test_a_broken_installation_says_what_to_do(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(paths, "__file__", str(tmp_path / "silk_ros" / "paths.py"))
     with pytest.raises(FileNotFoundError, match="install silk_ros again"):
         paths.share_directory()
+
+
+def test_the_cache_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = paths.cache_directory("engines")
+    assert folder == tmp_path / "silk_ros" / "engines"
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_no_cache_where_none_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert paths.cache_directory("engines") is None

@@ -17,7 +17,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from silk_ros.extractor import DEFAULT_MAX_KEYPOINTS, Extractor
+from silk_ros.extractor import Extractor
+from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from silk_ros.paths import share_directory
 
 from .checkpoint import load_checkpoint
@@ -73,7 +74,7 @@ def finetune(
         for name, path in (("before", weights), ("after", last)):
             onnx_path = Path(folder) / f"{name}.onnx"
             export(path, onnx_path)
-            extractor = Extractor.load(onnx_path, max_keypoints=DEFAULT_MAX_KEYPOINTS)
+            extractor = Extractor.load(onnx_path, CAMERA_MAX_KEYPOINTS, precision="fp32", scale=CAMERA_SCALE)
             quality[name] = matching_quality(extractor, recording.pairs, f"judging {name}")
         print_table(quality)
         if not quality["before"].inliers:

@@ -16,6 +16,7 @@ from silk_ros.sources import open_source
 from .photos import MAX_FRAMES, Image, gray_frame
 
 PAIRS = 20  # judged by
+MIN_PAIRS = 5
 GAP = 5  # frames between the two of a pair
 INLIER_THRESHOLD = 1.5  # pixels from the epipolar line
 
@@ -39,8 +40,11 @@ def read_recording(source: str, hold_out: float, topic: str = "") -> Recording:
     images = open_source(source, topic)
     count = sum(1 for _ in images)
     split = round(count * (1 - hold_out))
-    if split < 1 or count - split <= GAP:
-        raise ValueError(f"'{source}' has {count} images: too few to learn from {split} and judge by {count - split}")
+    if split < 1 or count - split < GAP + MIN_PAIRS:
+        raise ValueError(
+            f"'{source}' has {count} images: too few to learn from {split} and judge by {count - split}, which takes "
+            f"at least {GAP + MIN_PAIRS}: record more, or hold out a larger share (--hold-out 0.5)"
+        )
     kept = set(_spread(0, split, MAX_FRAMES))
     firsts = _spread(split, count - GAP, PAIRS)
     wanted = {*firsts, *(first + GAP for first in firsts)}

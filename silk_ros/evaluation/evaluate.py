@@ -133,6 +133,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default=Options.runs,
         help="of the RANSAC of relative poses and odometry, which are averaged (default: %(default)s)",
     )
+    add(
+        "--disparity-offset",
+        type=float,
+        metavar="PIXELS",
+        help="of odometry: added to the disparities of a badly rectified stereo pair (default: fitted for each method)",
+    )
 
 
 def _positive(text: str) -> int:
@@ -176,7 +182,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(args: argparse.Namespace, methods: Sequence[Method], report: Report) -> None:
     """Add to the report what each task gives; each is printed when it is done. Ctrl-C keeps what there is."""
-    options = Options(args.top_k, args.shorter_edge, args.ratio, args.double_softmax, args.pictures, args.runs)
+    options = Options(
+        args.top_k, args.shorter_edge, args.ratio, args.double_softmax, args.pictures, args.runs, args.disparity_offset
+    )
     loaders = [partial(load_method, name) for name in args.methods]
     failures: list[Failure] = []
     for name, folder in _jobs(args, failures):

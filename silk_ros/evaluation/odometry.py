@@ -82,10 +82,10 @@ def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Opti
     frame to frame; failures, the frames without a pose, where the last motion goes on; matches and inliers of a frame.
 
     Stereo points count by how certain their disparity makes them, see `Step.residuals`. And the rectification of a
-    stereo pair is corrected, see `disparity_offset`: one clip of KITTI is off by 1.1 to 1.3 px, a fifth of the
-    disparity at 75 m. "own disparity offset [px]" is what fits the method's matches best; what is corrected is one
-    property of the cameras, the median over the methods. "drift as calibrated [%]" is the drift without it, and
-    details["as_calibrated"] has all columns without it.
+    stereo pair is corrected: one clip of KITTI is off by more than a pixel, a fifth of the disparity at 75 m. The
+    correction is `options.disparity_offset` or, where that is None, what fits each method's own matches best (see
+    `disparity_offset`), which is "own disparity offset [px]". To compare methods, give all the same. "drift as
+    calibrated [%]" is the drift without a correction, and details["as_calibrated"] has all columns without it.
 
     details["trajectories"] has TUM rows by method, of the run whose drift is the median; details["ground_truth"] too.
 
@@ -100,19 +100,16 @@ def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Opti
     details: dict[str, Any] = {"trajectories": {}, "ground_truth": tum_rows(sequence.timestamps, truth)}
     result = TaskResult("odometry", overall={}, details=details)
     lines = {}
-    tracked = {method.name: list(track(method, sequence, options)) for method in methods}
-    offsets, offset = {}, 0.0
-    if sequence.baseline is not None:
-        offsets = {name: disparity_offset(steps, matrix) for name, steps in tracked.items()}
-        offset = float(np.median(list(offsets.values())))
-    for name, steps in tracked.items():
+    for method in methods:
+        steps, name = list(track(method, sequence, options)), method.name
         calibration: Row = {}
-        if name in offsets:
+        if sequence.baseline is not None:
             as_calibrated = [chain(steps, matrix, truth[0], seed) for seed in range(options.runs)]
             uncorrected = _summary(as_calibrated, steps, truth)
             details.setdefault("as_calibrated", {})[name] = uncorrected
-            own = offsets[name]
+            own = disparity_offset(steps, matrix)
             calibration = {"drift as calibrated [%]": uncorrected["drift [%]"], "own disparity offset [px]": own}
+            offset = own if options.disparity_offset is None else options.disparity_offset
             steps = [shift_disparities(step, offset) for step in steps]
         tries = [chain(steps, matrix, truth[0], seed) for seed in range(options.runs)]
         result.overall[name] = _summary(tries, steps, truth) | calibration
@@ -132,7 +129,8 @@ def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Opti
         "shorter_edge": sequence.shorter_edge,
     }
     if sequence.baseline is not None:
-        result.settings["disparity offset (pixels)"] = offset
+        given = options.disparity_offset
+        result.settings["disparity offset (pixels)"] = "each method's own" if given is None else given
     result.curves = [Curve("Drift over distance", "length of path [m]", "translation error [%]", lines)]
     return result
 
@@ -162,7 +160,7 @@ def _picture(name: str, sequence: PosedSequence, index: int, step: Step) -> Pict
     correct = step.errors(truth, sequence.matrix) <= RANSAC_THRESHOLD
     caption = (
         f"{name}, frames {index} and {index + 1}: {correct.sum()} of {len(correct)} matches with depth within "
-        f"{RANSAC_THRESHOLD:g} px under the true motion"
+        f"{RANSAC_THRESHOLD:g} px under the true motion, far stereo points by the error they are expected to have"
     )
     images = sequence[index].image, sequence[index + 1].image
     return Picture(caption, draw_pair(*images, step.pixels, step.next_pixels, correct))

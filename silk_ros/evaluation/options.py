@@ -19,6 +19,8 @@ class Options:
     pictures:       how many pictures of matches each method gets drawn.
     runs:           of the RANSAC of relative poses and odometry, whose outcome is partly luck: each sees the matches in
                     another order, and results are over all runs.
+    disparity_offset: pixels added to the disparities of a badly rectified stereo pair; None for what fits each method's
+                    own matches best.
     """
 
     top_k: int = 10_000
@@ -27,3 +29,4 @@ class Options:
     double_softmax: float | None = None
     pictures: int = 2
     runs: int = 5
+    disparity_offset: float | None = None

@@ -56,7 +56,7 @@ def method_styles(names: Sequence[str], networks: Collection[str]) -> dict[str, 
     highlights, spares = iter(_NETWORK_COLOURS * len(names)), iter(_SPARE_COLOURS * len(names))
     styles = {}
     for index, name in enumerate(names):
-        colour = next(highlights) if name in networks else _PEER_COLOURS.get(name) or next(spares)
+        colour = next(highlights) if name in networks else _PEER_COLOURS.get(name.partition("@")[0]) or next(spares)
         styles[name] = Style(colour, _MARKERS[index % len(_MARKERS)], 2.8 if name in networks else 1.5)
     return styles
 

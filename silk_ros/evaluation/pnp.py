@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 
 from .geometry import Points, back_project, project, transform
 
-RANSAC_THRESHOLD = 3.0  # pixels
+RANSAC_THRESHOLD = 3.0  # pixels; in the refinement of stereo points, of the residuals that `Step.residuals` scales
 RANSAC_ITERATIONS = 1000
 MAX_REFINEMENTS = 10
 MIN_INLIERS = 10

@@ -11,6 +11,8 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from ..backends import BACKENDS
+from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
+from ..selection import Selection
 
 
 @dataclass(frozen=True)
@@ -32,11 +34,15 @@ DECLARATIONS = (
         "engine that runs the network; auto takes the best one installed",
         choices=("auto", *BACKENDS),
     ),
-    Declaration("precision", "auto", "what the backend computes in; auto takes the fastest that keeps the matches"),
-    Declaration("max_keypoints", 5000, "keypoints extracted per image, at most", (1, 30000)),
+    Declaration(
+        "precision",
+        "auto",
+        "what the backend computes in: auto, fp32, bf16, int8; auto takes bf16 where the processor has it",
+    ),
+    Declaration("max_keypoints", CAMERA_MAX_KEYPOINTS, "keypoints extracted per image, at most", (1, 30000)),
     Declaration(
         "scale",
-        0.5,
+        CAMERA_SCALE,
         "the network sees the image resized by this factor; keypoints stay in pixels of the received image",
         (0.1, 4.0),
     ),
@@ -58,6 +64,26 @@ DECLARATIONS = (
         "match by round-trip probability p and keep a match if 1 - p is at most this; 0 matches by cosine",
         (0.0, 1.0),
     ),
+    Declaration(
+        "matcher.radius",
+        0.0,
+        "match only keypoints within this many pixels of where the last motion would take them; 0 looks everywhere",
+        (0.0, 10000.0),
+    ),
+    Declaration(
+        "selection.nms_radius",
+        0.0,
+        "drop keypoints that have a better one within this many pixels; 0 keeps all",
+        (0.0, 100.0),
+    ),
+    Declaration(
+        "selection.cell_size",
+        0.0,
+        "side in pixels of the cells that keep at most selection.max_per_cell keypoints each; 0 for no cells",
+        (0.0, 10000.0),
+    ),
+    Declaration("selection.max_per_cell", 0, "keypoints that a cell keeps, at most; 0 for no cells", (0, 30000)),
+    Declaration("threads", 0, "processor threads that the network runs on; 0 for one on each core", (0, 256)),
     Declaration(
         "image_reliability",
         "best_effort",
@@ -86,6 +112,9 @@ class Settings:
     ratio: float | None
     min_similarity: float | None
     double_softmax: float | None
+    radius: float | None
+    selection: Selection
+    threads: int
     image_reliability: str
     diagnostics_period: float
     no_data_timeout: float
@@ -94,10 +123,12 @@ class Settings:
 def declare_parameters(node: Node) -> Settings:
     """Declare all parameters of silk_node. Raises as `declare` does."""
     values = declare(node, DECLARATIONS)
+    rules = {name: values.pop(name) for name in tuple(values) if name.startswith("selection.")}
+    values["selection"] = Selection(**{name.removeprefix("selection."): value for name, value in rules.items()})
     values = {name.removeprefix("matcher."): value for name, value in values.items()}
     values["model_path"] = Path(values["model_path"]).expanduser() if values["model_path"] else None
-    # The ends of the ranges that keep every match switch the filters off.
-    for name, off in (("ratio", 1.0), ("min_similarity", -1.0), ("double_softmax", 0.0)):
+    # The ends of the ranges, which keep every match, switch the filters off.
+    for name, off in (("ratio", 1.0), ("min_similarity", -1.0), ("double_softmax", 0.0), ("radius", 0.0)):
         values[name] = None if values[name] == off else values[name]
     return Settings(**values)
 

@@ -47,9 +47,17 @@ class SilkNode(WorkerNode):
         self.settings = settings = declare_parameters(self)
         started = time.monotonic()
         extractor = Extractor.load(
-            settings.model_path, settings.max_keypoints, settings.backend, settings.precision, settings.scale
+            settings.model_path,
+            settings.max_keypoints,
+            settings.backend,
+            settings.precision,
+            settings.scale,
+            settings.threads,
+            settings.selection,
         )
-        self._front_end = FrontEnd(extractor, settings.ratio, settings.min_similarity, settings.double_softmax)
+        self._front_end = FrontEnd(
+            extractor, settings.ratio, settings.min_similarity, settings.double_softmax, settings.radius
+        )
         backend = extractor.backend
         self._fixed_diagnostics = {
             "backend": backend.name,
@@ -59,7 +67,7 @@ class SilkNode(WorkerNode):
         }
         self.get_logger().info(
             f"{backend.model.name} in {backend.name} on {backend.device}, {backend.precision}, "
-            f"up to {backend.max_keypoints} keypoints, loaded in {time.monotonic() - started:.1f} s"
+            f"up to {extractor.max_keypoints} keypoints, loaded in {time.monotonic() - started:.1f} s"
         )
 
         self._statistics = Statistics()

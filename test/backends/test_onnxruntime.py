@@ -106,12 +106,12 @@ def test_unreadable_metadata_is_explained(tmp_path: Path) -> None:
         OnnxRuntimeBackend(path, 10)
 
 
-@pytest.mark.parametrize("precision", ["fp16", "int8", "FP32", ""])
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "FP32", ""])
 def test_an_unknown_precision_lists_the_choices(precision: str) -> None:
-    with pytest.raises(ValueError, match=f"fp32, not '{precision}': use precision auto or fp32"):
+    with pytest.raises(ValueError, match=f"fp32 or int8, not '{precision}': use precision auto, fp32 or int8"):
         OnnxRuntimeBackend(default_model(), 10, precision)
 
 
-@pytest.mark.parametrize("precision", ["auto", "fp32"])
-def test_its_own_precision_is_accepted(precision: str) -> None:
-    assert OnnxRuntimeBackend(default_model(), 10, precision).precision == "fp32"
+@pytest.mark.parametrize(("precision", "actual"), [("auto", "fp32"), ("fp32", "fp32"), ("int8", "int8")])
+def test_its_own_precisions_are_accepted(precision: str, actual: str) -> None:
+    assert OnnxRuntimeBackend(default_model(), 10, precision).precision == actual

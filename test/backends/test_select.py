@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from silk_ros import Extractor
-from silk_ros.backends import BACKENDS, select_backend
+from silk_ros.backends import BACKENDS, Backend, select_backend
 from silk_ros.paths import default_model
 
 
@@ -27,8 +27,21 @@ def test_an_unknown_backend_lists_the_choices(name: str) -> None:
     assert all(known in str(caught.value) for known in BACKENDS)
 
 
+def test_auto_goes_on_to_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: object) -> Backend:
+        raise ImportError("the openvino backend needs OpenVINO: pip install it")
+
+    monkeypatch.setitem(BACKENDS, "openvino", missing)
+    assert select_backend("auto", "auto", default_model(), 50).name == "onnxruntime"
+    with pytest.raises(ImportError, match="needs OpenVINO"):  # one asked for by name is not replaced
+        select_backend("openvino", "auto", default_model(), 50)
+    monkeypatch.setitem(BACKENDS, "onnxruntime", missing)
+    with pytest.raises(ImportError, match="needs OpenVINO"):
+        select_backend("auto", "auto", default_model(), 50)
+
+
 def test_an_unknown_precision_lists_the_choices() -> None:
-    with pytest.raises(ValueError, match="'fp7': use precision auto or fp32"):
+    with pytest.raises(ValueError, match="'fp7': use precision auto, fp32 or int8"):
         select_backend("onnxruntime", "fp7", default_model(), 50)
 
 

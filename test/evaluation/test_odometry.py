@@ -43,7 +43,17 @@ def test_a_pair_out_of_rectification_is_calibrated(scene: Any) -> None:
     assert row["own disparity offset [px]"] == pytest.approx(1.5, abs=0.05)
     assert row["drift as calibrated [%]"] > 2 > 0.2 > row["drift [%]"]
     assert result.details["as_calibrated"]["exact"]["drift [%]"] == row["drift as calibrated [%]"]
-    assert result.settings["disparity offset (pixels)"] == row["own disparity offset [px]"]
+    assert result.settings["disparity offset (pixels)"] == "each method's own"
+
+
+def test_one_offset_can_be_given_to_all(scene: Any) -> None:
+    folder = scene.kitti(scene.path(8), shift=1.5)
+    result = evaluate_odometry([scene.method], folder, replace(OPTIONS, disparity_offset=1.5))
+    right = result.overall["exact"]
+    wrong = evaluate_odometry([scene.method], folder, replace(OPTIONS, disparity_offset=0.5)).overall["exact"]
+    assert right["drift [%]"] < 0.2 < wrong["drift [%]"] < right["drift as calibrated [%]"]
+    assert wrong["own disparity offset [px]"] == right["own disparity offset [px]"]
+    assert result.settings["disparity offset (pixels)"] == 1.5
 
 
 def test_rgbd(scene: Any) -> None:

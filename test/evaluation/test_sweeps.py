@@ -140,6 +140,7 @@ def test_settings_are_those_that_were_not_swept(tmp_path: Path) -> None:
         "ratio": None,
         "double_softmax": None,
         "runs": 5,
+        "disparity_offset": None,
         "pairs": 3,
     }
     assert found.title == "relative pose on boats over top-k"

@@ -29,3 +29,22 @@ def test_original_network_is_left_alone(model: SiLK) -> None:
     fold_batch_norms(model)
     assert before.keys() == model.state_dict().keys()
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_channels_that_died_in_training_are_left_out() -> None:
+    torch.manual_seed(0)
+    model = SiLK().eval()
+    convolution, _, norm = model.backbone[0]
+    dead = torch.tensor([3, 40, 63])
+    with torch.no_grad():
+        convolution.bias[dead] = -100.0  # the ReLU never lets anything through
+        norm.running_mean[dead], norm.running_var[dead] = 1e-26, 1e-29
+        norm.bias[dead] = 0.5  # what the channel still adds everywhere
+    folded = fold_batch_norms(model)
+    writer, reader = folded.backbone[0][0], folded.backbone[1][0]
+    assert (writer.out_channels, writer.weight.shape[0], writer.bias.shape[0]) == (61, 61, 61)
+    assert (reader.in_channels, reader.weight.shape[1]) == (61, 61)
+    image = torch.rand(1, 1, 20, 24)
+    with torch.no_grad():
+        for expected, actual in zip(model(image), folded(image)):
+            torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)

@@ -1,0 +1,101 @@
+"""What every backend must do alike: the same images, the same keypoints within a stated tolerance."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage import data
+
+from silk_ros import match
+from silk_ros.backends import BACKENDS, Backend, select_backend
+from silk_ros.paths import default_model
+from silk_ros.types import Features
+
+Image = NDArray[np.uint8]
+KEYPOINTS = 400
+
+# Of each precision: the share of the best keypoints that must be the same, and the least mean cosine of descriptors.
+TOLERANCE = {"fp32": (0.99, 0.9999), "bf16": (0.94, 0.999), "int8": (0.85, 0.99)}
+
+
+def load(name: str, precision: str) -> Backend:
+    try:
+        return select_backend(name, precision, default_model(), KEYPOINTS)
+    except ImportError as error:
+        pytest.skip(str(error))
+    except ValueError as error:
+        if name in BACKENDS and precision == "bf16":
+            pytest.skip(str(error))  # not on this processor, or not in this backend
+        raise
+
+
+@pytest.fixture(scope="module")
+def images() -> list[Image]:
+    """Two photographs, of different sizes, and an image without texture."""
+    photos = data.camera()[::2, ::2][:120, :160], data.coins()[60:217, 30:233]
+    return [np.ascontiguousarray(photo) for photo in photos] + [np.full((64, 80), 128, np.uint8)]
+
+
+@pytest.fixture(scope="module")
+def expected(images: list[Image]) -> list[Features]:
+    reference = select_backend("onnxruntime", "fp32", default_model(), KEYPOINTS)
+    return [Features(*reference.extract(image)) for image in images]
+
+
+@pytest.fixture(scope="module", params=itertools.product(BACKENDS, TOLERANCE), ids="-".join)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    return load(*request.param)
+
+
+def test_it_says_what_it_is(backend: Backend) -> None:
+    assert backend.name in BACKENDS and backend.precision in TOLERANCE and backend.device
+    assert (backend.border, backend.descriptor_dim, backend.max_keypoints) == (3, 32, KEYPOINTS)
+    assert backend.model == default_model()
+
+
+def test_features_are_those_of_the_reference(backend: Backend, images: list[Image], expected: list[Features]) -> None:
+    least_overlap, least_cosine = TOLERANCE[backend.precision]
+    for image, reference in zip(images[:2], expected):
+        keypoints, _, descriptors = backend.extract(image)
+        place = {tuple(point): row for row, point in enumerate(reference.keypoints.tolist())}
+        same = [(place[tuple(p)], row) for row, p in enumerate(keypoints.tolist()) if tuple(p) in place]
+        assert len(same) >= least_overlap * KEYPOINTS
+        rows, own = np.array(same).T
+        assert np.einsum("nd,nd->n", reference.descriptors[rows], descriptors[own]).mean() >= least_cosine
+
+
+def test_keypoints_are_pixels_inside_the_border_best_first(backend: Backend, images: list[Image]) -> None:
+    for image in images:
+        keypoints, scores, descriptors = backend.extract(image)
+        assert keypoints.dtype == scores.dtype == descriptors.dtype == np.float32
+        assert (keypoints == np.round(keypoints)).all()
+        assert (keypoints >= 3).all() and (keypoints < np.array(image.shape[::-1]) - 3).all()
+        assert len({tuple(point) for point in keypoints.tolist()}) == len(keypoints) == KEYPOINTS
+        assert (np.diff(scores) <= 0).all() and scores[0] <= 1 and scores[-1] >= 0
+        np.testing.assert_allclose(np.linalg.norm(descriptors, axis=1), 1, atol=1e-3)
+
+
+def test_sizes_may_change_and_nothing_returned_changes_later(backend: Backend, images: list[Image]) -> None:
+    first = [Features(*backend.extract(image)) for image in images]
+    copies = [features.descriptors.copy() for features in first]
+    again = [Features(*backend.extract(image)) for image in images]
+    for before, copy, after in zip(first, copies, again):
+        np.testing.assert_array_equal(before.descriptors, copy)
+        np.testing.assert_array_equal(before.keypoints, after.keypoints)
+
+
+def test_fewer_positions_than_keypoints_are_all_given(backend: Backend) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (16, 20), np.uint8)
+    keypoints = backend.extract(image)[0]
+    assert len(keypoints) == 10 * 14
+
+
+def test_matches_of_a_moved_image_are_exact(backend: Backend, images: list[Image]) -> None:
+    image = images[0]
+    a, b = (Features(*backend.extract(np.ascontiguousarray(part))) for part in (image[:-5, :-9], image[5:, 9:]))
+    rows = match(a, b, min_similarity=0.9).indices
+    motion = b.keypoints[rows[:, 1]] - a.keypoints[rows[:, 0]]
+    assert len(rows) > 150 and (motion == [-9, -5]).all(axis=1).mean() > 0.9
