@@ -9,9 +9,12 @@ taught and less of what each drew by chance.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from silk_ros.backends.model_file import sha256
 
 from .checkpoint import Checkpoint, load_checkpoint
 
@@ -36,8 +39,12 @@ def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
             weight / total * other.model[name].double() for weight, other in zip(weights, checkpoints, strict=True)
         )
         model[name] = mean.to(tensor.dtype)  # type: ignore[union-attr]
-    parts = [f"{c.config['augmentation']}={weight:g}" for c, weight in zip(checkpoints, weights, strict=True)]
-    provenance = first.provenance | {"average": ", ".join(parts)}
+    parts = [
+        f"{weight:g} x {part.config['augmentation']}, {part.step} steps, "
+        f"commit {part.provenance.get('commit')}, sha256 {sha256(path)}"
+        for path, part, weight in zip(paths, checkpoints, weights, strict=True)
+    ]
+    provenance = first.provenance | {"average": "; ".join(parts)}
     return Checkpoint(model, {}, first.step, first.config, provenance, {})
 
 
@@ -49,7 +56,7 @@ def _part(text: str) -> tuple[Path, float]:
         value = float(weight)
     except ValueError:
         value = 0.0
-    if not value > 0:
+    if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"'{weight}' of '{text}' is not a weight: write FILE or FILE=2")
     return Path(path), value
 

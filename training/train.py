@@ -37,7 +37,7 @@ from .step import pair_loss
 from .validation import Validation
 
 LOG_EVERY = 50  # steps
-SAVE_EVERY = 1000
+SAVE_EVERY = 100
 PICTURES = 2  # of matches, at each validation
 
 

@@ -36,7 +36,7 @@ from silk_ros.extractor import DEFAULT_SCALE
 try:
     from .homography_data import SHORTER_EDGE
     from .html import write_html
-    from .methods import METHODS, Method, OnnxMethod, load_method
+    from .methods import DEFAULT_PRECISION, METHODS, Method, OnnxMethod, load_method
     from .options import Options
     from .plots import draw_outcome, method_styles
     from .report import Failure, Outcome, Report, TaskOutcome, describe_run, slug
@@ -110,6 +110,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_SCALE,
         help="networks see the image resized by this factor, like the node's parameter (default: %(default)s)",
     )
+    add(
+        "--precision",
+        default=DEFAULT_PRECISION,
+        help="what networks compute in, like the node's parameter: auto, fp32, bf16, int8 (default: %(default)s)",
+    )
     add("--ratio", type=float, help="ratio test of the matches, 0 to 1, lower is stricter (default: none)")
     add("--double-softmax", type=float, help="the same by matching probability, networks only (default: none)")
     add(
@@ -161,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        methods = [load_method(name, args.top_k, args.scale) for name in args.methods]
+        methods = [load_method(name, args.top_k, args.scale, args.precision) for name in args.methods]
     except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
@@ -185,7 +190,7 @@ def _run(args: argparse.Namespace, methods: Sequence[Method], report: Report) ->
     options = Options(
         args.top_k, args.shorter_edge, args.ratio, args.double_softmax, args.pictures, args.runs, args.disparity_offset
     )
-    loaders = [partial(load_method, name) for name in args.methods]
+    loaders = [partial(load_method, name, precision=args.precision) for name in args.methods]
     failures: list[Failure] = []
     for name, folder in _jobs(args, failures):
         task = TASKS[name]

@@ -22,6 +22,8 @@ from silk_ros.matcher import check_filters, match
 from silk_ros.paths import default_model
 from silk_ros.types import Features
 
+DEFAULT_PRECISION = "fp32"  # so that results do not depend on the processor
+
 
 @dataclass(frozen=True, eq=False)
 class Keypoints:
@@ -73,12 +75,18 @@ class FloatMethod:
 
 
 class OnnxMethod(FloatMethod):
-    """A network exported by `training.export`, run as the node runs it."""
+    """A network exported by `training.export`, run by the backend that the node would take."""
 
-    def __init__(self, path: str | Path | None, max_keypoints: int, scale: float = DEFAULT_SCALE) -> None:
+    def __init__(
+        self,
+        path: str | Path | None,
+        max_keypoints: int,
+        scale: float = DEFAULT_SCALE,
+        precision: str = DEFAULT_PRECISION,
+    ) -> None:
         self.name = Path(path).stem if path else "SiLK"
         self.path = default_model() if path is None else Path(path)
-        self._extractor = Extractor.load(path, max_keypoints=max_keypoints, scale=scale)
+        self._extractor = Extractor.load(path, max_keypoints, precision=precision, scale=scale)
 
     def extract(self, image: NDArray[np.uint8]) -> Keypoints:
         features = self._extractor(image)
@@ -174,22 +182,24 @@ METHODS: dict[str, Callable[[int], Method]] = {
 }
 
 
-def load_method(name: str, max_keypoints: int, scale: float = DEFAULT_SCALE) -> Method:
+def load_method(
+    name: str, max_keypoints: int, scale: float = DEFAULT_SCALE, precision: str = DEFAULT_PRECISION
+) -> Method:
     """A method by its name, `silk` for the shipped network, or the path of an ONNX file.
 
-    `name@2000` gives it at most 2000 keypoints. `scale` is the input scale of a network. Raises ValueError for an
-    unknown name, FileNotFoundError for a file that is not there, and ModuleNotFoundError naming what to install for a
-    method that is not in this installation.
+    `name@2000` gives it at most 2000 keypoints. `scale` and `precision` are those of a network, as of `Extractor`.
+    Raises ValueError for an unknown name, FileNotFoundError for a file that is not there, and ModuleNotFoundError naming
+    what to install for a method that is not in this installation.
     """
     base, at, own = name.rpartition("@")
     if at and own.isdecimal() and int(own):
-        method = load_method(base, min(int(own), max_keypoints), scale)
+        method = load_method(base, min(int(own), max_keypoints), scale, precision)
         method.name += f"@{own}"
         return method
     if name == "silk":
-        return OnnxMethod(None, max_keypoints, scale)
+        return OnnxMethod(None, max_keypoints, scale, precision)
     if name.endswith(".onnx"):
-        return OnnxMethod(name, max_keypoints, scale)
+        return OnnxMethod(name, max_keypoints, scale, precision)
     if name not in METHODS:
         raise ValueError(f"unknown method '{name}': choose an ONNX file, silk, {', '.join(METHODS)}")
     return METHODS[name](max_keypoints)
