@@ -31,6 +31,7 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.matching
 	$(BIN)/python -m benchmarks.node
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.readme_table
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -51,7 +51,7 @@ setup(
         ("share/" + PACKAGE + "/config", glob("config/*")),
         ("share/" + PACKAGE + "/models", glob("models/*")),
     ],
-    install_requires=["numpy>=1.24", "opencv-python-headless>=4.6", "onnxruntime>=1.17"],
+    install_requires=["numpy>=1.24", "opencv-python-headless>=4.6", "onnxruntime>=1.17", "threadpoolctl>=3", "tqdm"],
     extras_require={
         # ROS 2 Jazzy without a ROS installation. Never on a robot that has one: the wheels would shadow it.
         "ros": [*ROS, *PLAYER, "pyyaml"],
@@ -75,6 +75,7 @@ setup(
             "image_player = silk_ros.ros.image_player:main",
             "evaluate = silk_ros.evaluation.evaluate:main",
             "quantize = silk_ros.quantize:main",
+            "benchmark = silk_ros.benchmark.command:main",
             "train = silk_ros_training.train:main",
             "finetune = silk_ros_training.finetune:main",
             "export = silk_ros_training.export:main",

@@ -5,10 +5,15 @@ The similarity matrix is visited a block of rows at a time, with running column 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from .types import Features, Matches
 
@@ -54,8 +59,8 @@ def match(
 
     want_second = ratio is not None
     if radius is None:
-        blocks = _cosine_blocks(a.descriptors, b.descriptors)
-        pairs, similarity, second = _mutual_best(blocks, len(a), len(b), want_second)
+        parts = _all_cosines(a.descriptors, b.descriptors)
+        pairs, similarity, second = _mutual_best(parts, len(a), len(b), want_second)
     else:
         pairs, similarity, second = _match_window(
             a, b, b.keypoints if expected is None else expected, radius, want_second
@@ -92,34 +97,63 @@ def check_filters(
 Block = tuple[slice, "slice | NDArray[np.intp]", Floats]
 
 
-def _cosine_blocks(a: Floats, b: Floats) -> Iterator[Block]:
-    """All of a @ b.T, some rows at a time, in one buffer that is reused."""
-    buffer = np.empty((min(BLOCK_ROWS, len(a)), len(b)), np.float32)
-    for start in range(0, len(a), BLOCK_ROWS):
-        rows = slice(start, min(start + BLOCK_ROWS, len(a)))
-        yield rows, slice(0, len(b)), np.matmul(a[rows], b.T, out=buffer[: rows.stop - start])
+def _cosine_blocks(a: Floats, b: Floats, start: int, stop: int) -> Iterator[Block]:
+    """Rows start to stop of a @ b.T, some at a time, in one buffer that is reused."""
+    buffer = np.empty((min(BLOCK_ROWS, stop - start), len(b)), np.float32)
+    for first in range(start, stop, BLOCK_ROWS):
+        rows = slice(first, min(first + BLOCK_ROWS, stop))
+        yield rows, slice(0, len(b)), np.matmul(a[rows], b.T, out=buffer[: rows.stop - first])
+
+
+def _all_cosines(a: Floats, b: Floats) -> list[Iterator[Block]]:
+    """All of a @ b.T, in as many parts as threads are worth their while."""
+    parts = max(1, min(_threads(), len(a) // BLOCK_ROWS))
+    bounds = [len(a) * part // parts for part in range(parts + 1)]
+    return [_cosine_blocks(a, b, start, stop) for start, stop in itertools.pairwise(bounds)]
+
+
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _thread_pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_threads(), "silk-match")
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
 
 
 def _mutual_best(
-    blocks: Iterator[Block], rows_total: int, columns_total: int, want_second: bool
+    parts: Sequence[Iterator[Block]], rows_total: int, columns_total: int, want_second: bool
 ) -> tuple[NDArray[np.int32], Floats, Floats]:
     """Pairs (M, 2) that are best for each other, their values, and (if wanted) each row's second best value.
 
-    Each row is in one block at most.
+    Each row is in one block at most. The parts are visited at the same time, each in a thread with a BLAS of its own:
+    BLAS threads that share every block wait for each other at every block, and for long if another process has a core.
     """
     best = np.zeros(rows_total, np.intp)
     value = np.full(rows_total, -np.inf, np.float32)
     second = np.full(rows_total, -1, np.float32)
-    column_value = np.full(columns_total, -np.inf, np.float32)
-    for rows, columns, block in blocks:
-        found = block.argmax(axis=1)
-        own = np.arange(len(block))
-        value[rows] = block[own, found]
-        column_value[columns] = np.maximum(column_value[columns], block.max(axis=0))
-        best[rows] = found if isinstance(columns, slice) else columns[found]
-        if want_second and block.shape[1] > 1:
-            block[own, found] = -np.inf
-            second[rows] = block.max(axis=1)
+
+    def visit(blocks: Iterator[Block]) -> Floats:
+        column_value = np.full(columns_total, -np.inf, np.float32)
+        for rows, columns, block in blocks:
+            found = block.argmax(axis=1)
+            own = np.arange(len(block))
+            value[rows] = block[own, found]
+            column_value[columns] = np.maximum(column_value[columns], block.max(axis=0))
+            best[rows] = found if isinstance(columns, slice) else columns[found]
+            if want_second and block.shape[1] > 1:
+                block[own, found] = -np.inf
+                second[rows] = block.max(axis=1)
+        return column_value
+
+    with _blas().limit(limits=1, user_api="blas"):
+        visited = map(visit, parts) if len(parts) == 1 else _thread_pool().map(visit, parts)
+        column_value = np.maximum.reduce(list(visited))
     row = np.flatnonzero((value >= column_value[best]) & (value > -np.inf))
     # Rows with equal descriptors can claim the same column: the first one has it.
     row = np.sort(row[np.unique(best[row], return_index=True)[1]])
@@ -156,7 +190,7 @@ def _match_window(
                 block[far] = -np.inf
                 yield slice(start, stop), columns, block
 
-    pairs, similarity, second = _mutual_best(blocks(), len(a), len(b), want_second)
+    pairs, similarity, second = _mutual_best([blocks()], len(a), len(b), want_second)
     rows = order[pairs[:, 0]]
     by_row = np.argsort(rows)
     return np.stack([rows, pairs[:, 1]], axis=1).astype(np.int32)[by_row], similarity[by_row], second[by_row]
@@ -166,7 +200,7 @@ def _match_probability(a: Floats, b: Floats, threshold: float, min_similarity: f
     """Mutual best by the double-softmax probability; two passes, the first for the two partition sums."""
     row_sum = np.empty(len(a), np.float32)
     column_sum = np.zeros(len(b), np.float32)
-    for rows, _, block in _cosine_blocks(a, b):
+    for rows, _, block in _cosine_blocks(a, b, 0, len(a)):
         block -= 1  # a cosine is at most 1: no exponent overflows
         block *= np.float32(1 / TEMPERATURE)
         np.exp(block, out=block)
@@ -175,14 +209,14 @@ def _match_probability(a: Floats, b: Floats, threshold: float, min_similarity: f
 
     def log_probability_blocks() -> Iterator[Block]:
         row_bias, column_bias = np.log(row_sum), np.log(column_sum)
-        for rows, columns, block in _cosine_blocks(a, b):
+        for rows, columns, block in _cosine_blocks(a, b, 0, len(a)):
             block -= 1
             block *= np.float32(2 / TEMPERATURE)
             block -= row_bias[rows, None]
             block -= column_bias
             yield rows, columns, block
 
-    pairs, log_probability, _ = _mutual_best(log_probability_blocks(), len(a), len(b), want_second=False)
+    pairs, log_probability, _ = _mutual_best([log_probability_blocks()], len(a), len(b), want_second=False)
     similarity = np.einsum("nd,nd->n", a[pairs[:, 0]], b[pairs[:, 1]])
     passed = 1 - np.exp(log_probability) <= threshold
     if min_similarity is not None:

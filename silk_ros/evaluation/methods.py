@@ -188,8 +188,8 @@ def load_method(
     """A method by its name, `silk` for the shipped network, or the path of an ONNX file.
 
     `name@2000` gives it at most 2000 keypoints. `scale` and `precision` are those of a network, as of `Extractor`.
-    Raises ValueError for an unknown name, FileNotFoundError for a file that is not there, and ModuleNotFoundError naming
-    what to install for a method that is not in this installation.
+    Raises ValueError for an unknown name, FileNotFoundError for a file that is not there, and ModuleNotFoundError,
+    naming what to install, for a method that is not in this installation.
     """
     base, at, own = name.rpartition("@")
     if at and own.isdecimal() and int(own):

@@ -1,0 +1,1 @@
+"""What this machine makes of the front-end: the `benchmark` command."""
