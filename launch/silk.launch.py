@@ -21,6 +21,7 @@ ARGUMENTS = {
     "camera_info_topic": dict(default_value="camera_info", description="intrinsics, sensor_msgs/CameraInfo"),
     "model_path": dict(default_value="", description="ONNX file of the network; empty for what params_file says"),
     "backend": dict(default_value="", description="engine of the network; empty for what params_file says"),
+    "precision": dict(default_value="", description="auto, fp32, bf16 or int8; empty for what params_file says"),
     "use_sim_time": dict(default_value="false", description="take the time from /clock", choices=["true", "false"]),
     "log_level": dict(
         default_value="info", description="least severe log shown", choices=["debug", "info", "warn", "error", "fatal"]
@@ -34,7 +35,7 @@ def start_node(context):
     if not os.path.isfile(params_file):
         raise RuntimeError(f"no params_file at '{params_file}': copy config/silk.yaml and pass its path")
     # Only what was given: an empty argument must not hide the params_file's value.
-    overrides = {name: value[name] for name in ("model_path", "backend") if value[name]}
+    overrides = {name: value[name] for name in ("model_path", "backend", "precision") if value[name]}
     overrides["use_sim_time"] = value["use_sim_time"] == "true"
     # The overlay is larger than Fast DDS's default shared-memory segment; a profile of the user's own wins.
     profile = os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE") or os.path.join(CONFIG, "fastdds.xml")

@@ -18,7 +18,7 @@ DEFAULT_SCALE = 1.0
 
 
 class Extractor:
-    """Extracts the best keypoints of grey images, of any size and changing at will.
+    """Extracts the best keypoints of grey images, of any size and changing at will; one thread at a time.
 
     `backend` and `scale` are as given to `load`, for programs that want to say what runs.
     """
@@ -59,7 +59,8 @@ class Extractor:
         threads:       of the backend; 0 for as many as there are cores.
         selection:     rules for spreading keypoints over the image; without, the best ones are taken wherever they are.
 
-        Raises FileNotFoundError or ValueError, naming the fix, for a missing or foreign file and for bad arguments.
+        Raises FileNotFoundError or ValueError, naming the fix, for a missing or foreign file and for bad arguments, and
+        ImportError for a backend that is not installed.
         """
         if (
             isinstance(max_keypoints, bool)

@@ -17,6 +17,9 @@ from .types import Features, Matches
 CAMERA_MAX_KEYPOINTS = 5000
 CAMERA_SCALE = 0.5
 
+LOST = 0.6  # share of the usual number of matches below which the motion is not believed
+MAX_EXTRAPOLATION = 5.0  # times the last motion, where frames are missing
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -44,7 +47,8 @@ class Step:
 class FrontEnd:
     """Matches every image with the last one; the filters are those of `silk_ros.match`.
 
-    With a radius, keypoints are expected to move on as they did between the last two images.
+    With a radius, keypoints are expected to move on as they did between the last two images. At the start, and after
+    an image with far fewer matches than usual, they are looked for everywhere.
     """
 
     def __init__(
@@ -57,17 +61,17 @@ class FrontEnd:
     ) -> None:
         check_filters(ratio, min_similarity, double_softmax, radius)
         self.extractor = extractor
-        self._match = partial(
-            match, ratio=ratio, min_similarity=min_similarity, double_softmax=double_softmax, radius=radius
-        )
+        self._match = partial(match, ratio=ratio, min_similarity=min_similarity, double_softmax=double_softmax)
         self._radius = radius
         self._tracker = Tracker()
         self._previous: Frame | None = None
-        self._expected: NDArray[np.float32] | None = None  # where its keypoints should be next
+        self._motion: NDArray[np.float32] | None = None  # of its keypoints (N, 2); None: look everywhere
+        self._elapsed = 0  # nanoseconds that this motion took
+        self._usual_count = 0  # matches found when last looking everywhere
 
     def reset(self) -> None:
         """Forget the previous frame: the next image starts new tracks."""
-        self._previous = self._expected = None
+        self._previous = self._motion = None
         self._tracker.forget()
 
     def process(self, image: NDArray[np.uint8], stamp: int) -> Step:
@@ -87,22 +91,38 @@ class FrontEnd:
         if restarted:
             self.reset()
         previous = self._previous
-        matches = self._match(features, previous.features, expected=self._expected) if previous else Matches.empty()
-        if previous is not None and self._radius is not None:
-            self._expected = expected_next(features, previous.features, matches, self._radius)
+        matches = self._match_previous(features, previous, stamp) if previous else Matches.empty()
         self._previous = Frame(image, stamp, features, self._tracker.update(matches, len(features)))
         return Step(self._previous, previous, matches, restarted)
 
+    def _match_previous(self, features: Features, previous: Frame, stamp: int) -> Matches:
+        before = previous.features
+        if self._radius is None:
+            return self._match(features, before)
+        elapsed = stamp - previous.stamp
+        if self._motion is None:
+            matches = self._match(features, before)
+            self._usual_count = len(matches)
+        else:
+            # Frames can be missing in between.
+            missed = min(elapsed / self._elapsed, MAX_EXTRAPOLATION) if elapsed and self._elapsed else 1.0
+            expected = before.keypoints + np.float32(missed) * self._motion
+            matches = self._match(features, before, radius=self._radius, expected=expected)
+        lost = len(matches) < LOST * self._usual_count
+        self._motion = None if lost else last_motion(features, before, matches, self._radius)
+        self._elapsed = elapsed
+        return matches
 
-def expected_next(features: Features, previous: Features, matches: Matches, radius: float) -> NDArray[np.float32]:
-    """Where keypoints (N, 2) will be in the next image if all goes on as since the previous one.
 
-    A matched keypoint keeps its motion if that is within `radius` of the median; all others take the median.
+def last_motion(features: Features, previous: Features, matches: Matches, radius: float) -> NDArray[np.float32]:
+    """How keypoints (N, 2) moved since the previous image, in pixels.
+
+    A matched keypoint's own motion counts if that is within `radius` of the median; all others take the median.
     """
     rows, previous_rows = matches.indices.T
-    motion = features.keypoints[rows] - previous.keypoints[previous_rows]
-    usual = np.median(motion, axis=0).astype(np.float32) if len(motion) else np.zeros(2, np.float32)
-    expected = features.keypoints + usual
-    own = np.linalg.norm(motion - usual, axis=1) <= radius
-    expected[rows[own]] = features.keypoints[rows[own]] + motion[own]
-    return expected
+    own = features.keypoints[rows] - previous.keypoints[previous_rows]
+    usual = np.median(own, axis=0) if len(own) else np.zeros(2)
+    motion = np.tile(usual.astype(np.float32), (len(features), 1))
+    near = np.linalg.norm(own - usual, axis=1) <= radius
+    motion[rows[near]] = own[near]
+    return motion

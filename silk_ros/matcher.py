@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -36,7 +37,8 @@ def match(
     """Mutual nearest neighbours between the descriptors of two images, in the order of `a`. None: no such filter.
 
     ratio:          in [0, 1]; keep a match if its cosine distance (1 - cosine) is at most this share of the distance
-                    from the same descriptor of `a` to the second best of `b`. Lower is stricter, 1 keeps all.
+                    from the same descriptor of `a` to the second best of `b` (within the radius). Lower is stricter, 1
+                    keeps all.
     min_similarity: in [-1, 1]; keep a match if its cosine is at least this.
     double_softmax: in [0, 1]; match by the probability p of a round trip (softmax over the row times softmax over
                     the column of cosine / 0.05), and keep a match if 1 - p is at most this. Lower is stricter, 1 keeps
@@ -47,6 +49,8 @@ def match(
     Raises ValueError for descriptors of different lengths, a filter out of range, or filters that exclude each other.
     """
     check_filters(ratio, min_similarity, double_softmax, radius)
+    if expected is not None and radius is None:
+        raise ValueError("expected positions need a radius around them")
     if a.descriptors.shape[1] != b.descriptors.shape[1] and len(a) and len(b):
         raise ValueError(
             f"descriptors have {a.descriptors.shape[1]} and {b.descriptors.shape[1]} dimensions: "
@@ -112,8 +116,15 @@ def _all_cosines(a: Floats, b: Floats) -> list[Iterator[Block]]:
     return [_cosine_blocks(a, b, start, stop) for start, stop in itertools.pairwise(bounds)]
 
 
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@cache
 def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """As many as the BLAS would take, so that OMP_NUM_THREADS and the like hold here too."""
+    return max([1, *(pool["num_threads"] for pool in _blas().info() if pool["user_api"] == "blas")])
 
 
 @cache
@@ -122,8 +133,14 @@ def _thread_pool() -> ThreadPoolExecutor:
 
 
 @cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
+def _turn() -> threading.Lock:
+    """One caller at a time: the limit on BLAS threads is the whole process's."""
+    return threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # threads do not come along, and a lock may come along held
+    os.register_at_fork(after_in_child=_thread_pool.cache_clear)
+    os.register_at_fork(after_in_child=_turn.cache_clear)
 
 
 def _mutual_best(
@@ -148,10 +165,11 @@ def _mutual_best(
             best[rows] = found if isinstance(columns, slice) else columns[found]
             if want_second and block.shape[1] > 1:
                 block[own, found] = -np.inf
-                second[rows] = block.max(axis=1)
+                second[rows] = np.maximum(block.max(axis=1), -1)
         return column_value
 
-    with _blas().limit(limits=1, user_api="blas"):
+    _threads()  # is to be known before the limit
+    with _turn(), _blas().limit(limits=1, user_api="blas"):
         visited = map(visit, parts) if len(parts) == 1 else _thread_pool().map(visit, parts)
         column_value = np.maximum.reduce(list(visited))
     row = np.flatnonzero((value >= column_value[best]) & (value > -np.inf))
@@ -173,11 +191,12 @@ def _match_window(
     order = np.lexsort((tile[:, 0], tile[:, 1]))
     tile, points, descriptors = tile[order], a.keypoints[order], a.descriptors[order]
     starts = np.flatnonzero(np.r_[True, (tile[1:] != tile[:-1]).any(axis=1)])
+    bounds = np.union1d([*starts, len(order)], np.arange(0, len(order), BLOCK_ROWS // 2))
     by_y = np.argsort(expected[:, 1], kind="stable")
     sorted_y = expected[by_y, 1]
 
     def blocks() -> Iterator[Block]:
-        for start, stop in zip(starts, [*starts[1:], len(points)]):
+        for start, stop in itertools.pairwise(bounds.tolist()):
             inside = points[start:stop]
             low, high = inside.min(axis=0) - radius, inside.max(axis=0) + radius
             first, last = np.searchsorted(sorted_y, [low[1], np.nextafter(high[1], np.inf, dtype=np.float32)])

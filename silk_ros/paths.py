@@ -33,8 +33,8 @@ def cache_directory(name: str) -> Path | None:
 
     Only the user may enter it: what is compiled is run later.
     """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "silk_ros"
     try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "silk_ros"
         for folder in (base, base / name):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.chmod(0o700)

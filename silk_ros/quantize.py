@@ -15,9 +15,8 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -74,27 +73,33 @@ class Report:
     pairs: int
 
 
-def _frames(source: str) -> list[Image]:
-    """The grey images of a folder (with its sub-folders), video or recording."""
-    if Path(source).is_dir():
+def _frames(source: str) -> Iterator[Image]:
+    """The grey images of a folder with its sub-folders, of a video or a recording. Raises ValueError for a camera."""
+    if source.isdecimal():
+        raise ValueError(f"'{source}' is a camera, which never ends: record it first")
+    if Path(source).is_dir() and any(path.is_dir() for path in Path(source).iterdir()):
         names = sorted(path for path in Path(source).rglob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES)
-        if names and len({path.parent for path in names}) > 1:
-            step = -(-len(names) // CALIBRATION_IMAGES)
-            images = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in names[::step]]
-            return [np.asarray(image, np.uint8) for image in images if image is not None]
-    return [
-        to_gray(image.data.data, image.height, image.width, image.encoding, image.step, image.is_bigendian)
-        for image in open_source(source)
-    ]
+        if names:
+            read = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in names)
+            yield from (np.asarray(image, np.uint8) for image in read if image is not None)
+            return
+    for image in open_source(source):
+        yield to_gray(image.data.data, image.height, image.width, image.encoding, image.step, image.is_bigendian)
 
 
 def calibration_images(source: str) -> list[Image]:
     """At most CALIBRATION_IMAGES, evenly spread, cut to CALIBRATION_SIZE. Raises ValueError if there is none."""
-    frames = _frames(source)
-    if not frames:
+    kept: list[Image] = []
+    stride = 1
+    for index, frame in enumerate(tqdm(_frames(source), desc="reading", unit="image", leave=False)):
+        if index % stride == 0:
+            kept.append(_middle(frame))
+            if len(kept) > 2 * CALIBRATION_IMAGES:
+                kept, stride = kept[::2], stride * 2
+    if not kept:
         raise ValueError(f"no images in '{source}': give a folder, video or recording of what the camera sees")
-    chosen = np.unique(np.linspace(0, len(frames) - 1, min(CALIBRATION_IMAGES, len(frames))).round().astype(int))
-    return [_middle(frames[index]) for index in chosen]
+    chosen = np.unique(np.linspace(0, len(kept) - 1, min(CALIBRATION_IMAGES, len(kept))).round().astype(int))
+    return [kept[index] for index in chosen]
 
 
 def _middle(image: Image) -> Image:
@@ -118,11 +123,13 @@ def read_pairs(source: str, skip: Sequence[str] = ()) -> list[Pair]:
             first, views = sequence.read()
             pairs += [Pair(first, view.image, view.homography) for view in views]
         return pairs
-    frames = _frames(source)
-    starts = range(0, len(frames) - FRAME_GAP, max(1, (len(frames) - FRAME_GAP) // FRAME_PAIRS))
+    count = sum(1 for _ in _frames(source))
+    starts = range(0, count - FRAME_GAP, max(1, (count - FRAME_GAP) // FRAME_PAIRS))[:FRAME_PAIRS]
     if not len(starts):
-        raise ValueError(f"'{source}' has {len(frames)} images: at least {FRAME_GAP + 1} are needed to pair them")
-    return [Pair(frames[start], frames[start + FRAME_GAP]) for start in islice(starts, FRAME_PAIRS)]
+        raise ValueError(f"'{source}' has {count} images: at least {FRAME_GAP + 1} are needed to pair them")
+    wanted = {*starts, *(start + FRAME_GAP for start in starts)}
+    found = {index: frame for index, frame in enumerate(_frames(source)) if index in wanted}
+    return [Pair(found[start], found[start + FRAME_GAP]) for start in starts]
 
 
 def _right(pair: Pair, a: Features, b: Features) -> tuple[float, float]:
@@ -162,15 +169,15 @@ def quantize(model: Path, images: Sequence[Image], pairs: Sequence[Pair], output
     """Write the int8 version of a float file. Raises ValueError, with the figures, instead if it lost too much."""
     from .backends import quantization
 
+    reference = Extractor.load(model, KEYPOINTS, precision="fp32")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"no folder '{output.parent}' for --output: make it first")
     with tqdm(images, desc="calibrating", unit="image") as progress:
         network = quantization.quantize_network(model, images, iter(progress))
-    reference = Extractor.load(model, KEYPOINTS, precision="fp32")
-    if reference.backend.model != model:
-        raise ValueError(f"'{model}' is not a float network")
     with tempfile.TemporaryDirectory() as folder:
         # Without figures yet, and so not called int8 either.
         candidate = Path(folder) / "candidate.onnx"
-        quantization.onnx.save(network, candidate)
+        quantization.save(network, candidate)
         report = compare(reference, Extractor.load(candidate, KEYPOINTS), pairs)
     figures = {name: str(value) for name, value in asdict(report).items()}
     check_gate(output, figures)
@@ -178,7 +185,7 @@ def quantize(model: Path, images: Sequence[Image], pairs: Sequence[Pair], output
         network, {"precision": "int8", "float_sha256": sha256(model), "images": len(images), **figures}
     )
     partial = output.with_suffix(".partial")
-    quantization.onnx.save(network, partial)
+    quantization.save(network, partial)
     partial.replace(output)
     return report
 

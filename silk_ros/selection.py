@@ -66,10 +66,10 @@ def local_best(keypoints: NDArray[np.float32], radius: float) -> NDArray[np.bool
 
 def best_of_cells(keypoints: NDArray[np.float32], size: float, count: int) -> NDArray[np.bool_]:
     """Which keypoints (N, 2), best first, are among the first `count` of their cell."""
-    cells = np.floor((keypoints + 0.5) / size).astype(np.int64)
-    _, cell = np.unique(cells, axis=0, return_inverse=True)
-    order = np.argsort(cell.ravel(), kind="stable")
-    ordered = cell.ravel()[order]
+    column, row = np.floor((keypoints + 0.5) / size).astype(np.int64).T
+    cell = row * (column.max(initial=0) + 2) + column  # + 2: a keypoint may lie in column -1
+    order = np.argsort(cell, kind="stable")
+    ordered = cell[order]
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.zeros(0, np.intp)
     place = np.arange(len(ordered)) - np.repeat(starts, np.diff([*starts, len(ordered)]))
     kept = np.zeros(len(keypoints), bool)

@@ -41,7 +41,16 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_executables_and_share_are_where_ros_looks(workspace: Path) -> None:
     executables = {path.name for path in (workspace / "lib" / "silk_ros").iterdir()}
-    assert executables == {"silk_node", "image_player", "evaluate", "train", "finetune", "export"}
+    assert executables == {
+        "silk_node",
+        "image_player",
+        "evaluate",
+        "train",
+        "finetune",
+        "export",
+        "quantize",
+        "benchmark",
+    }
     assert (workspace / "share" / "ament_index" / "resource_index" / "packages" / "silk_ros").is_file()
     share = workspace / "share" / "silk_ros"
     for file in (

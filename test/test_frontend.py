@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from silk_ros import Extractor, Features, Matches
-from silk_ros.frontend import FrontEnd, Step, expected_next
+from silk_ros.frontend import FrontEnd, Step, last_motion
 
 Image = NDArray[np.uint8]
 SECOND = 10**9
@@ -128,13 +128,37 @@ def _right(step: Step) -> int:
     return int((motion == [-5, -5]).all(axis=1).sum())
 
 
-def test_expected_positions() -> None:
+def test_motion_of_keypoints() -> None:
     def features(points: list[tuple[float, float]]) -> Features:
         return Features(np.array(points), np.zeros(len(points)), np.ones((len(points), 1)))
 
     now, before = features([(10, 0), (20, 0), (30, 0), (99, 0), (50, 50)]), features([(8, 0), (17, 0), (28, 0), (0, 0)])
     matches = Matches(np.array([[0, 0], [1, 1], [2, 2], [3, 3]]), np.ones(4))
     # Motions 2, 3, 2 and 99: the median is 2.5; the last is no motion of this scene, the fifth has none.
-    expected = expected_next(now, before, matches, radius=5)
-    np.testing.assert_allclose(expected, [(12, 0), (23, 0), (32, 0), (101.5, 0), (52.5, 50)])
-    np.testing.assert_allclose(expected_next(now, before, Matches.empty(), 5), now.keypoints)
+    motion = last_motion(now, before, matches, radius=5)
+    np.testing.assert_allclose(motion, [(2, 0), (3, 0), (2, 0), (2.5, 0), (2.5, 0)])
+    np.testing.assert_allclose(last_motion(now, before, Matches.empty(), 5), np.zeros((5, 2)))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        [(0, 0), (12, 1), (24, 2), (36, 3)],  # fast from the start
+        [(0, 0), (5, 1), (10, 2), (25, 5), (30, 6)],  # two frames are missing
+        [(0, 0), (5, 1), (10, 2), (30, 3), (35, 4), (40, 5)],  # a jump
+    ],
+    ids=["fast", "gap", "jump"],
+)
+def test_a_radius_finds_the_motion_again(photo: Image, path: list[tuple[int, int]]) -> None:
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), radius=4)
+    everywhere = FrontEnd(Extractor.load(max_keypoints=400))
+    for shift, stamp in path:
+        step, plain = (each.process(view(photo, shift), stamp * SECOND) for each in (front_end, everywhere))
+    assert step.previous is not None and plain.previous is not None
+    right = []
+    for each in (step, plain):
+        now, before = each.matches.indices.T
+        motion = each.frame.features.keypoints[now] - each.previous.features.keypoints[before]  # type: ignore[union-attr]
+        shift = path[-1][0] - path[-2][0]
+        right.append(int((motion == [-shift, -shift]).all(axis=1).sum()))
+    assert right[0] >= 0.95 * right[1] > 0

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import multiprocessing
+import os
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_info
 
 from silk_ros import Features, match
 
@@ -140,7 +144,7 @@ def test_ratio_and_double_softmax_are_alternatives() -> None:
         match(*random_pair(2, 2), ratio=0.8, double_softmax=0.5)
 
 
-@pytest.mark.parametrize("filters", [{}, {"ratio": 0.8}, {"double_softmax": 0.5}])
+@pytest.mark.parametrize("filters", [{}, {"ratio": 0.8}, {"double_softmax": 0.5}, {"radius": 1e4}])
 def test_the_full_matrix_is_never_held(filters: dict[str, float]) -> None:
     a, b = random_pair(4000, 4000)
     tracemalloc.start()
@@ -191,6 +195,7 @@ def test_the_ratio_is_to_the_second_best_within_the_radius(ratio: float) -> None
         ({"radius": 0.0}, "radius must be above 0, not 0.0: it is in pixels"),
         ({"radius": float("nan")}, "radius must be above 0"),
         ({"radius": 5.0, "double_softmax": 0.5}, "radius and double_softmax are alternatives"),
+        ({"expected": np.zeros((4, 2))}, "expected positions need a radius"),
         ({"radius": 5.0, "expected": np.zeros((3, 2))}, r"expected must have shape \(4, 2\)"),
     ],
 )
@@ -198,3 +203,36 @@ def test_a_radius_that_makes_no_sense_is_refused(filters: dict[str, object], mes
     a, b = random_pair(5, 4)
     with pytest.raises(ValueError, match=message):
         match(a, b, **filters)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.3])
+def test_a_rival_out_of_reach_is_no_rival(ratio: float) -> None:
+    a = placed(described(np.array([[1.0, 0]])), np.zeros((1, 2)))
+    b = placed(described(np.array([[1.0, 0], [0.9, 0.43589]])), np.array([[9.0, 0], [8, 8]]))  # in one tile, 11 px away
+    assert match(a, b, ratio=ratio, radius=10).indices.tolist() == [[0, 0]]
+
+
+def test_several_threads_may_match_at_once() -> None:
+    a, b = random_pair(1000, 900)
+    expected = match(a, b).indices
+    before = [pool["num_threads"] for pool in threadpool_info()]
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: match(a, b).indices, range(24)):
+            np.testing.assert_array_equal(found, expected)
+    assert [pool["num_threads"] for pool in threadpool_info()] == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_can_match_too() -> None:
+    a, b = random_pair(1000, 900)
+    expected = match(a, b).indices
+    process = multiprocessing.get_context("fork").Process(target=_expect, args=(a, b, expected))
+    process.start()
+    process.join(timeout=30)
+    alive = process.is_alive()
+    process.kill()
+    assert not alive and process.exitcode == 0
+
+
+def _expect(a: Features, b: Features, expected: NDArray[np.int32]) -> None:
+    np.testing.assert_array_equal(match(a, b).indices, expected)

@@ -46,4 +46,5 @@ def test_everything_a_robot_needs_is_installed_into_share() -> None:
 
 def test_every_model_has_a_card() -> None:
     for model in (ROOT / "models").glob("*.onnx"):
-        assert model.with_suffix(".md").is_file(), model.name
+        card = model.with_name(model.stem.removesuffix("_int8") + ".md")
+        assert card.is_file() and model.name in card.read_text(encoding="utf-8"), model.name

@@ -1,4 +1,4 @@
-"""Folding BatchNorms into convolutions for deployment: the same function with less to do."""
+"""Folding BatchNorms into convolutions for deployment, and leaving out what died: less to do for the same."""
 
 from __future__ import annotations
 

@@ -29,9 +29,14 @@ class ModelInfo:
     precision: str
 
     def checked_precision(self, wanted: str, file: Path) -> str:
-        """The file's precision. Raises ValueError where a float one is wanted of a quantised file."""
+        """The file's precision. Raises ValueError if it is not the one that is wanted, naming the fix."""
         if self.precision == "int8" and wanted not in ("auto", "int8"):
             raise ValueError(f"'{file}' is quantised: use precision auto or int8, not '{wanted}', or the float file")
+        if wanted == "int8" and self.precision != "int8":
+            raise ValueError(
+                f"'{file}' is not quantised, and there is no int8 version at '{int8_path(file)}': make one with the "
+                "quantize command, or use precision auto"
+            )
         return self.precision
 
 
@@ -41,20 +46,13 @@ def int8_path(model: Path) -> Path:
 
 
 def model_file(model: Path, precision: str) -> Path:
-    """The file to run for a model: for "int8" its quantised sibling, unless it is a quantised file itself.
+    """The file to run for a model: for "int8" its quantised sibling if there is one.
 
     Raises FileNotFoundError, naming the fix.
     """
     if not model.is_file():
         raise FileNotFoundError(f"no model file at '{model}': check model_path, or export one with training.export")
-    if precision != "int8" or model.stem.endswith("_int8"):
-        return model
-    if not int8_path(model).is_file():
-        raise FileNotFoundError(
-            f"no int8 version of '{model}' at '{int8_path(model)}': make one with the quantize command, "
-            "or use precision auto"
-        )
-    return int8_path(model)
+    return int8_path(model) if precision == "int8" and int8_path(model).is_file() else model
 
 
 def unusable(file: Path, error: Exception) -> ValueError:
@@ -91,7 +89,7 @@ def check_gate(file: Path, metadata: Mapping[str, str]) -> None:
         overlap, kept, before = (float(metadata[name]) for name in names)
     except (KeyError, ValueError) as error:
         raise ValueError(f"'{file}' does not say what its quantisation lost ({error}): quantize it again") from error
-    if not (overlap >= MIN_OVERLAP and before - kept <= MAX_PRECISION_LOSS):
+    if not (overlap >= MIN_OVERLAP and round(before - kept, 6) <= MAX_PRECISION_LOSS):
         raise ValueError(
             f"'{file}' lost too much by quantisation: {overlap:.3f} of the best keypoints are those of the float "
             f"network (at least {MIN_OVERLAP}), and {kept:.3f} of the matches are right instead of {before:.3f} "

@@ -1,4 +1,4 @@
-"""ONNX Runtime: runs everywhere, the default on a CPU."""
+"""ONNX Runtime: runs everywhere; float32 on a CPU, or int8."""
 
 from __future__ import annotations
 

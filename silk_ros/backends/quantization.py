@@ -39,11 +39,16 @@ def quantize_network(model: Path, images: Sequence[Image], progress: Iterator[Im
     _equalise(network, images)
     convolutions = [node for node in network.graph.node if node.op_type == "Conv"]
     last = [node.name for node in convolutions if "logits" in node.output]
+    before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # advice to preprocess, which the exported graph does not need
     try:
         return _quantize(network, progress, [convolutions[0].name, *last, "select/projected_product"])
     finally:
-        logging.disable(logging.NOTSET)
+        logging.disable(before)
+
+
+def save(network: onnx.ModelProto, path: Path) -> None:
+    onnx.save(network, path)
 
 
 def set_metadata(network: onnx.ModelProto, values: Mapping[str, object]) -> None:

@@ -27,7 +27,7 @@ def load(name: str, precision: str) -> Backend:
     except ImportError as error:
         pytest.skip(str(error))
     except ValueError as error:
-        if name in BACKENDS and precision == "bf16":
+        if precision == "bf16" and ("no bfloat16" in str(error) or "computes in" in str(error)):
             pytest.skip(str(error))  # not on this processor, or not in this backend
         raise
 
@@ -81,10 +81,11 @@ def test_keypoints_are_pixels_inside_the_border_best_first(backend: Backend, ima
 def test_sizes_may_change_and_nothing_returned_changes_later(backend: Backend, images: list[Image]) -> None:
     first = [Features(*backend.extract(image)) for image in images]
     copies = [features.descriptors.copy() for features in first]
-    again = [Features(*backend.extract(image)) for image in images]
-    for before, copy, after in zip(first, copies, again):
+    for image in images:
+        backend.extract(np.ascontiguousarray(image[::-1, ::-1]))  # of the same sizes
+    for before, copy, image in zip(first, copies, images):
         np.testing.assert_array_equal(before.descriptors, copy)
-        np.testing.assert_array_equal(before.keypoints, after.keypoints)
+        np.testing.assert_array_equal(before.keypoints, backend.extract(image)[0])
 
 
 def test_fewer_positions_than_keypoints_are_all_given(backend: Backend) -> None:

@@ -18,11 +18,17 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_int8_is_the_sibling_of_a_float_file(model: Path) -> None:
-    assert model_file(model, "auto") == model
-    with pytest.raises(FileNotFoundError, match=r"no int8 version of '.*own.onnx' at '.*own_int8.onnx': make one"):
-        model_file(model, "int8")
+    assert model_file(model, "auto") == model_file(model, "int8") == model
     int8_path(model).write_bytes(b"int8")
-    assert model_file(model, "int8") == model_file(int8_path(model), "int8") == model.with_name("own_int8.onnx")
+    assert model_file(model, "int8") == model.with_name("own_int8.onnx")
+    assert model_file(model, "fp32") == model
+
+
+def test_a_float_file_is_not_taken_for_a_quantised_one(model: Path) -> None:
+    info = read_info(model, model, True, NETWORK)
+    assert info.checked_precision("fp32", model) == "fp32"
+    with pytest.raises(ValueError, match=r"own.onnx' is not quantised, and there is no int8 .*own_int8.onnx"):
+        info.checked_precision("int8", model)
 
 
 def test_a_quantised_file_that_kept_enough_passes(model: Path) -> None:

@@ -12,6 +12,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_srvs.srv import SetBool, Trigger
 
+from silk_ros.backends import select_backend
+from silk_ros.paths import default_model
 from silk_ros.ros.messages import features_from_cloud, matches_from_cloud, points_from_cloud
 
 
@@ -249,7 +251,8 @@ def test_diagnostics_name_the_backend_and_measure_latency(graph: Graph) -> None:
         graph.images.publish(image_message(picture(), stamp=now))
 
     graph.wait_for_count("processed_frames", send_now, least=3)
-    assert (graph.diagnostics["backend"], graph.diagnostics["precision"]) == ("onnxruntime", "fp32")
+    best = select_backend("auto", "auto", default_model(), 10)
+    assert (graph.diagnostics["backend"], graph.diagnostics["precision"]) == (best.name, best.precision)
     assert graph.diagnostics["keypoints"] == "200"
     assert 0 < float(graph.diagnostics["latency_p50_ms"]) <= float(graph.diagnostics["latency_p99_ms"]) < 5000
 

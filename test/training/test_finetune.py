@@ -20,7 +20,7 @@ def frames(tmp_path: Path) -> Path:
     """A camera that pans over a photograph."""
     folder = tmp_path / "frames"
     folder.mkdir()
-    for index in range(16):
+    for index in range(20):
         cv2.imwrite(str(folder / f"{index:02}.png"), skimage.data.camera()[100:180, 100 + 4 * index : 200 + 4 * index])
     return folder
 
