@@ -63,7 +63,7 @@ def tables(folder: Path) -> str:
         )
         machines = " and ".join(dict.fromkeys(results["machine"] for results in (pipeline, matching, node)))
         head = f"On {machines}; in brackets the speed relative to the {REFERENCE}'s, missed aims in bold:"
-        return "\n".join([head, "", *pipeline_rows(pipeline), "", *verdict_rows(matching, node)])
+        return "\n".join([head, "", *pipeline_rows(pipeline), "", *verdict_rows(pipeline, matching, node)])
     except KeyError as error:
         raise ValueError(f"no {error} in the results in '{folder}': run make benchmark again") from error
 

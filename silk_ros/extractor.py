@@ -15,6 +15,7 @@ from .types import Features
 
 DEFAULT_MAX_KEYPOINTS = 1000
 DEFAULT_SCALE = 1.0
+MAX_THREADS = 256
 
 
 class Extractor:
@@ -68,10 +69,19 @@ class Extractor:
             or not 1 <= max_keypoints < 2**31
         ):
             raise ValueError(f"max_keypoints must be a whole number of at least 1, not {max_keypoints!r}")
+        if not isinstance(threads, (int, np.integer)) or not 0 <= threads <= MAX_THREADS:
+            raise ValueError(f"threads must be a whole number from 0 to {MAX_THREADS}, not {threads!r}")
         model = default_model() if path is None else Path(path)
         selection = selection or Selection()
         loaded = select_backend(backend, precision, model, selection.candidates(int(max_keypoints)), threads)
         return cls(loaded, scale, int(max_keypoints), selection)
+
+    def __repr__(self) -> str:
+        backend = self.backend
+        return (
+            f"Extractor({backend.model.name} in {backend.name} on {backend.device}, {backend.precision}, "
+            f"up to {self.max_keypoints} keypoints at scale {self.scale:g})"
+        )
 
     @property
     def min_size(self) -> int:

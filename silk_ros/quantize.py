@@ -165,13 +165,22 @@ def compare(reference: Extractor, quantised: Extractor, pairs: Sequence[Pair]) -
     return Report(overlap, cosine, mma, float_mma, precision, float_precision, len(rows))
 
 
+def check_before(model: Path, output: Path) -> Extractor:
+    """The float network. Raises before anything slow is done if it, the output or an installation is not as needed."""
+    from .backends import quantization  # noqa: F401 - says what to install
+
+    if output.resolve() == model.resolve():
+        raise ValueError(f"--output '{output}' is the float file: give another name")
+    if not output.parent.is_dir():
+        raise FileNotFoundError(f"no folder '{output.parent}' for --output: make it first")
+    return Extractor.load(model, KEYPOINTS, precision="fp32")
+
+
 def quantize(model: Path, images: Sequence[Image], pairs: Sequence[Pair], output: Path) -> Report:
     """Write the int8 version of a float file. Raises ValueError, with the figures, instead if it lost too much."""
     from .backends import quantization
 
-    reference = Extractor.load(model, KEYPOINTS, precision="fp32")
-    if not output.parent.is_dir():
-        raise FileNotFoundError(f"no folder '{output.parent}' for --output: make it first")
+    reference = check_before(model, output)
     with tqdm(images, desc="calibrating", unit="image") as progress:
         network = quantization.quantize_network(model, images, iter(progress))
     with tempfile.TemporaryDirectory() as folder:
@@ -202,6 +211,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     output = options.output or int8_path(options.model)
     try:
+        check_before(options.model, output)
         pairs = read_pairs(options.pairs, options.skip)
         report = quantize(options.model, calibration_images(options.images), pairs, output)
     except (OSError, ValueError, ImportError, DatasetError) as error:

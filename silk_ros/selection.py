@@ -28,8 +28,8 @@ class Selection:
     max_per_cell: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.nms_radius, self.cell_size, self.max_per_cell) < 0:
-            raise ValueError("nms_radius, cell_size and max_per_cell must not be negative; 0 switches them off")
+        if not (self.nms_radius >= 0 and self.cell_size >= 0 and self.max_per_cell >= 0):
+            raise ValueError("nms_radius, cell_size and max_per_cell must not be negative or NaN; 0 switches them off")
         if bool(self.cell_size) != bool(self.max_per_cell):
             raise ValueError("cell_size and max_per_cell belong together: set both, or neither")
 

@@ -223,3 +223,14 @@ def test_neighbouring_frames_match_where_they_should(photo: Image) -> None:
     motion = a.keypoints[matches.indices[:, 0]] - b.keypoints[matches.indices[:, 1]]
     assert len(matches) > 500
     assert (motion == (6, 4)).all(axis=1).mean() > 0.8
+
+
+@pytest.mark.parametrize("threads", [-1, 2.5, "1", 1000])
+def test_threads_are_checked(threads: object) -> None:
+    with pytest.raises(ValueError, match="threads must be a whole number from 0 to 256"):
+        Extractor.load(threads=threads)  # type: ignore[arg-type]
+
+
+def test_it_says_what_runs() -> None:
+    said = str(Extractor.load(max_keypoints=7, backend="onnxruntime", scale=0.5))
+    assert said == "Extractor(silk_vggnp_mu.onnx in onnxruntime on CPU, fp32, up to 7 keypoints at scale 0.5)"

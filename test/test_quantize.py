@@ -131,3 +131,10 @@ def test_bad_input_is_one_line_that_names_the_fix(
     status = main([str(model), "--images", str(frames.parent / images), "--pairs", str(frames.parent / pairs)])
     error = capsys.readouterr().err.strip().splitlines()
     assert status == 1 and error[-1].startswith("quantize: ") and message in error[-1]
+
+
+def test_the_float_file_is_never_overwritten(model: Path, frames: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = model.read_bytes()
+    assert main([str(model), "--images", str(frames), "--pairs", str(frames), "--output", str(model)]) == 1
+    assert "is the float file: give another name" in capsys.readouterr().err
+    assert model.read_bytes() == before

@@ -44,7 +44,16 @@ def test_rules_are_applied_one_after_the_other_and_the_cap_last() -> None:
     assert (np.diff(kept.scores) <= 0).all()
 
 
-@pytest.mark.parametrize("rules", [{"nms_radius": -1}, {"cell_size": 10}, {"max_per_cell": 3}, {"max_per_cell": -1}])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"nms_radius": -1},
+        {"cell_size": 10},
+        {"max_per_cell": 3},
+        {"max_per_cell": -1},
+        {"cell_size": float("nan"), "max_per_cell": 1},
+    ],
+)
 def test_rules_that_make_no_sense_are_refused(rules: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"must not be negative|belong together"):
         Selection(**rules)  # type: ignore[arg-type]

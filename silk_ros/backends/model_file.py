@@ -31,7 +31,7 @@ class ModelInfo:
     def checked_precision(self, wanted: str, file: Path) -> str:
         """The file's precision. Raises ValueError if it is not the one that is wanted, naming the fix."""
         if self.precision == "int8" and wanted not in ("auto", "int8"):
-            raise ValueError(f"'{file}' is quantised: use precision auto or int8, not '{wanted}', or the float file")
+            raise ValueError(f"'{file}' is quantised, not {wanted}: use precision auto or int8, or give the float file")
         if wanted == "int8" and self.precision != "int8":
             raise ValueError(
                 f"'{file}' is not quantised, and there is no int8 version at '{int8_path(file)}': make one with the "

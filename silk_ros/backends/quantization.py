@@ -83,7 +83,7 @@ def _quantize(network: onnx.ModelProto, images: Iterator[Image], float_nodes: li
             activation_type=quantization.QuantType.QInt8,
             weight_type=quantization.QuantType.QInt8,
             calibrate_method=quantization.CalibrationMethod.Percentile,
-            extra_options={"ActivationSymmetric": True, "CalibPercentile": PERCENTILE},
+            extra_options={"ActivationSymmetric": True, "CalibPercentile": PERCENTILE, "QuantizeBias": False},
         )
         return onnx.load(target)
 

@@ -167,7 +167,7 @@ def fastest(pipelines: Sequence[Pipeline], timings: Sequence[Timing]) -> Pipelin
 
 def measure_matching(size: int, repeats: int) -> dict[str, Quartiles]:
     # The full matrix of the largest takes half a second.
-    return matching.measure_matching(size, min(repeats, 5) if size >= 5000 else repeats)
+    return matching.measure_matching(size, max(5, min(repeats, 10)) if size >= 5000 else max(repeats, 20))
 
 
 def _installed(skipped: dict[str, str]) -> list[str]:

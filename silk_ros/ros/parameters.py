@@ -11,6 +11,7 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 
 from ..backends import BACKENDS
+from ..extractor import MAX_THREADS
 from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from ..selection import Selection
 
@@ -83,7 +84,7 @@ DECLARATIONS = (
         (0.0, 10000.0),
     ),
     Declaration("selection.max_per_cell", 0, "keypoints that a cell keeps, at most; 0 for no cells", (0, 30000)),
-    Declaration("threads", 0, "processor threads that the network runs on; 0 for one on each core", (0, 256)),
+    Declaration("threads", 0, "processor threads that the network runs on; 0 for one on each core", (0, MAX_THREADS)),
     Declaration(
         "image_reliability",
         "best_effort",

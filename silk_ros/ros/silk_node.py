@@ -65,10 +65,7 @@ class SilkNode(WorkerNode):
             "precision": backend.precision,
             "model": str(backend.model),
         }
-        self.get_logger().info(
-            f"{backend.model.name} in {backend.name} on {backend.device}, {backend.precision}, "
-            f"up to {extractor.max_keypoints} keypoints, loaded in {time.monotonic() - started:.1f} s"
-        )
+        self.get_logger().info(f"{extractor}, loaded in {time.monotonic() - started:.1f} s")
 
         self._statistics = Statistics()
         self._problems = ChangeLog(self.get_logger().warning)

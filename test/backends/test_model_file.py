@@ -34,7 +34,7 @@ def test_a_float_file_is_not_taken_for_a_quantised_one(model: Path) -> None:
 def test_a_quantised_file_that_kept_enough_passes(model: Path) -> None:
     info = read_info(model, model, True, NETWORK | GOOD | {"precision": "int8"})
     assert (info.border, info.descriptor_dim, info.precision) == (3, 32, "int8")
-    with pytest.raises(ValueError, match="is quantised: use precision auto or int8, not 'fp32'"):
+    with pytest.raises(ValueError, match="is quantised, not fp32: use precision auto or int8"):
         info.checked_precision("fp32", model)
 
 
