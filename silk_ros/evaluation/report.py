@@ -18,7 +18,6 @@ results.json holds, with null for numbers that are not finite:
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -35,6 +34,7 @@ import cv2
 
 import silk_ros
 
+from ..backends.model_file import sha256
 from .results import Curve, Picture, TaskResult
 from .tables import Grid, group_grid, method_grid
 
@@ -159,10 +159,7 @@ def describe_run(command: str, models: Mapping[str, Path]) -> Report:
             "OpenCV": cv2.__version__,
             **{name: metadata.version(name) for name in LIBRARIES if name in installed},
         },
-        models={
-            name: {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-            for name, path in models.items()
-        },
+        models={name: {"file": path.name, "sha256": sha256(path)} for name, path in models.items()},
     )
 
 
