@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 PRECISIONS = ("fp32", "bf16", "int8")
 SIZES_KEPT = 4  # compiled networks, of the image sizes used last
 
+# One for the process, until its end. Each core gives signal handlers a stack and, when it goes, puts back the one it
+# found: cores that go in the order they came leave one that is freed, and the next signal writes there.
+_CORE = openvino.Core()
+
 
 class OpenVinoBackend:
     """An exported SiLK file in OpenVINO on the CPU: one graph from the image to the descriptors.
@@ -39,10 +43,9 @@ class OpenVinoBackend:
         if precision not in ("auto", *PRECISIONS):
             raise ValueError(f"unknown precision '{precision}': use auto, {', '.join(PRECISIONS)}")
         file = model_file(model, precision)
-        self._core = openvino.Core()
-        self._has_bf16 = "BF16" in self._core.get_property(self.device, "OPTIMIZATION_CAPABILITIES")
+        self._has_bf16 = "BF16" in _CORE.get_property(self.device, "OPTIMIZATION_CAPABILITIES")
         try:
-            self._network = self._core.read_model(file)
+            self._network = _CORE.read_model(file)
         except Exception as error:
             raise unusable(file, error) from error
         metadata = dict(self._network.rt_info.items()).get("framework", {})
@@ -81,13 +84,13 @@ class OpenVinoBackend:
         network = self._network.clone()
         network.reshape({"image": [1, 1, height, width]})
         try:
-            compiled = self._core.compile_model(network, self.device, self._options)
+            compiled = _CORE.compile_model(network, self.device, self._options)
         except RuntimeError as error:
             if "CACHE_DIR" not in self._options:
                 raise
             log.warning("OpenVINO's cache in '%s' fails (%s): compiling without it", self._options["CACHE_DIR"], error)
             del self._options["CACHE_DIR"]
-            compiled = self._core.compile_model(network, self.device, self._options)
+            compiled = _CORE.compile_model(network, self.device, self._options)
         return compiled.create_infer_request()
 
     def extract(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:

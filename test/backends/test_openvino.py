@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,23 @@ def test_auto_takes_bf16_where_the_processor_has_it() -> None:
 
     has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     assert OpenVinoBackend(default_model(), 10).precision == ("bf16" if has_bf16 else "fp32")
+
+
+def test_signals_are_survived_after_networks_are_gone() -> None:
+    """In a process of its own: OpenVINO frees the stack of signal handlers with its cores."""
+    program = """
+import signal
+from silk_ros.backends.openvino import OpenVinoBackend
+from silk_ros.paths import default_model
+first, second = (OpenVinoBackend(default_model(), 10) for _ in range(2))
+del first, second
+received = []
+signal.signal(signal.SIGUSR1, lambda number, frame: received.append(number))
+signal.raise_signal(signal.SIGUSR1)
+print(len(received))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "1\n"), done.stderr
 
 
 @pytest.mark.parametrize("precision", ["fp16", "FP32", ""])
