@@ -1,7 +1,7 @@
 """int8 from a float network and some images: ranges of its activations, equalised channels, QDQ nodes.
 
-Quantised are the convolutions and the descriptors' 3x3 product, which is nearly all the work. The first convolution,
-which reads the image, and the two small products at the end stay float.
+Quantised are the convolutions, which are nearly all the work. The first one, which reads the image, and the last, which
+gives the logits, stay float, and so do the descriptors of the keypoints.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def quantize_network(model: Path, images: Sequence[Image], progress: Iterator[Im
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)  # advice to preprocess, which the exported graph does not need
     try:
-        return _quantize(network, progress, [convolutions[0].name, *last, "select/projected_product"])
+        return _quantize(network, progress, [convolutions[0].name, *last])
     finally:
         logging.disable(before)
 
@@ -76,7 +76,7 @@ def _quantize(network: onnx.ModelProto, images: Iterator[Image], float_nodes: li
             target,
             _Reader(images),
             quant_format=quantization.QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "MatMul"],
+            op_types_to_quantize=["Conv"],
             nodes_to_exclude=float_nodes,
             per_channel=True,
             # Symmetric and signed: the only kind that TensorRT takes.
