@@ -10,6 +10,14 @@ MODEL ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Types of TensorRT for mypy, which its wheels lack. stubgen writes one method that is no Python.
+define STUBS
+	$(BIN)/stubgen --quiet --package tensorrt_rtx_bindings --output $(VENV)/stubs
+	sed -i '/def add_scale_nd/d' $(VENV)/stubs/tensorrt_rtx_bindings/tensorrt_rtx.pyi
+	mkdir -p $(VENV)/stubs/tensorrt
+	echo 'from tensorrt_rtx_bindings import *\nfrom tensorrt_rtx_bindings import __version__ as __version__' \
+		> $(VENV)/stubs/tensorrt/__init__.pyi
+endef
 # Tests run in parallel, one thread each.
 THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
@@ -45,7 +53,8 @@ $(VENV)/.ros: setup.py | $(BIN)/python
 
 $(VENV)/.dev: setup.py constraints.txt | $(BIN)/python
 	@echo "installing ROS 2, PyTorch and the test tools into $(VENV) (once) ..."
-	$(PIP) --constraint constraints.txt --editable '.[ros,openvino,train,evaluate,dev]'
+	$(PIP) --constraint constraints.txt --editable '.[ros,openvino,tensorrt,train,evaluate,dev]'
+	$(STUBS)
 	@touch $@ $(VENV)/.ros
 
 clean:

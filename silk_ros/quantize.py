@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from .backends.model_file import check_gate, int8_path, sha256
+from .backends.parity import common_keypoints
 from .evaluation.epipolar import estimated_inliers
 from .evaluation.homography import reprojection_error
 from .evaluation.homography_data import SHORTER_EDGE, find_sequences
@@ -151,16 +152,10 @@ def compare(reference: Extractor, quantised: Extractor, pairs: Sequence[Pair]) -
         before, after = (
             [extractor(image) for image in (pair.first, pair.second)] for extractor in (reference, quantised)
         )
-        positions = {tuple(point): row for row, point in enumerate(before[1].keypoints.tolist())}
-        same = [
-            (positions[key], row)
-            for row, point in enumerate(after[1].keypoints.tolist())
-            if (key := tuple(point)) in positions
-        ]
-        here, there = np.array(same, np.intp).reshape(-1, 2).T
+        here, there = common_keypoints(before[1].keypoints, after[1].keypoints)
         cosine = np.einsum("nd,nd->n", before[1].descriptors[here], after[1].descriptors[there])
-        overlap = len(same) / max(1, len(before[1]))
-        rows.append((overlap, cosine.mean() if len(same) else 0.0, *_right(pair, *after), *_right(pair, *before)))
+        overlap = len(here) / max(1, len(before[1]))
+        rows.append((overlap, cosine.mean() if len(here) else 0.0, *_right(pair, *after), *_right(pair, *before)))
     overlap, cosine, mma, precision, float_mma, float_precision = np.mean(rows, axis=0).round(4).tolist()
     return Report(overlap, cosine, mma, float_mma, precision, float_precision, len(rows))
 

@@ -63,6 +63,11 @@ class Matches:
     def __len__(self) -> int:
         return len(self.indices)
 
+    def at_least(self, similarity: float) -> Matches:
+        """Those of at least this similarity."""
+        passed = self.similarity >= similarity
+        return Matches(indices=self.indices[passed], similarity=self.similarity[passed])
+
     @classmethod
     def empty(cls) -> Matches:
         return cls(indices=np.empty((0, 2), np.int32), similarity=np.empty(0, np.float32))

@@ -32,3 +32,17 @@ def photo() -> NDArray[np.uint8]:
 def extractor() -> Extractor:
     """The shipped network; gives a keypoint for every position of small images."""
     return Extractor.load(max_keypoints=100_000)
+
+
+@pytest.fixture(autouse=True)
+def skip_without_gpu(request: pytest.FixtureRequest) -> None:
+    """Tests marked `gpu` are skipped, with the reason, where CUDA finds none."""
+    if request.node.get_closest_marker("gpu") is None:
+        return
+    from silk_ros.backends import BackendUnavailable
+    from silk_ros.backends.cuda import gpu
+
+    try:
+        gpu()
+    except BackendUnavailable as error:
+        pytest.skip(str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,5 +42,7 @@ def workplace(device: str | None = None) -> Iterator[Workplace]:
     distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
     try:
         yield Workplace(distributed.get_rank(), distributed.get_world_size(), own)
+        distributed.barrier()  # nobody leaves while another still talks to it
     finally:
+        gc.collect()  # the parallel model, whose cycles would hold Gloo's threads until the interpreter is gone
         distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""ONNX Runtime: runs everywhere; float32 on a CPU, or int8."""
+"""ONNX Runtime: runs everywhere; on a CPU, or with onnxruntime-gpu on a GPU, by itself or through TensorRT."""
 
 from __future__ import annotations
 
@@ -7,25 +7,44 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .base import BackendUnavailable, Extracted, check_precision
 from .model_file import OUTPUTS, model_file, read_info, unusable
 
 try:
     import onnxruntime
 except ImportError as error:
-    raise ImportError("the onnxruntime backend needs ONNX Runtime: pip install onnxruntime") from error
+    raise BackendUnavailable("the onnxruntime backend needs ONNX Runtime: pip install onnxruntime") from error
 
-PRECISIONS = ("fp32", "int8")
+PROVIDERS = {
+    "onnxruntime": "CPUExecutionProvider",
+    "onnxruntime_cuda": "CUDAExecutionProvider",
+    "onnxruntime_tensorrt": "TensorrtExecutionProvider",
+}
 
 
 class OnnxRuntimeBackend:
-    """An exported SiLK file in ONNX Runtime's CPU provider: float32, or int8 where a quantised file is asked for."""
+    """An exported SiLK file in ONNX Runtime: float32, or int8 where a quantised file is asked for.
 
-    name = "onnxruntime"
+    `name` chooses the provider (PROVIDERS), which is the one that runs or none: ONNX Runtime by itself would fall back
+    to the CPU. `device` is the provider that it says.
+    """
 
-    def __init__(self, model: Path, max_keypoints: int, precision: str = "auto", threads: int = 0) -> None:
-        if precision not in ("auto", *PRECISIONS):
-            raise ValueError(
-                f"the onnxruntime backend computes in fp32 or int8, not '{precision}': use precision auto, fp32 or int8"
+    def __init__(
+        self,
+        model: Path,
+        max_keypoints: int,
+        precision: str = "auto",
+        threads: int = 0,
+        name: str = "onnxruntime",
+    ) -> None:
+        """Raises BackendUnavailable, naming the package, if the provider is missing or does not start."""
+        check_precision(name, precision)
+        self.name = name
+        self._provider = PROVIDERS[name]
+        if self._provider not in onnxruntime.get_available_providers():
+            raise BackendUnavailable(
+                f"the {name} backend needs ONNX Runtime with the {self._provider}: "
+                "pip uninstall onnxruntime; pip install onnxruntime-gpu"
             )
         self.model = model
         self.max_keypoints = max_keypoints
@@ -41,10 +60,16 @@ class OnnxRuntimeBackend:
         # Threads that spin between frames would take the other processes' cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(str(file), options, providers=[self._provider])
         except Exception as error:
             raise unusable(file, error) from error
-        self.device = self._session.get_providers()[0].removesuffix("ExecutionProvider")
+        running = self._session.get_providers()[0]
+        if running != self._provider:
+            raise BackendUnavailable(
+                f"the {name} backend does not start (ONNX Runtime took the {running}): it needs an NVIDIA GPU, its "
+                "driver, and the CUDA and cuDNN libraries that onnxruntime-gpu names"
+            )
+        self.device = running.removesuffix("ExecutionProvider")
         inputs = [(given.name, given.type) for given in self._session.get_inputs()]
         outputs = tuple(output.name for output in self._session.get_outputs())
         fits = inputs == [("image", "tensor(uint8)")] and outputs == OUTPUTS
@@ -52,6 +77,17 @@ class OnnxRuntimeBackend:
         self.border, self.descriptor_dim = info.border, info.descriptor_dim
         self.precision = info.checked_precision(precision, file)
 
-    def extract(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        keypoints, scores, descriptors = self._session.run(OUTPUTS, {"image": image[None, None]})
+        self._binding = None if name == "onnxruntime" else self._session.io_binding()
+
+    def extract(self, image: NDArray[np.uint8]) -> Extracted:
+        given = image[None, None]
+        if self._binding is None:
+            keypoints, scores, descriptors = self._session.run(OUTPUTS, {"image": given})
+        else:
+            # What stays on the device between the layers is never copied; the outputs are, once.
+            self._binding.bind_cpu_input("image", given)
+            for output in OUTPUTS:
+                self._binding.bind_output(output, "cpu")
+            self._session.run_with_iobinding(self._binding)
+            keypoints, scores, descriptors = self._binding.copy_outputs_to_cpu()
         return keypoints[0], scores[0], descriptors[0]

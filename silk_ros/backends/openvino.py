@@ -10,16 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..paths import cache_directory
+from .base import BackendUnavailable, Extracted, check_precision
 from .model_file import OUTPUTS, model_file, read_info, unusable
 
 try:
     import openvino
 except ImportError as error:
-    raise ImportError("the openvino backend needs OpenVINO: pip install 'silk_ros[openvino]'") from error
+    raise BackendUnavailable("the openvino backend needs OpenVINO: pip install 'silk_ros[openvino]'") from error
 
 log = logging.getLogger(__name__)
 
-PRECISIONS = ("fp32", "bf16", "int8")
 SIZES_KEPT = 4  # compiled networks, of the image sizes used last
 
 # One for the process, until its end. Each core gives signal handlers a stack and, when it goes, puts back the one it
@@ -40,8 +40,7 @@ class OpenVinoBackend:
     def __init__(self, model: Path, max_keypoints: int, precision: str = "auto", threads: int = 0) -> None:
         self.model = model
         self.max_keypoints = max_keypoints
-        if precision not in ("auto", *PRECISIONS):
-            raise ValueError(f"unknown precision '{precision}': use auto, {', '.join(PRECISIONS)}")
+        check_precision(self.name, precision)
         file = model_file(model, precision)
         self._has_bf16 = "BF16" in _CORE.get_property(self.device, "OPTIMIZATION_CAPABILITIES")
         try:
@@ -93,7 +92,7 @@ class OpenVinoBackend:
             compiled = _CORE.compile_model(network, self.device, self._options)
         return compiled.create_infer_request()
 
-    def extract(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    def extract(self, image: NDArray[np.uint8]) -> Extracted:
         request = self._requests.pop(image.shape, None) or self._compile(*image.shape)
         self._requests[image.shape] = request
         if len(self._requests) > SIZES_KEPT:

@@ -6,13 +6,13 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..backends import PRECISIONS, BackendUnavailable
 from ..evaluation.methods import load_method
 from ..extractor import Extractor
 from .timing import Quartiles, interleaved
@@ -73,16 +73,14 @@ def find_pipelines(backends: Sequence[str], image: Image, threads: int) -> tuple
     found: list[Pipeline] = []
     skipped: dict[str, str] = {}
     for backend in backends:
-        try:
-            precisions = import_module(f"silk_ros.backends.{backend}").PRECISIONS
-        except ImportError as error:
-            skipped[backend] = str(error)
-            continue
-        for precision in precisions:
+        for precision in PRECISIONS[backend]:
             pipeline = Pipeline(backend, precision)
             try:
                 pipeline.load(1, threads)(image)
                 found.append(pipeline)
+            except BackendUnavailable as error:
+                skipped[backend] = str(error)
+                break
             except (OSError, ValueError, RuntimeError) as error:
                 skipped[pipeline.name] = str(error)
     if not found:

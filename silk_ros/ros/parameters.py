@@ -10,10 +10,13 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
-from ..backends import BACKENDS
+from ..backends import BACKENDS, PRECISIONS, EngineOptions
+from ..backends.base import MAX_OPTIMIZATION_LEVEL, NO_DLA
 from ..extractor import MAX_THREADS
 from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from ..selection import Selection
+
+ALL_PRECISIONS = tuple(dict.fromkeys(precision for backend in BACKENDS for precision in PRECISIONS[backend]))
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ DECLARATIONS = (
     Declaration(
         "precision",
         "auto",
-        "what the backend computes in: auto, fp32, bf16, int8; auto takes bf16 where the processor has it",
+        f"what the backend computes in: auto, {', '.join(ALL_PRECISIONS)}; auto takes 16 bits where there are",
+        choices=("auto", *ALL_PRECISIONS),
     ),
     Declaration("max_keypoints", CAMERA_MAX_KEYPOINTS, "keypoints extracted per image, at most", (1, 30000)),
     Declaration(
@@ -84,6 +88,24 @@ DECLARATIONS = (
         (0.0, 10000.0),
     ),
     Declaration("selection.max_per_cell", 0, "keypoints that a cell keeps, at most; 0 for no cells", (0, 30000)),
+    Declaration(
+        "tensorrt.optimization_level",
+        EngineOptions.optimization_level,
+        "how long TensorRT looks for fast kernels when it builds an engine",
+        (0, MAX_OPTIMIZATION_LEVEL),
+    ),
+    Declaration(
+        "tensorrt.workspace_mb",
+        EngineOptions.workspace_mb,
+        "megabytes that a layer of TensorRT may use besides its tensors, at most; 0 leaves it to TensorRT",
+        (0, 1000000),
+    ),
+    Declaration(
+        "tensorrt.dla_core",
+        EngineOptions.dla_core,
+        "deep-learning accelerator of a Jetson that TensorRT uses; -1 for the GPU",
+        (NO_DLA, 15),
+    ),
     Declaration("threads", 0, "processor threads that the network runs on; 0 for one on each core", (0, MAX_THREADS)),
     Declaration(
         "image_reliability",
@@ -115,6 +137,7 @@ class Settings:
     double_softmax: float | None
     radius: float | None
     selection: Selection
+    engine: EngineOptions
     threads: int
     image_reliability: str
     diagnostics_period: float
@@ -124,8 +147,9 @@ class Settings:
 def declare_parameters(node: Node) -> Settings:
     """Declare all parameters of silk_node. Raises as `declare` does."""
     values = declare(node, DECLARATIONS)
-    rules = {name: values.pop(name) for name in tuple(values) if name.startswith("selection.")}
-    values["selection"] = Selection(**{name.removeprefix("selection."): value for name, value in rules.items()})
+    for group, name, make in (("selection.", "selection", Selection), ("tensorrt.", "engine", EngineOptions)):
+        members = {key.removeprefix(group): values.pop(key) for key in tuple(values) if key.startswith(group)}
+        values[name] = make(**members)
     values = {name.removeprefix("matcher."): value for name, value in values.items()}
     values["model_path"] = Path(values["model_path"]).expanduser() if values["model_path"] else None
     # The ends of the ranges, which keep every match, switch the filters off.

@@ -29,6 +29,7 @@ from ..frontend import FrontEnd, Step
 from .change_log import ChangeLog, no_data_warning
 from .diagnostics import Statistics, diagnostics_message
 from .images import camera_from_message, gray_from_message
+from .log import NodeLog
 from .messages import features_to_cloud, image_message, matches_to_cloud, stamp_nanoseconds
 from .parameters import declare_parameters
 from .process import WorkerNode, run_node
@@ -45,6 +46,7 @@ class SilkNode(WorkerNode):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("silk", **node_options)
         self.settings = settings = declare_parameters(self)
+        self._log = NodeLog(self.get_logger())
         started = time.monotonic()
         extractor = Extractor.load(
             settings.model_path,
@@ -54,17 +56,12 @@ class SilkNode(WorkerNode):
             settings.scale,
             settings.threads,
             settings.selection,
+            settings.engine,
         )
         self._front_end = FrontEnd(
             extractor, settings.ratio, settings.min_similarity, settings.double_softmax, settings.radius
         )
-        backend = extractor.backend
-        self._fixed_diagnostics = {
-            "backend": backend.name,
-            "device": backend.device,
-            "precision": backend.precision,
-            "model": str(backend.model),
-        }
+        self._backend = extractor.backend
         self.get_logger().info(f"{extractor}, loaded in {time.monotonic() - started:.1f} s")
 
         self._statistics = Statistics()
@@ -147,7 +144,12 @@ class SilkNode(WorkerNode):
                 self._statistics,
                 self._enabled,
                 self.settings.no_data_timeout,
-                self._fixed_diagnostics,
+                {
+                    "backend": self._backend.name,
+                    "device": self._backend.device,
+                    "precision": self._backend.precision,
+                    "model": str(self._backend.model),
+                },
             )
         )
 
@@ -238,6 +240,7 @@ class SilkNode(WorkerNode):
     def stop(self) -> None:
         self._slot.close()
         self._worker.join(timeout=5)
+        self._log.close()
 
 
 def main(args: list[str] | None = None) -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from skimage import data
 
 from silk_ros import match
-from silk_ros.backends import BACKENDS, Backend, select_backend
+from silk_ros.backends import BACKENDS, PRECISIONS, Backend, BackendUnavailable, select_backend
 from silk_ros.paths import default_model
 from silk_ros.types import Features
 
@@ -18,17 +16,23 @@ Image = NDArray[np.uint8]
 KEYPOINTS = 400
 
 # Of each precision: the share of the best keypoints that must be the same, and the least mean cosine of descriptors.
-TOLERANCE = {"fp32": (0.99, 0.9999), "bf16": (0.94, 0.999), "int8": (0.85, 0.99)}
+TOLERANCE = {"fp32": (0.99, 0.9999), "fp16": (0.97, 0.999), "bf16": (0.94, 0.999), "int8": (0.85, 0.99)}
+ON_GPU = ("tensorrt", "onnxruntime_cuda", "onnxruntime_tensorrt")
+CASES = [
+    pytest.param((name, precision), id=f"{name}-{precision}", marks=pytest.mark.gpu if name in ON_GPU else ())
+    for name in BACKENDS
+    for precision in PRECISIONS[name]
+]
 
 
 def load(name: str, precision: str) -> Backend:
     try:
         return select_backend(name, precision, default_model(), KEYPOINTS)
-    except ImportError as error:
+    except BackendUnavailable as error:
         pytest.skip(str(error))
     except ValueError as error:
-        if precision == "bf16" and ("no bfloat16" in str(error) or "computes in" in str(error)):
-            pytest.skip(str(error))  # not on this processor, or not in this backend
+        if precision == "bf16" and "no bfloat16" in str(error):
+            pytest.skip(str(error))  # not on this processor
         raise
 
 
@@ -45,7 +49,7 @@ def expected(images: list[Image]) -> list[Features]:
     return [Features(*reference.extract(image)) for image in images]
 
 
-@pytest.fixture(scope="module", params=itertools.product(BACKENDS, TOLERANCE), ids="-".join)
+@pytest.fixture(scope="module", params=CASES)
 def backend(request: pytest.FixtureRequest) -> Backend:
     return load(*request.param)
 

@@ -1,0 +1,143 @@
+"""The little of CUDA that is needed beside TensorRT, through NVIDIA's own cuda-python."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from .base import BackendUnavailable
+
+
+def runtime() -> ModuleType:
+    """The runtime bindings. Raises BackendUnavailable, naming the package, without them."""
+    try:
+        from cuda.bindings import runtime as bindings
+    except ImportError:
+        try:
+            from cuda import cudart as bindings  # before cuda-python 12.6
+        except ImportError as error:
+            raise BackendUnavailable(
+                "the tensorrt backend needs cuda-python: pip install 'silk_ros[tensorrt]' "
+                "(of the driver's major version: 12 for JetPack 6)"
+            ) from error
+    return bindings
+
+
+def call(name: str, *arguments: Any) -> Any:
+    """Call a function of the runtime. Raises RuntimeError with CUDA's own words if it fails."""
+    bindings = runtime()
+    error, *results = getattr(bindings, name)(*arguments)
+    if int(error):
+        _, words = bindings.cudaGetErrorString(error)
+        raise RuntimeError(f"{name}: {words.decode() if isinstance(words, bytes) else words}")
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The device that is used: the first one, as CUDA_VISIBLE_DEVICES orders them."""
+
+    name: str
+    compute_capability: str  # "8.7"
+
+
+def gpu() -> Gpu:
+    """The GPU of this machine. Raises BackendUnavailable, saying why, if there is none that CUDA can use."""
+    try:
+        count = call("cudaGetDeviceCount")
+    except RuntimeError as error:
+        raise BackendUnavailable(
+            f"the tensorrt backend needs an NVIDIA GPU and its driver ({error}): use backend auto or openvino here"
+        ) from error
+    if not count:
+        raise BackendUnavailable("the tensorrt backend needs an NVIDIA GPU: use backend auto or openvino here")
+    properties = call("cudaGetDeviceProperties", 0)
+    name = properties.name.decode() if isinstance(properties.name, bytes) else str(properties.name)
+    return Gpu(name.rstrip("\0"), f"{properties.major}.{properties.minor}")
+
+
+class Memory:
+    """Zeroed memory on the GPU, freed with the object."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.address = int(call("cudaMalloc", size))
+        call("cudaMemset", self.address, 0, size)
+
+    def __del__(self) -> None:
+        if hasattr(self, "address"):
+            runtime().cudaFree(self.address)
+
+
+class PinnedArray:
+    """An array in host memory that the GPU copies to and from by itself, freed with the object."""
+
+    def __init__(self, shape: Sequence[int], dtype: DTypeLike) -> None:
+        self.size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        self.address = int(call("cudaMallocHost", self.size))
+        raw = (ctypes.c_uint8 * self.size).from_address(self.address)
+        self.array: NDArray[Any] = np.ctypeslib.as_array(raw).view(dtype).reshape(shape)
+
+    def __del__(self) -> None:
+        if hasattr(self, "address"):
+            runtime().cudaFreeHost(self.address)
+
+
+class Stream:
+    """A queue of work for the GPU."""
+
+    def __init__(self) -> None:
+        self.handle = call("cudaStreamCreateWithFlags", runtime().cudaStreamNonBlocking)
+
+    def upload(self, source: PinnedArray, target: Memory) -> None:
+        kind = runtime().cudaMemcpyKind.cudaMemcpyHostToDevice
+        call("cudaMemcpyAsync", target.address, source.address, source.size, kind, self.handle)
+
+    def download(self, source: Memory, target: PinnedArray) -> None:
+        kind = runtime().cudaMemcpyKind.cudaMemcpyDeviceToHost
+        call("cudaMemcpyAsync", target.address, source.address, target.size, kind, self.handle)
+
+    def copy(self, source: Memory, target: Memory) -> None:
+        """The first target.size bytes."""
+        kind = runtime().cudaMemcpyKind.cudaMemcpyDeviceToDevice
+        call("cudaMemcpyAsync", target.address, source.address, target.size, kind, self.handle)
+
+    def wait(self) -> None:
+        call("cudaStreamSynchronize", self.handle)
+
+    def record(self, work: Callable[[], None]) -> Graph:
+        """The work that a function puts on this stream, to be launched as one. Raises RuntimeError if it cannot be."""
+        bindings = runtime()
+        call("cudaStreamBeginCapture", self.handle, bindings.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
+        try:
+            work()
+        except BaseException:
+            bindings.cudaStreamEndCapture(self.handle)
+            raise
+        return Graph(self, call("cudaStreamEndCapture", self.handle))
+
+    def __del__(self) -> None:
+        if hasattr(self, "handle"):
+            runtime().cudaStreamDestroy(self.handle)
+
+
+class Graph:
+    """Recorded work: one launch instead of one for each kernel and copy."""
+
+    def __init__(self, stream: Stream, graph: Any) -> None:
+        self._stream = stream
+        self._executable = call("cudaGraphInstantiate", graph, 0)
+        runtime().cudaGraphDestroy(graph)
+
+    def launch(self) -> None:
+        call("cudaGraphLaunch", self._executable, self._stream.handle)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_executable"):
+            runtime().cudaGraphExecDestroy(self._executable)

@@ -1,0 +1,98 @@
+"""Whether a compiled network still finds what the float32 one does, judged on photographs of the package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Extracted
+
+BLOCK_ROWS = 256  # of distances held at a time
+
+Extract = Callable[[NDArray[np.uint8]], Extracted]
+Points = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Bounds for `Parity`."""
+
+    overlap: float
+    cosine: float
+    displacement: float
+
+
+# By precision: several times what the shipped network loses (docs/performance.md).
+TOLERANCES = {
+    "fp32": Tolerance(0.99, 0.9999, 0.02),
+    "fp16": Tolerance(0.97, 0.999, 0.05),
+    "int8": Tolerance(0.85, 0.98, 0.3),
+}
+
+
+@dataclass(frozen=True)
+class Parity:
+    """What a compiled network keeps of the float32 one, means over images.
+
+    overlap:      share of the keypoints that are the same.
+    cosine:       of the descriptors of those.
+    displacement: pixels from each keypoint to the nearest of the float32 network's.
+    """
+
+    overlap: float
+    cosine: float
+    displacement: float
+
+    def within(self, precision: str) -> bool:
+        bounds = TOLERANCES[precision]
+        return bool(
+            self.overlap >= bounds.overlap and self.cosine >= bounds.cosine and self.displacement <= bounds.displacement
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.overlap:.1%} of the keypoints are the same, descriptors have a cosine of {self.cosine:.4f}, "
+            f"displacement {self.displacement:.3f} px"
+        )
+
+
+def photographs(height: int, width: int) -> list[NDArray[np.uint8]]:
+    """The package's grey photographs (see images/README.md), in the size asked for."""
+    paths = sorted((Path(__file__).parent / "images").glob("*.jpg"))
+    if not paths:
+        raise FileNotFoundError("the photographs that networks are checked with are missing: install silk_ros again")
+    read = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths)
+    return [np.asarray(cv2.resize(image, (width, height)), np.uint8) for image in read if image is not None]
+
+
+def common_keypoints(a: Points, b: Points) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows of a (N, 2) and of b (M, 2) that are the same point, in the order of b."""
+    rows = {tuple(point): row for row, point in enumerate(a.tolist())}
+    pairs = [(rows[key], row) for row, point in enumerate(b.tolist()) if (key := tuple(point)) in rows]
+    here, there = np.array(pairs, np.intp).reshape(-1, 2).T
+    return here, there
+
+
+def _displacement(expected: Points, found: Points) -> float:
+    """Mean distance from each point found to the nearest expected one."""
+    blocks = (found[start : start + BLOCK_ROWS] for start in range(0, len(found), BLOCK_ROWS))
+    nearest = [np.linalg.norm(block[:, None] - expected, axis=2).min(axis=1) for block in blocks]
+    return float(np.concatenate(nearest).mean())
+
+
+def compare(reference: Extract, compiled: Extract, images: list[NDArray[np.uint8]]) -> Parity:
+    """Judge a compiled network by the float32 one. NaN, which no tolerance lets pass, where it gives no numbers."""
+    rows = []
+    for image in images:
+        expected, _, expected_descriptors = (values.copy() for values in reference(image))
+        found, _, descriptors = compiled(image)
+        here, there = common_keypoints(expected, found)
+        cosines = np.einsum("nd,nd->n", expected_descriptors[here], descriptors[there])
+        cosine = cosines.mean() if len(here) else 0.0
+        rows.append((len(here) / len(expected), cosine, _displacement(expected, found)))
+    return Parity(*np.mean(rows, axis=0).tolist())

@@ -1,0 +1,128 @@
+"""Building TensorRT engines from specialised graphs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, SupportsInt
+
+from tqdm import tqdm
+
+from .base import NO_DLA, EngineOptions
+from .tensorrt_library import IS_RTX, VERSION, Log, trt
+
+if TYPE_CHECKING:
+    import onnx
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of an engine."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    is_input: bool
+
+
+@dataclass(frozen=True)
+class Built:
+    """A serialised engine, its inputs and outputs, how long it took, and what was measured for the next build."""
+
+    engine: bytes
+    tensors: tuple[Tensor, ...]
+    seconds: float
+    timing: bytes
+
+
+def build(network: onnx.ModelProto, options: EngineOptions, timing: bytes = b"", progress: bool = False) -> Built:
+    """Build the engine of a specialised graph, typed as the graph is. TensorRT for RTX needs no GPU for that.
+
+    timing: of earlier builds. progress: draw a bar.
+    Raises ValueError with TensorRT's words if it refuses the graph or an option.
+    """
+    log = Log()
+    builder = trt.Builder(log)
+    on_dla = options.dla_core != NO_DLA
+    half_flag: Any = _dla_half_flag(builder, options.dla_core) if on_dla else None
+    # Types are the graph's own, but for a DLA, which knows only networks whose types TensorRT chooses.
+    strongly_typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
+    parsed = builder.create_network(0 if on_dla else strongly_typed)
+    parser = trt.OnnxParser(parsed, log)
+    if not parser.parse(network.SerializeToString()):
+        reasons = [parser.get_error(index).desc() for index in range(parser.num_errors)]
+        raise ValueError(f"{VERSION} cannot read the graph ({'; '.join(reasons)}): export the network again")
+    config = builder.create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means fp32
+    config.builder_optimization_level = options.optimization_level
+    if options.workspace_mb:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mb * MEGABYTE)
+    if on_dla:
+        config.set_flag(half_flag)
+        config.set_flag(trt.BuilderFlag.GPU_FALLBACK)  # for the top-k and what follows it
+        config.default_device_type, config.DLA_core = trt.DeviceType.DLA, options.dla_core
+    if not IS_RTX:  # that measures nothing when it builds
+        config.set_timing_cache(config.create_timing_cache(timing), ignore_mismatch=True)
+    started = time.monotonic()
+    with _monitored(config) if progress else nullcontext():
+        engine = builder.build_serialized_network(parsed, config)
+    if engine is None:
+        raise ValueError(f"{VERSION} cannot build the engine: {log.reason}")
+    measured = b"" if IS_RTX else _content(config.get_timing_cache().serialize())
+    return Built(_content(engine), tuple(_tensors(parsed)), time.monotonic() - started, measured)
+
+
+def _content(memory: Any) -> bytes:
+    return bytes(memory)
+
+
+def _dla_half_flag(builder: trt.Builder, core: int) -> Any:
+    """The flag that lets TensorRT choose float16. Raises ValueError, saying why, where a DLA cannot be used."""
+    if core >= builder.num_DLA_cores:
+        raise ValueError(
+            f"there is no DLA core {core}, this machine has {builder.num_DLA_cores}: use dla_core {NO_DLA}, the GPU"
+        )
+    flag = getattr(trt.BuilderFlag, "FP16", None)
+    if flag is None:
+        raise ValueError(
+            f"{VERSION} cannot build this network for a DLA, as TensorRT up to 10.7 can: use dla_core {NO_DLA}, the GPU"
+        )
+    return flag
+
+
+def _tensors(network: trt.INetworkDefinition) -> Iterator[Tensor]:
+    inputs = [network.get_input(index) for index in range(network.num_inputs)]
+    outputs = [network.get_output(index) for index in range(network.num_outputs)]
+    for tensor in inputs + outputs:
+        shape: Any = tensor.shape
+        yield Tensor(tensor.name, tuple(shape), str(tensor.dtype).rpartition(".")[2], is_input=tensor in inputs)
+
+
+class _Monitor(trt.IProgressMonitor):
+    def __init__(self, bar: tqdm) -> None:
+        super().__init__()
+        self._bar = bar
+
+    def phase_start(self, phase_name: str, parent_phase: str, num_steps: SupportsInt) -> None:
+        self._bar.total = (self._bar.total or 0) + int(num_steps)
+        self._bar.set_postfix_str(phase_name, refresh=False)
+
+    def step_complete(self, phase_name: str, step: SupportsInt) -> bool:
+        self._bar.update()
+        return True  # False would stop the build
+
+    def phase_finish(self, phase_name: str) -> None:
+        pass
+
+
+@contextmanager
+def _monitored(config: trt.IBuilderConfig) -> Iterator[None]:
+    """A progress bar of the build's steps."""
+    with tqdm(desc="building", unit="step", leave=False) as bar:
+        monitor = _Monitor(bar)  # TensorRT does not keep it alive
+        config.progress_monitor = monitor
+        yield

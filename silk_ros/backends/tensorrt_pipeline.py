@@ -1,0 +1,93 @@
+"""An engine at work: image in pinned memory, network and matching on the GPU, one wait, a few kilobytes back.
+
+Everything is allocated once. The descriptors of an image stay on the GPU, where the next one is matched with them.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cuda import Graph, Memory, PinnedArray, Stream
+from .tensorrt_graph import IMAGE, PREVIOUS
+from .tensorrt_library import IS_RTX, VERSION, Log, trt
+
+log = logging.getLogger(__name__)
+
+DESCRIPTORS = "descriptors"
+
+
+class Pipeline:
+    """One engine with its buffers. `outputs` are arrays in pinned memory that the next run overwrites."""
+
+    def __init__(self, engine: bytes, use_graph: bool = True) -> None:
+        """Raises ValueError if this machine's TensorRT does not take the engine, RuntimeError if CUDA fails."""
+        self._log = Log()
+        self._runtime = trt.Runtime(self._log)
+        loaded = self._runtime.deserialize_cuda_engine(engine)
+        if loaded is None:
+            raise ValueError(f"{VERSION} does not take the engine: {self._log.reason}")
+        self._engine = loaded
+        self._context = _new_context(loaded)
+        if self._context is None:
+            raise RuntimeError(f"no memory to run the engine: {self._log.reason}")
+        self._stream = Stream()
+        self.outputs: dict[str, NDArray[Any]] = {}
+        self._pinned: dict[str, PinnedArray] = {}
+        self._memory: dict[str, Memory] = {}
+        for index in range(loaded.num_io_tensors):
+            name = loaded.get_tensor_name(index)
+            shape: Any = loaded.get_tensor_shape(name)
+            host = PinnedArray(tuple(shape), trt.nptype(loaded.get_tensor_dtype(name)))
+            self._pinned[name], self._memory[name] = host, Memory(host.size)
+            if name not in (IMAGE, PREVIOUS):
+                self.outputs[name] = host.array
+            self._context.set_tensor_address(name, self._memory[name].address)
+        self._image = self._pinned[IMAGE].array
+        self._graph: Graph | None = None
+        self._launch()  # TensorRT allocates, and TensorRT for RTX compiles, at the first run
+        self._stream.wait()
+        if use_graph and not IS_RTX:
+            self._record()
+
+    @property
+    def uses_graph(self) -> bool:
+        return self._graph is not None or IS_RTX
+
+    def run(self, images: NDArray[np.uint8]) -> None:
+        """Compute `outputs` of images that broadcast to (batch, 1, H, W), matched with the last run's first image."""
+        np.copyto(self._image, images)
+        if self._graph is not None:
+            self._graph.launch()
+        else:
+            self._launch()
+        self._stream.wait()
+
+    def _launch(self) -> None:
+        """Put one frame's work on the stream."""
+        self._stream.upload(self._pinned[IMAGE], self._memory[IMAGE])
+        if not self._context.execute_async_v3(int(self._stream.handle)):
+            raise RuntimeError(f"TensorRT failed: {self._log.reason}")
+        for name, array in self._pinned.items():
+            if name in self.outputs:
+                self._stream.download(self._memory[name], array)
+        self._stream.copy(self._memory[DESCRIPTORS], self._memory[PREVIOUS])
+
+    def _record(self) -> None:
+        try:
+            self._graph = self._stream.record(self._launch)
+        except RuntimeError as error:
+            log.warning("no CUDA graph (%s): every kernel is launched on its own, which takes longer", error)
+
+
+def _new_context(engine: trt.ICudaEngine) -> Any:
+    """TensorRT for RTX compiles kernels as it runs, and records CUDA graphs by itself if it is told to."""
+    if not IS_RTX:
+        return engine.create_execution_context()
+    rtx: Any = trt
+    config: Any = engine.create_runtime_config()
+    config.cuda_graph_strategy = rtx.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+    return engine.create_execution_context(config)

@@ -1,0 +1,125 @@
+"""Build TensorRT engines ahead of time, so that no node has to when it starts.
+
+    build_engine                                     the shipped network as the node runs it: 640x480 at scale 0.5
+    build_engine --size 640x480 --max-keypoints 1000
+    build_engine my_model.onnx --size 320x240 --precision int8 --optimization-level 5
+
+Engines are made for one model, one size of image (as the network sees it: the camera's times `scale`), one number of
+keypoints, one GPU and one version of TensorRT; they lie in the user's cache, where the node finds them. Each is
+compared with ONNX Runtime's float32 result on photographs before it is kept; one that lost too much is built again in
+the next wider precision. Without a GPU, TensorRT for RTX still parses and builds, which checks a model; nothing is kept
+then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from .backends import PRECISIONS, BackendUnavailable
+from .backends.base import MAX_OPTIMIZATION_LEVEL, EngineOptions
+from .frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
+from .paths import default_model
+
+CAMERA_SIZE = (640, 480)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "build_engine", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add, defaults = parser.add_argument, EngineOptions()
+    seen = tuple(round(side * CAMERA_SCALE) for side in CAMERA_SIZE)
+    add("model", type=Path, nargs="?", help="exported ONNX file (the shipped VGGnp-mu)")
+    add(
+        "--size",
+        type=_size,
+        nargs="+",
+        default=[seen],
+        metavar="WxH",
+        help="of the images as the network sees them ({}x{})".format(*seen),
+    )
+    add("--max-keypoints", type=int, default=CAMERA_MAX_KEYPOINTS, metavar="K", help="at most (%(default)s)")
+    add("--precision", choices=("auto", *PRECISIONS["tensorrt"]), default="auto", help="auto takes fp16")
+    add("--batch", type=int, default=1, help="images at a time, 2 for a stereo pair (%(default)s)")
+    add(
+        "--optimization-level",
+        type=int,
+        default=defaults.optimization_level,
+        metavar="LEVEL",
+        help=f"0 to {MAX_OPTIMIZATION_LEVEL}: higher tries more kernels (%(default)s)",
+    )
+    add(
+        "--workspace-mb",
+        type=int,
+        default=defaults.workspace_mb,
+        metavar="MB",
+        help="of a layer, at most; 0 leaves it to TensorRT (%(default)s)",
+    )
+    add("--dla-core", type=int, default=defaults.dla_core, metavar="CORE", help="of a Jetson; -1: GPU (%(default)s)")
+    return parser.parse_args(arguments)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 640x480")
+    return int(width), int(height)
+
+
+def build_and_keep(options: argparse.Namespace, engine: EngineOptions) -> None:
+    """Build what is not in the cache yet, and print what there is then."""
+    from .backends.tensorrt import TensorRtBackend
+
+    model = options.model or default_model()
+    backend = TensorRtBackend(
+        model, options.max_keypoints, options.precision, options=engine, batch=options.batch, progress=True
+    )
+    for width, height in options.size:
+        made = backend.prepare(height, width)
+        state = "already built" if made.was_cached else f"built in {made.facts['build_seconds']:.1f} s"
+        print(f"{width}x{height}, {made.precision}, up to {options.max_keypoints} keypoints: {state}")
+        print(f"  {made.parity}")
+        print(f"  {made.path or 'not kept: there is no usable cache folder'}")
+
+
+def check_only(options: argparse.Namespace, engine: EngineOptions) -> None:
+    """Parse and build without a GPU, and print what comes out. Keeps nothing."""
+    from .backends.model_file import model_file
+    from .backends.tensorrt_engine import build
+    from .backends.tensorrt_graph import read_network, specialise
+    from .backends.tensorrt_library import VERSION
+
+    precision = "fp16" if options.precision == "auto" else options.precision
+    network = read_network(model_file(options.model or default_model(), precision))
+    for width, height in options.size:
+        graph = specialise(network, height, width, options.max_keypoints, precision != "fp32", options.batch)
+        built = build(graph, engine, progress=True)
+        print(
+            f"{width}x{height}, {precision}: {VERSION} built {len(built.engine) / 1e6:.1f} MB in {built.seconds:.1f} s"
+        )
+        for tensor in built.tensors:
+            print(f"  {'in ' if tensor.is_input else 'out'} {tensor.name} {tensor.dtype} {tensor.shape}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        engine = EngineOptions(options.optimization_level, options.workspace_mb, options.dla_core)
+        try:
+            build_and_keep(options, engine)
+        except BackendUnavailable as unavailable:
+            check_only(options, engine)  # tells what is missing, if more than the GPU is
+            print(f"not kept: {unavailable}", file=sys.stderr)
+            return 1
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        print(f"build_engine: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

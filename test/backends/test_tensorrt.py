@@ -1,0 +1,347 @@
+"""The backend without a GPU: engines are really built, and ONNX Runtime computes what they would."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("tensorrt_rtx")
+
+from silk_ros import Extractor, Features, match
+from silk_ros.backends import EngineOptions, MatchingBackend, tensorrt
+from silk_ros.backends.cuda import Gpu
+from silk_ros.backends.model_file import int8_path
+from silk_ros.backends.onnxruntime import OnnxRuntimeBackend
+from silk_ros.backends.parity import Parity
+from silk_ros.backends.tensorrt import TensorRtBackend
+from silk_ros.frontend import FrontEnd
+from silk_ros.paths import default_model
+
+COUNT = 300
+
+
+class CpuPipeline:
+    """In the place of `Pipeline`: the engine is its graph, which ONNX Runtime computes."""
+
+    def __init__(self, engine: bytes, use_graph: bool = True) -> None:
+        if engine == b"foreign":
+            raise ValueError("TensorRT does not take the engine")
+        self._session = onnxruntime.InferenceSession(engine, providers=["CPUExecutionProvider"])
+        shapes = {given.name: given.shape for given in self._session.get_inputs()}
+        self._shape = shapes["image"]
+        self._previous = np.zeros(shapes["previous_descriptors"], np.float32)
+        self.outputs = {output.name: np.empty(0) for output in self._session.get_outputs()}
+
+    def run(self, images: NDArray[np.uint8]) -> None:
+        given = np.broadcast_to(images, self._shape)
+        found = self._session.run(None, {"image": given, "previous_descriptors": self._previous})
+        self.outputs.update(zip(self.outputs, found))
+        self._previous = self.outputs["descriptors"][0]
+
+
+@pytest.fixture
+def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[onnx.ModelProto]:
+    """A GPU that is none, an empty cache, and the graphs that are built."""
+    graphs: list[onnx.ModelProto] = []
+    original = tensorrt.build
+
+    def build(graph: onnx.ModelProto, options: EngineOptions, timing: bytes, progress: bool):
+        graphs.append(graph)
+        return dataclasses.replace(original(graph, options, timing, progress), engine=graph.SerializeToString())
+
+    monkeypatch.setattr(tensorrt, "build", build)
+    monkeypatch.setattr(tensorrt, "Pipeline", CpuPipeline)
+    monkeypatch.setattr(tensorrt, "gpu", lambda: Gpu("Test GPU", "8.7"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return graphs
+
+
+@pytest.fixture
+def image(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return photo[:72, :96].copy()
+
+
+def loaded(precision: str = "auto", model: Path | None = None, **options: object) -> TensorRtBackend:
+    return TensorRtBackend(model or default_model(), COUNT, precision, **options)
+
+
+def test_it_says_what_it_is(builds: list) -> None:
+    backend = loaded()
+    assert (backend.name, backend.device, backend.precision) == ("tensorrt", "Test GPU", "fp16")
+    assert (backend.border, backend.descriptor_dim, backend.max_keypoints) == (3, 32, COUNT)
+    assert isinstance(backend, MatchingBackend)
+    assert loaded("int8").precision == "int8" and loaded(model=int8_path(default_model())).precision == "int8"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_features_are_those_of_onnx_runtime(builds: list, image: NDArray[np.uint8], precision: str) -> None:
+    keypoints, scores, descriptors = loaded(precision).extract(image)
+    expected = OnnxRuntimeBackend(default_model(), COUNT).extract(image)[0]
+    same = {tuple(point) for point in keypoints.tolist()} & {tuple(point) for point in expected.tolist()}
+    assert len(same) >= {"fp32": 0.99, "fp16": 0.97, "int8": 0.85}[precision] * COUNT
+    assert scores.shape == (COUNT,) and (np.diff(scores) <= 0).all() and descriptors.shape == (COUNT, 32)
+
+
+def test_features_are_not_overwritten_by_the_next_image(builds: list, image: NDArray[np.uint8]) -> None:
+    backend = loaded()
+    first = backend.extract(image)
+    kept = [values.copy() for values in first]
+    backend.extract(255 - image)
+    for values, copy in zip(first, kept, strict=True):
+        np.testing.assert_array_equal(values, copy)
+
+
+# --- matching ---------------------------------------------------------------------------------------------------------
+
+
+def test_matches_are_those_with_the_image_before(builds: list, photo: NDArray[np.uint8]) -> None:
+    backend = loaded("fp32")
+    images = [photo[y : y + 72, 2 * y : 2 * y + 96].copy() for y in range(4)]
+    before, none = backend.extract_and_match(images[0])
+    assert none is None
+    for image in images[1:]:
+        now, found = backend.extract_and_match(image)
+        assert found is not None
+        expected = match(Features(*now), Features(*before))
+        np.testing.assert_array_equal(found[0], expected.indices)
+        np.testing.assert_allclose(found[1], expected.similarity, atol=1e-5)
+        before = now
+
+
+def test_another_size_is_not_matched(builds: list, photo: NDArray[np.uint8]) -> None:
+    backend = loaded()
+    large, small = photo[:72, :96].copy(), photo[:64, :80].copy()
+    assert backend.extract_and_match(large)[1] is None
+    assert backend.extract_and_match(small)[1] is None
+    assert backend.extract_and_match(small)[1] is not None
+    assert backend.extract_and_match(large)[1] is None, "its descriptors are older than the image before"
+
+
+def test_a_frame_that_failed_is_not_matched_with(
+    builds: list, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = loaded()
+    backend.extract_and_match(image)
+
+    def fail(self: object, images: object) -> None:
+        raise RuntimeError("cudaGraphLaunch: out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CpuPipeline, "run", fail)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            backend.extract_and_match(image)
+    assert backend.extract_and_match(image)[1] is None
+
+
+def test_the_front_end_takes_the_matches_of_the_gpu(
+    builds: list, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = [photo[y : y + 144, y : y + 192].copy() for y in range(0, 8, 2)]
+    expected = FrontEnd(Extractor(OnnxRuntimeBackend(default_model(), COUNT), scale=0.5), min_similarity=0.9)
+    steps = [expected.process(frame, index) for index, frame in enumerate(frames)]
+    monkeypatch.setattr("silk_ros.frontend.match", lambda *_, **__: pytest.fail("the GPU has matched"))
+    front_end = FrontEnd(Extractor(loaded("fp32"), scale=0.5), min_similarity=0.9)
+    for index, (frame, step) in enumerate(zip(frames, steps, strict=True)):
+        found = front_end.process(frame, index)
+        np.testing.assert_array_equal(found.matches.indices, step.matches.indices)
+        np.testing.assert_array_equal(found.frame.track_ids, step.frame.track_ids)
+    assert len(step.matches) > 100
+
+
+def test_a_batch_is_two_images_at_once(builds: list, image: NDArray[np.uint8]) -> None:
+    pair = np.stack([image, 255 - image])
+    left, right = loaded("fp32", batch=2).extract_batch(pair)
+    alone = loaded("fp32")
+    for found, expected in ((left, alone.extract(pair[0])), (right, alone.extract(pair[1]))):
+        for values, others in zip(found, expected, strict=True):
+            np.testing.assert_allclose(values, others, atol=1e-5)
+    with pytest.raises(ValueError, match=r"2 images for a batch of 1: load the backend with batch=2"):
+        alone.extract_batch(pair)
+
+
+# --- the cache --------------------------------------------------------------------------------------------------------
+
+
+def test_an_engine_is_built_once_for_each_size_and_said(
+    builds: list, photo: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = loaded()
+    for _ in range(2):
+        backend.extract(photo[:72, :96].copy())
+    assert len(builds) == 1
+    assert "building the TensorRT engine for images of 96x72 in fp16, which takes" in caplog.text
+    assert "build_engine --size 96x72" in caplog.text
+    backend.extract(photo[:64, :80].copy())
+    assert len(builds) == 2
+
+
+def test_the_next_start_finds_it_made(builds: list, image: NDArray[np.uint8], caplog: pytest.LogCaptureFixture) -> None:
+    first = loaded().extract(image)
+    caplog.clear()
+    second = loaded()
+    prepared = second.prepare(*image.shape)
+    assert prepared.was_cached and len(builds) == 1 and not caplog.messages
+    assert prepared.parity.within("fp16")
+    np.testing.assert_array_equal(second.extract(image)[0], first[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"precision": "fp32"},
+        {"options": EngineOptions(optimization_level=1)},
+        {"options": EngineOptions(workspace_mb=512)},
+        {"batch": 2},
+    ],
+)
+def test_what_is_built_differently_is_another_engine(builds: list, image: NDArray[np.uint8], change: dict) -> None:
+    loaded().prepare(*image.shape)
+    loaded(**change).prepare(*image.shape)
+    assert len(builds) == 2
+
+
+def test_another_gpu_library_or_model_is_another_engine(
+    builds: list, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loaded().prepare(*image.shape)
+    monkeypatch.setattr(tensorrt, "gpu", lambda: Gpu("Test GPU", "8.9"))
+    loaded().prepare(*image.shape)
+    monkeypatch.setattr(tensorrt, "VERSION", "tensorrt 99")
+    loaded().prepare(*image.shape)
+    network = onnx.load(default_model())
+    network.doc_string = "another one"
+    onnx.save(network, tmp_path / "model.onnx")
+    loaded(model=tmp_path / "model.onnx").prepare(*image.shape)
+    assert len(builds) == 4
+
+
+@pytest.mark.parametrize("damage", [b"", b"truncated"])
+def test_a_damaged_engine_is_built_again(
+    builds: list, image: NDArray[np.uint8], caplog: pytest.LogCaptureFixture, damage: bytes
+) -> None:
+    path = loaded().prepare(*image.shape).path
+    assert path is not None
+    path.write_bytes(path.read_bytes()[:-50] if damage else damage)
+    loaded().prepare(*image.shape)
+    assert len(builds) == 2 and "building it again" in caplog.text
+    assert loaded().prepare(*image.shape).was_cached
+
+
+def test_an_engine_that_tensorrt_does_not_take_is_built_again(
+    builds: list, image: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = loaded()
+    key = backend._key(image.shape, default_model())
+    backend._cache.save(key, b"foreign", {})
+    assert not backend.prepare(*image.shape).was_cached
+    assert "does not take the engine: building it again" in caplog.text
+
+
+def test_few_sizes_are_kept_in_memory(builds: list, photo: NDArray[np.uint8]) -> None:
+    backend = loaded()
+    for width in range(40, 40 + tensorrt.SIZES_KEPT + 2):
+        backend.extract(photo[:40, :width].copy())
+    assert len(backend._prepared) == tensorrt.SIZES_KEPT
+
+
+# --- parity -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Parity]:
+    """What judging gives, from the end of the list; a test sets it."""
+    given: list[Parity] = []
+    monkeypatch.setattr(tensorrt.parity, "compare", lambda *_: given.pop())
+    return given
+
+
+GOOD, BAD = Parity(1.0, 1.0, 0.0), Parity(0.5, 0.9, 3.0)
+
+
+def test_a_precision_that_loses_too_much_gives_way_loudly(
+    builds: list, figures: list[Parity], image: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
+) -> None:
+    figures += [GOOD, BAD, BAD]
+    backend = loaded("int8")
+    backend.extract(image)
+    assert backend.precision == "fp32" and len(builds) == 3
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert any(
+        "int8 engine" in text and "50.0% of the keypoints" in text and "fp16 instead" in text for text in warnings
+    )
+    assert any("fp16 engine" in text and "fp32 instead" in text for text in warnings)
+
+
+def test_a_refused_precision_is_not_built_again(
+    builds: list, figures: list[Parity], image: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
+) -> None:
+    figures += [GOOD, BAD]
+    loaded("fp16").extract(image)
+    caplog.clear()
+    again = loaded("fp16")
+    again.extract(image)
+    assert again.precision == "fp32" and len(builds) == 2
+    assert "lost too much" in caplog.text
+
+
+def test_without_a_wider_precision_it_fails(builds: list, figures: list[Parity], image: NDArray[np.uint8]) -> None:
+    figures += [BAD]
+    with pytest.raises(ValueError, match=r"fp32 engine .* lost too much: 50.0%.*use backend onnxruntime_cuda"):
+        loaded("fp32").extract(image)
+
+
+def test_a_quantised_file_by_itself_has_no_wider_precision(
+    builds: list, figures: list[Parity], image: NDArray[np.uint8]
+) -> None:
+    figures += [BAD]
+    with pytest.raises(ValueError, match=r"int8 engine .* lost too much"):
+        loaded(model=int8_path(default_model())).extract(image)
+
+
+def test_a_network_that_is_really_off_is_refused(
+    builds: list, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = tensorrt.specialise
+
+    def off(network: onnx.ModelProto, *rest: object, **named: object) -> onnx.ModelProto:
+        for tensor in network.graph.initializer:
+            if tensor.name == "backbone.1.0.bias":
+                tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) + 0.3, tensor.name))
+        return original(network, *rest, **named)
+
+    monkeypatch.setattr(tensorrt, "specialise", off)
+    with pytest.raises(ValueError, match="lost too much"):
+        loaded("fp32").extract(image)
+
+
+# --- input ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("precision", ["bf16", "FP16", ""])
+def test_an_unknown_precision_lists_the_choices(precision: str) -> None:
+    with pytest.raises(ValueError, match=f"unknown precision '{precision}' .*: use one of auto, fp32, fp16, int8"):
+        loaded(precision)
+
+
+def test_a_quantised_file_is_not_computed_in_float(builds: list) -> None:
+    with pytest.raises(ValueError, match=r"is quantised, not fp16: use precision auto or int8"):
+        loaded("fp16", int8_path(default_model()))
+
+
+def test_files_are_refused_as_by_the_other_backends(builds: list, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged.onnx"
+    damaged.write_bytes(default_model().read_bytes()[:5000])
+    with pytest.raises(ValueError, match=r"damaged.onnx' is not a usable ONNX file"):
+        loaded(model=damaged)
+    network = onnx.load(default_model())
+    network.graph.input[0].name = "picture"
+    onnx.save(network, tmp_path / "other.onnx")
+    with pytest.raises(ValueError, match="not of a SiLK network"):
+        loaded(model=tmp_path / "other.onnx")

@@ -1,0 +1,106 @@
+"""Real engines: TensorRT for RTX parses and builds without a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tensorrt_rtx")
+
+from silk_ros.backends.base import EngineOptions
+from silk_ros.backends.model_file import int8_path
+from silk_ros.backends.tensorrt_engine import Built, Tensor, build
+from silk_ros.backends.tensorrt_graph import read_network, specialise
+from silk_ros.paths import default_model
+
+# Every precision of every shipped model.
+CASES = [
+    pytest.param(default_model(), False, id="fp32"),
+    pytest.param(default_model(), True, id="fp16"),
+    pytest.param(int8_path(default_model()), False, id="int8 in fp32"),
+    pytest.param(int8_path(default_model()), True, id="int8"),
+]
+
+
+def built(model: Path, half: bool, count: int = 1000, batch: int = 1, options: EngineOptions | None = None) -> Built:
+    return build(specialise(read_network(model), 480, 640, count, half, batch), options or EngineOptions())
+
+
+@pytest.mark.parametrize("count", [1000, 5000, 10_000])
+@pytest.mark.parametrize(("model", "half"), CASES)
+def test_every_shipped_network_builds(model: Path, half: bool, count: int) -> None:
+    result = built(model, half, count)
+    assert len(result.engine) > 100_000 and result.seconds > 0
+    assert result.tensors == (
+        Tensor("image", (1, 1, 480, 640), "UINT8", is_input=True),
+        Tensor("previous_descriptors", (count, 32), "FLOAT", is_input=True),
+        Tensor("keypoints", (1, count, 2), "FLOAT", is_input=False),
+        Tensor("scores", (1, count), "FLOAT", is_input=False),
+        Tensor("descriptors", (1, count, 32), "FLOAT", is_input=False),
+        Tensor("partner", (count,), "INT32", is_input=False),
+        Tensor("similarity", (count,), "FLOAT", is_input=False),
+    )
+
+
+def test_a_stereo_pair_builds() -> None:
+    shapes = {tensor.name: tensor.shape for tensor in built(default_model(), True, 5000, batch=2).tensors}
+    assert shapes["image"] == (2, 1, 480, 640) and shapes["descriptors"] == (2, 5000, 32)
+    assert shapes["partner"] == (5000,)
+
+
+def test_precisions_give_different_engines() -> None:
+    engines = {built(*case.values).engine for case in CASES}
+    assert len(engines) == len(CASES)
+
+
+def test_a_graph_that_is_not_valid_is_refused_in_the_librarys_words() -> None:
+    graph = specialise(read_network(default_model()), 96, 120, 100, half=False)
+    del graph.graph.node[4]
+    with pytest.raises(ValueError, match=r"tensorrt_rtx [\d.]+ cannot read the graph \(.+\): export the network again"):
+        build(graph, EngineOptions())
+
+
+def test_a_graph_beyond_the_librarys_limits_is_refused() -> None:
+    graph = specialise(read_network(default_model()), 96, 120, 100, half=False)
+    for tensor in graph.graph.initializer:
+        if tensor.name == "keypoint_count":
+            tensor.int64_data[:] = []
+            tensor.raw_data = (4000).to_bytes(8, "little")  # one TopK gives 3840 at most
+    with pytest.raises(ValueError, match=r"cannot (read the graph|build the engine)"):
+        build(graph, EngineOptions())
+
+
+def test_options_are_accepted() -> None:
+    assert built(default_model(), True, options=EngineOptions(optimization_level=0, workspace_mb=256)).engine
+
+
+def test_too_little_memory_is_said() -> None:
+    with pytest.raises(ValueError, match=r"cannot build the engine: .*workspace"):
+        built(default_model(), True, options=EngineOptions(workspace_mb=1))
+
+
+def test_a_dla_that_is_not_there_is_named() -> None:
+    with pytest.raises(ValueError, match=r"no DLA core 0, this machine has 0: use dla_core -1, the GPU"):
+        built(default_model(), True, options=EngineOptions(dla_core=0))
+
+
+def test_progress_is_drawn_where_it_is_wanted(capsys: pytest.CaptureFixture) -> None:
+    graph = specialise(read_network(default_model()), 96, 120, 100, half=False)
+    build(graph, EngineOptions())
+    assert capsys.readouterr().err == ""
+    build(graph, EngineOptions(), progress=True)
+    assert "building" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"optimization_level": 6}, "from 0 to 5, not 6"),
+        ({"workspace_mb": -1}, "must be 0 .* or more, not -1"),
+        ({"dla_core": -2}, "must be -1 .* or the number of a core, not -2"),
+    ],
+)
+def test_options_out_of_range_are_refused(options: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EngineOptions(**options)

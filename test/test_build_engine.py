@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("tensorrt_rtx")
+
+from silk_ros import build_engine
+from silk_ros.backends import BackendUnavailable, EngineOptions, tensorrt
+from silk_ros.backends.parity import Parity
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise BackendUnavailable("the tensorrt backend needs an NVIDIA GPU")
+
+    monkeypatch.setattr(tensorrt, "gpu", missing)
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32", "fp16", "int8"])
+def test_without_a_gpu_it_checks_and_says_that_nothing_is_kept(
+    no_gpu: None, capsys: pytest.CaptureFixture, precision: str
+) -> None:
+    assert build_engine.main(["--size", "96x72", "128x96", "--max-keypoints", "50", "--precision", precision]) == 1
+    printed = capsys.readouterr()
+    wanted = "fp16" if precision == "auto" else precision
+    assert f"96x72, {wanted}: tensorrt_rtx" in printed.out and f"128x96, {wanted}: tensorrt_rtx" in printed.out
+    assert "in  image UINT8 (1, 1, 72, 96)" in printed.out and "out descriptors FLOAT (1, 50, 32)" in printed.out
+    assert "not kept: the tensorrt backend needs an NVIDIA GPU" in printed.err
+
+
+def test_the_default_is_what_the_node_runs(no_gpu: None, capsys: pytest.CaptureFixture) -> None:
+    build_engine.main([])
+    printed = capsys.readouterr().out
+    assert "image UINT8 (1, 1, 240, 320)" in printed and "keypoints FLOAT (1, 5000, 2)" in printed
+
+
+def test_on_a_gpu_it_tells_what_it_made(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    made = []
+
+    class Backend:
+        def __init__(self, model: Path, max_keypoints: int, precision: str, **options: object) -> None:
+            made.append((model.name, max_keypoints, precision, options))
+
+        def prepare(self, height: int, width: int) -> tensorrt.Prepared:
+            facts = {"build_seconds": 12.34, "overlap": 0.98, "cosine": 0.9999, "displacement": 0.01}
+            return tensorrt.Prepared(None, "fp16", Path("/cache/x.engine"), facts, was_cached=width == 128)
+
+    monkeypatch.setattr(tensorrt, "TensorRtBackend", Backend)
+    options = ["--size", "96x72", "128x96", "--batch", "2", "--optimization-level", "5", "--workspace-mb", "100"]
+    assert build_engine.main(options) == 0
+    assert made == [
+        (
+            "silk_vggnp_mu.onnx",
+            5000,
+            "auto",
+            {"options": EngineOptions(5, 100, -1), "batch": 2, "progress": True},
+        )
+    ]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "96x72, fp16, up to 5000 keypoints: built in 12.3 s"
+    assert lines[1].strip() == str(Parity(0.98, 0.9999, 0.01)) and "98.0% of the keypoints" in lines[1]
+    assert lines[2].strip() == "/cache/x.engine"
+    assert lines[3] == "128x96, fp16, up to 5000 keypoints: already built"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["missing.onnx"], "build_engine: no model file at 'missing.onnx'"),
+        (["--optimization-level", "9"], "build_engine: optimization_level must be from 0 to 5"),
+        (["--dla-core", "0"], "build_engine: there is no DLA core 0"),
+        (["--size", "4x4"], "build_engine: images of 4x4"),
+    ],
+)
+def test_bad_input_is_one_line(no_gpu: None, capsys: pytest.CaptureFixture, arguments: list[str], message: str) -> None:
+    assert build_engine.main(arguments) == 1
+    error = capsys.readouterr().err.splitlines()
+    assert error[-1].startswith(message)
+
+
+@pytest.mark.parametrize("size", ["640", "640x", "x480", "640x480x3", "-1x5"])
+def test_a_size_is_width_x_height(capsys: pytest.CaptureFixture, size: str) -> None:
+    with pytest.raises(SystemExit):
+        build_engine.main([f"--size={size}"])
+    assert "is not a size such as 640x480" in capsys.readouterr().err
