@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("tensorrt_rtx")
+pytest.importorskip("silk_ros.backends.tensorrt_library", exc_type=ImportError)
 
 from silk_ros import build_engine
 from silk_ros.backends import BackendUnavailable, EngineOptions, tensorrt
@@ -26,7 +26,7 @@ def test_without_a_gpu_it_checks_and_says_that_nothing_is_kept(
     assert build_engine.main(["--size", "96x72", "128x96", "--max-keypoints", "50", "--precision", precision]) == 1
     printed = capsys.readouterr()
     wanted = "fp16" if precision == "auto" else precision
-    assert f"96x72, {wanted}: tensorrt_rtx" in printed.out and f"128x96, {wanted}: tensorrt_rtx" in printed.out
+    assert f"96x72, {wanted}: tensorrt" in printed.out and f"128x96, {wanted}: tensorrt" in printed.out
     assert "in  image UINT8 (1, 1, 72, 96)" in printed.out and "out descriptors FLOAT (1, 50, 32)" in printed.out
     assert "not kept: the tensorrt backend needs an NVIDIA GPU" in printed.err
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from . import model_file
-from .base import PRECISIONS, Backend, BackendUnavailable, EngineOptions, Extracted, MatchingBackend
+from .base import PRECISIONS, Backend, BackendUnavailable, EngineOptions, Extracted, MatchingBackend, check_precision
 
 __all__ = [
     "AUTO",
@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 
 # A backend's library is imported only when the backend is chosen.
 def _tensorrt(model: Path, max_keypoints: int, precision: str, threads: int, engine: EngineOptions) -> Backend:
+    from .cuda import gpu
+
+    check_precision("tensorrt", precision)
+    gpu()  # TensorRT takes 100 MB by being imported: not where it has no use
     from .tensorrt import TensorRtBackend
 
     return TensorRtBackend(model, max_keypoints, precision, threads, engine)

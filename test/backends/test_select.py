@@ -158,6 +158,9 @@ import sys
 for name in {hidden!r}:
     sys.modules[name] = None
 import silk_ros
+from silk_ros.backends import cuda
+if "cuda" not in sys.modules:
+    cuda.gpu = lambda: cuda.Gpu("Test GPU", "8.7")
 try:
     silk_ros.Extractor.load(backend="tensorrt")
 except ImportError as error:

@@ -12,7 +12,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("tensorrt_rtx")
+pytest.importorskip("silk_ros.backends.tensorrt_library", exc_type=ImportError)
 
 from silk_ros import Extractor, Features, match
 from silk_ros.backends import EngineOptions, MatchingBackend, tensorrt
