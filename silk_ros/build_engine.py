@@ -88,8 +88,9 @@ def build_and_keep(options: argparse.Namespace, engine: EngineOptions) -> None:
 def check_only(options: argparse.Namespace, engine: EngineOptions) -> None:
     """Parse and build without a GPU, and print what comes out. Keeps nothing."""
     from .backends.model_file import model_file
+    from .backends.onnx_graph import read_network
     from .backends.tensorrt_engine import build
-    from .backends.tensorrt_graph import read_network, specialise
+    from .backends.tensorrt_graph import specialise
     from .backends.tensorrt_library import VERSION
 
     precision = "fp16" if options.precision == "auto" else options.precision

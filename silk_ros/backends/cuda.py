@@ -68,11 +68,13 @@ class Memory:
     def __init__(self, size: int) -> None:
         self.size = size
         self.address = int(call("cudaMalloc", size))
+        self._free = runtime().cudaFree  # there still when modules are gone
         call("cudaMemset", self.address, 0, size)
+        call("cudaDeviceSynchronize")  # other streams do not wait for it
 
     def __del__(self) -> None:
-        if hasattr(self, "address"):
-            runtime().cudaFree(self.address)
+        if hasattr(self, "_free"):
+            self._free(self.address)
 
 
 class PinnedArray:
@@ -81,12 +83,13 @@ class PinnedArray:
     def __init__(self, shape: Sequence[int], dtype: DTypeLike) -> None:
         self.size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         self.address = int(call("cudaMallocHost", self.size))
+        self._free = runtime().cudaFreeHost
         raw = (ctypes.c_uint8 * self.size).from_address(self.address)
         self.array: NDArray[Any] = np.ctypeslib.as_array(raw).view(dtype).reshape(shape)
 
     def __del__(self) -> None:
-        if hasattr(self, "address"):
-            runtime().cudaFreeHost(self.address)
+        if hasattr(self, "_free"):
+            self._free(self.address)
 
 
 class Stream:
@@ -94,6 +97,7 @@ class Stream:
 
     def __init__(self) -> None:
         self.handle = call("cudaStreamCreateWithFlags", runtime().cudaStreamNonBlocking)
+        self._destroy = runtime().cudaStreamDestroy
 
     def upload(self, source: PinnedArray, target: Memory) -> None:
         kind = runtime().cudaMemcpyKind.cudaMemcpyHostToDevice
@@ -119,12 +123,13 @@ class Stream:
             work()
         except BaseException:
             bindings.cudaStreamEndCapture(self.handle)
+            bindings.cudaGetLastError()  # or the next call would report it
             raise
         return Graph(self, call("cudaStreamEndCapture", self.handle))
 
     def __del__(self) -> None:
-        if hasattr(self, "handle"):
-            runtime().cudaStreamDestroy(self.handle)
+        if hasattr(self, "_destroy"):
+            self._destroy(self.handle)
 
 
 class Graph:
@@ -133,11 +138,12 @@ class Graph:
     def __init__(self, stream: Stream, graph: Any) -> None:
         self._stream = stream
         self._executable = call("cudaGraphInstantiate", graph, 0)
+        self._destroy = runtime().cudaGraphExecDestroy
         runtime().cudaGraphDestroy(graph)
 
     def launch(self) -> None:
         call("cudaGraphLaunch", self._executable, self._stream.handle)
 
     def __del__(self) -> None:
-        if hasattr(self, "_executable"):
-            runtime().cudaGraphExecDestroy(self._executable)
+        if hasattr(self, "_destroy"):
+            self._destroy(self._executable)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..paths import cache_directory
 from .base import BackendUnavailable, Extracted, check_precision
 from .model_file import OUTPUTS, model_file, read_info, unusable
 
@@ -15,11 +17,22 @@ try:
 except ImportError as error:
     raise BackendUnavailable("the onnxruntime backend needs ONNX Runtime: pip install onnxruntime") from error
 
+log = logging.getLogger(__name__)
+
+# The first does the work; what it cannot do falls to the next.
 PROVIDERS = {
-    "onnxruntime": "CPUExecutionProvider",
-    "onnxruntime_cuda": "CUDAExecutionProvider",
-    "onnxruntime_tensorrt": "TensorrtExecutionProvider",
+    "onnxruntime": ("CPUExecutionProvider",),
+    "onnxruntime_cuda": ("CUDAExecutionProvider",),
+    "onnxruntime_tensorrt": ("TensorrtExecutionProvider", "CUDAExecutionProvider"),
 }
+
+
+def _provider_options(name: str) -> list[dict[str, object]]:
+    """Of each of a backend's providers: TensorRT's keeps its engines in the user's cache."""
+    options: list[dict[str, object]] = [{} for _ in PROVIDERS[name]]
+    if name == "onnxruntime_tensorrt" and (cache := cache_directory(name)) is not None:
+        options[0] = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache)}
+    return options
 
 
 class OnnxRuntimeBackend:
@@ -40,10 +53,10 @@ class OnnxRuntimeBackend:
         """Raises BackendUnavailable, naming the package, if the provider is missing or does not start."""
         check_precision(name, precision)
         self.name = name
-        self._provider = PROVIDERS[name]
-        if self._provider not in onnxruntime.get_available_providers():
+        provider = PROVIDERS[name][0]
+        if provider not in onnxruntime.get_available_providers():
             raise BackendUnavailable(
-                f"the {name} backend needs ONNX Runtime with the {self._provider}: "
+                f"the {name} backend needs ONNX Runtime with the {provider}: "
                 "pip uninstall onnxruntime; pip install onnxruntime-gpu"
             )
         self.model = model
@@ -60,11 +73,13 @@ class OnnxRuntimeBackend:
         # Threads that spin between frames would take the other processes' cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(str(file), options, providers=[self._provider])
+            self._session = onnxruntime.InferenceSession(
+                str(file), options, providers=list(PROVIDERS[name]), provider_options=_provider_options(name)
+            )
         except Exception as error:
             raise unusable(file, error) from error
         running = self._session.get_providers()[0]
-        if running != self._provider:
+        if running != provider:
             raise BackendUnavailable(
                 f"the {name} backend does not start (ONNX Runtime took the {running}): it needs an NVIDIA GPU, its "
                 "driver, and the CUDA and cuDNN libraries that onnxruntime-gpu names"
@@ -77,9 +92,18 @@ class OnnxRuntimeBackend:
         self.border, self.descriptor_dim = info.border, info.descriptor_dim
         self.precision = info.checked_precision(precision, file)
 
+        self._builds_engines = name == "onnxruntime_tensorrt"
+        self._sizes: set[tuple[int, ...]] = set()
         self._binding = None if name == "onnxruntime" else self._session.io_binding()
 
     def extract(self, image: NDArray[np.uint8]) -> Extracted:
+        if self._builds_engines and image.shape not in self._sizes:
+            self._sizes.add(image.shape)
+            log.warning(
+                "ONNX Runtime builds a TensorRT engine for images of %dx%d if its cache has none: "
+                "seconds on a large GPU, and some minutes on a Jetson",
+                *image.shape[::-1],
+            )
         given = image[None, None]
         if self._binding is None:
             keypoints, scores, descriptors = self._session.run(OUTPUTS, {"image": given})

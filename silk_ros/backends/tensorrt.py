@@ -16,9 +16,10 @@ from .base import EngineOptions, Extracted, Matched, check_precision
 from .cuda import gpu
 from .engine_cache import EngineCache, Key
 from .model_file import OUTPUTS, model_file, read_info, sha256
+from .onnx_graph import read_network
 from .onnxruntime import OnnxRuntimeBackend
 from .tensorrt_engine import build
-from .tensorrt_graph import IMAGE, PARTNER, SIMILARITY, read_network, specialise
+from .tensorrt_graph import IMAGE, PARTNER, SIMILARITY, specialise
 from .tensorrt_library import VERSION
 from .tensorrt_pipeline import Pipeline
 
@@ -90,8 +91,7 @@ class TensorRtBackend:
             self.precision = "fp16" if precision == "auto" else precision
         self.border, self.descriptor_dim = info.border, info.descriptor_dim
         self._can_widen = file != model or self.precision != "int8"
-        # What engines are judged by. A quantised file that was given by itself is its own measure.
-        self._reference = OnnxRuntimeBackend(model, max_keypoints, threads=threads)
+        self._threads = threads
         self._cache = EngineCache()
         self._prepared: OrderedDict[tuple[int, int], Prepared] = OrderedDict()
         self._last: Pipeline | None = None  # whose GPU memory has the image before
@@ -217,9 +217,12 @@ class TensorRtBackend:
         return Prepared(pipeline, self.precision, self._cache.path(key), facts, was_cached=False)
 
     def _judge(self, pipeline: Pipeline, size: tuple[int, int]) -> parity.Parity:
+        # A quantised file that was given by itself is its own measure.
+        reference = OnnxRuntimeBackend(self.model, self.max_keypoints, threads=self._threads)
+
         def compiled(image: NDArray[np.uint8]) -> Extracted:
             pipeline.run(image)
             keypoints, scores, descriptors = (pipeline.outputs[name][0] for name in OUTPUTS)
             return keypoints, scores, descriptors
 
-        return parity.compare(self._reference.extract, compiled, parity.photographs(*size))
+        return parity.compare(reference.extract, compiled, parity.photographs(*size))

@@ -121,7 +121,7 @@ silk_ros.Extractor.load(backend="onnxruntime")
 
 @pytest.mark.parametrize("name", ["onnxruntime_cuda", "onnxruntime_tensorrt"])
 def test_a_provider_that_is_missing_is_named_with_its_package(name: str) -> None:
-    if PROVIDERS[name] in onnxruntime.get_available_providers():
+    if PROVIDERS[name][0] in onnxruntime.get_available_providers():
         pytest.skip("this ONNX Runtime has it")
     with pytest.raises(BackendUnavailable, match=rf"{name} backend needs .*ExecutionProvider: .*onnxruntime-gpu"):
         select_backend(name, "auto", default_model(), 50)
@@ -129,12 +129,12 @@ def test_a_provider_that_is_missing_is_named_with_its_package(name: str) -> None
 
 def test_a_provider_that_gives_way_to_the_cpu_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """As ONNX Runtime does when it has the CUDA provider but finds no driver or library."""
-    monkeypatch.setitem(PROVIDERS, "onnxruntime_cuda", "AzureExecutionProvider")
+    monkeypatch.setitem(PROVIDERS, "onnxruntime_cuda", ("AzureExecutionProvider",))
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["AzureExecutionProvider"])
     original = onnxruntime.InferenceSession
     cpu = ["CPUExecutionProvider"]
     monkeypatch.setattr(
-        onnxruntime, "InferenceSession", lambda path, options, providers: original(path, options, providers=cpu)
+        onnxruntime, "InferenceSession", lambda path, options, **_: original(path, options, providers=cpu)
     )
     with pytest.raises(BackendUnavailable, match=r"does not start .*CPUExecutionProvider.*needs an NVIDIA GPU"):
         select_backend("onnxruntime_cuda", "auto", default_model(), 50)

@@ -10,8 +10,9 @@ pytest.importorskip("silk_ros.backends.tensorrt_library", exc_type=ImportError)
 
 from silk_ros.backends.base import EngineOptions
 from silk_ros.backends.model_file import int8_path
+from silk_ros.backends.onnx_graph import read_network
 from silk_ros.backends.tensorrt_engine import Built, Tensor, build
-from silk_ros.backends.tensorrt_graph import read_network, specialise
+from silk_ros.backends.tensorrt_graph import specialise
 from silk_ros.paths import default_model
 
 # Every precision of every shipped model.

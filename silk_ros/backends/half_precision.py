@@ -1,0 +1,64 @@
+"""A graph that computes in float16 where it is safe: convolutions, and descriptors before they are normalised.
+
+Logits stay float32, as between equal ones chance would choose, and so do coordinates, scores and unit descriptors.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .onnx_graph import SELECTION, add_constant, onnx, replace_nodes
+
+# Of the nodes that select keypoints, those that may compute in half precision.
+HALF_SELECTION = {
+    SELECTION + name
+    for name in (
+        *("features_last", "flat_features", "gathered", "patches"),
+        *("hidden_product", "hidden_sum", "hidden_relu", "projected_product", "projected"),
+    )
+}
+QDQ = ("QuantizeLinear", "DequantizeLinear")
+QDQ_OPSET = 19  # the first where a DequantizeLinear can give float16
+
+
+def to_half(network: onnx.ModelProto, logits: str) -> None:
+    """Change a network in place; `logits` is the tensor that keypoints are chosen by.
+
+    Casts are put where values pass between the two precisions.
+    """
+    graph = network.graph
+    types = {v.name: v.type.tensor_type.elem_type for v in onnx.shape_inference.infer_shapes(network).graph.value_info}
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    if any(node.op_type in QDQ for node in graph.node):
+        network.opset_import[0].version = max(QDQ_OPSET, network.opset_import[0].version)
+    started = False  # the image becomes float before the first convolution
+    produced: dict[str, bool] = {}  # float tensors, and whether they are half
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        started |= node.op_type == "Conv"
+        selecting = node.name.startswith(SELECTION)
+        inside = node.op_type in QDQ or (started and logits not in node.output)
+        half = node.name in HALF_SELECTION if selecting else inside
+        for position, name in enumerate(node.input):
+            if name in weights and weights[name].data_type == onnx.TensorProto.FLOAT and half:
+                node.input[position] = _half_weight(graph, weights[name])
+            elif produced.get(name, half) != half:
+                node.input[position] = _cast(nodes, name, half, SELECTION if selecting else "")
+        produced |= {name: half for name in node.output if types.get(name) == onnx.TensorProto.FLOAT}
+        nodes.append(node)
+    replace_nodes(graph, nodes)
+
+
+def _half_weight(graph: onnx.GraphProto, tensor: onnx.TensorProto) -> str:
+    name = f"{tensor.name}_half"
+    if all(existing.name != name for existing in graph.initializer):
+        add_constant(graph, name, onnx.numpy_helper.to_array(tensor), np.float16)
+    return name
+
+
+def _cast(nodes: list[onnx.NodeProto], name: str, half: bool, prefix: str) -> str:
+    output = f"{name}_{'half' if half else 'float'}"
+    if all(output not in node.output for node in nodes):
+        to = onnx.TensorProto.FLOAT16 if half else onnx.TensorProto.FLOAT
+        nodes.append(onnx.helper.make_node("Cast", [name], [output], f"{prefix}cast_{output}", to=to))
+    return output
