@@ -1,40 +1,90 @@
 #!/bin/sh
 # Everything to measure and train on a CUDA machine, in order, in one command:
 #
-#   benchmarks/gpu.sh PHOTOS HPATCHES [OUTPUT]
+#   benchmarks/gpu.sh [PHOTOS HPATCHES [OUTPUT]]
 #
-# PHOTOS: folder to train on. HPATCHES: folder in HPatches layout to judge by. OUTPUT (runs/gpu) takes the checkpoints.
-# It can be stopped at any moment and started again: trainings go on where they were. PYTHON chooses the interpreter,
-# STEPS the length of the trainings (the configurations' own).
-set -eu
-if [ $# -lt 2 ]; then
-    sed -n '2,8s/^# \{0,1\}//p' "$0"
+# PHOTOS: folder to train on. HPATCHES: folder in HPatches layout to judge by; without the two nothing is trained.
+# OUTPUT (runs/gpu) takes the results and checkpoints. It can be stopped at any moment and started again: trainings go
+# on where they were. Set in the environment: PYTHON, the interpreter; STEPS, the length of the trainings (the
+# configurations' own); PARTS, what to do, out of "tests pipelines step training". What cannot run here is skipped, and
+# said so; the exit status is 1 if something failed that could run.
+set -u
+if [ $# -eq 1 ] || [ $# -gt 3 ]; then
+    sed -n '2,10s/^# \{0,1\}//p' "$0"
     exit 2
 fi
-photos=$1 hpatches=$2 output=${3:-runs/gpu}
+photos=${1:-} hpatches=${2:-} output=${3:-${OUTPUT:-runs/gpu}}
 python=${PYTHON:-python3}
-cd "$(dirname "$0")/.."
-mkdir -p "$output"
+parts=${PARTS:-tests pipelines step training}
+failed=
+trap 'exit 130' INT TERM
+cd "$(dirname "$0")/.." || exit 1
 
-if ! "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
-    echo "no CUDA device for PyTorch here: nothing to measure; on such a machine this script trains VGGnp-1 and VGGnp-4," \
-        "measures the training step, and judges the networks"
-    exit 0
+wanted() {
+    case " $parts " in *" $1 "*) ;; *) echo "== skipped $1: not among PARTS ($parts)" && return 1 ;; esac
+}
+
+run() { # WHAT COMMAND...: goes on if it fails, and remembers
+    echo "== $1"
+    what=$1
+    shift
+    "$@" || { echo "== FAILED with $?: $what" && failed="$failed; $what" && return 1; }
+}
+
+gpu_tests() { # -m gpu, of the files that have any: others may need what is not installed here
+    files=$(find test -name 'test_*.py' -exec grep -l 'mark\.gpu' {} + | sort)
+    [ -n "$files" ] || { echo "skipped the tests on a GPU: none is marked gpu" && return 0; }
+    # shellcheck disable=SC2086 - one word each
+    "$python" -m pytest -m gpu -rs $files
+    status=$?
+    [ $status -ne 5 ] || { echo "skipped the tests on a GPU: none is marked gpu" && return 0; }
+    return $status
+}
+
+has_cuda() {
+    "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null
+}
+
+train() { # NAME
+    resume=
+    [ -e "$output/$1/last.safetensors" ] && resume=--resume
+    # shellcheck disable=SC2086 - no words when empty
+    "$python" -m training.train --config "$1" --data "$photos" --output "$output/$1" $resume ${STEPS:+steps=$STEPS} &&
+        "$python" -m training.export "$output/$1/best.safetensors" "$output/silk_$1.onnx" &&
+        "$python" -m training.plot "$output/$1" "$output/silk_$1.png"
+}
+
+judge() { # the networks that were trained
+    set --
+    for name in vggnp_1 vggnp_4; do
+        [ -e "$output/silk_$name.onnx" ] && set -- "$@" "$output/silk_$name.onnx"
+    done
+    "$python" -m silk_ros.evaluation.evaluate homography "$hpatches" --output "$output/report" \
+        --methods silk "$@" sift orb
+}
+
+wanted tests && run "tests on a GPU" gpu_tests
+wanted pipelines && run "TensorRT, ONNX Runtime and PyTorch" "$python" -m benchmarks.gpu --output "$output"
+
+no_cuda="PyTorch is missing or sees no CUDA device"
+if wanted step; then
+    if has_cuda; then
+        run "the training step: time and peak memory" "$python" -m benchmarks.training --device cuda
+    else
+        echo "== skipped the training step: $no_cuda"
+    fi
+fi
+if wanted training; then
+    if ! has_cuda; then
+        echo "== skipped training and judging VGGnp-1 and VGGnp-4: $no_cuda"
+    elif [ -z "$photos" ]; then
+        echo "== skipped training and judging VGGnp-1 and VGGnp-4: no PHOTOS and HPATCHES were given"
+    else
+        for name in vggnp_1 vggnp_4; do
+            run "training $name" train "$name"
+        done
+        run "judging them" judge
+    fi
 fi
 
-echo "== the training step: time and peak memory"
-"$python" -m benchmarks.training --device cuda
-
-for name in vggnp_1 vggnp_4; do
-    echo "== training $name"
-    resume=
-    [ -e "$output/$name/last.safetensors" ] && resume=--resume
-    # shellcheck disable=SC2086 - no words when empty
-    "$python" -m training.train --config "$name" --data "$photos" --output "$output/$name" $resume ${STEPS:+steps=$STEPS}
-    "$python" -m training.export "$output/$name/best.safetensors" "$output/silk_$name.onnx"
-    "$python" -m training.plot "$output/$name" "$output/silk_$name.png"
-done
-
-echo "== judging them"
-"$python" -m silk_ros.evaluation.evaluate homography "$hpatches" --output "$output/report" \
-    --methods silk "$output/silk_vggnp_1.onnx" "$output/silk_vggnp_4.onnx" sift orb
+[ -z "$failed" ] || { echo "== failed: ${failed#; }" && exit 1; }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -78,31 +78,47 @@ def _sections(results: Mapping[str, Any]) -> Iterator[str]:
     facts = {name: ", ".join(value) if isinstance(value, list) else value for name, value in facts.items()}
     lines = [f"- {name.replace('_', ' ')}: {value}" for name, value in {**facts, **libraries}.items()]
     yield "\n".join(lines)
-    yield "## Targets\n\n" + "\n".join(map(_target, results["targets"]))
+    yield "## Targets\n\n" + "\n".join(target_line(target) for target in results["targets"])
     rows = results["pipelines"]
     for setting in dict.fromkeys(map(_setting, rows)):
-        own = sorted((row for row in rows if _setting(row) == setting), key=lambda row: row["ms"]["median"])
-        heads = ("pipeline", "p50 ms", "p99 ms", "mean ms", "images/s", "keypoints", "matches", "GPU MB")
-        yield f"## {setting}\n\n" + table(heads, [_cells(row) for row in own])
-        if any(row["stages"] for row in own):
-            heads = ("pipeline", "upload", "engine", "download", "host and waiting", "GPU's by")
-            yield "Share of each stage, ms:\n\n" + table(heads, [_stages(row) for row in own if row["stages"]])
+        yield setting_tables([row for row in rows if _setting(row) == setting])
     if results["engines"]:
-        heads = ("engine", "build s", "MB", "same keypoints", "cosine", "displacement px")
+        heads = ["engine", "build s", "MB", "same keypoints", "cosine", "displacement px"]
         yield "## Engines, against ONNX Runtime's float32\n\n" + table(heads, list(map(_engine, results["engines"])))
     if results["skipped"]:
-        yield "## Skipped\n\n" + "\n".join(f"- {name}: {why}" for name, why in results["skipped"].items())
+        settings = {_setting(row) for row in rows} | {entry["setting"] for entry in results["skipped"]}
+        yield "## Skipped\n\n" + "\n".join(_skipped(results["skipped"], settings))
+
+
+def setting_tables(rows: Sequence[Row]) -> str:
+    """Times of what was measured at one setting, fastest first, and the stages where they are known."""
+    own = sorted(rows, key=lambda row: row["ms"]["median"])
+    heads = ["pipeline", "p50 ms", "p99 ms", "mean ms", "images/s", "keypoints", "matches", "GPU MB"]
+    text = f"## {_setting(rows[0])}\n\n" + table(heads, [_cells(row) for row in own])
+    if staged := [_stages(row) for row in own if row["stages"]]:
+        heads = ["pipeline", "upload", "engine", "download", "host and waiting", "GPU's by events in"]
+        text += "\n\nms, and share of the p50, of each stage:\n\n" + table(heads, staged)
+    return text
 
 
 def _setting(row: Row) -> str:
-    return f"{row['width']}x{row['height']}, K = {row['keypoints']}"
+    return "{width}x{height}, K = {keypoints}".format(**row["setting"])
 
 
-def _target(target: Row) -> str:
-    state = {True: "met", False: "**missed**", None: "open"}[target["met"]]
+def target_line(target: Row) -> str:
+    """What was wanted, what came out, and whether that is enough."""
+    state = {True: "met", False: "missed", None: "open"}[target["met"]]
     value = "not measured" if target["value"] is None else f"{target['value']:.2f}"
     bound = f"{'at least' if target['at_least'] else 'at most'} {target['bound']:g}"
-    return f"- {target['what']}: {value}, wanted {bound}: {state}"
+    return f"- {target['what']}: {value}, should be {bound}: {state}"
+
+
+def _skipped(entries: Sequence[Row], settings: Set[str]) -> Iterator[str]:
+    where: dict[tuple[str, str], list[str]] = {}
+    for entry in entries:
+        where.setdefault((entry["what"], entry["reason"]), []).append(entry["setting"])
+    for (what, reason), skipped in where.items():
+        yield f"- {what} ({'everywhere' if set(skipped) == settings else '; '.join(skipped)}): {reason}"
 
 
 def _cells(row: Row) -> list[str]:
@@ -125,12 +141,13 @@ def _engine(fact: Row) -> list[str]:
 
 def draw(rows: Sequence[Row], title: str, path: Path) -> None:
     """Write a PNG: a panel for each size of image, a group of bars for each pipeline, a bar for each K."""
+    from matplotlib.colors import to_rgb
     from matplotlib.figure import Figure
 
     from silk_ros.benchmark.chart import BAR_HEIGHT, FAINT, INK, PANEL_WIDTH
 
-    sizes = list(dict.fromkeys((row["width"], row["height"]) for row in rows))
-    counts = sorted({row["keypoints"] for row in rows})
+    sizes = list(dict.fromkeys((row["setting"]["width"], row["setting"]["height"]) for row in rows))
+    counts = sorted({row["setting"]["keypoints"] for row in rows})
     fastest = {row["pipeline"]: row["ms"]["median"] for row in reversed(rows)}  # at the first setting it ran at
     order = sorted(fastest, key=lambda name: fastest[name])
     height = 1.7 + BAR_HEIGHT * (len(counts) + 1) * len(order)
@@ -138,16 +155,17 @@ def draw(rows: Sequence[Row], title: str, path: Path) -> None:
     panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
     thickness = 0.8 / len(counts)
     for axes, size in zip(panels, sizes):
-        own = [row for row in rows if (row["width"], row["height"]) == size]
+        own = [row for row in rows if (row["setting"]["width"], row["setting"]["height"]) == size]
         longest = max(row["ms"]["p75"] for row in own)
         for row in own:
-            place = counts.index(row["keypoints"])
+            place = counts.index(row["setting"]["keypoints"])
             y = order.index(row["pipeline"]) - 0.4 + (place + 0.5) * thickness
-            colour = next(colour for name, colour in COLOURS.items() if row["pipeline"].startswith(name))
-            opacity = 0.5 + 0.5 * (place + 1) / len(counts)
-            axes.barh(y, row["ms"]["median"], 0.9 * thickness, color=colour, alpha=opacity)
+            white = 0.5 * (1 - (place + 1) / len(counts))  # the fewer keypoints, the lighter
+            full = next(to_rgb(colour) for name, colour in COLOURS.items() if row["pipeline"].startswith(name))
+            colour = [(1 - white) * channel + white for channel in full]
+            axes.barh(y, row["ms"]["median"], 0.9 * thickness, color=colour)
             axes.plot([row["ms"]["p25"], row["ms"]["p75"]], [y, y], color=INK, linewidth=1)
-            text = f"{row['ms']['median']:.3g}" + (f"  (K = {row['keypoints']})" if len(counts) > 1 else "")
+            text = f"{row['ms']['median']:.3g}" + (f"  (K = {row['setting']['keypoints']})" if len(counts) > 1 else "")
             axes.text(row["ms"]["p75"] + 0.015 * longest, y, text, va="center", fontsize=8, color=INK)
         axes.set_yticks(range(len(order)), order)
         axes.set_ylim(len(order) - 0.45, -0.55)  # the fastest on top

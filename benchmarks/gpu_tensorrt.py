@@ -49,20 +49,21 @@ class Engines:
 
     def __init__(self) -> None:
         self.facts: list[dict[str, Any]] = []
-        self._made: dict[tuple[str, Setting], bytes | Exception] = {}
+        # Or why there is none: an exception would keep alive what it came through, GPU memory among it.
+        self._made: dict[tuple[str, Setting], bytes | str] = {}
         self._refusals: dict[str, str] = {}  # by precision; empty if a trial went well
 
     def get(self, precision: str, setting: Setting) -> bytes:
-        """The serialised engine. Raises what TensorRtBackend raises, and ValueError for one that lost too much."""
+        """The serialised engine. Raises RuntimeError, saying why, if there is none in this precision."""
         key = precision, setting
         if key not in self._made:
             try:
                 self._made[key] = self._build(precision, setting)
             except Exception as error:
-                self._made[key] = error
+                self._made[key] = str(error) or type(error).__name__
         made = self._made[key]
-        if isinstance(made, Exception):
-            raise made
+        if isinstance(made, str):
+            raise RuntimeError(made)
         return made
 
     def _build(self, precision: str, setting: Setting) -> bytes:
@@ -101,8 +102,9 @@ def _warnings() -> Iterator[list[str]]:
 
 def try_engine(precision: str) -> None:
     """Build and run a small engine. Raises, or takes the process with it, where TensorRT does not take the chip."""
+    from silk_ros.backends.onnx_graph import read_network
     from silk_ros.backends.tensorrt_engine import build
-    from silk_ros.backends.tensorrt_graph import read_network, specialise
+    from silk_ros.backends.tensorrt_graph import specialise
     from silk_ros.backends.tensorrt_pipeline import Pipeline
 
     network = read_network(model_file(default_model(), precision))

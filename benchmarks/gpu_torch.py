@@ -55,7 +55,8 @@ class TorchPipeline:
         model = load_checkpoint(default_model().with_suffix(".safetensors")).network(device)
         rows, columns = (-(-(side - 2 * model.border) // model.stride) for side in (height, width))
         count = min(keypoints, rows * columns)
-        network = MatchingNetwork(model, count).to(dtype=dtype, memory_format=torch.channels_last).eval()
+        network = MatchingNetwork(model, count).to(dtype).eval()
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # their types lack it
         self._compiled = compiled
         # The mode with CUDA graphs: the fastest that PyTorch has.
         self._network = torch.compile(network, mode="reduce-overhead", fullgraph=True) if compiled else network

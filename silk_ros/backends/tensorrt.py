@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import parity
-from .base import EngineOptions, Extracted, Matched, check_precision
+from .base import BackendUnavailable, EngineOptions, Extracted, Matched, check_precision
 from .cuda import gpu
 from .engine_cache import EngineCache, Key
 from .model_file import OUTPUTS, model_file, read_info, sha256
-from .onnx_graph import read_network
+from .onnx_graph import onnx, read_network
 from .onnxruntime import OnnxRuntimeBackend
 from .tensorrt_engine import build
 from .tensorrt_graph import IMAGE, PARTNER, SIMILARITY, specialise
-from .tensorrt_library import VERSION
+from .tensorrt_library import IS_RTX, VERSION
 from .tensorrt_pipeline import Pipeline
 
 log = logging.getLogger(__name__)
@@ -92,9 +92,23 @@ class TensorRtBackend:
         self.border, self.descriptor_dim = info.border, info.descriptor_dim
         self._can_widen = file != model or self.precision != "int8"
         self._threads = threads
+        self._check_gpu(network)
         self._cache = EngineCache()
         self._prepared: OrderedDict[tuple[int, int], Prepared] = OrderedDict()
         self._last: Pipeline | None = None  # whose GPU memory has the image before
+
+    def _check_gpu(self, network: onnx.ModelProto) -> None:
+        """Raise BackendUnavailable where TensorRT for RTX does not run on this GPU: it tells when an engine is used."""
+        if IS_RTX:
+            side = 4 * self.border + 1
+            try:
+                tiny = build(specialise(network, side, side, 1, half=True), EngineOptions(), for_this_gpu=True)
+                Pipeline(tiny.engine)
+            except (ValueError, RuntimeError) as error:
+                raise BackendUnavailable(
+                    f"{VERSION} does not run on {self._gpu.name}, compute capability {self._gpu.compute_capability} "
+                    f"({error}): install TensorRT itself, or use another backend"
+                ) from error
 
     def extract(self, image: NDArray[np.uint8]) -> Extracted:
         return self._run(image, image.shape)[0]
@@ -202,7 +216,7 @@ class TensorRtBackend:
             size[0],
         )
         graph = specialise(read_network(file), *size, self.max_keypoints, self.precision != "fp32", self.batch)
-        built = build(graph, self.options, self._cache.timing(), self._progress)
+        built = build(graph, self.options, self._cache.timing(), self._progress, for_this_gpu=True)
         pipeline = Pipeline(built.engine)
         kept = self._judge(pipeline, size)
         facts = {"build_seconds": round(built.seconds, 2), **asdict(kept)}

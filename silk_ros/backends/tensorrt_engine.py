@@ -39,10 +39,17 @@ class Built:
     timing: bytes
 
 
-def build(network: onnx.ModelProto, options: EngineOptions, timing: bytes = b"", progress: bool = False) -> Built:
-    """Build the engine of a specialised graph, typed as the graph is. TensorRT for RTX needs no GPU for that.
+def build(
+    network: onnx.ModelProto,
+    options: EngineOptions,
+    timing: bytes = b"",
+    progress: bool = False,
+    for_this_gpu: bool = False,
+) -> Built:
+    """Build the engine of a specialised graph, typed as the graph is.
 
-    timing: of earlier builds. progress: draw a bar.
+    timing: of earlier builds. progress: draw a bar. for_this_gpu: TensorRT for RTX, which needs no GPU to build,
+    otherwise builds for several kinds of GPU; TensorRT itself always builds for this one.
     Raises ValueError with TensorRT's words if it refuses the graph or an option.
     """
     log = Log()
@@ -65,6 +72,9 @@ def build(network: onnx.ModelProto, options: EngineOptions, timing: bytes = b"",
         config.set_flag(half_flag)
         config.set_flag(trt.BuilderFlag.GPU_FALLBACK)  # for the top-k and what follows it
         config.default_device_type, config.DLA_core = trt.DeviceType.DLA, options.dla_core
+    if IS_RTX and for_this_gpu:
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(trt.ComputeCapability.CURRENT, 0)
     if not IS_RTX:  # that measures nothing when it builds
         config.set_timing_cache(config.create_timing_cache(timing), ignore_mismatch=True)
     started = time.monotonic()

@@ -31,7 +31,7 @@ class Pipeline:
         if loaded is None:
             raise ValueError(f"{VERSION} does not take the engine: {self._log.reason}")
         self._engine = loaded
-        self._context = _new_context(loaded)
+        self._context = _new_context(loaded, use_graph)
         if self._context is None:
             raise RuntimeError(f"no memory to run the engine: {self._log.reason}")
         self._stream = Stream()
@@ -48,14 +48,11 @@ class Pipeline:
             self._context.set_tensor_address(name, self._memory[name].address)
         self._image = self._pinned[IMAGE].array
         self._graph: Graph | None = None
+        self.uses_graph = use_graph
         self._launch()  # TensorRT allocates, and TensorRT for RTX compiles, at the first run
         self._stream.wait()
         if use_graph and not IS_RTX:
             self._record()
-
-    @property
-    def uses_graph(self) -> bool:
-        return self._graph is not None or IS_RTX
 
     def run(self, images: NDArray[np.uint8]) -> None:
         """Compute `outputs` of images that broadcast to (batch, 1, H, W), matched with the last run's first image."""
@@ -80,14 +77,16 @@ class Pipeline:
         try:
             self._graph = self._stream.record(self._launch)
         except RuntimeError as error:
+            self.uses_graph = False
             log.warning("no CUDA graph (%s): every kernel is launched on its own, which takes longer", error)
 
 
-def _new_context(engine: trt.ICudaEngine) -> Any:
+def _new_context(engine: trt.ICudaEngine, use_graph: bool) -> Any:
     """TensorRT for RTX compiles kernels as it runs, and records CUDA graphs by itself if it is told to."""
     if not IS_RTX:
         return engine.create_execution_context()
     rtx: Any = trt
     config: Any = engine.create_runtime_config()
-    config.cuda_graph_strategy = rtx.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+    strategies = rtx.CudaGraphStrategy
+    config.cuda_graph_strategy = strategies.WHOLE_GRAPH_CAPTURE if use_graph else strategies.DISABLED
     return engine.create_execution_context(config)

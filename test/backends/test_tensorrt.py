@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 pytest.importorskip("silk_ros.backends.tensorrt_library", exc_type=ImportError)
 
 from silk_ros import Extractor, Features, match
-from silk_ros.backends import EngineOptions, MatchingBackend, tensorrt
+from silk_ros.backends import BackendUnavailable, EngineOptions, MatchingBackend, tensorrt
 from silk_ros.backends.cuda import Gpu
 from silk_ros.backends.model_file import int8_path
 from silk_ros.backends.onnxruntime import OnnxRuntimeBackend
 from silk_ros.backends.parity import Parity
 from silk_ros.backends.tensorrt import TensorRtBackend
+from silk_ros.backends.tensorrt_engine import Built
 from silk_ros.frontend import FrontEnd
 from silk_ros.paths import default_model
 
 COUNT = 300
+TINY = 13  # pixels wide; such an engine only tells whether this GPU will do
 
 
 class CpuPipeline:
@@ -52,9 +54,11 @@ def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[onnx.ModelPr
     graphs: list[onnx.ModelProto] = []
     original = tensorrt.build
 
-    def build(graph: onnx.ModelProto, options: EngineOptions, timing: bytes, progress: bool):
-        graphs.append(graph)
-        return dataclasses.replace(original(graph, options, timing, progress), engine=graph.SerializeToString())
+    def build(graph: onnx.ModelProto, options: EngineOptions, *rest: object, for_this_gpu: bool) -> Built:
+        assert for_this_gpu
+        if graph.graph.input[0].type.tensor_type.shape.dim[3].dim_value > TINY:
+            graphs.append(graph)
+        return dataclasses.replace(original(graph, options, *rest), engine=graph.SerializeToString())
 
     monkeypatch.setattr(tensorrt, "build", build)
     monkeypatch.setattr(tensorrt, "Pipeline", CpuPipeline)
@@ -78,6 +82,16 @@ def test_it_says_what_it_is(builds: list) -> None:
     assert (backend.border, backend.descriptor_dim, backend.max_keypoints) == (3, 32, COUNT)
     assert isinstance(backend, MatchingBackend)
     assert loaded("int8").precision == "int8" and loaded(model=int8_path(default_model())).precision == "int8"
+
+
+def test_a_gpu_that_the_library_does_not_run_on_is_no_backend(builds: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(engine: bytes) -> None:
+        raise ValueError("tensorrt_rtx 1.7 does not take the engine: of other hardware")
+
+    monkeypatch.setattr(tensorrt, "IS_RTX", True)
+    monkeypatch.setattr(tensorrt, "Pipeline", refuse)
+    with pytest.raises(BackendUnavailable, match=r"not run on Test GPU, compute capability 8.7 \(.*other hardware"):
+        loaded()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
