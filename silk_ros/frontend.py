@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .camera import Camera
 from .extractor import Extractor
 from .matcher import check_filters, match
-from .tracker import Tracker
+from .tracker import Tracker, Tracks, others
 from .types import Features, Matches
+from .verification import Verification
 
 # What suits the frames of a camera (docs/evaluation.md has the sweep): the node's defaults.
 CAMERA_MAX_KEYPOINTS = 5000
@@ -23,24 +25,33 @@ MAX_EXTRAPOLATION = 5.0  # times the last motion, where frames are missing
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One processed image. `stamp` is in nanoseconds; track_ids (N,) uint32 belong to the rows of `features`."""
+    """One processed image. `stamp` is in nanoseconds; the tracks belong to the rows of `features`."""
 
     image: NDArray[np.uint8]
     stamp: int
     features: Features
-    track_ids: NDArray[np.uint32]
+    tracks: Tracks
+
+    def rows(self, rows: NDArray[np.intp]) -> Frame:
+        """With some of its features only, in the order of `rows`."""
+        return replace(self, features=self.features.rows(rows), tracks=self.tracks.rows(rows))
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
     """What one image added. `matches` pairs rows of `frame` with rows of `previous`.
 
-    `restarted` says why the previous frame was forgotten, and is empty when it was not.
+    inliers:   (M,) which matches agree with the geometry that most share; None where nothing was verified. All of them
+               do where outliers are dropped.
+    verified:  share of all matches that agree; NaN where nothing was verified.
+    restarted: why the previous frame was forgotten; empty when it was not.
     """
 
     frame: Frame
     previous: Frame | None
     matches: Matches
+    inliers: NDArray[np.bool_] | None = None
+    verified: float = float("nan")
     restarted: str = ""
 
 
@@ -58,29 +69,46 @@ class FrontEnd:
         min_similarity: float | None = None,
         double_softmax: float | None = None,
         radius: float | None = None,
+        verification: Verification | None = None,
+        bridge: bool = False,
+        max_published: int = 0,
     ) -> None:
+        """verification: of the matches, none by default.
+
+        bridge:        take up tracks again that were not seen in one frame.
+        max_published: keypoints that a frame hands out, at most: those that are matched first, then the best. 0 for
+                       all. Matches are made between all keypoints and handed out where both ends are.
+        """
         check_filters(ratio, min_similarity, double_softmax, radius)
+        if max_published < 0:
+            raise ValueError(f"max_published must be 0 (all) or more, not {max_published}")
         self.extractor = extractor
         self._match = partial(match, ratio=ratio, min_similarity=min_similarity, double_softmax=double_softmax)
         self._radius = radius
         # Matches that the backend finds by itself are filtered by similarity at most.
         self._backend_matches = ratio is None and double_softmax is None and radius is None
         self._min_similarity = -1.0 if min_similarity is None else min_similarity
+        self._verification = verification or Verification()
+        self._bridge = bridge
+        self._max_published = max_published
         self._tracker = Tracker()
         self._previous: Frame | None = None
+        self._lost: Features | None = None  # of the tracks that may be bridged
+        self._published: NDArray[np.intp] | None = None  # rows of the previous frame; None for all
         self._motion: NDArray[np.float32] | None = None  # of its keypoints (N, 2); None: look everywhere
         self._elapsed = 0  # nanoseconds that this motion took
         self._usual_count = 0  # matches found when last looking everywhere
 
     def reset(self) -> None:
         """Forget the previous frame: the next image starts new tracks."""
-        self._previous = self._motion = None
+        self._previous = self._motion = self._lost = self._published = None
         self._tracker.forget()
 
-    def process(self, image: NDArray[np.uint8], stamp: int) -> Step:
+    def process(self, image: NDArray[np.uint8], stamp: int, camera: Camera | None = None) -> Step:
         """Features of a grey image (H, W) uint8 and its matches with the last image.
 
-        An image of another size, or one that is older than the last, starts afresh.
+        camera: for verification by an essential matrix. An image of another size, or one that is older than the last,
+        starts afresh.
         Raises what `Extractor` raises, and then keeps the previous frame.
         """
         found = None
@@ -105,8 +133,52 @@ class FrontEnd:
             matches = found.at_least(self._min_similarity)
         else:
             matches = self._match_previous(features, previous, stamp)
-        self._previous = Frame(image, stamp, features, self._tracker.update(matches, len(features)))
-        return Step(self._previous, previous, matches, restarted)
+        inliers, verified = None, float("nan")
+        if previous is not None and self._verification:
+            rows, previous_rows = matches.indices.T
+            points, points_prev = features.keypoints[rows], previous.features.keypoints[previous_rows]
+            inliers = self._verification.inliers(points, points_prev, camera)
+            verified = float(inliers.mean()) if len(inliers) else 0.0
+            if self._verification.outliers == "drop":
+                matches, inliers = matches.rows(inliers), inliers[inliers]
+        tracks = self._tracker.update(matches, len(features), self._bridges(features, matches))
+        self._previous = Frame(image, stamp, features, tracks)
+        if self._bridge and previous is not None:
+            self._lost = previous.features.rows(self._tracker.lost_rows)
+        return self._publish(Step(self._previous, previous, matches, inliers, verified, restarted))
+
+    def _bridges(self, features: Features, matches: Matches) -> Matches | None:
+        """Matches of what is unmatched with what was lost in the last frame."""
+        if not self._lost:
+            return None
+        rows = others(len(features), matches.indices[:, 0])
+        found = self._match(features.rows(rows), self._lost)
+        return replace(found, indices=np.stack([rows[found.indices[:, 0]], found.indices[:, 1]], axis=1))
+
+    def _publish(self, step: Step) -> Step:
+        """The part of a step that is handed out."""
+        if not self._max_published:
+            return step
+        count, before = len(step.frame.features), self._published
+        new_rows = np.full(len(step.previous.features) if step.previous else 0, -1)  # of the previous frame
+        if step.previous is not None:
+            kept = np.arange(len(new_rows)) if before is None else before
+            new_rows[kept] = np.arange(len(kept))
+        going_on = step.matches.rows(new_rows[step.matches.indices[:, 1]] >= 0).indices[:, 0]
+        order = np.concatenate([np.sort(going_on), others(count, going_on)])
+        rows = np.sort(order[: self._max_published])  # best score first, as ever
+        place = np.full(count, -1)
+        place[rows] = np.arange(len(rows))
+        pairs = np.stack([place[step.matches.indices[:, 0]], new_rows[step.matches.indices[:, 1]]], axis=1)
+        both = (pairs >= 0).all(axis=1)
+        self._published = rows
+        return replace(
+            step,
+            frame=step.frame.rows(rows),
+            previous=step.previous.rows(before) if step.previous and before is not None else step.previous,
+            matches=Matches(pairs[both], step.matches.similarity[both]),
+            inliers=None if step.inliers is None else step.inliers[both],
+        )
 
     def _match_previous(self, features: Features, previous: Frame, stamp: int) -> Matches:
         before = previous.features

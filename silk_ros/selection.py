@@ -48,7 +48,7 @@ class Selection:
         if self.max_per_cell:
             rows = rows[best_of_cells(features.keypoints[rows], self.cell_size, self.max_per_cell)]
         rows = rows[:count]
-        return Features(features.keypoints[rows], features.scores[rows], features.descriptors[rows])
+        return features.rows(rows)
 
 
 def local_best(keypoints: NDArray[np.float32], radius: float) -> NDArray[np.bool_]:

@@ -2,34 +2,70 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
 from .types import Matches
 
+Ids = NDArray[np.uint32]
+
+
+def _no_ids() -> Ids:
+    return np.empty(0, np.uint32)
+
+
+@dataclass(frozen=True, eq=False)
+class Tracks:
+    """The tracks of a frame's keypoints (N,): their ids, and their ages, the frames that each was seen in."""
+
+    ids: Ids = field(default_factory=_no_ids)
+    ages: Ids = field(default_factory=_no_ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def rows(self, rows: NDArray[np.intp]) -> Tracks:
+        return Tracks(self.ids[rows], self.ages[rows])
+
+
+def others(count: int, rows: NDArray[np.integer]) -> NDArray[np.intp]:
+    """The rows of `count` that are not among `rows`, in order."""
+    return np.flatnonzero(~np.isin(np.arange(count), rows))
+
 
 class Tracker:
-    """Hands out track ids, unsigned 32-bit and never reused before they wrap around."""
+    """Hands out track ids, unsigned 32-bit and never reused before they wrap around.
+
+    `last` are the tracks of the last frame, `lost` those of the frame before it that were not seen in the last one, at
+    its rows `lost_rows`: they can be taken up again.
+    """
 
     def __init__(self) -> None:
         self._next_id = 0
-        self._ids = np.empty(0, np.uint32)
+        self.last = self.lost = Tracks()
+        self.lost_rows: NDArray[np.intp] = np.empty(0, np.intp)
 
-    def update(self, matches: Matches, count: int) -> NDArray[np.uint32]:
-        """Ids (count,) of the new frame's keypoints.
+    def update(self, matches: Matches, count: int, bridges: Matches | None = None) -> Tracks:
+        """Tracks of the new frame's `count` keypoints.
 
-        `matches` pairs rows of the new frame (first column) with rows of the frame of the last call (second column).
+        matches: rows of the new frame (first column) and of the last one (second column).
+        bridges: rows of the new frame that are in no match, and rows of `lost`.
         """
-        inherited = np.zeros(count, bool)
-        inherited[matches.indices[:, 0]] = True
-        fresh = count - int(inherited.sum())
-        ids = np.empty(count, np.uint32)
-        ids[matches.indices[:, 0]] = self._ids[matches.indices[:, 1]]
-        ids[~inherited] = (np.arange(self._next_id, self._next_id + fresh) % 2**32).astype(np.uint32)
-        self._next_id = (self._next_id + fresh) % 2**32
-        self._ids = ids
-        return ids
+        ids, ages = np.zeros(count, np.uint32), np.zeros(count, np.uint32)
+        for pairs, tracks in ((matches, self.last), (bridges or Matches.empty(), self.lost)):
+            rows, before = pairs.indices.T
+            ids[rows], ages[rows] = tracks.ids[before], tracks.ages[before]
+        fresh = np.flatnonzero(ages == 0)
+        ids[fresh] = (np.arange(self._next_id, self._next_id + len(fresh)) % 2**32).astype(np.uint32)
+        self._next_id = (self._next_id + len(fresh)) % 2**32
+        self.lost_rows = others(len(self.last), matches.indices[:, 1])
+        self.lost = self.last.rows(self.lost_rows)
+        self.last = Tracks(ids, ages + np.uint32(1))
+        return self.last
 
     def forget(self) -> None:
         """End all tracks; ids go on counting, so none is confused with an old one."""
-        self._ids = np.empty(0, np.uint32)
+        self.last = self.lost = Tracks()
+        self.lost_rows = np.empty(0, np.intp)

@@ -41,6 +41,10 @@ class Features:
     def __len__(self) -> int:
         return len(self.keypoints)
 
+    def rows(self, rows: NDArray[np.intp]) -> Features:
+        """Some of them, in the order of `rows`."""
+        return Features(self.keypoints[rows], self.scores[rows], self.descriptors[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Matches:
@@ -63,10 +67,13 @@ class Matches:
     def __len__(self) -> int:
         return len(self.indices)
 
+    def rows(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Matches:
+        """Some of them, in the order of `rows`, or those that a mask (M,) keeps."""
+        return Matches(indices=self.indices[rows], similarity=self.similarity[rows])
+
     def at_least(self, similarity: float) -> Matches:
         """Those of at least this similarity."""
-        passed = self.similarity >= similarity
-        return Matches(indices=self.indices[passed], similarity=self.similarity[passed])
+        return self.rows(self.similarity >= similarity)
 
     @classmethod
     def empty(cls) -> Matches:

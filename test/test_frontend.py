@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from silk_ros import Extractor, Features, Matches
 from silk_ros.frontend import FrontEnd, Step, last_motion
+from silk_ros.verification import Verification
 
 Image = NDArray[np.uint8]
 SECOND = 10**9
@@ -27,7 +28,7 @@ def test_the_first_frame_has_nothing_to_match(front_end: FrontEnd, photo: Image)
     step = front_end.process(view(photo), 5)
     assert (len(step.frame.features), step.previous, len(step.matches), step.restarted) == (400, None, 0, "")
     assert step.frame.stamp == 5
-    assert len(np.unique(step.frame.track_ids)) == 400
+    assert len(np.unique(step.frame.tracks.ids)) == 400
 
 
 def test_the_second_frame_matches_the_first(front_end: FrontEnd, photo: Image) -> None:
@@ -43,10 +44,10 @@ def test_track_ids_follow_the_matches(front_end: FrontEnd, photo: Image) -> None
     steps = [front_end.process(view(photo, shift), shift) for shift in range(4)]
     for before, after in itertools.pairwise(steps):
         rows, previous_rows = after.matches.indices.T
-        np.testing.assert_array_equal(after.frame.track_ids[rows], before.frame.track_ids[previous_rows])
-        fresh = np.delete(after.frame.track_ids, rows)
-        assert fresh.min() > before.frame.track_ids.max()
-    assert len(np.intersect1d(steps[0].frame.track_ids, steps[-1].frame.track_ids)) > 50
+        np.testing.assert_array_equal(after.frame.tracks.ids[rows], before.frame.tracks.ids[previous_rows])
+        fresh = np.delete(after.frame.tracks.ids, rows)
+        assert fresh.min() > before.frame.tracks.ids.max()
+    assert len(np.intersect1d(steps[0].frame.tracks.ids, steps[-1].frame.tracks.ids)) > 50
 
 
 def test_another_size_starts_afresh_and_says_so(front_end: FrontEnd, photo: Image) -> None:
@@ -54,7 +55,7 @@ def test_another_size_starts_afresh_and_says_so(front_end: FrontEnd, photo: Imag
     step = front_end.process(view(photo)[:100], SECOND)
     assert step.restarted == "image size changed from 160x120 to 160x100"
     assert (step.previous, len(step.matches)) == (None, 0)
-    assert step.frame.track_ids.min() > first.frame.track_ids.max()
+    assert step.frame.tracks.ids.min() > first.frame.tracks.ids.max()
 
 
 def test_an_older_stamp_starts_afresh_and_says_so(front_end: FrontEnd, photo: Image) -> None:
@@ -77,7 +78,7 @@ def test_reset_forgets_the_previous_frame(front_end: FrontEnd, photo: Image) -> 
     front_end.reset()
     step = front_end.process(view(photo), 1)
     assert (step.previous, len(step.matches), step.restarted) == (None, 0, "")
-    assert not np.isin(step.frame.track_ids, first.frame.track_ids).any()
+    assert not np.isin(step.frame.tracks.ids, first.frame.tracks.ids).any()
 
 
 @pytest.mark.parametrize("bad", [np.zeros((5, 5), np.uint8), np.zeros((120, 160)), np.zeros((120, 160, 3), np.uint8)])
@@ -162,3 +163,76 @@ def test_a_radius_finds_the_motion_again(photo: Image, path: list[tuple[int, int
         shift = path[-1][0] - path[-2][0]
         right.append(int((motion == [-shift, -shift]).all(axis=1).sum()))
     assert right[0] >= 0.95 * right[1] > 0
+
+
+# --- verification, bridges and what is handed out ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outliers", ["drop", "flag"])
+def test_outliers_are_dropped_or_flagged(photo: Image, outliers: str) -> None:
+    plain = FrontEnd(Extractor.load(max_keypoints=400))
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), verification=Verification("fundamental", 1.0, outliers))
+    for index, shift in enumerate((0, 4)):
+        expected, step = (each.process(view(photo, shift), index) for each in (plain, front_end))
+    assert step.inliers is not None and len(step.inliers) == len(step.matches)
+    assert 0.5 < step.verified < 1
+    if outliers == "flag":
+        assert len(step.matches) == len(expected.matches) and step.inliers.mean() == step.verified
+    else:
+        assert step.inliers.all() and len(step.matches) == round(step.verified * len(expected.matches))
+        rows, previous_rows = step.matches.indices.T
+        motion = step.frame.features.keypoints[rows] - step.previous.features.keypoints[previous_rows]
+        assert (np.abs(motion + 4).max(axis=1) < 3).mean() > 0.95
+    assert expected.inliers is None and np.isnan(expected.verified)
+
+
+def test_a_track_lives_through_a_frame_that_did_not_see_it(photo: Image) -> None:
+    steps = {}
+    for bridge in (False, True):
+        front_end = FrontEnd(Extractor.load(max_keypoints=400), min_similarity=0.9, bridge=bridge)
+        covered = view(photo, 2).copy()
+        covered[:, 80:] = 128  # something passes by
+        frames = [view(photo), covered, view(photo, 4)]
+        steps[bridge] = [front_end.process(frame, index) for index, frame in enumerate(frames)]
+    for bridge, (first, _, last) in steps.items():
+        _, rows, first_rows = np.intersect1d(last.frame.tracks.ids, first.frame.tracks.ids, return_indices=True)
+        right = last.frame.features.keypoints[rows][:, 0] > 90
+        assert bool(right.sum() > 30) == bridge
+        if bridge:
+            motion = last.frame.features.keypoints[rows] - first.frame.features.keypoints[first_rows]
+            assert (np.median(motion[right], axis=0) == -4).all()
+            assert set(last.frame.tracks.ages[rows][right].tolist()) <= {2, 3}
+        assert len(np.unique(last.frame.tracks.ids)) == len(last.frame.features)
+
+
+def test_the_best_are_handed_out_and_matches_fit_them(photo: Image) -> None:
+    plain = FrontEnd(Extractor.load(max_keypoints=400))
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), max_published=100)
+    before = None
+    for index in range(4):
+        everything = plain.process(view(photo, 2 * index), index)
+        step = front_end.process(view(photo, 2 * index), index)
+        assert len(step.frame.features) == 100 and (np.diff(step.frame.features.scores) <= 0).all()
+        assert set(step.frame.tracks.ids.tolist()) <= set(everything.frame.tracks.ids.tolist())
+        if before is not None:
+            np.testing.assert_array_equal(step.previous.features.keypoints, before.frame.features.keypoints)
+            rows, previous_rows = step.matches.indices.T
+            assert len(rows) > 60, "matched keypoints come first"
+            np.testing.assert_array_equal(step.frame.tracks.ids[rows], before.frame.tracks.ids[previous_rows])
+            known = dict(
+                zip(map(tuple, everything.frame.features.keypoints.tolist()), range(len(everything.frame.features)))
+            )
+            own = {known[tuple(point)] for point in step.frame.features.keypoints[rows].tolist()}
+            assert own <= set(everything.matches.indices[:, 0].tolist())
+        before = step
+
+
+def test_with_few_keypoints_all_are_handed_out(photo: Image) -> None:
+    front_end = FrontEnd(Extractor.load(max_keypoints=50), max_published=400)
+    steps = [front_end.process(view(photo, shift), shift) for shift in (0, 2)]
+    assert [len(step.frame.features) for step in steps] == [50, 50]
+
+
+def test_a_number_below_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_published must be 0"):
+        FrontEnd(Extractor.load(max_keypoints=50), max_published=-1)

@@ -24,6 +24,7 @@ class _Processed(NamedTuple):
     front_end: float
     keypoints: int
     matches: int
+    inliers: float
 
 
 class Statistics:
@@ -55,14 +56,23 @@ class Statistics:
             self._received.append(time.monotonic())
 
     def processed(
-        self, latency: float | None, processing: float, front_end: float, keypoints: int, matches: int
+        self,
+        latency: float | None,
+        processing: float,
+        front_end: float,
+        keypoints: int,
+        matches: int,
+        inliers: float = np.nan,
     ) -> None:
         """One frame is out. Seconds: `latency` since the image's stamp (None if the stamp tells nothing), `processing`
-        since the worker took it, of which `front_end` went into extraction and matching."""
+        since the worker took it, of which `front_end` went into extraction and matching. inliers: share of the matches
+        that agree with the geometry, NaN where nothing was verified."""
         with self._lock:
             self._counts["processed_frames"] += 1
             latency = np.nan if latency is None else latency
-            self._processed.append(_Processed(time.monotonic(), latency, processing, front_end, keypoints, matches))
+            self._processed.append(
+                _Processed(time.monotonic(), latency, processing, front_end, keypoints, matches, inliers)
+            )
 
     def seconds_since_image(self) -> float:
         """Seconds since the last image or, before the first, since the start."""
@@ -79,6 +89,7 @@ class Statistics:
             last_error = self._last_error
         recent: Any = _Processed(*np.array(frames).reshape(-1, len(_Processed._fields)).T)
         latency = recent.latency[np.isfinite(recent.latency)]
+        inliers = recent.inliers[np.isfinite(recent.inliers)]
         values = {
             "input_rate_hz": f"{received / WINDOW:.1f}",
             "rate_hz": f"{len(frames) / WINDOW:.1f}",
@@ -88,6 +99,7 @@ class Statistics:
             "front_end_p50_ms": _milliseconds(recent.front_end, 50),
             "keypoints": f"{np.median(recent.keypoints):.0f}" if len(frames) else "0",
             "matches": f"{np.median(recent.matches):.0f}" if len(frames) else "0",
+            "inlier_ratio": f"{np.median(inliers):.2f}" if len(inliers) else "nan",
         }
         for name in (
             "received_frames",

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from ..frontend import Frame
+from ..frontend import Frame, Step
 from ..types import Features, Matches
 
 MATCH_DTYPE = np.dtype(
@@ -34,6 +34,8 @@ MATCH_DTYPE = np.dtype(
         ("prev_nanosec", "<u4"),
     ]
 )
+
+FLAGGED_MATCH_DTYPE = np.dtype([*MATCH_DTYPE.descr, ("inlier", "u1")])
 
 _FIELD_TYPES = {
     np.dtype("i1"): PointField.INT8,
@@ -118,7 +120,7 @@ def features_to_cloud(header: Header, frame: Frame, rays: NDArray[np.float32] | 
         points[name] = np.nan if rays is None else rays[:, axis]
     points["u"], points["v"] = features.keypoints.T
     points["score"] = features.scores
-    points["track_id"] = frame.track_ids
+    points["track_id"] = frame.tracks.ids
     points["descriptor"] = features.descriptors
     return cloud_from_points(header, points, is_dense=rays is not None)
 
@@ -130,15 +132,21 @@ def features_from_cloud(cloud: PointCloud2) -> Features:
     return Features(keypoints=keypoints, scores=points["score"], descriptors=points["descriptor"])
 
 
-def matches_to_cloud(header: Header, matches: Matches, frame: Frame, previous: Frame | None) -> PointCloud2:
-    """The match cloud between a frame and the one before; empty when there was none."""
-    points = np.empty(len(matches), MATCH_DTYPE)
+def matches_to_cloud(header: Header, step: Step, flagged: bool = False) -> PointCloud2:
+    """The match cloud between a frame and the one before; empty when there was none.
+
+    flagged: with a last field `inlier`, 1 for matches that agree with the geometry and 0 for others.
+    """
+    frame, previous, matches = step.frame, step.previous, step.matches
+    points = np.empty(len(matches), FLAGGED_MATCH_DTYPE if flagged else MATCH_DTYPE)
+    if flagged and step.inliers is not None:
+        points["inlier"] = step.inliers
     if previous is not None:
         index, index_prev = matches.indices.T
         points["u"], points["v"] = frame.features.keypoints[index].T
         points["u_prev"], points["v_prev"] = previous.features.keypoints[index_prev].T
         points["index"], points["index_prev"] = index, index_prev
-        points["track_id"] = frame.track_ids[index]
+        points["track_id"] = frame.tracks.ids[index]
         points["similarity"] = matches.similarity
         points["prev_sec"], points["prev_nanosec"] = divmod(previous.stamp, 10**9)
     return cloud_from_points(header, points)

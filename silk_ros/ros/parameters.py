@@ -15,6 +15,8 @@ from ..backends.base import MAX_OPTIMIZATION_LEVEL, NO_DLA
 from ..extractor import MAX_THREADS
 from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from ..selection import Selection
+from ..verification import METHODS, OUTLIERS, Verification
+from .tracks import NO_CAMERA_ID, TrackRules
 
 ALL_PRECISIONS = tuple(dict.fromkeys(precision for backend in BACKENDS for precision in PRECISIONS[backend]))
 
@@ -45,6 +47,12 @@ DECLARATIONS = (
         choices=("auto", *ALL_PRECISIONS),
     ),
     Declaration("max_keypoints", CAMERA_MAX_KEYPOINTS, "keypoints extracted per image, at most", (1, 30000)),
+    Declaration(
+        "max_published",
+        0,
+        "keypoints published per image, at most: those that are matched first, then the best; 0 for all",
+        (0, 30000),
+    ),
     Declaration(
         "scale",
         CAMERA_SCALE,
@@ -88,6 +96,40 @@ DECLARATIONS = (
         (0.0, 10000.0),
     ),
     Declaration("selection.max_per_cell", 0, "keypoints that a cell keeps, at most; 0 for no cells", (0, 30000)),
+    Declaration(
+        "verification.method",
+        Verification.method,
+        "geometry that matches are verified by: none, fundamental, essential (takes camera_info)",
+        choices=METHODS,
+    ),
+    Declaration(
+        "verification.threshold",
+        Verification.threshold,
+        "pixels from the epipolar line up to which a match agrees",
+        (0.1, 100.0),
+    ),
+    Declaration(
+        "verification.outliers",
+        Verification.outliers,
+        "drop matches that do not agree, or flag them in a field inlier of the match cloud",
+        choices=OUTLIERS,
+    ),
+    Declaration("tracks.bridge", False, "take up tracks again that one image did not see"),
+    Declaration(
+        "tracks.min_age",
+        TrackRules.min_age,
+        "images that a track was seen in before it is on ~/tracks, at least",
+        (1, 1000),
+    ),
+    Declaration(
+        "tracks.max_count", TrackRules.max_count, "tracks on ~/tracks, at most, the oldest; 0 for all", (0, 30000)
+    ),
+    Declaration(
+        "tracks.camera_id",
+        TrackRules.camera_id,
+        "channel camera_id on ~/tracks, as VINS-Fusion wants it; -1 for none, as VINS-Mono does",
+        (NO_CAMERA_ID, 15),
+    ),
     Declaration(
         "tensorrt.optimization_level",
         EngineOptions.optimization_level,
@@ -136,7 +178,11 @@ class Settings:
     min_similarity: float | None
     double_softmax: float | None
     radius: float | None
+    max_published: int
     selection: Selection
+    verification: Verification
+    bridge: bool
+    tracks: TrackRules
     engine: EngineOptions
     threads: int
     image_reliability: str
@@ -147,7 +193,13 @@ class Settings:
 def declare_parameters(node: Node) -> Settings:
     """Declare all parameters of silk_node. Raises as `declare` does."""
     values = declare(node, DECLARATIONS)
-    for group, name, make in (("selection.", "selection", Selection), ("tensorrt.", "engine", EngineOptions)):
+    values["bridge"] = values.pop("tracks.bridge")
+    for group, name, make in (
+        ("selection.", "selection", Selection),
+        ("verification.", "verification", Verification),
+        ("tracks.", "tracks", TrackRules),
+        ("tensorrt.", "engine", EngineOptions),
+    ):
         members = {key.removeprefix(group): values.pop(key) for key in tuple(values) if key.startswith(group)}
         values[name] = make(**members)
     values = {name.removeprefix("matcher."): value for name, value in values.items()}

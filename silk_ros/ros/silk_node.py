@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image, PointCloud, PointCloud2
 from std_srvs.srv import SetBool, Trigger
 
 from ..camera import Camera
@@ -33,6 +33,7 @@ from .log import NodeLog
 from .messages import features_to_cloud, image_message, matches_to_cloud, stamp_nanoseconds
 from .parameters import declare_parameters
 from .process import WorkerNode, run_node
+from .tracks import TrackMessages
 
 MAX_LATENCY = 3600.0  # seconds; an older stamp is of another clock, such as a recording's
 
@@ -46,6 +47,7 @@ class SilkNode(WorkerNode):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("silk", **node_options)
         self.settings = settings = declare_parameters(self)
+        self._tracks = TrackMessages(settings.tracks)
         self._log = NodeLog(self.get_logger())
         started = time.monotonic()
         extractor = Extractor.load(
@@ -59,8 +61,16 @@ class SilkNode(WorkerNode):
             settings.engine,
         )
         self._front_end = FrontEnd(
-            extractor, settings.ratio, settings.min_similarity, settings.double_softmax, settings.radius
+            extractor,
+            settings.ratio,
+            settings.min_similarity,
+            settings.double_softmax,
+            settings.radius,
+            settings.verification,
+            settings.bridge,
+            settings.max_published,
         )
+        self._flags = bool(settings.verification) and settings.verification.outliers == "flag"
         self._backend = extractor.backend
         self.get_logger().info(f"{extractor}, loaded in {time.monotonic() - started:.1f} s")
 
@@ -75,6 +85,7 @@ class SilkNode(WorkerNode):
 
         self._features_publisher = self.create_publisher(PointCloud2, "~/features", 5)
         self._matches_publisher = self.create_publisher(PointCloud2, "~/matches", 5)
+        self._tracks_publisher = self.create_publisher(PointCloud, "~/tracks", 5)
         self._overlay_publisher = self.create_publisher(Image, "~/image_overlay", 2)
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[settings.image_reliability.upper()])
@@ -187,16 +198,19 @@ class SilkNode(WorkerNode):
             )
         image = gray_from_message(message)
         extracting = time.monotonic()
-        step = self._front_end.process(image, stamp)
+        step = self._front_end.process(image, stamp, self._camera)
         front_end = time.monotonic() - extracting
         if step.restarted:
             self._statistics.count("restarts")
             self._problems.report("restart", f"starting new tracks: {step.restarted}")
-        self._features_publisher.publish(features_to_cloud(message.header, step.frame, self._rays(step)))
-        self._matches_publisher.publish(matches_to_cloud(message.header, step.matches, step.frame, step.previous))
+        rays = self._rays(step)
+        self._features_publisher.publish(features_to_cloud(message.header, step.frame, rays))
+        self._matches_publisher.publish(matches_to_cloud(message.header, step, self._flags))
+        if rays is not None and self._tracks_publisher.get_subscription_count():
+            self._tracks_publisher.publish(self._tracks.message(message.header, step.frame, rays))
         processing = time.monotonic() - started
         keypoints, matches = len(step.frame.features), len(step.matches)
-        self._statistics.processed(self._latency(stamp), processing, front_end, keypoints, matches)
+        self._statistics.processed(self._latency(stamp), processing, front_end, keypoints, matches, step.verified)
         if self._overlay_publisher.get_subscription_count():
             self._publish_overlay(message, step)
 

@@ -165,7 +165,7 @@ def test_the_front_end_takes_the_matches_of_the_gpu(
     for index, (frame, step) in enumerate(zip(frames, steps, strict=True)):
         found = front_end.process(frame, index)
         np.testing.assert_array_equal(found.matches.indices, step.matches.indices)
-        np.testing.assert_array_equal(found.frame.track_ids, step.frame.track_ids)
+        np.testing.assert_array_equal(found.frame.tracks.ids, step.frame.tracks.ids)
     assert len(step.matches) > 100
 
 

@@ -3,7 +3,7 @@ import pytest
 from std_msgs.msg import Header
 
 from silk_ros import Features, Matches
-from silk_ros.frontend import Frame
+from silk_ros.frontend import Frame, Step
 from silk_ros.ros.messages import (
     cloud_from_points,
     features_from_cloud,
@@ -12,13 +12,19 @@ from silk_ros.ros.messages import (
     matches_to_cloud,
     points_from_cloud,
 )
+from silk_ros.tracker import Tracks
 
 
 def frame(count: int, stamp: int = 0, dim: int = 32) -> Frame:
     rng = np.random.default_rng(count)
     descriptors = rng.normal(size=(count, dim)).astype(np.float32)
     features = Features(rng.uniform(0, 100, (count, 2)), np.linspace(1, 0, count), descriptors)
-    return Frame(np.zeros((100, 100), np.uint8), stamp, features, np.arange(count, dtype=np.uint32) + 7)
+    return Frame(
+        np.zeros((100, 100), np.uint8),
+        stamp,
+        features,
+        Tracks(np.arange(count, dtype=np.uint32) + 7, np.ones(count, np.uint32)),
+    )
 
 
 @pytest.mark.parametrize("count", [0, 1, 50])
@@ -31,7 +37,7 @@ def test_features_survive_the_message(count: int, dim: int) -> None:
     np.testing.assert_array_equal(received.keypoints, sent.features.keypoints)
     np.testing.assert_array_equal(received.scores, sent.features.scores)
     np.testing.assert_array_equal(received.descriptors, sent.features.descriptors)
-    np.testing.assert_array_equal(points_from_cloud(cloud)["track_id"], sent.track_ids)
+    np.testing.assert_array_equal(points_from_cloud(cloud)["track_id"], sent.tracks.ids)
     assert (cloud.header.frame_id, cloud.width, cloud.height, cloud.is_dense) == ("cam", count, 1, True)
 
 
@@ -56,7 +62,7 @@ def test_feature_fields_lie_where_a_c_program_expects_them() -> None:
 def test_match_fields_lie_where_a_c_program_expects_them() -> None:
     matches = Matches([[2, 0], [1, 3]], [0.9, 0.8])
     now, before = frame(3, stamp=2 * 10**9), frame(4, stamp=1_500_000_000)
-    cloud = matches_to_cloud(Header(), matches, now, before)
+    cloud = matches_to_cloud(Header(), Step(now, before, matches))
     layout = [(field.name, field.offset, field.datatype) for field in cloud.fields]
     assert layout == [
         ("u", 0, 7),
@@ -73,14 +79,14 @@ def test_match_fields_lie_where_a_c_program_expects_them() -> None:
     points = points_from_cloud(cloud)
     assert points["prev_sec"].tolist() == [1, 1] and points["prev_nanosec"].tolist() == [500_000_000] * 2
     np.testing.assert_array_equal(points["u_prev"], before.features.keypoints[[0, 3], 0])
-    np.testing.assert_array_equal(points["track_id"], now.track_ids[[2, 1]])
+    np.testing.assert_array_equal(points["track_id"], now.tracks.ids[[2, 1]])
     received = matches_from_cloud(cloud)
     np.testing.assert_array_equal(received.indices, matches.indices)
     np.testing.assert_array_equal(received.similarity, matches.similarity)
 
 
 def test_no_previous_frame_gives_an_empty_cloud_with_all_fields() -> None:
-    cloud = matches_to_cloud(Header(), Matches.empty(), frame(3), None)
+    cloud = matches_to_cloud(Header(), Step(frame(3), None, Matches.empty()))
     assert (cloud.width, len(cloud.fields), len(cloud.data)) == (0, 10, 0)
     assert len(matches_from_cloud(cloud)) == 0
 
@@ -97,3 +103,14 @@ def test_cloud_with_missing_bytes_is_refused() -> None:
     cloud.data = cloud.data[:-1]
     with pytest.raises(ValueError, match="bytes of data"):
         points_from_cloud(cloud)
+
+
+def test_flagged_matches_have_a_last_field_that_tells() -> None:
+    matches = Matches([[2, 0], [1, 3]], [0.9, 0.8])
+    step = Step(frame(3, 10), frame(4, 5), matches, inliers=np.array([True, False]))
+    cloud = matches_to_cloud(Header(), step, flagged=True)
+    assert (cloud.fields[-1].name, cloud.fields[-1].offset, cloud.fields[-1].datatype) == ("inlier", 40, 2)
+    points = points_from_cloud(cloud)
+    assert points["inlier"].tolist() == [1, 0] and points["index"].tolist() == [2, 1]
+    plain = matches_to_cloud(Header(), step)
+    assert "inlier" not in [field.name for field in plain.fields]

@@ -41,7 +41,7 @@ def test_every_parameter_is_described_and_every_number_has_a_range(context: Cont
     for declaration in DECLARATIONS:
         descriptor = node.describe_parameter(declaration.name)
         assert descriptor.description and descriptor.read_only
-        if not isinstance(declaration.default, str):
+        if not isinstance(declaration.default, (str, bool)):
             assert descriptor.integer_range or descriptor.floating_point_range, declaration.name
     node.destroy_node()
 

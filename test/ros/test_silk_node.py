@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from harness import Graph, camera_info, image_message, picture
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, Image, PointCloud
 from std_srvs.srv import SetBool, Trigger
 
 from silk_ros.backends import select_backend
@@ -52,6 +52,38 @@ def test_matches_pair_the_rows_of_two_feature_clouds(graph: Graph) -> None:
     # A match continues the track of the earlier keypoint.
     np.testing.assert_array_equal(points["track_id"], points_from_cloud(first)["track_id"][matches.indices[:, 1]])
     np.testing.assert_array_equal(points["track_id"], points_from_cloud(second)["track_id"][matches.indices[:, 0]])
+
+
+def test_tracks_are_sent_with_intrinsics_to_who_listens(make_graph: Callable[..., Graph]) -> None:
+    graph = make_graph(**{"tracks.max_count": 50})
+    received: list[PointCloud] = []
+    graph.peer.create_subscription(PointCloud, "/silk/tracks", received.append, 5)
+    shift = 0
+
+    def move() -> None:
+        nonlocal shift
+        shift += 2
+        graph.infos.publish(camera_info())
+        graph.images.publish(image_message(picture(shift=shift % 40), stamp=1.0 + shift / 20))
+
+    graph.spin_until(lambda: any(len(message.points) == 50 for message in received), move)
+    message = next(message for message in received if len(message.points) == 50)
+    assert message.header.frame_id == "test_camera"
+    values = {channel.name: np.array(channel.values) for channel in message.channels}
+    assert list(values) == ["id", "u", "v", "velocity_x", "velocity_y"]
+    np.testing.assert_allclose([point.x for point in message.points], (values["u"] - 79.5) / 100, atol=1e-5)
+    assert len(set(values["id"])) == 50
+
+
+def test_verified_matches_are_flagged_and_few_are_published(make_graph: Callable[..., Graph]) -> None:
+    settings = {"verification.method": "fundamental", "verification.outliers": "flag", "max_published": 120}
+    graph = make_graph(**settings)
+    graph.send(image_message(picture(), stamp=1.0))
+    features, cloud = graph.send(image_message(picture(shift=5), stamp=2.0))
+    assert features.width == 120
+    points = points_from_cloud(cloud)
+    assert 50 < len(points) <= 120 and points["inlier"].mean() > 0.5 and points["index"].max() < 120
+    graph.spin_until(lambda: 0 < float(graph.diagnostics.get("inlier_ratio", "nan")) <= 1)
 
 
 def test_rays_need_camera_info(graph: Graph) -> None:

@@ -1,0 +1,41 @@
+"""The node's feature and match clouds of a whole sequence as a rosbag2 recording, without a running node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from builtin_interfaces.msg import Time
+from std_msgs.msg import Header
+
+from ..frontend import FrontEnd
+from ..sequence import View
+from .messages import features_to_cloud, matches_to_cloud
+from .recorder import Recorder
+
+FEATURES_TOPIC, MATCHES_TOPIC = "/silk/features", "/silk/matches"
+FRAME_ID = "camera"  # of sources that name none
+
+
+def write_bag(views: Iterable[View], front_end: FrontEnd, folder: Path) -> int:
+    """Record the clouds of all views in a new folder. Returns their number.
+
+    Raises FileExistsError, ImportError without the rosbags library, and what reading the views raises.
+    """
+    recorder = Recorder(folder)
+    count = 0
+    try:
+        for view in views:
+            seconds, nanoseconds = divmod(view.stamp, 10**9)
+            header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=view.image.frame_id or FRAME_ID)
+            step = front_end.process(view.gray, view.stamp)
+            camera = view.camera
+            fits = camera is not None and (camera.height, camera.width) == view.gray.shape
+            rays = camera.rays(step.frame.features.keypoints) if camera is not None and fits else None
+            recorder.write(FEATURES_TOPIC, features_to_cloud(header, step.frame, rays), view.stamp)
+            matches = matches_to_cloud(header, step.matches, step.frame, step.previous)
+            recorder.write(MATCHES_TOPIC, matches, view.stamp)
+            count += 1
+    finally:
+        recorder.close()
+    return count

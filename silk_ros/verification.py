@@ -1,0 +1,64 @@
+"""Matches checked by the epipolar geometry that most of them share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .camera import Camera
+from .evaluation.epipolar import estimated_inliers
+
+METHODS = ("none", "fundamental", "essential")
+OUTLIERS = ("drop", "flag")
+CONFIDENCE, MAX_ITERATIONS = 0.999, 2000
+FEWEST = 5  # matches that an essential matrix takes
+
+Points = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How matches are verified, by RANSAC (MAGSAC).
+
+    method:    "fundamental" needs no calibration; "essential" is stricter, takes the camera's, and is "fundamental"
+               without one; "none" verifies nothing.
+    threshold: pixels from the epipolar line.
+    outliers:  "drop" them, which ends their tracks, or keep and "flag" them.
+
+    Raises ValueError, naming the choices, for others.
+    """
+
+    method: str = "none"
+    threshold: float = 1.5
+    outliers: str = "drop"
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (("method", self.method, METHODS), ("outliers", self.outliers, OUTLIERS)):
+            if value not in choices:
+                raise ValueError(f"unknown {name} of verification '{value}': choose one of {', '.join(choices)}")
+        if not self.threshold > 0:
+            raise ValueError(f"threshold of verification must be above 0, not {self.threshold}: it is in pixels")
+
+    def __bool__(self) -> bool:
+        return self.method != "none"
+
+    def inliers(self, points: Points, points_prev: Points, camera: Camera | None) -> NDArray[np.bool_]:
+        """Which matches (M,) between pixels (M, 2) of an image and of the one before agree; none of too few."""
+        if self.method == "essential" and camera is not None:
+            return _essential_inliers(points, points_prev, camera, self.threshold)
+        return estimated_inliers(points, points_prev, self.threshold)
+
+
+def _essential_inliers(points: Points, points_prev: Points, camera: Camera, threshold: float) -> NDArray[np.bool_]:
+    if len(points) < FEWEST:
+        return np.zeros(len(points), bool)
+    # As pixels of a camera without distortion.
+    straight, straight_prev = ((camera.rays(pixels) @ camera.matrix.T)[:, :2] for pixels in (points, points_prev))
+    cv2.setRNGSeed(0)
+    _, mask = cv2.findEssentialMat(
+        straight, straight_prev, camera.matrix, cv2.USAC_MAGSAC, CONFIDENCE, threshold, MAX_ITERATIONS
+    )
+    return np.zeros(len(points), bool) if mask is None else mask.ravel().astype(bool)

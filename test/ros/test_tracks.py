@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from std_msgs.msg import Header
+
+from silk_ros import Features
+from silk_ros.frontend import Frame
+from silk_ros.ros.tracks import TrackMessages, TrackRules
+from silk_ros.tracker import Tracks
+
+SECOND = 10**9
+NAMES = ["id", "u", "v", "velocity_x", "velocity_y"]
+
+
+def frame(ids: list[int], ages: list[int], stamp: int = 0) -> Frame:
+    count = len(ids)
+    pixels = np.column_stack([np.arange(count) * 10.0, np.arange(count) + 100.0])
+    features = Features(pixels, np.linspace(1, 0.5, count), np.zeros((count, 2)))
+    return Frame(np.zeros((1, 1), np.uint8), stamp, features, Tracks(np.array(ids, "u4"), np.array(ages, "u4")))
+
+
+def rays(*xy: tuple[float, float]) -> NDArray[np.float32]:
+    return np.column_stack([np.array(xy, np.float32), np.ones(len(xy), np.float32)])
+
+
+def channels(message: object) -> dict[str, list[float]]:
+    return {channel.name: list(channel.values) for channel in message.channels}
+
+
+def test_points_are_rays_and_channels_come_in_the_order_that_vins_reads() -> None:
+    header = Header(frame_id="camera")
+    message = TrackMessages(TrackRules()).message(header, frame([7, 8], [2, 5]), rays((0.1, 0.2), (-0.3, 0.4)))
+    assert message.header == header
+    assert [(point.x, point.y, point.z) for point in message.points] == pytest.approx(
+        [pytest.approx((0.1, 0.2, 1)), pytest.approx((-0.3, 0.4, 1))]
+    )
+    assert [channel.name for channel in message.channels] == NAMES
+    assert channels(message) == {
+        "id": [7, 8],
+        "u": [0, 10],
+        "v": [100, 101],
+        "velocity_x": [0, 0],
+        "velocity_y": [0, 0],
+    }
+
+
+def test_velocities_are_of_the_same_track_over_the_time_between() -> None:
+    messages = TrackMessages(TrackRules(min_age=1))
+    messages.message(Header(), frame([5, 3, 9], [1, 1, 1], SECOND), rays((0.0, 0.0), (0.5, 0.5), (1.0, 1.0)))
+    sent = messages.message(
+        Header(), frame([3, 9, 12], [2, 2, 1], SECOND + SECOND // 10), rays((0.6, 0.5), (1.0, 0.8), (0.0, 0.0))
+    )
+    assert channels(sent)["velocity_x"] == pytest.approx([1.0, 0.0, 0.0], abs=1e-5)
+    assert channels(sent)["velocity_y"] == pytest.approx([0.0, -2.0, 0.0], abs=1e-5)
+
+
+def test_no_time_between_is_no_velocity() -> None:
+    messages = TrackMessages(TrackRules(min_age=1))
+    for _ in range(2):
+        sent = messages.message(Header(), frame([5], [3], SECOND), rays((0.1, 0.1)))
+    assert channels(sent)["velocity_x"] == [0]
+
+
+def test_young_tracks_wait_and_the_oldest_come_first() -> None:
+    ids, ages = [10, 11, 12, 13, 14], [1, 9, 2, 5, 9]
+    for most, expected in ((0, [11, 12, 13, 14]), (3, [11, 13, 14])):
+        sent = TrackMessages(TrackRules(2, most)).message(Header(), frame(ids, ages), rays(*[(0, 0)] * 5))
+        assert channels(sent)["id"] == expected
+
+
+def test_a_camera_id_stands_behind_the_id() -> None:
+    sent = TrackMessages(TrackRules(1, 0, camera_id=1)).message(Header(), frame([4, 5], [1, 1]), rays((0, 0), (0, 0)))
+    assert [channel.name for channel in sent.channels] == ["id", "camera_id", *NAMES[1:]]
+    assert channels(sent)["camera_id"] == [1, 1]
+
+
+def test_ids_stay_exact_in_float32() -> None:
+    sent = TrackMessages(TrackRules(1)).message(Header(), frame([2**24 + 1, 2**24 - 1], [1, 1]), rays((0, 0), (0, 0)))
+    assert channels(sent)["id"] == [1, 2**24 - 1]
+
+
+def test_a_frame_without_tracks_is_an_empty_message() -> None:
+    sent = TrackMessages(TrackRules()).message(Header(), frame([], []), np.empty((0, 3), np.float32))
+    assert len(sent.points) == 0 and channels(sent) == {name: [] for name in NAMES}
