@@ -1,4 +1,4 @@
-"""What a matching radius and spread keypoints do to matches and odometry, on sequences with known poses.
+"""What a matching radius, verification, bridges and spread keypoints do, on sequences with known poses.
 
 python -m benchmarks.selection path/to/sequences    # a folder of KITTI's or 7-Scenes' layout each
 """
@@ -9,7 +9,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from benchmarks.common import save
 from silk_ros import Extractor, Features
+from silk_ros.camera import Camera
 from silk_ros.evaluation.epipolar import epipolar_distance, fundamental_from_poses
 from silk_ros.evaluation.methods import DEFAULT_PRECISION, FloatMethod, Keypoints
 from silk_ros.evaluation.odometry import evaluate_odometry
@@ -24,8 +25,18 @@ from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.sequences import open_sequence
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd
 from silk_ros.selection import Selection
+from silk_ros.verification import Verification
 
 RADII = (None, 120.0, 80.0, 60.0, 40.0, 20.0)  # pixels
+# What a front-end may do besides, by name.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "fundamental": {"verification": Verification("fundamental")},
+    "essential": {"verification": Verification("essential")},
+    "bridges": {"bridge": True},
+    "essential, bridges": {"verification": Verification("essential"), "bridge": True},
+}
+OLD = 5  # images that a long track was seen in
 RULES = {
     "best scores": Selection(),
     "NMS, 2 px": Selection(nms_radius=2),
@@ -64,19 +75,27 @@ class Found:
     def __call__(self, image: NDArray[np.uint8]) -> Features:
         return self._features
 
+    def extract_and_match(self, image: NDArray[np.uint8], previous: Features | None) -> tuple[Features, None]:
+        return self._features, None
 
-def matches_within(radius: float | None, folder: Path) -> Row:
-    """Matches of a frame with the one before, how many lie on their true epipolar lines, and milliseconds."""
+
+def measure(folder: Path, **settings: Any) -> Row:
+    """Matches of a frame with the one before, how many lie on their true epipolar lines, long tracks, and milliseconds.
+
+    settings: of the front-end.
+    """
     sequence = open_sequence(folder)
+    height, width = sequence[0].image.shape
+    camera = Camera(width, height, sequence.matrix, np.zeros(5))
     extractor = Extractor.load(None, CAMERA_MAX_KEYPOINTS, precision=DEFAULT_PRECISION, scale=CAMERA_SCALE)
     found = Found(extractor)
-    front_end = FrontEnd(cast(Extractor, found), radius=radius)
+    front_end = FrontEnd(cast(Extractor, found), **settings)
     rows = []
-    for index in tqdm(range(len(sequence)), desc=f"{folder.name}, radius {radius}", leave=False):
+    for index in tqdm(range(len(sequence)), desc=f"{folder.name}, {settings}", leave=False):
         image = sequence[index].image
         found.extract(image)
         start = time.perf_counter()
-        step = front_end.process(image, index)
+        step = front_end.process(image, index, camera)
         milliseconds = 1e3 * (time.perf_counter() - start)
         if step.previous is None:
             continue
@@ -84,12 +103,13 @@ def matches_within(radius: float | None, folder: Path) -> Row:
         fundamental = fundamental_from_poses(sequence.matrix, sequence.poses[index], sequence.poses[index - 1])
         points = step.frame.features.keypoints[now], step.previous.features.keypoints[before]
         right = epipolar_distance(fundamental, *points) <= CORRECT
-        rows.append((len(right), right.sum(), milliseconds))
-    count, correct, times = np.array(rows, float).T
+        rows.append((len(right), right.sum(), milliseconds, (step.frame.tracks.ages >= OLD).sum()))
+    count, correct, times, old = np.array(rows, float).T
     return {
         "matches": round(float(count.mean()), 1),
         "right": round(float(correct.mean()), 1),
         "share": round(float(correct.sum() / count.sum()), 4),
+        "long tracks": round(float(old[OLD:].mean()), 1),
         "ms": round(float(np.median(times)), 2),
     }
 
@@ -100,6 +120,7 @@ def main() -> int:
     parser.add_argument("--disparity-offset", type=float, help="as of evaluate odometry")
     options = parser.parse_args()
     radius: dict[str, dict[str, Row]] = {}
+    variants: dict[str, dict[str, Row]] = {}
     spread: dict[str, dict[str, Row]] = {}
     odometry = Options(top_k=CAMERA_MAX_KEYPOINTS, pictures=0, disparity_offset=options.disparity_offset)
     for folder in sorted(path for path in options.data.iterdir() if path.is_dir()):
@@ -107,9 +128,12 @@ def main() -> int:
             open_sequence(folder)
         except DatasetError:
             continue
-        radius[folder.name] = {str(value): matches_within(value, folder) for value in RADII}
+        radius[folder.name] = {str(value): measure(folder, radius=value) for value in RADII}
+        variants[folder.name] = {name: measure(folder, **settings) for name, settings in VARIANTS.items()}
         for value, row in radius[folder.name].items():
             print(f"{folder.name}, radius {value}: {row}")
+        for value, row in variants[folder.name].items():
+            print(f"{folder.name}, {value}: {row}")
         try:
             for name, rule in RULES.items():
                 found = evaluate_odometry([Spread(name, rule)], folder, odometry).overall[name]
@@ -118,7 +142,7 @@ def main() -> int:
                 print(f"{folder.name}, {name}: {row}")
         except DatasetError as error:
             print(f"no odometry: {error}")
-    save("selection", {"matcher.radius": radius, "selection": spread})
+    save("selection", {"matcher.radius": radius, "verification and tracks": variants, "selection": spread})
     return 0
 
 

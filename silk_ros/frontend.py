@@ -19,6 +19,7 @@ from .verification import Verification
 CAMERA_MAX_KEYPOINTS = 5000
 CAMERA_SCALE = 0.5
 
+BRIDGED_AGE = 2  # images that a track was seen in before it is taken up again, at least
 LOST = 0.6  # share of the usual number of matches below which the motion is not believed
 MAX_EXTRAPOLATION = 5.0  # times the last motion, where frames are missing
 
@@ -141,19 +142,27 @@ class FrontEnd:
             verified = float(inliers.mean()) if len(inliers) else 0.0
             if self._verification.outliers == "drop":
                 matches, inliers = matches.rows(inliers), inliers[inliers]
-        tracks = self._tracker.update(matches, len(features), self._bridges(features, matches))
+        tracks = self._tracker.update(matches, len(features), self._bridges(features, matches, camera))
         self._previous = Frame(image, stamp, features, tracks)
         if self._bridge and previous is not None:
             self._lost = previous.features.rows(self._tracker.lost_rows)
         return self._publish(Step(self._previous, previous, matches, inliers, verified, restarted))
 
-    def _bridges(self, features: Features, matches: Matches) -> Matches | None:
-        """Matches of what is unmatched with what was lost in the last frame."""
+    def _bridges(self, features: Features, matches: Matches, camera: Camera | None) -> Matches | None:
+        """Matches of what is unmatched with tracks that were lost in the last frame.
+
+        They are verified in any case: what matched nothing in between is wrong more often than not.
+        """
         if not self._lost:
             return None
         rows = others(len(features), matches.indices[:, 0])
-        found = self._match(features.rows(rows), self._lost)
-        return replace(found, indices=np.stack([rows[found.indices[:, 0]], found.indices[:, 1]], axis=1))
+        lost_rows = np.flatnonzero(self._tracker.lost.ages >= BRIDGED_AGE)
+        lost = self._lost.rows(lost_rows)
+        found = self._match(features.rows(rows), lost)
+        pairs = np.stack([rows[found.indices[:, 0]], lost_rows[found.indices[:, 1]]], axis=1)
+        points, points_lost = features.keypoints[pairs[:, 0]], self._lost.keypoints[pairs[:, 1]]
+        verification = self._verification or Verification("fundamental")
+        return Matches(pairs, found.similarity).rows(verification.inliers(points, points_lost, camera))
 
     def _publish(self, step: Step) -> Step:
         """The part of a step that is handed out."""

@@ -190,18 +190,18 @@ def test_a_track_lives_through_a_frame_that_did_not_see_it(photo: Image) -> None
     steps = {}
     for bridge in (False, True):
         front_end = FrontEnd(Extractor.load(max_keypoints=400), min_similarity=0.9, bridge=bridge)
-        covered = view(photo, 2).copy()
+        covered = view(photo, 4).copy()
         covered[:, 80:] = 128  # something passes by
-        frames = [view(photo), covered, view(photo, 4)]
+        frames = [view(photo), view(photo, 2), covered, view(photo, 6)]
         steps[bridge] = [front_end.process(frame, index) for index, frame in enumerate(frames)]
-    for bridge, (first, _, last) in steps.items():
+    for bridge, (_, first, _, last) in steps.items():
         _, rows, first_rows = np.intersect1d(last.frame.tracks.ids, first.frame.tracks.ids, return_indices=True)
         right = last.frame.features.keypoints[rows][:, 0] > 90
         assert bool(right.sum() > 30) == bridge
         if bridge:
             motion = last.frame.features.keypoints[rows] - first.frame.features.keypoints[first_rows]
             assert (np.median(motion[right], axis=0) == -4).all()
-            assert set(last.frame.tracks.ages[rows][right].tolist()) <= {2, 3}
+            assert set(last.frame.tracks.ages[rows][right].tolist()) <= {3, 4}
         assert len(np.unique(last.frame.tracks.ids)) == len(last.frame.features)
 
 
