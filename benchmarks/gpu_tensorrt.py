@@ -67,13 +67,15 @@ class Engines:
         return made
 
     def _build(self, precision: str, setting: Setting) -> bytes:
+        from silk_ros.backends.cuda import gpu
         from silk_ros.backends.tensorrt import TensorRtBackend
 
-        backend = TensorRtBackend(default_model(), setting.keypoints, precision)
+        gpu()  # the shorter answer where there is none
         if precision not in self._refusals:
             self._refusals[precision] = try_in_child(precision)
         if self._refusals[precision]:
             raise RuntimeError(self._refusals[precision])
+        backend = TensorRtBackend(default_model(), setting.keypoints, precision)
         with _warnings() as said:
             prepared = backend.prepare(setting.height, setting.width)
         if prepared.precision != precision:
@@ -109,7 +111,7 @@ def try_engine(precision: str) -> None:
 
     network = read_network(model_file(default_model(), precision))
     graph = specialise(network, *TRIAL_SIZE, TRIAL_KEYPOINTS, precision != "fp32")
-    Pipeline(build(graph, EngineOptions()).engine).run(np.zeros(TRIAL_SIZE, np.uint8))
+    Pipeline(build(graph, EngineOptions(), for_this_gpu=True).engine).run(np.zeros(TRIAL_SIZE, np.uint8))
 
 
 def try_in_child(precision: str) -> str:

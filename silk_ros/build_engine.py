@@ -41,9 +41,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="WxH",
         help="of the images as the network sees them ({}x{})".format(*seen),
     )
-    add("--max-keypoints", type=int, default=CAMERA_MAX_KEYPOINTS, metavar="K", help="at most (%(default)s)")
+    add("--max-keypoints", type=_positive, default=CAMERA_MAX_KEYPOINTS, metavar="K", help="at most (%(default)s)")
     add("--precision", choices=("auto", *PRECISIONS["tensorrt"]), default="auto", help="auto takes fp16")
-    add("--batch", type=int, default=1, help="images at a time, 2 for a stereo pair (%(default)s)")
+    add("--batch", type=_positive, default=1, help="images at a time, 2 for a stereo pair (%(default)s)")
     add(
         "--optimization-level",
         type=int,
@@ -60,6 +60,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--dla-core", type=int, default=defaults.dla_core, metavar="CORE", help="of a Jetson; -1: GPU (%(default)s)")
     return parser.parse_args(arguments)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
+    return int(text)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .backends import Backend, EngineOptions, Extracted, MatchingBackend, select_backend
+from .backends import Backend, ClosableBackend, EngineOptions, Extracted, MatchingBackend, select_backend
 from .paths import default_model
 from .selection import Selection
 from .types import Features, Matches
@@ -118,6 +118,11 @@ class Extractor:
         if matched is None or last is None or previous is not last:
             return features, None
         return features, Matches(*matched)
+
+    def close(self) -> None:
+        """End what the backend does in another thread, such as building an engine, as soon as it can."""
+        if isinstance(self.backend, ClosableBackend):
+            self.backend.close()
 
     def _check(self, image: NDArray[np.uint8]) -> None:
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:

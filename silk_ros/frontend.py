@@ -159,10 +159,10 @@ class FrontEnd:
         lost_rows = np.flatnonzero(self._tracker.lost.ages >= BRIDGED_AGE)
         lost = self._lost.rows(lost_rows)
         found = self._match(features.rows(rows), lost)
-        pairs = np.stack([rows[found.indices[:, 0]], lost_rows[found.indices[:, 1]]], axis=1)
+        pairs = np.stack([rows[found.indices[:, 0]], lost_rows[found.indices[:, 1]]], axis=1).astype(np.int32)
         points, points_lost = features.keypoints[pairs[:, 0]], self._lost.keypoints[pairs[:, 1]]
         verification = self._verification or Verification("fundamental")
-        return Matches(pairs, found.similarity).rows(verification.inliers(points, points_lost, camera))
+        return replace(found, indices=pairs).rows(verification.inliers(points, points_lost, camera))
 
     def _publish(self, step: Step) -> Step:
         """The part of a step that is handed out."""

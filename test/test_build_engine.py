@@ -81,6 +81,14 @@ def test_bad_input_is_one_line(no_gpu: None, capsys: pytest.CaptureFixture, argu
     assert error[-1].startswith(message)
 
 
+@pytest.mark.parametrize("option", ["--batch", "--max-keypoints"])
+@pytest.mark.parametrize("value", ["0", "-5", "many"])
+def test_counts_are_positive(capsys: pytest.CaptureFixture, option: str, value: str) -> None:
+    with pytest.raises(SystemExit):
+        build_engine.main([f"{option}={value}"])
+    assert "is not a whole number of at least 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("size", ["640", "640x", "x480", "640x480x3", "-1x5"])
 def test_a_size_is_width_x_height(capsys: pytest.CaptureFixture, size: str) -> None:
     with pytest.raises(SystemExit):

@@ -8,7 +8,16 @@ from functools import partial
 from pathlib import Path
 
 from . import model_file
-from .base import PRECISIONS, Backend, BackendUnavailable, EngineOptions, Extracted, MatchingBackend, check_precision
+from .base import (
+    PRECISIONS,
+    Backend,
+    BackendUnavailable,
+    ClosableBackend,
+    EngineOptions,
+    Extracted,
+    MatchingBackend,
+    check_precision,
+)
 
 __all__ = [
     "AUTO",
@@ -16,6 +25,7 @@ __all__ = [
     "PRECISIONS",
     "Backend",
     "BackendUnavailable",
+    "ClosableBackend",
     "EngineOptions",
     "Extracted",
     "MatchingBackend",

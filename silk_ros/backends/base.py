@@ -81,6 +81,15 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class ClosableBackend(Protocol):
+    """A backend that may be busy for long, and is to be told when the process ends."""
+
+    def close(self) -> None:
+        """Give up what is going on in another thread, which then raises."""
+        ...
+
+
+@runtime_checkable
 class MatchingBackend(Protocol):
     """A backend that also matches each image with the one that it extracted before, where it is."""
 

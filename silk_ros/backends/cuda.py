@@ -53,7 +53,8 @@ def gpu() -> Gpu:
         count = call("cudaGetDeviceCount")
     except RuntimeError as error:
         raise BackendUnavailable(
-            f"the tensorrt backend needs an NVIDIA GPU and its driver ({error}): use backend auto or openvino here"
+            f"the tensorrt backend needs an NVIDIA GPU and its driver ({error}): install the driver, for one "
+            "older than CUDA 13 also 'cuda-python==12.*', or use backend auto or openvino here"
         ) from error
     if not count:
         raise BackendUnavailable("the tensorrt backend needs an NVIDIA GPU: use backend auto or openvino here")

@@ -14,7 +14,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +23,17 @@ from ..paths import cache_directory
 
 log = logging.getLogger(__name__)
 
-MAGIC = b"silk_ros engine 1\n"
-TIMING_NAME = "timing.cache"
+MAGIC = b"silk_ros engine 2\n"
 
 Key = Mapping[str, "str | int"]
 
 
 @dataclass(frozen=True)
 class CachedEngine:
-    """An engine, and what is known of its making. An empty one was refused: `facts` says why."""
+    """An engine, and what is known of its making. An empty one was refused: `facts` says why.
+
+    TensorRT's timings are kept alike.
+    """
 
     engine: bytes
     facts: dict[str, Any]
@@ -63,26 +65,15 @@ class EngineCache:
         path = self.path(key)
         if path is None:
             return
-        header = {"key": dict(key), "sha256": hashlib.sha256(engine).hexdigest(), "facts": dict(facts)}
+        header = {"key": dict(key), "facts": dict(facts), "sha256": _digest(dict(facts), engine)}
         self._write(path, MAGIC + json.dumps(header).encode() + b"\n" + engine)
-
-    def timing(self) -> bytes:
-        """What TensorRT measured in earlier builds; empty if nothing is kept."""
-        try:
-            return b"" if self.folder is None else (self.folder / TIMING_NAME).read_bytes()
-        except OSError:
-            return b""
-
-    def save_timing(self, content: bytes) -> None:
-        if self.folder is not None:
-            self._write(self.folder / TIMING_NAME, content)
 
     def last_build_seconds(self) -> float | None:
         """How long the slowest of the kept engines took to build."""
         found = []
         for path in self.folder.glob("*.engine") if self.folder else ():
             try:
-                found.append(float(_header(path)["facts"]["build_seconds"]))
+                found.append(float(_open(path)[0]["facts"]["build_seconds"]))
             except (OSError, ValueError, KeyError, TypeError):
                 continue
         return max(found, default=None)
@@ -94,12 +85,16 @@ class EngineCache:
         if path is None:
             yield
             return
-        with open(path.with_suffix(".lock"), "w") as lock:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.warning("another process builds this engine: waiting for it")
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                lock = stack.enter_context(open(path.with_suffix(".lock"), "w"))
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    log.warning("another process builds this engine: waiting for it")
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                log.warning("no lock '%s' (%s): another process may build this engine too", path, error)
             yield
 
     def _write(self, path: Path, content: bytes) -> None:
@@ -121,27 +116,28 @@ def _canonical(key: Key) -> bytes:
     return json.dumps(dict(key), sort_keys=True).encode()
 
 
-def _header(path: Path) -> dict[str, Any]:
-    with open(path, "rb") as file:
+def _digest(facts: dict[str, Any], engine: bytes) -> str:
+    return hashlib.sha256(_canonical(facts) + engine).hexdigest()
+
+
+def _open(path: Path) -> tuple[dict[str, Any], bytes]:
+    """Header and engine, read once from a file that is the user's own and no link."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+        status = os.fstat(file.fileno())
+        if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            raise ValueError("others than the user could have written it")
         if file.readline() != MAGIC:
             raise ValueError("it is no engine of silk_ros")
         header = json.loads(file.readline())
-    if not isinstance(header, dict):
-        raise ValueError("its header is damaged")
-    return header
+        if not (isinstance(header, dict) and isinstance(header.get("facts"), dict)):
+            raise ValueError("its header is damaged")
+        return header, file.read()
 
 
 def _read(path: Path, key: Key) -> CachedEngine:
-    status = path.stat()
-    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise ValueError("others than the user could have written it")
-    header = _header(path)
+    header, engine = _open(path)
     if header.get("key") != dict(key):
         raise ValueError("it is of another model, machine or setting")
-    content = path.read_bytes()
-    engine = content[content.index(b"\n", len(MAGIC)) + 1 :]
-    if hashlib.sha256(engine).hexdigest() != header.get("sha256"):
+    if _digest(header["facts"], engine) != header.get("sha256"):
         raise ValueError("it is truncated or damaged")
-    if not isinstance(header.get("facts"), dict):
-        raise ValueError("its header is damaged")
     return CachedEngine(engine, header["facts"])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..paths import cache_directory
 from .base import BackendUnavailable, Extracted, check_precision
-from .model_file import OUTPUTS, model_file, read_info, unusable
+from .model_file import OUTPUTS, model_file, read_info, sha256, unusable
 
 try:
     import onnxruntime
@@ -27,12 +27,24 @@ PROVIDERS = {
 }
 
 
-def _provider_options(name: str) -> list[dict[str, object]]:
-    """Of each of a backend's providers: TensorRT's keeps its engines in the user's cache."""
-    options: list[dict[str, object]] = [{} for _ in PROVIDERS[name]]
-    if name == "onnxruntime_tensorrt" and (cache := cache_directory(name)) is not None:
-        options[0] = {"trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache)}
-    return options
+def _provider_options(name: str, file: Path, max_keypoints: int, quantised: bool) -> list[dict[str, object]]:
+    """Of each of a backend's providers. TensorRT's keeps its engines in the user's cache.
+
+    It knows its engines by the names in the graph alone: each file and number of keypoints gets a folder of its own.
+    """
+    options: dict[str, dict[str, object]] = {provider: {} for provider in PROVIDERS[name]}
+    if "CUDAExecutionProvider" in options:
+        options["CUDAExecutionProvider"] = {"use_tf32": 0}  # fp32 means fp32
+    if name == "onnxruntime_tensorrt":
+        options["TensorrtExecutionProvider"] = {"trt_int8_enable": quantised}
+        if (cache := cache_directory(name)) is not None:
+            folder = cache / f"{sha256(file)[:32]}_{max_keypoints}_{onnxruntime.__version__}"
+            folder.mkdir(mode=0o700, exist_ok=True)
+            options["TensorrtExecutionProvider"] |= {
+                "trt_engine_cache_enable": True,
+                "trt_engine_cache_path": str(folder),
+            }
+    return list(options.values())
 
 
 class OnnxRuntimeBackend:
@@ -59,6 +71,8 @@ class OnnxRuntimeBackend:
                 f"the {name} backend needs ONNX Runtime with the {provider}: "
                 "pip uninstall onnxruntime; pip install onnxruntime-gpu"
             )
+        if name != "onnxruntime" and hasattr(onnxruntime, "preload_dlls"):
+            onnxruntime.preload_dlls()  # CUDA and cuDNN that came with pip
         self.model = model
         self.max_keypoints = max_keypoints
         file = model_file(model, precision)
@@ -74,7 +88,10 @@ class OnnxRuntimeBackend:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(
-                str(file), options, providers=list(PROVIDERS[name]), provider_options=_provider_options(name)
+                str(file),
+                options,
+                providers=list(PROVIDERS[name]),
+                provider_options=_provider_options(name, file, max_keypoints, precision == "int8"),
             )
         except Exception as error:
             raise unusable(file, error) from error

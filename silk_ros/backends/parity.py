@@ -27,12 +27,13 @@ class Tolerance:
     displacement: float
 
 
-# By precision: about twice what the shipped network loses (docs/performance.md).
+# By precision: more than the shipped network loses, at any size and number of keypoints (docs/performance.md).
 TOLERANCES = {
-    "fp32": Tolerance(0.99, 0.9999, 0.02),
-    "fp16": Tolerance(0.97, 0.999, 0.05),
-    "int8": Tolerance(0.80, 0.98, 0.8),
+    "fp32": Tolerance(0.99, 0.9999, 0.03),
+    "fp16": Tolerance(0.97, 0.999, 0.09),
+    "int8": Tolerance(0.75, 0.98, 0.75),
 }
+FAR = 3.0  # pixels; a keypoint that is not found again at all counts as moved by so much
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Parity:
 
     overlap:      share of the keypoints that are the same.
     cosine:       of the descriptors of those.
-    displacement: pixels from each keypoint to the nearest of the float32 network's.
+    displacement: pixels from each keypoint to the nearest of the float32 network's, FAR at most.
     """
 
     overlap: float
@@ -62,12 +63,20 @@ class Parity:
 
 
 def photographs(height: int, width: int) -> list[NDArray[np.uint8]]:
-    """The package's grey photographs (see images/README.md), in the size asked for."""
+    """The package's grey photographs (see images/README.md), cut or continued by reflection to the size asked for."""
     paths = sorted((Path(__file__).parent / "images").glob("*.jpg"))
     if not paths:
         raise FileNotFoundError("the photographs that networks are checked with are missing: install silk_ros again")
     read = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths)
-    return [np.asarray(cv2.resize(image, (width, height)), np.uint8) for image in read if image is not None]
+    return [_filled(np.asarray(image, np.uint8), height, width) for image in read if image is not None]
+
+
+def _filled(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """As it is, for a resized photograph has other textures."""
+    below, right = max(0, height - image.shape[0]), max(0, width - image.shape[1])
+    padded = np.pad(image, ((0, below), (0, right)), "reflect")
+    top, left = (padded.shape[0] - height) // 2, (padded.shape[1] - width) // 2
+    return np.ascontiguousarray(padded[top : top + height, left : left + width])
 
 
 def common_keypoints(a: Points, b: Points) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -82,7 +91,7 @@ def _displacement(expected: Points, found: Points) -> float:
     """Mean distance from each point found to the nearest expected one."""
     blocks = (found[start : start + BLOCK_ROWS] for start in range(0, len(found), BLOCK_ROWS))
     nearest = [np.linalg.norm(block[:, None] - expected, axis=2).min(axis=1) for block in blocks]
-    return float(np.concatenate(nearest).mean())
+    return float(np.minimum(np.concatenate(nearest), FAR).mean())
 
 
 def compare(reference: Extract, compiled: Extract, images: list[NDArray[np.uint8]]) -> Parity:

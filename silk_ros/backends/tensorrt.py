@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import OrderedDict
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from .engine_cache import EngineCache, Key
 from .model_file import OUTPUTS, model_file, read_info, sha256
 from .onnx_graph import onnx, read_network
 from .onnxruntime import OnnxRuntimeBackend
-from .tensorrt_engine import build
+from .tensorrt_engine import build, check_dla
 from .tensorrt_graph import IMAGE, PARTNER, SIMILARITY, specialise
 from .tensorrt_library import IS_RTX, VERSION
 from .tensorrt_pipeline import Pipeline
@@ -89,13 +91,21 @@ class TensorRtBackend:
             self.precision = "int8"
         else:
             self.precision = "fp16" if precision == "auto" else precision
+        check_dla(self.options, self.precision)
         self.border, self.descriptor_dim = info.border, info.descriptor_dim
+        self._wanted = self.precision
         self._can_widen = file != model or self.precision != "int8"
         self._threads = threads
         self._check_gpu(network)
         self._cache = EngineCache()
         self._prepared: OrderedDict[tuple[int, int], Prepared] = OrderedDict()
+        self._failed: dict[tuple[int, int], ValueError] = {}
         self._last: Pipeline | None = None  # whose GPU memory has the image before
+        self._cancel = threading.Event()
+
+    def close(self) -> None:
+        """End a build that is going on in another thread."""
+        self._cancel.set()
 
     def _check_gpu(self, network: onnx.ModelProto) -> None:
         """Raise BackendUnavailable where TensorRT for RTX does not run on this GPU: it tells when an engine is used."""
@@ -137,7 +147,7 @@ class TensorRtBackend:
         outputs = prepared.pipeline.outputs
         self._last = None  # should it fail half way
         prepared.pipeline.run(images)
-        self._last = prepared.pipeline
+        self._last, self.precision = prepared.pipeline, prepared.precision
         # Copies: the next image is computed in the same memory.
         keypoints, scores, descriptors = (outputs[name].copy() for name in OUTPUTS)
         return list(zip(keypoints, scores, descriptors, strict=True))
@@ -151,29 +161,38 @@ class TensorRtBackend:
         if size in self._prepared:
             self._prepared.move_to_end(size)
             return self._prepared[size]
-        while True:
-            try:
-                prepared = self._engine(size)
-                break
-            except LostTooMuch as error:
-                wider = WIDER.get(self.precision) if self._can_widen else None
-                if wider is None:
-                    raise ValueError(f"{error}; there is no wider precision: use backend onnxruntime_cuda") from error
-                log.warning("%s: computing in %s instead", error, wider)
-                self.precision = wider
+        if size in self._failed:
+            raise self._failed[size]
+        try:
+            prepared = self._within_tolerance(size)
+        except ValueError as error:
+            self._failed[size] = error  # it would fail again for every image
+            raise
         self._prepared[size] = prepared
         if len(self._prepared) > SIZES_KEPT:
             self._prepared.popitem(last=False)
         return prepared
 
-    def _key(self, size: tuple[int, int], file: Path) -> Key:
+    def _within_tolerance(self, size: tuple[int, int]) -> Prepared:
+        """The engine in the first precision, from the wanted one on, that keeps what float32 finds."""
+        precision = self._wanted
+        while True:
+            try:
+                return self._engine(size, precision)
+            except LostTooMuch as error:
+                wider = WIDER.get(precision) if self._can_widen else None
+                if wider is None:
+                    raise ValueError(f"{error}; there is no wider precision: use backend onnxruntime_cuda") from error
+                log.warning("%s: computing in %s instead", error, wider)
+                precision = wider
+
+    def _key(self, size: tuple[int, int], precision: str, file: Path) -> Key:
         return {
+            **self._machine(),
             "model_sha256": sha256(file),
             "graph": GRAPH_VERSION,
-            "library": VERSION,
-            "gpu": self._gpu.name,
-            "compute_capability": self._gpu.compute_capability,
-            "precision": self.precision,
+            "precision": precision,
+            "tolerance": str(parity.TOLERANCES[precision]),
             "height": size[0],
             "width": size[1],
             "max_keypoints": self.max_keypoints,
@@ -181,62 +200,73 @@ class TensorRtBackend:
             **asdict(self.options),
         }
 
-    def _engine(self, size: tuple[int, int]) -> Prepared:
-        file = model_file(self.model, self.precision)
-        key = self._key(size, file)
-        if (prepared := self._load(key)) is not None:
+    def _machine(self) -> dict[str, str]:
+        return {"library": VERSION, "gpu": self._gpu.name, "compute_capability": self._gpu.compute_capability}
+
+    def _engine(self, size: tuple[int, int], precision: str) -> Prepared:
+        file = model_file(self.model, precision)
+        key = self._key(size, precision, file)
+        if (prepared := self._load(key, precision)) is not None:
             return prepared
         with self._cache.building(key):
             # Another process may have made it meanwhile.
-            return self._load(key) or self._make(key, file, size)
+            return self._load(key, precision) or self._make(key, precision, file, size)
 
-    def _load(self, key: Key) -> Prepared | None:
+    def _load(self, key: Key, precision: str) -> Prepared | None:
         cached = self._cache.load(key)
         if cached is None:
             return None
         if not cached.engine:
-            raise LostTooMuch(cached.facts["refused"])
+            raise LostTooMuch(cached.facts.get("refused", f"an {precision} engine was refused"))
         try:
             pipeline = Pipeline(cached.engine)
         except ValueError as error:
             log.warning("%s: building it again", error)
             return None
-        return Prepared(pipeline, self.precision, self._cache.path(key), cached.facts, was_cached=True)
+        return Prepared(pipeline, precision, self._cache.path(key), cached.facts, was_cached=True)
 
-    def _make(self, key: Key, file: Path, size: tuple[int, int]) -> Prepared:
+    def _make(self, key: Key, precision: str, file: Path, size: tuple[int, int]) -> Prepared:
         before = self._cache.last_build_seconds()
         log.warning(
             "building the TensorRT engine for images of %dx%d in %s, which takes %s; the next start finds it made "
             "(ahead of time: build_engine --size %dx%d)",
             size[1],
             size[0],
-            self.precision,
+            precision,
             f"about {before:.0f} s" if before else "seconds on a large GPU and some minutes on a Jetson",
             size[1],
             size[0],
         )
-        graph = specialise(read_network(file), *size, self.max_keypoints, self.precision != "fp32", self.batch)
-        built = build(graph, self.options, self._cache.timing(), self._progress, for_this_gpu=True)
+        graph = specialise(read_network(file), *size, self.max_keypoints, precision != "fp32", self.batch)
+        timings: Key = {**self._machine(), "kind": "timing"}
+        known = self._cache.load(timings)
+        timing = known.engine if known else b""
+        built = build(graph, self.options, timing, self._progress, for_this_gpu=True, cancel=self._cancel)
         pipeline = Pipeline(built.engine)
         kept = self._judge(pipeline, size)
         facts = {"build_seconds": round(built.seconds, 2), **asdict(kept)}
         if built.timing:
-            self._cache.save_timing(built.timing)
-        if not kept.within(self.precision):
-            refused = f"the {self.precision} engine of '{file}' lost too much: {kept}"
+            self._cache.save(timings, built.timing, {})
+        if not kept.within(precision):
+            refused = f"the {precision} engine of '{file}' lost too much: {kept}"
             self._cache.save(key, b"", {**facts, "refused": refused})
             raise LostTooMuch(refused)
         self._cache.save(key, built.engine, facts)
         log.info("built in %.1f s: %s", built.seconds, kept)
-        return Prepared(pipeline, self.precision, self._cache.path(key), facts, was_cached=False)
+        return Prepared(pipeline, precision, self._cache.path(key), facts, was_cached=False)
 
     def _judge(self, pipeline: Pipeline, size: tuple[int, int]) -> parity.Parity:
+        """The worst of the images of a batch."""
         # A quantised file that was given by itself is its own measure.
         reference = OnnxRuntimeBackend(self.model, self.max_keypoints, threads=self._threads)
 
-        def compiled(image: NDArray[np.uint8]) -> Extracted:
+        def compiled(image: NDArray[np.uint8], index: int) -> Extracted:
             pipeline.run(image)
-            keypoints, scores, descriptors = (pipeline.outputs[name][0] for name in OUTPUTS)
+            keypoints, scores, descriptors = (pipeline.outputs[name][index] for name in OUTPUTS)
             return keypoints, scores, descriptors
 
-        return parity.compare(reference.extract, compiled, parity.photographs(*size))
+        images = parity.photographs(*size)
+        found = [
+            parity.compare(reference.extract, partial(compiled, index=index), images) for index in range(self.batch)
+        ]
+        return min(found, key=lambda each: each.overlap)

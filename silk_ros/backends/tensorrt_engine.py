@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, SupportsInt
 
 from tqdm import tqdm
 
-from .base import NO_DLA, EngineOptions
+from .base import NO_DLA, BackendUnavailable, EngineOptions
 from .tensorrt_library import IS_RTX, VERSION, Log, trt
 
 if TYPE_CHECKING:
     import onnx
 
 MEGABYTE = 1 << 20
+
+
+class BuildCancelled(RuntimeError):
+    """The build was given up because it was asked to."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +51,52 @@ def build(
     timing: bytes = b"",
     progress: bool = False,
     for_this_gpu: bool = False,
+    cancel: threading.Event | None = None,
 ) -> Built:
     """Build the engine of a specialised graph, typed as the graph is.
 
     timing: of earlier builds. progress: draw a bar. for_this_gpu: TensorRT for RTX, which needs no GPU to build,
-    otherwise builds for several kinds of GPU; TensorRT itself always builds for this one.
-    Raises ValueError with TensorRT's words if it refuses the graph or an option.
+    otherwise builds for several kinds of GPU; TensorRT itself always builds for this one. cancel: set it to end the
+    build, which a process must wait for before it ends.
+
+    Raises ValueError with TensorRT's words if it refuses the graph or an option, BuildCancelled.
     """
+    cancel = cancel or threading.Event()
+    # In a thread of its own: an interrupt that arrives in one of TensorRT's calls back into Python would be lost.
+    with ThreadPoolExecutor(1, "silk-build") as pool:
+        future = pool.submit(_build, network, options, timing, progress, for_this_gpu, cancel)
+        try:
+            return future.result()
+        except BaseException:
+            cancel.set()
+            raise
+
+
+def check_dla(options: EngineOptions, precision: str) -> None:
+    """Raise ValueError, saying why, where the DLA asked for cannot be used."""
+    if options.dla_core != NO_DLA:
+        if precision != "fp16":
+            raise ValueError(f"a DLA computes this network in fp16, not {precision}: use precision fp16, or the GPU")
+        _dla_half_flag(_new_builder(Log()), options.dla_core)
+
+
+def _new_builder(log: Log) -> trt.Builder:
+    try:
+        return trt.Builder(log)
+    except TypeError as error:  # what null becomes
+        raise BackendUnavailable(f"{VERSION} does not start: {log.reason}") from error
+
+
+def _build(
+    network: onnx.ModelProto,
+    options: EngineOptions,
+    timing: bytes,
+    progress: bool,
+    for_this_gpu: bool,
+    cancel: threading.Event,
+) -> Built:
     log = Log()
-    builder = trt.Builder(log)
+    builder = _new_builder(log)
     on_dla = options.dla_core != NO_DLA
     half_flag: Any = _dla_half_flag(builder, options.dla_core) if on_dla else None
     # Types are the graph's own, but for a DLA, which knows only networks whose types TensorRT chooses.
@@ -76,10 +119,14 @@ def build(
         config.num_compute_capabilities = 1
         config.set_compute_capability(trt.ComputeCapability.CURRENT, 0)
     if not IS_RTX:  # that measures nothing when it builds
-        config.set_timing_cache(config.create_timing_cache(timing), ignore_mismatch=True)
+        config.set_timing_cache(config.create_timing_cache(timing) or config.create_timing_cache(b""), False)
     started = time.monotonic()
-    with _monitored(config) if progress else nullcontext():
+    with tqdm(desc="building", unit="step", leave=False, disable=not progress, file=sys.stderr) as bar:
+        monitor = _Monitor(bar, cancel)  # TensorRT does not keep it alive
+        config.progress_monitor = monitor
         engine = builder.build_serialized_network(parsed, config)
+    if cancel.is_set():
+        raise BuildCancelled("the engine's build was cancelled")
     if engine is None:
         raise ValueError(f"{VERSION} cannot build the engine: {log.reason}")
     measured = b"" if IS_RTX else _content(config.get_timing_cache().serialize())
@@ -113,9 +160,11 @@ def _tensors(network: trt.INetworkDefinition) -> Iterator[Tensor]:
 
 
 class _Monitor(trt.IProgressMonitor):
-    def __init__(self, bar: tqdm) -> None:
+    """A progress bar of the build's steps, and its end where one is asked for."""
+
+    def __init__(self, bar: tqdm, cancel: threading.Event) -> None:
         super().__init__()
-        self._bar = bar
+        self._bar, self._cancel = bar, cancel
 
     def phase_start(self, phase_name: str, parent_phase: str, num_steps: SupportsInt) -> None:
         self._bar.total = (self._bar.total or 0) + int(num_steps)
@@ -123,16 +172,7 @@ class _Monitor(trt.IProgressMonitor):
 
     def step_complete(self, phase_name: str, step: SupportsInt) -> bool:
         self._bar.update()
-        return True  # False would stop the build
+        return not self._cancel.is_set()  # False ends the build
 
     def phase_finish(self, phase_name: str) -> None:
         pass
-
-
-@contextmanager
-def _monitored(config: trt.IBuilderConfig) -> Iterator[None]:
-    """A progress bar of the build's steps."""
-    with tqdm(desc="building", unit="step", leave=False) as bar:
-        monitor = _Monitor(bar)  # TensorRT does not keep it alive
-        config.progress_monitor = monitor
-        yield

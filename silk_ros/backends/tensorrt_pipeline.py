@@ -26,7 +26,10 @@ class Pipeline:
     def __init__(self, engine: bytes, use_graph: bool = True) -> None:
         """Raises ValueError if this machine's TensorRT does not take the engine, RuntimeError if CUDA fails."""
         self._log = Log()
-        self._runtime = trt.Runtime(self._log)
+        try:
+            self._runtime = trt.Runtime(self._log)
+        except TypeError as error:  # what null becomes
+            raise RuntimeError(f"{VERSION} does not start: {self._log.reason}") from error
         loaded = self._runtime.deserialize_cuda_engine(engine)
         if loaded is None:
             raise ValueError(f"{VERSION} does not take the engine: {self._log.reason}")
@@ -41,10 +44,12 @@ class Pipeline:
         for index in range(loaded.num_io_tensors):
             name = loaded.get_tensor_name(index)
             shape: Any = loaded.get_tensor_shape(name)
-            host = PinnedArray(tuple(shape), trt.nptype(loaded.get_tensor_dtype(name)))
-            self._pinned[name], self._memory[name] = host, Memory(host.size)
+            dtype = np.dtype(trt.nptype(loaded.get_tensor_dtype(name)))
+            self._memory[name] = Memory(int(np.prod(tuple(shape))) * dtype.itemsize)
+            if name != PREVIOUS:
+                self._pinned[name] = PinnedArray(tuple(shape), dtype)
             if name not in (IMAGE, PREVIOUS):
-                self.outputs[name] = host.array
+                self.outputs[name] = self._pinned[name].array
             self._context.set_tensor_address(name, self._memory[name].address)
         self._image = self._pinned[IMAGE].array
         self._graph: Graph | None = None

@@ -35,6 +35,7 @@ from .parameters import declare_parameters
 from .process import WorkerNode, run_node
 from .tracks import TrackMessages
 
+STOP_TIMEOUT = 30.0  # seconds; an engine that is being built takes a while to give up
 MAX_LATENCY = 3600.0  # seconds; an older stamp is of another clock, such as a recording's
 
 
@@ -253,7 +254,8 @@ class SilkNode(WorkerNode):
 
     def stop(self) -> None:
         self._slot.close()
-        self._worker.join(timeout=5)
+        self._front_end.extractor.close()
+        self._worker.join(timeout=STOP_TIMEOUT)
         self._log.close()
 
 

@@ -103,9 +103,8 @@ def test_without_a_folder_nothing_is_kept_and_all_works(
     cache = EngineCache()
     assert cache.folder is None and "no cache for compiled networks" in caplog.text
     cache.save(KEY, ENGINE, FACTS)
-    cache.save_timing(b"x")
     with cache.building(KEY):
-        assert cache.load(KEY) is None and cache.timing() == b"" and cache.last_build_seconds() is None
+        assert cache.load(KEY) is None and cache.last_build_seconds() is None
 
 
 def test_a_full_disk_is_said_and_lived_with(
@@ -127,9 +126,45 @@ def test_the_slowest_build_is_remembered(cache: EngineCache) -> None:
     assert cache.last_build_seconds() == 40
 
 
-def test_timings_are_kept(cache: EngineCache) -> None:
-    cache.save_timing(b"measured")
-    assert cache.timing() == b"measured"
+def test_an_empty_engine_says_why_it_was_refused(cache: EngineCache) -> None:
+    cache.save(KEY, b"", {"refused": "it lost too much"})
+    loaded = cache.load(KEY)
+    assert loaded is not None and not loaded.engine and loaded.facts["refused"] == "it lost too much"
+
+
+def test_a_link_is_not_followed(cache: EngineCache, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache.save(KEY, ENGINE, FACTS)
+    file_of(cache).rename(tmp_path / "elsewhere")
+    file_of(cache).symlink_to(tmp_path / "elsewhere")
+    assert cache.load(KEY) is None and "building it again" in caplog.text
+
+
+def test_a_file_of_another_user_is_not_loaded(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache.save(KEY, ENGINE, FACTS)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert cache.load(KEY) is None
+    assert "others than the user" in caplog.text
+
+
+def test_facts_are_as_trusted_as_the_engine(cache: EngineCache, caplog: pytest.LogCaptureFixture) -> None:
+    cache.save(KEY, ENGINE, FACTS)
+    path = file_of(cache)
+    path.write_bytes(path.read_bytes().replace(b"0.99", b"0.98", 1))
+    assert cache.load(KEY) is None
+
+
+def test_without_a_lock_it_builds_all_the_same(
+    cache: EngineCache, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", unsupported)
+    with cache.building(KEY):
+        cache.save(KEY, ENGINE, FACTS)
+    assert "No locks available" in caplog.text and cache.load(KEY) is not None
 
 
 def test_two_builders_build_once(cache: EngineCache) -> None:

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from silk_ros.backends.base import Extracted
-from silk_ros.backends.parity import TOLERANCES, Parity, common_keypoints, compare, photographs
+from silk_ros.backends.parity import FAR, TOLERANCES, Parity, common_keypoints, compare, photographs
 
 POINTS = np.array([[3, 4], [10, 20], [30, 5], [7, 7]], np.float32)
 AXES = np.eye(4, dtype=np.float32)
@@ -29,16 +29,16 @@ def test_the_order_of_keypoints_does_not_matter() -> None:
 
 def test_figures_are_those_computed_by_hand() -> None:
     moved = POINTS.copy()
-    moved[1] += (3, 4)  # 5 pixels from its own place, farther from all others
+    moved[1] += (0.9, 1.2)  # 1.5 pixels from its own place, farther from all others
     turned = AXES.copy()
     turned[0] = (0.6, 0.8, 0, 0)
     found = compare(giving(POINTS, AXES), giving(moved, turned), [IMAGE])
-    assert found == Parity(pytest.approx(3 / 4), pytest.approx((0.6 + 1 + 1) / 3), pytest.approx(5 / 4))
+    assert found == Parity(pytest.approx(3 / 4), pytest.approx((0.6 + 1 + 1) / 3), pytest.approx(1.5 / 4))
 
 
 def test_nothing_in_common_is_no_parity() -> None:
     found = compare(giving(POINTS, AXES), giving(POINTS + 100, AXES), [IMAGE])
-    assert found.overlap == 0 and found.cosine == 0 and not found.within("int8")
+    assert found.displacement == FAR and found.overlap == 0 and found.cosine == 0 and not found.within("int8")
 
 
 @pytest.mark.parametrize("precision", TOLERANCES)
@@ -47,6 +47,12 @@ def test_numbers_that_are_none_are_refused(precision: str) -> None:
     assert not compare(giving(POINTS, AXES), broken, [IMAGE]).within(precision)
     broken = giving(np.full((4, 2), np.nan, np.float32), AXES)
     assert not compare(giving(POINTS, AXES), broken, [IMAGE]).within(precision)
+
+
+@pytest.mark.parametrize("precision", TOLERANCES)
+def test_what_overlaps_enough_is_not_refused_for_the_few_that_are_far(precision: str) -> None:
+    bounds = TOLERANCES[precision]
+    assert bounds.displacement >= (1 - bounds.overlap) * FAR - 1e-9
 
 
 @pytest.mark.parametrize("precision", TOLERANCES)
@@ -63,7 +69,8 @@ def test_common_keypoints_are_rows_of_both() -> None:
     assert (here.tolist(), there.tolist()) == ([3, 0], [0, 2])
 
 
-def test_photographs_come_with_the_package_in_any_size() -> None:
-    images = photographs(60, 100)
+@pytest.mark.parametrize("size", [(60, 100), (480, 640), (1080, 1920), (1000, 90)])
+def test_photographs_come_with_the_package_in_any_size(size: tuple[int, int]) -> None:
+    images = photographs(*size)
     assert len(images) >= 3
-    assert all(image.shape == (60, 100) and image.dtype == np.uint8 and image.std() > 20 for image in images)
+    assert all(image.shape == size and image.dtype == np.uint8 and image.std() > 20 for image in images)

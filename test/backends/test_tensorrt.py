@@ -21,7 +21,7 @@ from silk_ros.backends.model_file import int8_path
 from silk_ros.backends.onnxruntime import OnnxRuntimeBackend
 from silk_ros.backends.parity import Parity
 from silk_ros.backends.tensorrt import TensorRtBackend
-from silk_ros.backends.tensorrt_engine import Built
+from silk_ros.backends.tensorrt_engine import BuildCancelled, Built
 from silk_ros.frontend import FrontEnd
 from silk_ros.paths import default_model
 
@@ -54,11 +54,13 @@ def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[onnx.ModelPr
     graphs: list[onnx.ModelProto] = []
     original = tensorrt.build
 
-    def build(graph: onnx.ModelProto, options: EngineOptions, *rest: object, for_this_gpu: bool) -> Built:
+    def build(
+        graph: onnx.ModelProto, options: EngineOptions, *rest: object, for_this_gpu: bool, **named: object
+    ) -> Built:
         assert for_this_gpu
         if graph.graph.input[0].type.tensor_type.shape.dim[3].dim_value > TINY:
             graphs.append(graph)
-        return dataclasses.replace(original(graph, options, *rest), engine=graph.SerializeToString())
+        return dataclasses.replace(original(graph, options, *rest, **named), engine=graph.SerializeToString())
 
     monkeypatch.setattr(tensorrt, "build", build)
     monkeypatch.setattr(tensorrt, "Pipeline", CpuPipeline)
@@ -252,10 +254,33 @@ def test_an_engine_that_tensorrt_does_not_take_is_built_again(
     builds: list, image: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
 ) -> None:
     backend = loaded()
-    key = backend._key(image.shape, default_model())
+    key = backend._key(image.shape, "fp16", default_model())
     backend._cache.save(key, b"foreign", {})
     assert not backend.prepare(*image.shape).was_cached
     assert "does not take the engine: building it again" in caplog.text
+
+
+def test_a_size_that_failed_is_not_tried_for_every_image(
+    builds: list, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, tried = loaded("fp32"), []
+
+    def refuse(*_: object, **__: object) -> None:
+        tried.append(1)
+        raise ValueError("tensorrt cannot build the engine: no reason")
+
+    monkeypatch.setattr(tensorrt, "build", refuse)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="cannot build the engine"):
+            backend.extract(image)
+    assert len(tried) == 1
+
+
+def test_a_build_that_is_not_wanted_any_more_is_given_up(builds: list, image: NDArray[np.uint8]) -> None:
+    backend = loaded("fp32")
+    backend.close()
+    with pytest.raises(BuildCancelled):
+        backend.extract(image)
 
 
 def test_few_sizes_are_kept_in_memory(builds: list, photo: NDArray[np.uint8]) -> None:
@@ -305,6 +330,18 @@ def test_a_refused_precision_is_not_built_again(
     assert "lost too much" in caplog.text
 
 
+def test_the_precision_is_that_of_the_image_at_hand(
+    builds: list, figures: list[Parity], photo: NDArray[np.uint8]
+) -> None:
+    figures += [GOOD, BAD, GOOD]
+    backend, large, small = loaded("fp16"), photo[:72, :96].copy(), photo[:64, :80].copy()
+    found = []
+    for image in (large, small, large):
+        backend.extract(image)
+        found.append(backend.precision)
+    assert found == ["fp16", "fp32", "fp16"]
+
+
 def test_without_a_wider_precision_it_fails(builds: list, figures: list[Parity], image: NDArray[np.uint8]) -> None:
     figures += [BAD]
     with pytest.raises(ValueError, match=r"fp32 engine .* lost too much: 50.0%.*use backend onnxruntime_cuda"):
@@ -336,6 +373,13 @@ def test_a_network_that_is_really_off_is_refused(
 
 
 # --- input ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_dla_is_refused_at_once_where_it_cannot_be(builds: list) -> None:
+    with pytest.raises(ValueError, match=r"a DLA computes this network in fp16, not int8"):
+        loaded("int8", options=EngineOptions(dla_core=0))
+    with pytest.raises(ValueError, match=r"no DLA core 0"):
+        loaded("fp16", options=EngineOptions(dla_core=0))
 
 
 @pytest.mark.parametrize("precision", ["bf16", "FP16", ""])

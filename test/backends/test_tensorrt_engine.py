@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ pytest.importorskip("silk_ros.backends.tensorrt_library", exc_type=ImportError)
 from silk_ros.backends.base import EngineOptions
 from silk_ros.backends.model_file import int8_path
 from silk_ros.backends.onnx_graph import read_network
-from silk_ros.backends.tensorrt_engine import Built, Tensor, build
+from silk_ros.backends.tensorrt_engine import BuildCancelled, Built, Tensor, build
 from silk_ros.backends.tensorrt_graph import specialise
 from silk_ros.paths import default_model
 
@@ -84,6 +87,39 @@ def test_too_little_memory_is_said() -> None:
 def test_a_dla_that_is_not_there_is_named() -> None:
     with pytest.raises(ValueError, match=r"no DLA core 0, this machine has 0: use dla_core -1, the GPU"):
         built(default_model(), True, options=EngineOptions(dla_core=0))
+
+
+def test_a_build_can_be_cancelled() -> None:
+    cancel = threading.Event()
+    cancel.set()
+    graph = specialise(read_network(default_model()), 96, 120, 100, half=False)
+    with pytest.raises(BuildCancelled):
+        build(graph, EngineOptions(), cancel=cancel)
+
+
+def test_an_interrupt_ends_a_build() -> None:
+    program = """
+import os, signal, sys, threading
+from silk_ros.backends import tensorrt_engine
+from silk_ros.backends.base import EngineOptions
+from silk_ros.backends.onnx_graph import read_network
+from silk_ros.backends.tensorrt_graph import specialise
+from silk_ros.paths import default_model
+graph = specialise(read_network(default_model()), 480, 640, 5000, half=True)
+original = tensorrt_engine._Monitor.step_complete
+def interrupt(self, name, step):
+    if not self._cancel.is_set():
+        os.kill(os.getpid(), signal.SIGINT)
+        self._cancel.wait(10)
+    return original(self, name, step)
+tensorrt_engine._Monitor.step_complete = interrupt
+try:
+    tensorrt_engine.build(graph, EngineOptions())
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
 
 
 def test_progress_is_drawn_where_it_is_wanted(capsys: pytest.CaptureFixture) -> None:
