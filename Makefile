@@ -53,7 +53,7 @@ $(VENV)/.ros: setup.py | $(BIN)/python
 
 $(VENV)/.dev: setup.py constraints.txt | $(BIN)/python
 	@echo "installing ROS 2, PyTorch and the test tools into $(VENV) (once) ..."
-	$(PIP) --constraint constraints.txt --editable '.[ros,openvino,tensorrt,train,evaluate,dev]'
+	$(PIP) --constraint constraints.txt --editable '.[ros,openvino,tensorrt,train,evaluate,colmap,dev]'
 	$(STUBS)
 	@touch $@ $(VENV)/.ros
 

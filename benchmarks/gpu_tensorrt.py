@@ -67,10 +67,8 @@ class Engines:
         return made
 
     def _build(self, precision: str, setting: Setting) -> bytes:
-        from silk_ros.backends.cuda import gpu
         from silk_ros.backends.tensorrt import TensorRtBackend
 
-        gpu()  # the shorter answer where there is none
         if precision not in self._refusals:
             self._refusals[precision] = try_in_child(precision)
         if self._refusals[precision]:

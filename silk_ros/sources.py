@@ -24,6 +24,7 @@ class SourceImage:
     """An image as a camera driver would publish it, with what else is known of the moment.
 
     data: raw buffer of `step` bytes per row. pose: camera-to-world (4, 4). camera: intrinsics.
+    stamp, frame_id: of a recorded message's header, in nanoseconds.
     """
 
     data: NDArray[np.uint8]
@@ -34,6 +35,8 @@ class SourceImage:
     is_bigendian: bool = False
     pose: NDArray[np.float64] | None = None
     camera: Camera | None = None
+    stamp: int | None = None
+    frame_id: str | None = None
 
     @classmethod
     def from_array(cls, image: NDArray[Any], **known: Any) -> SourceImage:
@@ -185,6 +188,8 @@ class BagSource:
                     yield self._image(message, connection.msgtype, camera)
 
     def _image(self, message: Any, message_type: str, camera: Camera | None) -> SourceImage:
+        header = message.header
+        stamp = header.stamp.sec * 10**9 + header.stamp.nanosec
         if message_type == "sensor_msgs/msg/Image":
             return SourceImage(
                 message.data,
@@ -194,11 +199,13 @@ class BagSource:
                 message.step,
                 bool(message.is_bigendian),
                 camera=camera,
+                stamp=stamp,
+                frame_id=header.frame_id,
             )
         image = cv2.imdecode(message.data, cv2.IMREAD_UNCHANGED)
         if image is None:
             raise ValueError(f"cannot decode a compressed image in '{self._path}': record it again")
-        return SourceImage.from_array(image, camera=camera)
+        return SourceImage.from_array(image, camera=camera, stamp=stamp, frame_id=header.frame_id)
 
 
 def _camera_or_none(message: Any) -> Camera | None:

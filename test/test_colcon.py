@@ -51,6 +51,7 @@ def test_executables_and_share_are_where_ros_looks(workspace: Path) -> None:
         "quantize",
         "benchmark",
         "build_engine",
+        "run_sequence",
     }
     assert (workspace / "share" / "ament_index" / "resource_index" / "packages" / "silk_ros").is_file()
     share = workspace / "share" / "silk_ros"

@@ -82,6 +82,7 @@ def test_a_recording_gives_its_images_in_order(tmp_path: Path, storage: StorageP
         images = list(source)
         assert [(image.encoding, image.height, image.width) for image in images] == [("mono8", HEIGHT, WIDTH)] * COUNT
         np.testing.assert_array_equal([pixels(image) for image in images], [picture(i) for i in range(COUNT)])
+        assert {(image.stamp, image.frame_id) for image in images} == {(10**9, "camera")}  # of the header
 
 
 @STORAGES

@@ -33,8 +33,7 @@ def write_bag(views: Iterable[View], front_end: FrontEnd, folder: Path) -> int:
             fits = camera is not None and (camera.height, camera.width) == view.gray.shape
             rays = camera.rays(step.frame.features.keypoints) if camera is not None and fits else None
             recorder.write(FEATURES_TOPIC, features_to_cloud(header, step.frame, rays), view.stamp)
-            matches = matches_to_cloud(header, step.matches, step.frame, step.previous)
-            recorder.write(MATCHES_TOPIC, matches, view.stamp)
+            recorder.write(MATCHES_TOPIC, matches_to_cloud(header, step), view.stamp)
             count += 1
     finally:
         recorder.close()

@@ -80,7 +80,7 @@ def test_all_see_the_same_frames_in_turn_and_times_are_in_order() -> None:
     assert [measured.pipeline for measured in rows] == ["a", "b"] and not skipped
     for measured in rows:
         ms = measured.ms
-        assert 0 <= ms["p25"] <= ms["median"] <= ms["p75"] <= ms["p99"] and ms["mean"] > 0
+        assert 0 <= ms["p25"] <= ms["median"] <= ms["p75"] <= ms["p99"] + 0.001 and ms["mean"] > 0  # rounded
         assert (measured.found, measured.matches, measured.gpu_megabytes) == (7, 3, 12.5)
         assert measured.images_per_second > 0 and measured.setting == SMALL and measured.stages is None
     assert runners["a"].seen == runners["b"].seen and len(runners["a"].seen) == 11 + 10

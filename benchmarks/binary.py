@@ -1,0 +1,146 @@
+"""What 256 bits cost in matching quality and time, against the float descriptors they come from and ORB's own bits.
+
+python -m benchmarks.binary eval/homography eval/kitti/image_0 eval/tsukuba/image_0 --skip evd_adam evd_index evd_mag
+
+The first folder holds sequences in HPatches' layout, the others frames that are paired; matches are mutual nearest
+neighbours throughout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from benchmarks.common import interleaved, save
+from silk_ros import Features, match
+from silk_ros.benchmark.matching import random_features
+from silk_ros.binary import BinaryCode, binary_code, hamming_match
+from silk_ros.evaluation.epipolar import estimated_inliers
+from silk_ros.evaluation.homography import reprojection_error, share_within
+from silk_ros.evaluation.methods import Keypoints, load_method
+from silk_ros.evaluation.options import DatasetError
+from silk_ros.paths import default_model
+from silk_ros.quantize import CLOSE, KEYPOINTS, NEAR, Pair, read_pairs
+from training.binary import random_code
+
+SEED = 0  # of the hyperplanes
+COUNTS = (1000, 5000)
+
+Descriptors = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Format:
+    """A detector (0: the network, 1: ORB), what becomes of its descriptors, and how these are matched."""
+
+    detector: int
+    convert: Callable[[Descriptors], Descriptors]
+    match: Callable[[Descriptors, Descriptors], NDArray[np.int32]]
+
+
+def _described(descriptors: Descriptors) -> Features:
+    count = len(descriptors)
+    return Features(np.zeros((count, 2), np.float32), np.zeros(count, np.float32), descriptors)
+
+
+def _cosine(a: Descriptors, b: Descriptors) -> NDArray[np.int32]:
+    return match(_described(a), _described(b)).indices
+
+
+def _hamming(a: Descriptors, b: Descriptors) -> NDArray[np.int32]:
+    return hamming_match(a, b).indices
+
+
+def formats(code: BinaryCode) -> dict[str, Format]:
+    hyperplanes = random_code(code.descriptor_dim, SEED)
+    return {
+        "float32": Format(0, lambda descriptors: descriptors, _cosine),
+        "float16": Format(0, lambda descriptors: descriptors.astype(np.float16), _cosine),
+        "random hyperplanes": Format(0, hyperplanes.encode, _hamming),
+        "binary256": Format(0, code.encode, _hamming),
+        "ORB": Format(1, lambda descriptors: descriptors, _hamming),
+    }
+
+
+def judge(pair: Pair, points0: NDArray[np.floating], points1: NDArray[np.floating]) -> dict[str, float]:
+    """Matches of a pair, and the shares that are right by its homography or by the epipolar geometry most share."""
+    if pair.homography is not None:
+        errors = reprojection_error(pair.homography, points0, points1)
+        close, near = share_within(errors, CLOSE), share_within(errors, NEAR)
+        return {"matches": len(errors), "right": near * len(errors), "MMA@1": close, "MMA@3": near}
+    inliers = estimated_inliers(points0, points1, CLOSE)
+    share = float(inliers.mean()) if len(inliers) else 0.0
+    return {"matches": len(inliers), "inliers": float(inliers.sum()), "inlier share": share}
+
+
+def name_of(source: str) -> str:
+    """Its last two folders: both eyes' images of any sequence are called alike."""
+    return "/".join(Path(source).resolve().parts[-2:])
+
+
+def quality(source: str, skip: Sequence[str], code: BinaryCode) -> dict[str, dict[str, float]]:
+    """Format -> means over the pairs of a source."""
+    methods = load_method("silk", KEYPOINTS), load_method("orb", KEYPOINTS)
+    compared = formats(code)
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in compared}
+    pairs = read_pairs(source, skip)
+    for pair in tqdm(pairs, desc=name_of(source), unit="pair"):
+        found: list[list[Keypoints]] = [
+            [method.extract(image) for image in (pair.first, pair.second)] for method in methods
+        ]
+        for name, form in compared.items():
+            a, b = (replace(side, descriptors=form.convert(side.descriptors)) for side in found[form.detector])
+            first, second = form.match(a.descriptors, b.descriptors).T
+            rows[name].append(judge(pair, a.keypoints[first], b.keypoints[second]))
+    means = {
+        name: {key: round(float(np.mean([row[key] for row in own])), 4) for key in own[0]} for name, own in rows.items()
+    }
+    for name, row in means.items():
+        print(f"{name_of(source)} ({len(pairs)} pairs), {name}: {row}")
+    return means
+
+
+def times(count: int, code: BinaryCode) -> dict[str, float]:
+    """Milliseconds of `match`, and what encoding an image and matching its codes take beside it."""
+    a, b = random_features(count, 1), random_features(count, 2)
+    codes = code.encode(a.descriptors), code.encode(b.descriptors)
+    candidates: dict[str, Callable[[], object]] = {
+        "match": lambda: match(a, b),
+        "encode": lambda: code.encode(a.descriptors),
+        "hamming_match": lambda: hamming_match(*codes),
+    }
+    measured = interleaved(candidates, 20, f"time, n = {count}")
+    median = {name: measured[name]["median"] for name in candidates}
+    ratios = {f"{name} / match": round(median[name] / median["match"], 2) for name in ("encode", "hamming_match")}
+    print(f"n = {count}: {median} ms, {ratios}")
+    return {f"{name}, ms": value for name, value in median.items()} | ratios
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sources", nargs="+", help="folders of pairs with homographies, or of frames")
+    parser.add_argument("--skip", nargs="+", default=[], metavar="SEQUENCE", help="sequences to leave out")
+    options = parser.parse_args()
+    code = binary_code(default_model())
+    try:
+        measured = {name_of(source): quality(source, options.skip, code) for source in options.sources}
+    except (ValueError, DatasetError) as error:
+        print(f"binary: {error}", file=sys.stderr)
+        return 1
+    save(
+        "binary",
+        {"keypoints": KEYPOINTS, **measured, "times": {f"n = {count}": times(count, code) for count in COUNTS}},
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,207 @@
+"""A COLMAP database of our features and matches, and the model that COLMAP builds from it. Needs pycolmap.
+
+COLMAP puts the centre of the top-left pixel at (0.5, 0.5), we at (0, 0): keypoints and principal points are shifted by
+half a pixel. Descriptors are left out: COLMAP stores bytes of its own feature types, and maps from matches alone.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from .camera import Camera
+from .extractor import Extractor
+from .matcher import match
+from .sequence import View
+from .types import Features, Matches
+
+try:
+    import pycolmap
+except ImportError as error:
+    raise ImportError("a COLMAP database needs pycolmap: pip install 'silk_ros[colmap]'") from error
+
+PIXEL_CENTRE = 0.5  # of the top-left pixel, in COLMAP's coordinates
+FOCAL_GUESS = 1.2  # times the longer side: COLMAP's own for a camera that nobody knows
+CAMERA_ID = 1
+DATABASE, IMAGES, MODELS = "database.db", "images", "sparse"  # in the output folder
+
+
+def camera_model(camera: Camera) -> tuple[str, list[float]]:
+    """Name and parameters of COLMAP's model of a calibrated camera.
+
+    Raises ValueError for a distortion that COLMAP has no model of.
+    """
+    fx, fy, cx, cy = camera.matrix[[0, 1, 0, 1], [0, 1, 2, 2]]
+    pinhole = [fx, fy, cx + PIXEL_CENTRE, cy + PIXEL_CENTRE]
+    if camera.model == "equidistant":
+        return "OPENCV_FISHEYE", [*pinhole, *camera.distortion]
+    if camera.distortion[8:].any():
+        raise ValueError(
+            "COLMAP has no camera with thin-prism or tilt distortion: rectify the images and give their --camera"
+        )
+    radial = np.zeros(8)
+    radial[: len(camera.distortion)] = camera.distortion[:8]
+    if radial[4:].any():
+        return "FULL_OPENCV", [*pinhole, *radial]
+    return ("OPENCV", [*pinhole, *radial[:4]]) if radial.any() else ("PINHOLE", pinhole)
+
+
+@dataclass(frozen=True)
+class DatabaseSummary:
+    """`pairs` of images were matched; `verified` ones share a two-view geometry, with `inliers` matches each (mean)."""
+
+    images: int
+    pairs: int
+    verified: int
+    inliers: float
+
+
+class DatabaseWriter:
+    """Fills the database and the images of a new folder, a view at a time.
+
+    window:  each image is matched with so many before it.
+    loop:    every so many images, one is also matched with all earlier such images, to close loops; 0: none.
+    filters: of `silk_ros.match`.
+
+    Raises FileExistsError if there is such a folder.
+    """
+
+    def __init__(self, folder: Path, window: int, loop: int = 0, filters: Mapping[str, Any] | None = None) -> None:
+        if folder.exists():
+            raise FileExistsError(f"'{folder}' exists: choose another folder for the database, or remove it")
+        self._images = folder / IMAGES
+        self._images.mkdir(parents=True)
+        self._database = pycolmap.Database.open(folder / DATABASE)
+        self._recent: deque[tuple[int, Features]] = deque(maxlen=window)
+        self._anchors: list[tuple[int, Features]] = []
+        self._loop = loop
+        self._match: Callable[[Features, Features], Matches] = partial(match, **filters or {})
+        self._camera: Any = None
+        self._verification = pycolmap.TwoViewGeometryOptions()
+        self._verification.ransac.random_seed = 0
+        self._threads = ThreadPoolExecutor()  # pycolmap works in all of them at once
+        self._count = self._pairs = 0
+        self._inliers: list[int] = []
+
+    def add(self, view: View, features: Features) -> None:
+        """Store an image and its keypoints, and match it with those before it.
+
+        Raises ValueError for an image of another size than the first, whose camera all share.
+        """
+        height, width = view.gray.shape
+        if self._camera is None:
+            self._camera = self._write_camera(view.camera, width, height)
+        elif (self._camera.width, self._camera.height) != (width, height):
+            raise ValueError(
+                f"image {view.index} has {width}x{height} pixels, the first {self._camera.width}x"
+                f"{self._camera.height}: split the sequence where the size changes"
+            )
+        image_id = self._write_image(view)
+        self._database.write_keypoints(image_id, features.keypoints + np.float32(PIXEL_CENTRE))
+        is_anchor = self._loop > 0 and self._count % self._loop == 0
+        self._count += 1
+        earlier = dict(self._recent)
+        if is_anchor:
+            earlier |= dict(self._anchors)
+            self._anchors.append((image_id, features))
+        pairs = [(self._match(other, features), other, features) for other in earlier.values()]
+        for earlier_id, (matches, *_), geometry in zip(earlier, pairs, self._threads.map(self._verify, pairs)):
+            self._database.write_matches(earlier_id, image_id, matches.indices.astype(np.uint32))
+            self._database.write_two_view_geometry(earlier_id, image_id, geometry)
+            self._pairs += 1
+            if len(geometry.inlier_matches):
+                self._inliers.append(len(geometry.inlier_matches))
+        self._recent.append((image_id, features))
+
+    def _write_camera(self, calibration: Camera | None, width: int, height: int) -> Any:
+        name, parameters = camera_model(calibration) if calibration is not None else ("SIMPLE_RADIAL", None)
+        guess = FOCAL_GUESS * max(width, height)
+        camera = pycolmap.Camera.create_from_model_name(CAMERA_ID, name, guess, width, height)
+        if parameters is not None:
+            camera.params = parameters
+            camera.has_prior_focal_length = True
+        self._database.write_camera(camera, use_camera_id=True)
+        rig = pycolmap.Rig(rig_id=CAMERA_ID)
+        rig.add_ref_sensor(camera.sensor_id)
+        self._database.write_rig(rig, use_rig_id=True)
+        return camera
+
+    def _write_image(self, view: View) -> int:
+        name = f"{view.index:06d}.png"
+        if not cv2.imwrite(str(self._images / name), view.picture()):
+            raise OSError(f"cannot write '{self._images / name}': is the disk full?")
+        image = pycolmap.Image(name=name, camera_id=CAMERA_ID)
+        image.image_id = self._database.write_image(image)
+        frame = pycolmap.Frame(rig_id=CAMERA_ID)
+        frame.add_data_id(image.data_id)
+        self._database.write_frame(frame)
+        return int(image.image_id)
+
+    def _verify(self, pair: tuple[Matches, Features, Features]) -> Any:
+        """The geometry that matches agree with: one motion, or a homography."""
+        matches, *both = pair
+        points = [features.keypoints.astype(np.float64) + PIXEL_CENTRE for features in both]
+        return pycolmap.estimate_two_view_geometry(
+            self._camera, points[0], self._camera, points[1], matches.indices.astype(np.uint32), self._verification
+        )
+
+    def close(self) -> DatabaseSummary:
+        self._threads.shutdown()
+        self._database.close()
+        inliers = float(np.mean(self._inliers)) if self._inliers else 0.0
+        return DatabaseSummary(self._count, self._pairs, len(self._inliers), inliers)
+
+
+def write_database(views: Iterable[View], extractor: Extractor, writer: DatabaseWriter) -> DatabaseSummary:
+    """Extract and match a whole sequence."""
+    try:
+        for view in views:
+            writer.add(view, extractor(view.gray))
+    finally:
+        summary = writer.close()
+    return summary
+
+
+def map_images(folder: Path) -> tuple[Path, Any]:
+    """COLMAP's incremental mapping of the database in a folder, which refines the camera unless it is calibrated.
+
+    Writes models to sparse/0, 1, ... Returns the folder and pycolmap.Reconstruction of the one with most images.
+    Raises ValueError, naming the fix, if nothing can be mapped.
+    """
+    database = pycolmap.Database.open(folder / DATABASE)
+    count, refine = database.num_images(), not database.read_camera(CAMERA_ID).has_prior_focal_length
+    database.close()
+    options = pycolmap.IncrementalPipelineOptions(
+        random_seed=0, ba_refine_focal_length=refine, ba_refine_extra_params=refine
+    )
+    options.mapper.abs_pose_refine_focal_length = options.mapper.abs_pose_refine_extra_params = refine
+    (folder / MODELS).mkdir(exist_ok=True)
+    level, pycolmap.logging.minloglevel = pycolmap.logging.minloglevel, int(pycolmap.logging.ERROR)
+    try:
+        with tqdm(desc="mapping", unit="image", total=count) as progress:
+            models = pycolmap.incremental_mapping(
+                folder / DATABASE,
+                folder / IMAGES,
+                folder / MODELS,
+                options,
+                initial_image_pair_callback=lambda: progress.update(2),
+                next_image_callback=lambda: progress.update(1),
+            )
+    finally:
+        pycolmap.logging.minloglevel = level
+    if not models:
+        raise ValueError(
+            f"COLMAP could not map '{folder}': the camera must move sideways and views overlap; try a larger --window "
+            "or --every, and --camera if you know it"
+        )
+    largest = max(models, key=lambda number: models[number].num_reg_images())
+    return folder / MODELS / str(largest), models[largest]

@@ -1,0 +1,127 @@
+"""Features and matches of a whole sequence, without a running node.
+
+    run_sequence images/ --output recording --format bag
+    run_sequence video.mp4 --every 5 --output reconstruction --format colmap --map
+    run_sequence recording.mcap --loop 10 --output reconstruction --format colmap
+
+A bag holds the clouds that silk_node publishes, with the images' stamps; ROS 2's messages must be installed. A COLMAP
+database comes with the images and, with --map, COLMAP's model in sparse/0; pycolmap must be installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from tqdm import tqdm
+
+from .extractor import Extractor
+from .frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd
+from .matcher import check_filters
+from .sequence import read_views
+from .sources import open_source
+
+# By name: ROS is needed for this one format, and all that imports it stays in one folder.
+BAG_WRITER = "silk_ros.ros.feature_bag"
+COLMAP_WINDOW = 10  # earlier images that each is matched with
+# Keypoints and scale by format: those of the node, and those that COLMAP maps well with (docs/offline.md).
+DEFAULTS = {"bag": (CAMERA_MAX_KEYPOINTS, CAMERA_SCALE), "colmap": (3000, 1.0)}
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "run_sequence", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("source", help="folder of images or pattern, video, rosbag2 or .mcap recording, or flight")
+    add("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
+    add("--format", choices=("bag", "colmap"), required=True)
+    add("--topic", default="", help="image topic of a recording (its first)")
+    add("--every", type=_count, default=1, metavar="N", help="take every N-th image (%(default)s)")
+    add(
+        "--camera",
+        type=_intrinsics,
+        metavar="fx,fy,cx,cy[,k1,k2,p1,p2]",
+        help="intrinsics, as OpenCV has them (those of the recording, if any)",
+    )
+    add("--model", type=Path, help="exported ONNX file (the shipped VGGnp-mu)")
+    counts, scales = (
+        ", ".join(f"{kind}: {value:g}" for kind, value in zip(DEFAULTS, each)) for each in zip(*DEFAULTS.values())
+    )
+    add("--max-keypoints", type=_count, metavar="K", help=f"at most ({counts})")
+    add("--scale", type=float, help=f"of the image that the network sees ({scales})")
+    for name in ("ratio", "min-similarity", "double-softmax"):
+        add(f"--{name}", type=float, metavar="X", help="filter of matches (none)")
+    colmap = parser.add_argument_group("COLMAP")
+    add = colmap.add_argument
+    add("--window", type=_count, default=COLMAP_WINDOW, metavar="N", help="match with N images before (%(default)s)")
+    add("--loop", type=_count, default=0, metavar="N", help="match every N-th with all earlier such images (none)")
+    add("--map", action="store_true", help="let COLMAP build a model")
+    options = parser.parse_args(arguments)
+    keypoints, scale = DEFAULTS[options.format]
+    options.max_keypoints = options.max_keypoints or keypoints
+    options.scale = scale if options.scale is None else options.scale
+    if options.source.isdecimal():
+        parser.error(f"'{options.source}' is a camera, which never ends: record it first")
+    return options
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
+    return int(text)
+
+
+def _intrinsics(text: str) -> list[float]:
+    try:
+        values = [float(value) for value in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (4, 8):
+        raise argparse.ArgumentTypeError(f"'{text}' is not fx,fy,cx,cy or fx,fy,cx,cy,k1,k2,p1,p2 in numbers")
+    return values
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write what the options ask for. Raises OSError, ValueError or ImportError, naming the fix."""
+    filters = {name: getattr(options, name) for name in ("ratio", "min_similarity", "double_softmax")}
+    check_filters(**filters)
+    if options.format == "colmap":
+        from . import colmap  # says what to install
+
+    source = open_source(options.source, options.topic)
+    extractor = Extractor.load(options.model, options.max_keypoints, scale=options.scale)
+    views = tqdm(read_views(source, options.every, options.camera), desc="images", unit="image")
+    if options.format == "bag":
+        count = import_module(BAG_WRITER).write_bag(views, FrontEnd(extractor, **filters), options.output)
+        print(f"{options.output}: features and matches of {count} images")
+        return
+    writer = colmap.DatabaseWriter(options.output, options.window, options.loop, filters)
+    done = colmap.write_database(views, extractor, writer)
+    print(
+        f"{options.output / colmap.DATABASE}: {done.images} images, {done.verified} of {done.pairs} pairs verified "
+        f"with {done.inliers:.0f} matches each"
+    )
+    if options.map:
+        folder, model = colmap.map_images(options.output)
+        print(
+            f"{folder}: {model.num_reg_images()} of {done.images} images registered, "
+            f"{model.num_points3D()} points, mean reprojection error {model.compute_mean_reprojection_error():.2f} px, "
+            f"mean track length {model.compute_mean_track_length():.1f}"
+        )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        run(options)
+    except (OSError, ValueError, ImportError) as error:
+        print(f"run_sequence: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

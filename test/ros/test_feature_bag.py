@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from rclpy.serialization import deserialize_message
+from rosbags.highlevel import AnyReader
+from sensor_msgs.msg import PointCloud2
+
+from silk_ros.ros.messages import feature_dtype, features_from_cloud, matches_from_cloud, points_from_cloud
+from silk_ros.run_sequence import main
+from silk_ros.sequence import FIRST_STAMP
+from silk_ros.sources import FOLDER_RATE
+
+
+def test_a_folder_becomes_a_bag_of_the_nodes_clouds(image_folder: Path, tmp_path: Path) -> None:
+    bag = tmp_path / "bag"
+    arguments = ["--format", "bag", "--max-keypoints", "300", "--scale", "1", "--every", "4"]
+    assert main([str(image_folder), "--output", str(bag), "--camera", "200,200,159.5,119.5", *arguments]) == 0
+    clouds: dict[str, list[PointCloud2]] = {}
+    with AnyReader([bag]) as reader:
+        for connection, nanoseconds, raw in reader.messages():
+            cloud = deserialize_message(raw, PointCloud2)
+            assert cloud.header.stamp.sec * 10**9 + cloud.header.stamp.nanosec == nanoseconds
+            assert cloud.header.frame_id == "camera"
+            clouds.setdefault(connection.topic, []).append(cloud)
+    features, matches = clouds["/silk/features"], clouds["/silk/matches"]
+    assert len(features) == len(matches) == 3  # of ten images
+    first = points_from_cloud(features[0])
+    assert first.dtype == feature_dtype(32) and len(first) == 300
+    np.testing.assert_allclose(first["x"], (first["u"] - 159.5) / 200, atol=1e-6)
+    assert features[1].header.stamp.nanosec == (FIRST_STAMP + round(4e9 / FOLDER_RATE)) % 10**9
+    # Rows of the match cloud are rows of the feature clouds of this image and the one before it.
+    now, before = (features_from_cloud(cloud) for cloud in (features[1], features[0]))
+    rows = matches_from_cloud(matches[1]).indices
+    shifts = now.keypoints[rows[:, 0]] - before.keypoints[rows[:, 1]]
+    assert len(matches_from_cloud(matches[0])) == 0
+    assert len(rows) > 100 and np.abs(np.median(shifts, axis=0)).tolist() == [12, 0]
+    assert points_from_cloud(matches[1])["prev_sec"][0] == FIRST_STAMP // 10**9
+
+
+def test_stamps_and_frames_of_a_recording_are_kept(image_folder: Path, tmp_path: Path) -> None:
+    from builtin_interfaces.msg import Time
+    from harness import picture
+    from std_msgs.msg import Header
+
+    from silk_ros.ros.messages import image_message
+    from silk_ros.ros.recorder import Recorder
+
+    recorder = Recorder(tmp_path / "recording")
+    for index in range(2):
+        header = Header(stamp=Time(sec=1_700_000_000, nanosec=123 + index), frame_id="left")
+        message = image_message(header, picture(64, 48), 48, "mono8", width=64)
+        recorder.write("/left/image_raw", message, 1_800_000_000 * 10**9 + index)  # received later
+    recorder.close()
+    arguments = ["--output", str(tmp_path / "bag"), "--format", "bag", "--scale", "1"]
+    assert main([str(tmp_path / "recording"), *arguments]) == 0
+    with AnyReader([tmp_path / "bag"]) as reader:
+        headers = [deserialize_message(raw, PointCloud2).header for _, _, raw in reader.messages()]
+    assert {header.frame_id for header in headers} == {"left"}
+    assert [header.stamp.nanosec for header in headers] == [123, 123, 124, 124]
+    assert {header.stamp.sec for header in headers} == {1_700_000_000}

@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("pycolmap", reason="the extra 'colmap' is not installed")
+import pycolmap
+
+from silk_ros import Features
+from silk_ros.camera import Camera
+from silk_ros.colmap import DATABASE, DatabaseSummary, DatabaseWriter, camera_model, map_images
+from silk_ros.sequence import View
+from silk_ros.sources import SourceImage
+
+WIDTH, HEIGHT, FOCAL = 320, 240, 250.0
+MATRIX = np.array([[FOCAL, 0, 160.0], [0, FOCAL, 120.0], [0, 0, 1]])
+POINTS = 150
+
+
+def camera(*distortion: float, model: str = "plumb_bob") -> Camera:
+    return Camera(WIDTH, HEIGHT, MATRIX, np.array(distortion), model)
+
+
+def view(index: int, calibration: Camera | None = None, size: tuple[int, int] = (WIDTH, HEIGHT)) -> View:
+    image = np.full((size[1], size[0], 3), (10, 20, 30), np.uint8)
+    return View(index, index, SourceImage.from_array(image), image[..., 0].copy(), calibration)
+
+
+def centre(index: int) -> NDArray[np.float64]:
+    """Of a camera that goes sideways past the scene on a bent path."""
+    return np.array([0.2 * index, 0.02 * index**2, 0.1 * np.sin(index)])
+
+
+def features(index: int) -> Features:
+    """What the camera sees of a cloud of points, which it tells apart without fail; it always looks along z."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform((-2, -1.5, 3), (4, 2, 7), (POINTS, 3)) - centre(index)
+    keypoints = (points @ MATRIX.T)[:, :2] / points[:, 2:]
+    descriptors = rng.normal(size=(POINTS, 32))
+    descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
+    seen = ((keypoints >= 0) & (keypoints <= (WIDTH - 1, HEIGHT - 1))).all(axis=1)
+    return Features(keypoints[seen], np.ones(seen.sum()), descriptors[seen])
+
+
+def write(folder: Path, count: int, calibration: Camera | None, window: int, loop: int = 0) -> DatabaseSummary:
+    writer = DatabaseWriter(folder, window, loop)
+    for index in range(count):
+        writer.add(view(index, calibration), features(index))
+    return writer.close()
+
+
+def test_keypoints_and_principal_point_take_colmaps_pixel_centres(tmp_path: Path) -> None:
+    write(tmp_path / "out", 2, camera(), window=1)
+    database = pycolmap.Database.open(tmp_path / "out" / DATABASE)
+    np.testing.assert_allclose(database.read_keypoints(1), features(0).keypoints + 0.5, atol=1e-4)
+    (stored,) = database.read_all_cameras()
+    assert stored.model_name == "PINHOLE" and stored.has_prior_focal_length
+    np.testing.assert_allclose(stored.params, [FOCAL, FOCAL, 160.5, 120.5])
+    # A point on the optical axis is seen at the principal point by both.
+    np.testing.assert_allclose(stored.img_from_cam(np.array([0.0, 0.0, 1.0])), MATRIX[:2, 2] + 0.5)
+    database.close()
+
+
+def test_an_unknown_camera_takes_colmaps_guess(tmp_path: Path) -> None:
+    write(tmp_path / "out", 1, None, window=1)
+    database = pycolmap.Database.open(tmp_path / "out" / DATABASE)
+    stored = database.read_camera(1)
+    assert stored.model_name == "SIMPLE_RADIAL" and not stored.has_prior_focal_length
+    np.testing.assert_allclose(stored.params, [1.2 * WIDTH, WIDTH / 2, HEIGHT / 2, 0])
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("distortion", "model", "expected"),
+    [
+        ((), "plumb_bob", "PINHOLE"),
+        ((0.0,) * 5, "plumb_bob", "PINHOLE"),
+        ((0.1, -0.05, 1e-3, 2e-3), "plumb_bob", "OPENCV"),
+        ((0.1, -0.05, 1e-3, 2e-3, 0.02), "plumb_bob", "FULL_OPENCV"),
+        ((0.1, -0.05, 1e-3, 2e-3, 0.02, 0.03, 0.01, 0.005), "rational_polynomial", "FULL_OPENCV"),
+        ((0.1, -0.05, 1e-3, 2e-3), "equidistant", "OPENCV_FISHEYE"),
+    ],
+)
+def test_colmaps_model_projects_as_opencv_does(distortion: tuple[float, ...], model: str, expected: str) -> None:
+    name, parameters = camera_model(camera(*distortion, model=model))
+    assert name == expected
+    stored = pycolmap.Camera.create_from_model_name(1, name, FOCAL, WIDTH, HEIGHT)
+    stored.params = parameters
+    points = np.array([[0.3, -0.2, 1.0], [-0.4, 0.25, 1.1], [0.1, 0.3, 0.9]])
+    project = cv2.fisheye.projectPoints if model == "equidistant" else cv2.projectPoints
+    zero = np.zeros((1, 1, 3))
+    pixels = project(points[:, None], zero, zero, MATRIX, np.array(distortion))[0].reshape(-1, 2)
+    np.testing.assert_allclose([stored.img_from_cam(point) for point in points], pixels + 0.5, atol=1e-6)
+
+
+def test_a_distortion_without_a_model_is_refused() -> None:
+    with pytest.raises(ValueError, match="rectify"):
+        camera_model(camera(*[0.01] * 12, model="rational_polynomial"))
+
+
+def test_each_image_is_matched_with_the_window_and_every_third_with_all_such(tmp_path: Path) -> None:
+    summary = write(tmp_path / "out", 7, camera(), window=1, loop=3)
+    database = pycolmap.Database.open(tmp_path / "out" / DATABASE)
+    pairs = {tuple(pycolmap.pair_id_to_image_pair(pair)) for pair in database.read_all_matches()[0]}
+    assert pairs == {*((i, i + 1) for i in range(1, 7)), (1, 4), (1, 7), (4, 7)}
+    a, b = features(0), features(1)
+    rows = database.read_matches(1, 2)
+    np.testing.assert_array_equal(a.descriptors[rows[:, 0]], b.descriptors[rows[:, 1]])
+    assert summary.images == 7 and summary.pairs == summary.verified == 9
+    # All matches are right, and verified as such.
+    assert database.read_two_view_geometry(1, 2).inlier_matches.shape == rows.shape
+    assert database.read_image(3).name == "000002.png"
+    picture = cv2.imread(str(tmp_path / "out" / "images" / "000002.png"))
+    assert picture.shape == (HEIGHT, WIDTH, 3) and picture[0, 0].tolist() == [10, 20, 30]
+    database.close()
+
+
+def test_colmap_maps_the_database(tmp_path: Path) -> None:
+    count = 8
+    write(tmp_path / "out", count, camera(), window=4)
+    folder, model = map_images(tmp_path / "out")
+    assert folder == tmp_path / "out" / "sparse" / "0" and (folder / "images.bin").is_file()
+    assert model.num_reg_images() == count and model.num_points3D() > 50
+    assert model.compute_mean_reprojection_error() < 0.01  # the keypoints are exact
+    np.testing.assert_allclose(model.cameras[1].params, [FOCAL, FOCAL, 160.5, 120.5])  # a calibration is not touched
+    centres = np.array([image.projection_center() for _, image in sorted(model.images.items())])
+    truth = np.array([centre(index) for index in range(count)])
+    aligned = pycolmap.estimate_sim3d(centres, truth)
+    np.testing.assert_allclose([aligned * point for point in centres], truth, atol=1e-3)
+
+
+def test_what_cannot_be_mapped_says_what_to_try(tmp_path: Path) -> None:
+    writer = DatabaseWriter(tmp_path / "out", window=1)
+    for index in range(3):
+        writer.add(view(index, camera()), features(0))  # the camera stands still
+    writer.close()
+    with pytest.raises(ValueError, match="move sideways"):
+        map_images(tmp_path / "out")
+
+
+def test_images_share_one_size(tmp_path: Path) -> None:
+    writer = DatabaseWriter(tmp_path / "out", window=1)
+    writer.add(view(0), features(0))
+    with pytest.raises(ValueError, match="image 1 has 100x80 pixels, the first 320x240"):
+        writer.add(view(1, size=(100, 80)), features(1))
+    writer.close()
+
+
+def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError, match="choose another folder"):
+        DatabaseWriter(tmp_path, window=1)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from silk_ros.camera import Camera
+from silk_ros.sequence import FIRST_STAMP, View, read_views
+from silk_ros.sources import SourceImage
+
+CAMERA = Camera(4, 2, np.array([[5.0, 0, 1.5], [0, 5, 0.5], [0, 0, 1]]), np.zeros(5))
+
+
+class Listed:
+    """Five images at 10 Hz, as grey as their place."""
+
+    rate = 10.0
+
+    def __init__(self, stamps: list[int | None] | None = None, camera: Camera | None = None) -> None:
+        self.stamps, self.camera = stamps or [None] * 5, camera
+
+    def __iter__(self) -> Iterator[SourceImage]:
+        for level, stamp in enumerate(self.stamps):
+            yield SourceImage.from_array(np.full((2, 4), level, np.uint8), stamp=stamp, camera=self.camera)
+
+
+def test_every_second_image_at_the_sources_rate() -> None:
+    views = list(read_views(Listed(), every=2))
+    assert [view.index for view in views] == [0, 2, 4] == [view.gray[0, 0] for view in views]
+    assert [view.stamp - FIRST_STAMP for view in views] == [0, 200_000_000, 400_000_000]
+    assert views[0].camera is None and FIRST_STAMP > 0
+
+
+def test_stamps_and_intrinsics_of_the_source_are_kept_and_given_ones_come_first() -> None:
+    source = Listed([7, 8, 9], CAMERA)
+    views = list(read_views(source))
+    assert [view.stamp for view in views] == [7, 8, 9] and views[0].camera is CAMERA
+    given = next(read_views(source, intrinsics=[6.0, 7.0, 2.0, 1.0, 0.1, 0.2, 0.3, 0.4])).camera
+    assert given is not None and (given.width, given.height) == (4, 2)
+    np.testing.assert_array_equal(given.matrix, [[6, 0, 2], [0, 7, 1], [0, 0, 1]])
+    np.testing.assert_array_equal(given.distortion, [0.1, 0.2, 0.3, 0.4])
+
+
+@pytest.mark.parametrize(("encoding", "blue"), [("bgr8", 10), ("rgb8", 30)])
+def test_pictures_keep_their_colours(encoding: str, blue: int) -> None:
+    rows = np.zeros((2, 14), np.uint8)  # two bytes of padding
+    rows[:, :12] = np.tile([10, 20, 30], 4)
+    image = SourceImage(rows.ravel(), 2, 4, encoding, 14)
+    picture = View(0, 0, image, np.zeros((2, 4), np.uint8), None).picture()
+    assert picture.shape == (2, 4, 3) and (picture[..., 0] == blue).all() and (picture[..., 1] == 20).all()
+
+
+def test_a_grey_source_gives_grey_pictures() -> None:
+    (first, *_) = read_views(Listed())
+    assert first.picture() is first.gray
