@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,6 +122,33 @@ def binary_code(model: Path) -> BinaryCode:
             f"'{model}' has no binary code: train one with python -m training.binary {model} --images PHOTOS"
         )
     return code
+
+
+FORMATS = ("float32", "float16", "binary256")
+
+
+def encoder(descriptor_format: str, model: Path) -> Callable[[Floats], NDArray[Any]]:
+    """What turns descriptors (N, D) float32 of a model into a format: one of FORMATS.
+
+    "float16" are their bits as uint16, for want of such a type in messages. "binary256" are codes (N, 32) uint8.
+    Raises ValueError, naming the fix, for an unknown format and for a model without a binary code.
+    """
+    if descriptor_format not in FORMATS:
+        raise ValueError(f"unknown descriptor_format '{descriptor_format}': choose one of {', '.join(FORMATS)}")
+    if descriptor_format == "binary256":
+        return binary_code(model).encode
+    return _half_bits if descriptor_format == "float16" else np.asarray
+
+
+def _half_bits(descriptors: Floats) -> NDArray[np.uint16]:
+    return descriptors.astype("<f2").view("<u2")
+
+
+def decode(encoded: NDArray[Any]) -> Floats:
+    """Descriptors (N, D) float32 of any format; codes become `unit_vectors`, whose cosines tell Hamming distances."""
+    if encoded.dtype == np.uint8:
+        return unit_vectors(encoded)
+    return np.asarray(encoded.view("<f2") if encoded.dtype == np.uint16 else encoded, np.float32)
 
 
 def unit_vectors(codes: Codes) -> Floats:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
+from ..binary import decode
 from ..frontend import Frame, Step
 from ..types import Features, Matches
 
@@ -50,8 +51,8 @@ _FIELD_TYPES = {
 _NUMPY_TYPES = {code: dtype for dtype, code in _FIELD_TYPES.items()}
 
 
-def feature_dtype(descriptor_dim: int) -> np.dtype:
-    """Layout of a point of the feature cloud."""
+def feature_dtype(descriptor: np.dtype, length: int) -> np.dtype:
+    """Layout of a point of the feature cloud, by the type and number of its descriptor's values."""
     return np.dtype(
         [
             ("x", "<f4"),
@@ -61,7 +62,7 @@ def feature_dtype(descriptor_dim: int) -> np.dtype:
             ("v", "<f4"),
             ("score", "<f4"),
             ("track_id", "<u4"),
-            ("descriptor", "<f4", (descriptor_dim,)),
+            ("descriptor", descriptor, (length,)),
         ]
     )
 
@@ -112,24 +113,30 @@ def points_from_cloud(cloud: PointCloud2) -> NDArray:
     return np.frombuffer(cloud.data, dtype, count)
 
 
-def features_to_cloud(header: Header, frame: Frame, rays: NDArray[np.float32] | None) -> PointCloud2:
-    """The feature cloud of a frame; rays (N, 3) are not-a-number without a calibrated camera."""
+def features_to_cloud(
+    header: Header, frame: Frame, rays: NDArray[np.float32] | None, encoded: NDArray[Any] | None = None
+) -> PointCloud2:
+    """The feature cloud of a frame; rays (N, 3) are not-a-number without a calibrated camera.
+
+    encoded: its descriptors in another format (see `silk_ros.binary.encoder`).
+    """
     features = frame.features
-    points = np.empty(len(features), feature_dtype(features.descriptors.shape[1]))
+    descriptors = features.descriptors if encoded is None else encoded
+    points = np.empty(len(features), feature_dtype(descriptors.dtype, descriptors.shape[1]))
     for axis, name in enumerate("xyz"):
         points[name] = np.nan if rays is None else rays[:, axis]
     points["u"], points["v"] = features.keypoints.T
     points["score"] = features.scores
     points["track_id"] = frame.tracks.ids
-    points["descriptor"] = features.descriptors
+    points["descriptor"] = descriptors
     return cloud_from_points(header, points, is_dense=rays is not None)
 
 
 def features_from_cloud(cloud: PointCloud2) -> Features:
-    """The features of a feature cloud."""
+    """The features of a feature cloud, whatever format its descriptors have."""
     points = points_from_cloud(cloud)
     keypoints = np.stack([points["u"], points["v"]], axis=1)
-    return Features(keypoints=keypoints, scores=points["score"], descriptors=points["descriptor"])
+    return Features(keypoints=keypoints, scores=points["score"], descriptors=decode(points["descriptor"]))
 
 
 def matches_to_cloud(header: Header, step: Step, flagged: bool = False) -> PointCloud2:

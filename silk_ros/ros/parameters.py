@@ -12,6 +12,7 @@ from rclpy.node import Node
 
 from ..backends import BACKENDS, PRECISIONS, EngineOptions
 from ..backends.base import MAX_OPTIMIZATION_LEVEL, NO_DLA
+from ..binary import FORMATS
 from ..extractor import MAX_THREADS
 from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from ..selection import Selection
@@ -52,6 +53,12 @@ DECLARATIONS = (
         0,
         "keypoints published per image, at most: those that are matched first, then the best; 0 for all",
         (0, 30000),
+    ),
+    Declaration(
+        "descriptor_format",
+        FORMATS[0],
+        "of the feature cloud: float32, float16 (its bits as UINT16), binary256 (32 bytes, Hamming distance)",
+        choices=FORMATS,
     ),
     Declaration(
         "scale",
@@ -179,6 +186,7 @@ class Settings:
     double_softmax: float | None
     radius: float | None
     max_published: int
+    descriptor_format: str
     selection: Selection
     verification: Verification
     bridge: bool

@@ -21,6 +21,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud, PointCloud2
 from std_srvs.srv import SetBool, Trigger
 
+from ..binary import encoder
 from ..camera import Camera
 from ..draw import draw_matches
 from ..extractor import Extractor
@@ -73,6 +74,7 @@ class SilkNode(WorkerNode):
         )
         self._flags = bool(settings.verification) and settings.verification.outliers == "flag"
         self._backend = extractor.backend
+        self._encode = encoder(settings.descriptor_format, self._backend.model)
         self.get_logger().info(f"{extractor}, loaded in {time.monotonic() - started:.1f} s")
 
         self._statistics = Statistics()
@@ -205,7 +207,8 @@ class SilkNode(WorkerNode):
             self._statistics.count("restarts")
             self._problems.report("restart", f"starting new tracks: {step.restarted}")
         rays = self._rays(step)
-        self._features_publisher.publish(features_to_cloud(message.header, step.frame, rays))
+        encoded = self._encode(step.frame.features.descriptors)
+        self._features_publisher.publish(features_to_cloud(message.header, step.frame, rays, encoded))
         self._matches_publisher.publish(matches_to_cloud(message.header, step, self._flags))
         if rays is not None and self._tracks_publisher.get_subscription_count():
             self._tracks_publisher.publish(self._tracks.message(message.header, step.frame, rays))

@@ -27,7 +27,7 @@ def test_a_folder_becomes_a_bag_of_the_nodes_clouds(image_folder: Path, tmp_path
     features, matches = clouds["/silk/features"], clouds["/silk/matches"]
     assert len(features) == len(matches) == 3  # of ten images
     first = points_from_cloud(features[0])
-    assert first.dtype == feature_dtype(32) and len(first) == 300
+    assert first.dtype == feature_dtype(np.dtype(np.float32), 32) and len(first) == 300
     np.testing.assert_allclose(first["x"], (first["u"] - 159.5) / 200, atol=1e-6)
     assert features[1].header.stamp.nanosec == (FIRST_STAMP + round(4e9 / FOLDER_RATE)) % 10**9
     # Rows of the match cloud are rows of the feature clouds of this image and the one before it.

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from harness import Graph, camera_info, image_message, picture
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import CameraInfo, Image, PointCloud
+from sensor_msgs.msg import CameraInfo, Image, PointCloud, PointField
 from std_srvs.srv import SetBool, Trigger
 
+from silk_ros import match
 from silk_ros.backends import select_backend
 from silk_ros.paths import default_model
 from silk_ros.ros.messages import features_from_cloud, matches_from_cloud, points_from_cloud
@@ -84,6 +85,24 @@ def test_verified_matches_are_flagged_and_few_are_published(make_graph: Callable
     points = points_from_cloud(cloud)
     assert 50 < len(points) <= 120 and points["inlier"].mean() > 0.5 and points["index"].max() < 120
     graph.spin_until(lambda: 0 < float(graph.diagnostics.get("inlier_ratio", "nan")) <= 1)
+
+
+@pytest.mark.parametrize(
+    ("descriptor_format", "datatype"), [("float16", PointField.UINT16), ("binary256", PointField.UINT8)]
+)
+def test_descriptors_come_in_the_format_asked_for(
+    make_graph: Callable[..., Graph], descriptor_format: str, datatype: int
+) -> None:
+    graph = make_graph(descriptor_format=descriptor_format)
+    first, _ = graph.send(image_message(picture(), stamp=1.0))
+    second, cloud = graph.send(image_message(picture(shift=5), stamp=2.0))
+    field = first.fields[-1]
+    assert (field.name, field.datatype, field.count) == ("descriptor", datatype, 32)
+    # A back-end that matches what it received finds what the node found.
+    expected = {tuple(pair) for pair in matches_from_cloud(cloud).indices.tolist()}
+    found = match(features_from_cloud(second), features_from_cloud(first)).indices.tolist()
+    share = len(expected & {tuple(pair) for pair in found}) / len(expected)
+    assert share > (0.98 if descriptor_format == "float16" else 0.75)
 
 
 def test_rays_need_camera_info(graph: Graph) -> None:
