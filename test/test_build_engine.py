@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("silk_ros.backends.tensorrt_library", exc_type=ImportError)
 
 from silk_ros import build_engine
-from silk_ros.backends import BackendUnavailable, EngineOptions, tensorrt
+from silk_ros.backends import BackendUnavailable, EngineOptions, engine_maker, tensorrt
 from silk_ros.backends.parity import Parity
 
 
@@ -44,9 +44,9 @@ def test_on_a_gpu_it_tells_what_it_made(monkeypatch: pytest.MonkeyPatch, capsys:
         def __init__(self, model: Path, max_keypoints: int, precision: str, **options: object) -> None:
             made.append((model.name, max_keypoints, precision, options))
 
-        def prepare(self, height: int, width: int) -> tensorrt.Prepared:
+        def prepare(self, height: int, width: int) -> engine_maker.Prepared:
             facts = {"build_seconds": 12.34, "overlap": 0.98, "cosine": 0.9999, "displacement": 0.01}
-            return tensorrt.Prepared(None, "fp16", Path("/cache/x.engine"), facts, was_cached=width == 128)
+            return engine_maker.Prepared(None, "fp16", Path("/cache/x.engine"), facts, was_cached=width == 128)
 
     monkeypatch.setattr(tensorrt, "TensorRtBackend", Backend)
     options = ["--size", "96x72", "128x96", "--batch", "2", "--optimization-level", "5", "--workspace-mb", "100"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 pytest.importorskip("silk_ros.backends.tensorrt_library", exc_type=ImportError)
 
 from silk_ros import Extractor, Features, match
-from silk_ros.backends import BackendUnavailable, EngineOptions, MatchingBackend, tensorrt
+from silk_ros.backends import BackendUnavailable, EngineOptions, MatchingBackend, engine_maker, tensorrt
 from silk_ros.backends.cuda import Gpu
 from silk_ros.backends.model_file import int8_path
 from silk_ros.backends.onnxruntime import OnnxRuntimeBackend
@@ -62,8 +62,9 @@ def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[onnx.ModelPr
             graphs.append(graph)
         return dataclasses.replace(original(graph, options, *rest, **named), engine=graph.SerializeToString())
 
-    monkeypatch.setattr(tensorrt, "build", build)
-    monkeypatch.setattr(tensorrt, "Pipeline", CpuPipeline)
+    for module in (tensorrt, engine_maker):
+        monkeypatch.setattr(module, "build", build)
+        monkeypatch.setattr(module, "Pipeline", CpuPipeline)
     monkeypatch.setattr(tensorrt, "gpu", lambda: Gpu("Test GPU", "8.7"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return graphs
@@ -229,7 +230,7 @@ def test_another_gpu_library_or_model_is_another_engine(
     loaded().prepare(*image.shape)
     monkeypatch.setattr(tensorrt, "gpu", lambda: Gpu("Test GPU", "8.9"))
     loaded().prepare(*image.shape)
-    monkeypatch.setattr(tensorrt, "VERSION", "tensorrt 99")
+    monkeypatch.setattr(engine_maker, "VERSION", "tensorrt 99")
     loaded().prepare(*image.shape)
     network = onnx.load(default_model())
     network.doc_string = "another one"
@@ -254,8 +255,8 @@ def test_an_engine_that_tensorrt_does_not_take_is_built_again(
     builds: list, image: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
 ) -> None:
     backend = loaded()
-    key = backend._key(image.shape, "fp16", default_model())
-    backend._cache.save(key, b"foreign", {})
+    key = backend._maker._key(image.shape, "fp16", default_model())
+    backend._maker._cache.save(key, b"foreign", {})
     assert not backend.prepare(*image.shape).was_cached
     assert "does not take the engine: building it again" in caplog.text
 
@@ -269,7 +270,7 @@ def test_a_size_that_failed_is_not_tried_for_every_image(
         tried.append(1)
         raise ValueError("tensorrt cannot build the engine: no reason")
 
-    monkeypatch.setattr(tensorrt, "build", refuse)
+    monkeypatch.setattr(engine_maker, "build", refuse)
     for _ in range(3):
         with pytest.raises(ValueError, match="cannot build the engine"):
             backend.extract(image)
@@ -297,7 +298,7 @@ def test_few_sizes_are_kept_in_memory(builds: list, photo: NDArray[np.uint8]) ->
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Parity]:
     """What judging gives, from the end of the list; a test sets it."""
     given: list[Parity] = []
-    monkeypatch.setattr(tensorrt.parity, "compare", lambda *_: given.pop())
+    monkeypatch.setattr(engine_maker.parity, "compare", lambda *_: given.pop())
     return given
 
 
@@ -359,7 +360,7 @@ def test_a_quantised_file_by_itself_has_no_wider_precision(
 def test_a_network_that_is_really_off_is_refused(
     builds: list, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = tensorrt.specialise
+    original = engine_maker.specialise
 
     def off(network: onnx.ModelProto, *rest: object, **named: object) -> onnx.ModelProto:
         for tensor in network.graph.initializer:
@@ -367,7 +368,7 @@ def test_a_network_that_is_really_off_is_refused(
                 tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) + 0.3, tensor.name))
         return original(network, *rest, **named)
 
-    monkeypatch.setattr(tensorrt, "specialise", off)
+    monkeypatch.setattr(engine_maker, "specialise", off)
     with pytest.raises(ValueError, match="lost too much"):
         loaded("fp32").extract(image)
 
