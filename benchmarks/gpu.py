@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from silk_ros.arguments import image_size
 from silk_ros.evaluation.report import describe_run, slug
 from silk_ros.paths import default_model
 
@@ -84,7 +85,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--output", type=Path, default=Path("runs/gpu"), metavar="FOLDER", help="where to write (%(default)s)")
-    add("--sizes", nargs="+", type=_size, default=SIZES, metavar="WxH", help="of the image, in pixels")
+    add("--sizes", nargs="+", type=image_size, default=SIZES, metavar="WxH", help="of the image, in pixels")
     add("--keypoints", nargs="+", type=int, default=KEYPOINTS, metavar="K", help="of an image, at most")
     add("--repeats", type=int, default=REPEATS, metavar="N", help="rounds that are timed (%(default)s)")
     add("--quick", action="store_true", help="the first size and K only, few rounds")
@@ -95,11 +96,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         options.sizes, options.keypoints = options.sizes[:1], options.keypoints[:1]
         options.repeats = min(options.repeats, QUICK_REPEATS)
     return options
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    return int(width), int(height)
 
 
 def measure(loaded: Mapping[str, Loaded], setting: Setting, repeats: int, skipped: list[Skipped]) -> list[Measured]:

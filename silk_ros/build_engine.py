@@ -18,6 +18,7 @@ import logging
 import sys
 from pathlib import Path
 
+from .arguments import image_size, positive
 from .backends import PRECISIONS, BackendUnavailable
 from .backends.base import MAX_OPTIMIZATION_LEVEL, EngineOptions
 from .frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
@@ -35,15 +36,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("model", type=Path, nargs="?", help="exported ONNX file (the shipped VGGnp-mu)")
     add(
         "--size",
-        type=_size,
+        type=image_size,
         nargs="+",
         default=[seen],
         metavar="WxH",
         help="of the images as the network sees them ({}x{})".format(*seen),
     )
-    add("--max-keypoints", type=_positive, default=CAMERA_MAX_KEYPOINTS, metavar="K", help="at most (%(default)s)")
+    add("--max-keypoints", type=positive, default=CAMERA_MAX_KEYPOINTS, metavar="K", help="at most (%(default)s)")
     add("--precision", choices=("auto", *PRECISIONS["tensorrt"]), default="auto", help="auto takes fp16")
-    add("--batch", type=_positive, default=1, help="images at a time, 2 for a stereo pair (%(default)s)")
+    add("--batch", type=positive, default=1, help="images at a time, 2 for a stereo pair (%(default)s)")
     add(
         "--optimization-level",
         type=int,
@@ -60,19 +61,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--dla-core", type=int, default=defaults.dla_core, metavar="CORE", help="of a Jetson; -1: GPU (%(default)s)")
     return parser.parse_args(arguments)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
-    return int(text)
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 640x480")
-    return int(width), int(height)
 
 
 def build_and_keep(options: argparse.Namespace, engine: EngineOptions) -> None:

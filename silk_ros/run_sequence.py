@@ -17,6 +17,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from .arguments import positive
 from .extractor import Extractor
 from .frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd
 from .matcher import check_filters
@@ -39,7 +40,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
     add("--format", choices=("bag", "colmap"), required=True)
     add("--topic", default="", help="image topic of a recording (its first)")
-    add("--every", type=_count, default=1, metavar="N", help="take every N-th image (%(default)s)")
+    add("--every", type=positive, default=1, metavar="N", help="take every N-th image (%(default)s)")
     add(
         "--camera",
         type=_intrinsics,
@@ -50,14 +51,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     counts, scales = (
         ", ".join(f"{kind}: {value:g}" for kind, value in zip(DEFAULTS, each)) for each in zip(*DEFAULTS.values())
     )
-    add("--max-keypoints", type=_count, metavar="K", help=f"at most ({counts})")
+    add("--max-keypoints", type=positive, metavar="K", help=f"at most ({counts})")
     add("--scale", type=float, help=f"of the image that the network sees ({scales})")
     for name in ("ratio", "min-similarity", "double-softmax"):
         add(f"--{name}", type=float, metavar="X", help="filter of matches (none)")
     colmap = parser.add_argument_group("COLMAP")
     add = colmap.add_argument
-    add("--window", type=_count, default=COLMAP_WINDOW, metavar="N", help="match with N images before (%(default)s)")
-    add("--loop", type=_count, default=0, metavar="N", help="match every N-th with all earlier such images (none)")
+    add("--window", type=positive, default=COLMAP_WINDOW, metavar="N", help="match with N images before (%(default)s)")
+    add("--loop", type=positive, default=0, metavar="N", help="match every N-th with all earlier such images (none)")
     add("--map", action="store_true", help="let COLMAP build a model")
     options = parser.parse_args(arguments)
     keypoints, scale = DEFAULTS[options.format]
@@ -66,12 +67,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     if options.source.isdecimal():
         parser.error(f"'{options.source}' is a camera, which never ends: record it first")
     return options
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
-    return int(text)
 
 
 def _intrinsics(text: str) -> list[float]:

@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .camera import Camera
-from .evaluation.epipolar import estimated_inliers
+from .evaluation.epipolar import CONFIDENCE, MAX_ITERATIONS, estimated_inliers
 
 METHODS = ("none", "fundamental", "essential")
 OUTLIERS = ("drop", "flag")
-CONFIDENCE, MAX_ITERATIONS = 0.999, 2000
 FEWEST = 5  # matches that an essential matrix takes
 
 Points = NDArray[np.float32]

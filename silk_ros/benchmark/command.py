@@ -30,6 +30,7 @@ from pathlib import Path
 
 import cv2
 
+from ..arguments import image_size, positive
 from ..backends import BACKENDS
 from ..evaluation.methods import load_method
 from ..evaluation.report import describe_run
@@ -65,11 +66,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     add = parser.add_argument
     sizes = [f"{width}x{height}" for width, height in SIZES]
-    add("--sizes", nargs="+", type=_size, default=SIZES, metavar="WxH", help=f"of the image ({' '.join(sizes)})")
+    add("--sizes", nargs="+", type=image_size, default=SIZES, metavar="WxH", help=f"of the image ({' '.join(sizes)})")
     add(
         "--keypoints",
         nargs="+",
-        type=_positive,
+        type=positive,
         default=KEYPOINTS,
         metavar="K",
         help=f"at most so many per image ({' '.join(map(str, KEYPOINTS))})",
@@ -82,8 +83,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="NAME",
         help=f"out of {', '.join(BACKENDS)} (all that are installed)",
     )
-    add("--threads", type=_positive, default=cores(), help="of everything (as many as there are cores, %(default)s)")
-    add("--repeats", type=_positive, default=REPEATS, help="rounds that are timed (%(default)s)")
+    add("--threads", type=positive, default=cores(), help="of everything (as many as there are cores, %(default)s)")
+    add("--repeats", type=positive, default=REPEATS, help="rounds that are timed (%(default)s)")
     add("--quick", action="store_true", help="first size and first K only, few rounds: a look, not a measurement")
     add("--image", type=Path, metavar="FILE", help="a picture, resized to each size (noise at all scales)")
     add("--output", type=Path, default=Path("benchmark_output"), metavar="FOLDER", help="where to write (%(default)s/)")
@@ -92,19 +93,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         options.sizes, options.keypoints = options.sizes[:1], options.keypoints[:1]
         options.repeats = min(options.repeats, QUICK_REPEATS)
     return options
-
-
-def _size(text: str) -> tuple[int, int]:
-    width, x, height = text.partition("x")
-    if not (x and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 640x480")
-    return int(width), int(height)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
-    return int(text)
 
 
 def run(options: argparse.Namespace, command: str) -> None:

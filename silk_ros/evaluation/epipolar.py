@@ -6,6 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+CONFIDENCE, MAX_ITERATIONS = 0.999, 2000  # of RANSAC
+
 Points = NDArray[np.floating]
 
 
@@ -37,5 +39,5 @@ def estimated_inliers(points: Points, points_prev: Points, threshold: float) -> 
     if len(points) < 8:
         return np.zeros(len(points), bool)
     cv2.setRNGSeed(0)
-    _, mask = cv2.findFundamentalMat(points, points_prev, cv2.USAC_MAGSAC, threshold, 0.999, 2000)
+    _, mask = cv2.findFundamentalMat(points, points_prev, cv2.USAC_MAGSAC, threshold, CONFIDENCE, MAX_ITERATIONS)
     return np.zeros(len(points), bool) if mask is None else mask.ravel().astype(bool)

@@ -33,6 +33,8 @@ from pathlib import Path
 
 from silk_ros.extractor import DEFAULT_SCALE
 
+from ..arguments import positive
+
 try:
     from .homography_data import SHORTER_EDGE
     from .html import write_html
@@ -99,7 +101,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--output", type=Path, metavar="FOLDER", default=Path("report"), help="where to write (default: %(default)s)")
     add(
         "--top-k",
-        type=_positive,
+        type=positive,
         metavar="K",
         default=Options.top_k,
         help="best keypoints used of an image (default: %(default)s)",
@@ -119,7 +121,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add("--double-softmax", type=float, help="the same by matching probability, networks only (default: none)")
     add(
         "--shorter-edge",
-        type=_positive,
+        type=positive,
         metavar="PIXELS",
         help=f"resize images to this (default: {SHORTER_EDGE} for homography, otherwise as they are)",
     )
@@ -133,7 +135,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--runs",
-        type=_positive,
+        type=positive,
         metavar="N",
         default=Options.runs,
         help="of the RANSAC of relative poses and odometry, which are averaged (default: %(default)s)",
@@ -144,13 +146,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="PIXELS",
         help="of odometry: added to the disparities of a badly rectified stereo pair (default: fitted for each method)",
     )
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not at least 1")
-    return value
 
 
 def _axis(name: str, *values: str) -> tuple[str, list[float]]:

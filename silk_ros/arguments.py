@@ -1,0 +1,20 @@
+"""Values of command lines, for the `type` of argparse. Each raises ArgumentTypeError, naming what is meant."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number of at least 1")
+    return int(text)
+
+
+def image_size(text: str) -> tuple[int, int]:
+    """Width and height of WxH, in pixels."""
+    width, x, height = text.partition("x")
+    if not (x and width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a size such as 640x480")
+    return int(width), int(height)
