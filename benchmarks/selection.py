@@ -23,7 +23,7 @@ from silk_ros.evaluation.methods import DEFAULT_PRECISION, FloatMethod, Keypoint
 from silk_ros.evaluation.odometry import evaluate_odometry
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.sequences import open_sequence
-from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd
+from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
 from silk_ros.selection import Selection
 from silk_ros.verification import Verification
 
@@ -89,7 +89,7 @@ def measure(folder: Path, **settings: Any) -> Row:
     camera = Camera(width, height, sequence.matrix, np.zeros(5))
     extractor = Extractor.load(None, CAMERA_MAX_KEYPOINTS, precision=DEFAULT_PRECISION, scale=CAMERA_SCALE)
     found = Found(extractor)
-    front_end = FrontEnd(cast(Extractor, found), **settings)
+    front_end = FrontEnd(cast(Extractor, found), FrontEndOptions(**settings))
     rows = []
     for index in tqdm(range(len(sequence)), desc=f"{folder.name}, {settings}", leave=False):
         image = sequence[index].image

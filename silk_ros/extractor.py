@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,37 @@ DEFAULT_SCALE = 1.0
 MAX_THREADS = 256
 
 
+@dataclass(frozen=True)
+class Region:
+    """The part of an image that is looked at, in pixels. A width or height of 0 reaches to the image's end.
+
+    Raises ValueError, naming the fix, for values below 0.
+    """
+
+    x: int = 0
+    y: int = 0
+    width: int = 0
+    height: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.x, self.y, self.width, self.height) < 0:
+            raise ValueError(f"a region of interest has no negative values, unlike {self}")
+
+    def __bool__(self) -> bool:
+        return self != Region()
+
+    def __str__(self) -> str:
+        return f"{self.width or 'full'}x{self.height or 'full'} at ({self.x}, {self.y})"
+
+    def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """That part of an image (H, W), a view. Raises ValueError if the image does not hold it."""
+        height, width = image.shape
+        right, bottom = self.x + (self.width or width - self.x), self.y + (self.height or height - self.y)
+        if right > width or bottom > height or self.x >= width or self.y >= height:
+            raise ValueError(f"the region of interest {self} is not inside an image of {width}x{height} pixels")
+        return image[self.y : bottom, self.x : right]
+
+
 class Extractor:
     """Extracts the best keypoints of grey images, of any size and changing at will; one thread at a time.
 
@@ -30,6 +62,7 @@ class Extractor:
         scale: float = DEFAULT_SCALE,
         max_keypoints: int | None = None,
         selection: Selection | None = None,
+        region: Region | None = None,
     ) -> None:
         if not 0 < scale <= 4:
             raise ValueError(
@@ -39,6 +72,7 @@ class Extractor:
         self.scale = scale
         self.max_keypoints = max_keypoints or backend.max_keypoints
         self.selection = selection or Selection()
+        self.region = region or Region()
         self._last: Features | None = None  # what a matching backend still holds
 
     @classmethod
@@ -52,6 +86,7 @@ class Extractor:
         threads: int = 0,
         selection: Selection | None = None,
         engine: EngineOptions | None = None,
+        region: Region | None = None,
     ) -> Extractor:
         """Load an exported ONNX file, or the shipped VGGnp-mu when `path` is None.
 
@@ -62,6 +97,7 @@ class Extractor:
         threads:       of the backend; 0 for as many as there are cores.
         selection:     rules for spreading keypoints over the image; without, the best ones are taken wherever they are.
         engine:        how TensorRT builds its engines.
+        region:        of interest: only this part of an image is looked at.
 
         Raises FileNotFoundError or ValueError, naming the fix, for a missing or foreign file and for bad arguments, and
         ImportError for a backend that is not installed.
@@ -77,7 +113,7 @@ class Extractor:
         model = default_model() if path is None else Path(path)
         selection = selection or Selection()
         loaded = select_backend(backend, precision, model, selection.candidates(int(max_keypoints)), threads, engine)
-        return cls(loaded, scale, int(max_keypoints), selection)
+        return cls(loaded, scale, int(max_keypoints), selection, region)
 
     def __repr__(self) -> str:
         backend = self.backend
@@ -96,10 +132,10 @@ class Extractor:
 
         Raises TypeError or ValueError, naming the fix, for anything else, and for images below the receptive field.
         """
-        self._check(image)
+        part = self._checked(image)
         self._last = None
-        seen = self._resized(image)
-        features = self._features(image.shape, self.backend.extract(seen), seen.shape)
+        seen = self._resized(part)
+        features = self._features(part.shape, self.backend.extract(seen), seen.shape)
         return self.selection.apply(features, self.max_keypoints) if self.selection else features
 
     def extract_and_match(self, image: NDArray[np.uint8], previous: Features | None) -> tuple[Features, Matches | None]:
@@ -110,11 +146,11 @@ class Extractor:
         """
         if not isinstance(self.backend, MatchingBackend) or self.selection:
             return self(image), None
-        self._check(image)
+        part = self._checked(image)
         last, self._last = self._last, None  # should it fail half way
-        seen = self._resized(image)
+        seen = self._resized(part)
         extracted, matched = self.backend.extract_and_match(seen)
-        self._last = features = self._features(image.shape, extracted, seen.shape)
+        self._last = features = self._features(part.shape, extracted, seen.shape)
         if matched is None or last is None or previous is not last:
             return features, None
         return features, Matches(*matched)
@@ -124,7 +160,8 @@ class Extractor:
         if isinstance(self.backend, ClosableBackend):
             self.backend.close()
 
-    def _check(self, image: NDArray[np.uint8]) -> None:
+    def _checked(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The part of an image that is looked at."""
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
             kind = f"an array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
             raise TypeError(
@@ -135,11 +172,14 @@ class Extractor:
                 f"the image must have shape (height, width), not {image.shape}: "
                 "use cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)"
             )
-        if min(image.shape) < self.min_size:
+        part = self.region.of(image) if self.region else image
+        if min(part.shape) < self.min_size:
+            what = "a region of interest" if self.region else "an image"
             raise ValueError(
-                f"an image of {image.shape[1]}x{image.shape[0]} pixels is smaller than the receptive field: "
+                f"{what} of {part.shape[1]}x{part.shape[0]} pixels is smaller than the receptive field: "
                 f"both sides need at least {self.min_size} pixels at scale {self.scale:g}"
             )
+        return part
 
     def _resized(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """What the network sees, contiguous."""
@@ -151,10 +191,12 @@ class Extractor:
         return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8)
 
     def _features(self, shape: tuple[int, ...], extracted: Extracted, seen: tuple[int, ...]) -> Features:
-        """Keypoints in pixels of the image given, from those of the one `seen`."""
+        """Keypoints in pixels of the image given, from those of what was `seen` of its part of this shape."""
         keypoints, scores, descriptors = extracted
         if seen != shape:
             # Pixel areas correspond, not centres: centre c of the network's image is (c + 0.5) * ratio - 0.5 here.
             pixel_ratio = np.array([shape[1] / seen[1], shape[0] / seen[0]], np.float32)
             keypoints = (keypoints + np.float32(0.5)) * pixel_ratio - np.float32(0.5)
+        if self.region:
+            keypoints = keypoints + np.array([self.region.x, self.region.y], np.float32)
         return Features(keypoints, scores, descriptors)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .camera import Camera
 from .extractor import Extractor
+from .mask import mask_rows
 from .matcher import check_filters, match
 from .tracker import Tracker, Tracks, others
 from .types import Features, Matches
@@ -56,42 +56,40 @@ class Step:
     restarted: str = ""
 
 
-class FrontEnd:
-    """Matches every image with the last one; the filters are those of `silk_ros.match`.
+@dataclass(frozen=True)
+class FrontEndOptions:
+    """What the front-end does with features. The filters are those of `silk_ros.match`.
 
-    With a radius, keypoints are expected to move on as they did between the last two images. At the start, and after
-    an image with far fewer matches than usual, they are looked for everywhere.
+    radius:        with one, keypoints are expected to move on as they did between the last two images. At the start,
+                   and after an image with far fewer matches than usual, they are looked for everywhere.
+    verification:  of the matches, none by default.
+    bridge:        take up tracks again that were not seen in one frame.
+    max_published: keypoints that a frame hands out, at most: those that are matched first, then the best. 0 for all.
+                   Matches are made between all keypoints and handed out where both ends are.
+
+    Raises ValueError, naming the range, for values that cannot be.
     """
 
-    def __init__(
-        self,
-        extractor: Extractor,
-        ratio: float | None = None,
-        min_similarity: float | None = None,
-        double_softmax: float | None = None,
-        radius: float | None = None,
-        verification: Verification | None = None,
-        bridge: bool = False,
-        max_published: int = 0,
-    ) -> None:
-        """verification: of the matches, none by default.
+    ratio: float | None = None
+    min_similarity: float | None = None
+    double_softmax: float | None = None
+    radius: float | None = None
+    verification: Verification = field(default_factory=Verification)
+    bridge: bool = False
+    max_published: int = 0
 
-        bridge:        take up tracks again that were not seen in one frame.
-        max_published: keypoints that a frame hands out, at most: those that are matched first, then the best. 0 for
-                       all. Matches are made between all keypoints and handed out where both ends are.
-        """
-        check_filters(ratio, min_similarity, double_softmax, radius)
-        if max_published < 0:
-            raise ValueError(f"max_published must be 0 (all) or more, not {max_published}")
+    def __post_init__(self) -> None:
+        check_filters(self.ratio, self.min_similarity, self.double_softmax, self.radius)
+        if self.max_published < 0:
+            raise ValueError(f"max_published must be 0 (all) or more, not {self.max_published}")
+
+
+class FrontEnd:
+    """Matches every image with the last one."""
+
+    def __init__(self, extractor: Extractor, options: FrontEndOptions | None = None) -> None:
         self.extractor = extractor
-        self._match = partial(match, ratio=ratio, min_similarity=min_similarity, double_softmax=double_softmax)
-        self._radius = radius
-        # Matches that the backend finds by itself are filtered by similarity at most.
-        self._backend_matches = ratio is None and double_softmax is None and radius is None
-        self._min_similarity = -1.0 if min_similarity is None else min_similarity
-        self._verification = verification or Verification()
-        self._bridge = bridge
-        self._max_published = max_published
+        self._options = options or FrontEndOptions()
         self._tracker = Tracker()
         self._previous: Frame | None = None
         self._lost: Features | None = None  # of the tracks that may be bridged
@@ -100,24 +98,46 @@ class FrontEnd:
         self._elapsed = 0  # nanoseconds that this motion took
         self._usual_count = 0  # matches found when last looking everywhere
 
+    def change(self, options: FrontEndOptions, extractor: Extractor | None = None) -> None:
+        """Go on with other options from the next image on.
+
+        Another extractor or `max_published` starts new tracks: the rows of the previous frame would not be comparable.
+        """
+        if extractor is not None or options.max_published != self._options.max_published:
+            self.reset()
+        self.extractor = extractor or self.extractor
+        self._options = options
+        self._motion = self._lost = None
+
     def reset(self) -> None:
         """Forget the previous frame: the next image starts new tracks."""
         self._previous = self._motion = self._lost = self._published = None
         self._tracker.forget()
 
-    def process(self, image: NDArray[np.uint8], stamp: int, camera: Camera | None = None) -> Step:
+    def process(
+        self,
+        image: NDArray[np.uint8],
+        stamp: int,
+        camera: Camera | None = None,
+        mask: NDArray[np.uint8] | None = None,
+    ) -> Step:
         """Features of a grey image (H, W) uint8 and its matches with the last image.
 
-        camera: for verification by an essential matrix. An image of another size, or one that is older than the last,
-        starts afresh.
-        Raises what `Extractor` raises, and then keeps the previous frame.
+        camera: for verification by an essential matrix.
+        mask:   (H, W) uint8; keypoints where it is 0 are left out.
+
+        An image of another size, or one that is older than the last, starts afresh.
+        Raises what `Extractor` and `mask_rows` raise, and then keeps the previous frame.
         """
-        found = None
-        if self._backend_matches:
+        options, found = self._options, None
+        # Matches that the backend finds by itself are filtered by similarity at most.
+        if options.ratio is None and options.double_softmax is None and options.radius is None:
             before = self._previous.features if self._previous else None
             features, found = self.extractor.extract_and_match(image, before)
         else:
             features = self.extractor(image)
+        if mask is not None:  # of fewer keypoints than the backend has seen, its matches tell nothing
+            features, found = features.rows(np.flatnonzero(mask_rows(mask, features.keypoints))), None
         restarted = ""
         if self._previous is not None:
             last_size, size = self._previous.image.shape, image.shape
@@ -131,20 +151,20 @@ class FrontEnd:
         if previous is None:
             matches = Matches.empty()
         elif found is not None:
-            matches = found.at_least(self._min_similarity)
+            matches = found if options.min_similarity is None else found.at_least(options.min_similarity)
         else:
             matches = self._match_previous(features, previous, stamp)
         inliers, verified = None, float("nan")
-        if previous is not None and self._verification:
+        if previous is not None and options.verification:
             rows, previous_rows = matches.indices.T
             points, points_prev = features.keypoints[rows], previous.features.keypoints[previous_rows]
-            inliers = self._verification.inliers(points, points_prev, camera)
+            inliers = options.verification.inliers(points, points_prev, camera)
             verified = float(inliers.mean()) if len(inliers) else 0.0
-            if self._verification.outliers == "drop":
+            if options.verification.outliers == "drop":
                 matches, inliers = matches.rows(inliers), inliers[inliers]
         tracks = self._tracker.update(matches, len(features), self._bridges(features, matches, camera))
         self._previous = Frame(image, stamp, features, tracks)
-        if self._bridge and previous is not None:
+        if options.bridge and previous is not None:
             self._lost = previous.features.rows(self._tracker.lost_rows)
         return self._publish(Step(self._previous, previous, matches, inliers, verified, restarted))
 
@@ -161,12 +181,12 @@ class FrontEnd:
         found = self._match(features.rows(rows), lost)
         pairs = np.stack([rows[found.indices[:, 0]], lost_rows[found.indices[:, 1]]], axis=1).astype(np.int32)
         points, points_lost = features.keypoints[pairs[:, 0]], self._lost.keypoints[pairs[:, 1]]
-        verification = self._verification or Verification("fundamental")
+        verification = self._options.verification or Verification("fundamental")
         return replace(found, indices=pairs).rows(verification.inliers(points, points_lost, camera))
 
     def _publish(self, step: Step) -> Step:
         """The part of a step that is handed out."""
-        if not self._max_published:
+        if not self._options.max_published:
             return step
         count, before = len(step.frame.features), self._published
         new_rows = np.full(len(step.previous.features) if step.previous else 0, -1)  # of the previous frame
@@ -175,7 +195,7 @@ class FrontEnd:
             new_rows[kept] = np.arange(len(kept))
         going_on = step.matches.rows(new_rows[step.matches.indices[:, 1]] >= 0).indices[:, 0]
         order = np.concatenate([np.sort(going_on), others(count, going_on)])
-        rows = np.sort(order[: self._max_published])  # best score first, as ever
+        rows = np.sort(order[: self._options.max_published])  # best score first, as ever
         place = np.full(count, -1)
         place[rows] = np.arange(len(rows))
         pairs = np.stack([place[step.matches.indices[:, 0]], new_rows[step.matches.indices[:, 1]]], axis=1)
@@ -189,9 +209,15 @@ class FrontEnd:
             inliers=None if step.inliers is None else step.inliers[both],
         )
 
+    def _match(
+        self, a: Features, b: Features, radius: float | None = None, expected: NDArray[np.float32] | None = None
+    ) -> Matches:
+        options = self._options
+        return match(a, b, options.ratio, options.min_similarity, options.double_softmax, radius, expected)
+
     def _match_previous(self, features: Features, previous: Frame, stamp: int) -> Matches:
-        before = previous.features
-        if self._radius is None:
+        before, radius = previous.features, self._options.radius
+        if radius is None:
             return self._match(features, before)
         elapsed = stamp - previous.stamp
         if self._motion is None:
@@ -201,9 +227,9 @@ class FrontEnd:
             # Frames can be missing in between.
             missed = min(elapsed / self._elapsed, MAX_EXTRAPOLATION) if elapsed and self._elapsed else 1.0
             expected = before.keypoints + np.float32(missed) * self._motion
-            matches = self._match(features, before, radius=self._radius, expected=expected)
+            matches = self._match(features, before, radius, expected)
         lost = len(matches) < LOST * self._usual_count
-        self._motion = None if lost else last_motion(features, before, matches, self._radius)
+        self._motion = None if lost else last_motion(features, before, matches, radius)
         self._elapsed = elapsed
         return matches
 

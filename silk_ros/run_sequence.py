@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from .arguments import positive
 from .extractor import Extractor
-from .frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd
+from .frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
 from .matcher import check_filters
 from .sequence import read_views
 from .sources import open_source
@@ -90,7 +90,9 @@ def run(options: argparse.Namespace) -> None:
     extractor = Extractor.load(options.model, options.max_keypoints, scale=options.scale)
     views = tqdm(read_views(source, options.every, options.camera), desc="images", unit="image")
     if options.format == "bag":
-        count = import_module(BAG_WRITER).write_bag(views, FrontEnd(extractor, **filters), options.output)
+        count = import_module(BAG_WRITER).write_bag(
+            views, FrontEnd(extractor, FrontEndOptions(**filters)), options.output
+        )
         print(f"{options.output}: features and matches of {count} images")
         return
     writer = colmap.DatabaseWriter(options.output, options.window, options.loop, filters)

@@ -44,6 +44,11 @@ class Verification:
     def __bool__(self) -> bool:
         return self.method != "none"
 
+    @property
+    def flags(self) -> bool:
+        """Whether matches tell if they agree."""
+        return bool(self) and self.outliers == "flag"
+
     def inliers(self, points: Points, points_prev: Points, camera: Camera | None) -> NDArray[np.bool_]:
         """Which matches (M,) between pixels (M, 2) of an image and of the one before agree; none of too few."""
         if self.method == "essential" and camera is not None:

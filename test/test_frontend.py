@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from silk_ros import Extractor, Features, Matches
-from silk_ros.frontend import FrontEnd, Step, last_motion
+from silk_ros.frontend import FrontEnd, FrontEndOptions, Step, last_motion
 from silk_ros.verification import Verification
 
 Image = NDArray[np.uint8]
@@ -93,7 +93,7 @@ def test_filters_reach_the_matcher(photo: Image) -> None:
     extractor = Extractor.load(max_keypoints=400)
     counts = []
     for filters in ({}, {"ratio": 0.5}, {"min_similarity": 0.99}, {"double_softmax": 0.3}):
-        front_end = FrontEnd(extractor, **filters)
+        front_end = FrontEnd(extractor, FrontEndOptions(**filters))
         front_end.process(view(photo), 0)
         counts.append(len(front_end.process(255 - view(photo, 1), 1).matches))
     assert max(counts[1:]) < counts[0]
@@ -102,7 +102,7 @@ def test_filters_reach_the_matcher(photo: Image) -> None:
 @pytest.mark.parametrize("filters", [{"ratio": 2.0}, {"min_similarity": -2.0}, {"ratio": 0.5, "double_softmax": 0.5}])
 def test_useless_filters_are_refused_at_the_start(extractor: Extractor, filters: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"ratio|min_similarity"):
-        FrontEnd(extractor, **filters)
+        FrontEnd(extractor, FrontEndOptions(**filters))
 
 
 def test_frames_of_nothing_go_through(front_end: FrontEnd, photo: Image) -> None:
@@ -111,7 +111,7 @@ def test_frames_of_nothing_go_through(front_end: FrontEnd, photo: Image) -> None
 
 
 def test_with_a_radius_keypoints_are_expected_to_move_on(photo: Image) -> None:
-    front_end = FrontEnd(Extractor.load(max_keypoints=400), radius=4)
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), FrontEndOptions(radius=4))
     everywhere = FrontEnd(Extractor.load(max_keypoints=400))
     for shift in (0, 1, 5, 10):  # 5 px an image in the end: beyond the radius, but not of what is expected
         step, plain = (each.process(view(photo, shift), shift) for each in (front_end, everywhere))
@@ -151,7 +151,7 @@ def test_motion_of_keypoints() -> None:
     ids=["fast", "gap", "jump"],
 )
 def test_a_radius_finds_the_motion_again(photo: Image, path: list[tuple[int, int]]) -> None:
-    front_end = FrontEnd(Extractor.load(max_keypoints=400), radius=4)
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), FrontEndOptions(radius=4))
     everywhere = FrontEnd(Extractor.load(max_keypoints=400))
     for shift, stamp in path:
         step, plain = (each.process(view(photo, shift), stamp * SECOND) for each in (front_end, everywhere))
@@ -171,7 +171,9 @@ def test_a_radius_finds_the_motion_again(photo: Image, path: list[tuple[int, int
 @pytest.mark.parametrize("outliers", ["drop", "flag"])
 def test_outliers_are_dropped_or_flagged(photo: Image, outliers: str) -> None:
     plain = FrontEnd(Extractor.load(max_keypoints=400))
-    front_end = FrontEnd(Extractor.load(max_keypoints=400), verification=Verification("fundamental", 1.0, outliers))
+    front_end = FrontEnd(
+        Extractor.load(max_keypoints=400), FrontEndOptions(verification=Verification("fundamental", 1.0, outliers))
+    )
     for index, shift in enumerate((0, 4)):
         expected, step = (each.process(view(photo, shift), index) for each in (plain, front_end))
     assert step.inliers is not None and len(step.inliers) == len(step.matches)
@@ -189,7 +191,7 @@ def test_outliers_are_dropped_or_flagged(photo: Image, outliers: str) -> None:
 def test_a_track_lives_through_a_frame_that_did_not_see_it(photo: Image) -> None:
     steps = {}
     for bridge in (False, True):
-        front_end = FrontEnd(Extractor.load(max_keypoints=400), min_similarity=0.9, bridge=bridge)
+        front_end = FrontEnd(Extractor.load(max_keypoints=400), FrontEndOptions(min_similarity=0.9, bridge=bridge))
         covered = view(photo, 4).copy()
         covered[:, 80:] = 128  # something passes by
         frames = [view(photo), view(photo, 2), covered, view(photo, 6)]
@@ -207,7 +209,7 @@ def test_a_track_lives_through_a_frame_that_did_not_see_it(photo: Image) -> None
 
 def test_the_best_are_handed_out_and_matches_fit_them(photo: Image) -> None:
     plain = FrontEnd(Extractor.load(max_keypoints=400))
-    front_end = FrontEnd(Extractor.load(max_keypoints=400), max_published=100)
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), FrontEndOptions(max_published=100))
     before = None
     for index in range(4):
         everything = plain.process(view(photo, 2 * index), index)
@@ -228,11 +230,11 @@ def test_the_best_are_handed_out_and_matches_fit_them(photo: Image) -> None:
 
 
 def test_with_few_keypoints_all_are_handed_out(photo: Image) -> None:
-    front_end = FrontEnd(Extractor.load(max_keypoints=50), max_published=400)
+    front_end = FrontEnd(Extractor.load(max_keypoints=50), FrontEndOptions(max_published=400))
     steps = [front_end.process(view(photo, shift), shift) for shift in (0, 2)]
     assert [len(step.frame.features) for step in steps] == [50, 50]
 
 
 def test_a_number_below_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="max_published must be 0"):
-        FrontEnd(Extractor.load(max_keypoints=50), max_published=-1)
+        FrontEnd(Extractor.load(max_keypoints=50), FrontEndOptions(max_published=-1))

@@ -13,6 +13,8 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
 WINDOW = 5.0  # seconds that rates and percentiles are taken over
+USUAL_OVER = 30  # images that the usual interval is taken over
+GAP = 1.5  # times the usual interval
 
 
 class _Processed(NamedTuple):
@@ -32,9 +34,11 @@ class Statistics:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._started = time.monotonic()
         self._counts: Counter[str] = Counter()
+        self._listening = time.monotonic()
         self._received: deque[float] = deque(maxlen=10_000)
+        self._last_stamp = 0
+        self._intervals: deque[int] = deque(maxlen=USUAL_OVER)  # nanoseconds between the stamps of images
         self._processed: deque[_Processed] = deque(maxlen=10_000)
         self._last_error = ""
         self._last_error_time = -np.inf
@@ -50,10 +54,22 @@ class Statistics:
             self._counts[name] += 1
             self._last_error, self._last_error_time = reason, time.monotonic()
 
-    def received(self) -> None:
+    def listening(self) -> None:
+        """Images are expected from now on."""
+        with self._lock:
+            self._listening = time.monotonic()
+
+    def received(self, stamp: int) -> None:
+        """An image with a stamp in nanoseconds has come. A gap is where more than half an image's time is missing."""
         with self._lock:
             self._counts["received_frames"] += 1
             self._received.append(time.monotonic())
+            interval, self._last_stamp = stamp - self._last_stamp, stamp
+            if interval <= 0 or self._counts["received_frames"] == 1:
+                return
+            if self._intervals and interval > GAP * np.median(self._intervals):
+                self._counts["gaps"] += 1
+            self._intervals.append(interval)
 
     def processed(
         self,
@@ -75,9 +91,9 @@ class Statistics:
             )
 
     def seconds_since_image(self) -> float:
-        """Seconds since the last image or, before the first, since the start."""
+        """Seconds since the last image, or since images are expected if that was later."""
         with self._lock:
-            return time.monotonic() - (self._received[-1] if self._received else self._started)
+            return time.monotonic() - max(self._listening, self._received[-1] if self._received else 0.0)
 
     def snapshot(self) -> dict[str, str]:
         """All values by name, as text."""
@@ -95,6 +111,7 @@ class Statistics:
             "rate_hz": f"{len(frames) / WINDOW:.1f}",
             "latency_p50_ms": _milliseconds(latency, 50),
             "latency_p99_ms": _milliseconds(latency, 99),
+            "frame_age_ms": f"{1e3 * (latency[-1] + now - recent.finished[-1]):.0f}" if len(latency) else "nan",
             "processing_p50_ms": _milliseconds(recent.processing, 50),
             "front_end_p50_ms": _milliseconds(recent.front_end, 50),
             "keypoints": f"{np.median(recent.keypoints):.0f}" if len(frames) else "0",
@@ -111,7 +128,12 @@ class Statistics:
             "failed_frames",
             "zero_stamps",
             "frames_without_rays",
+            "frames_without_mask",
+            "rejected_masks",
+            "unpaired_images",
+            "gaps",
             "restarts",
+            "clock_jumps",
         ):
             values[name] = str(counts[name])
         values["last_error"] = last_error
@@ -128,12 +150,15 @@ def _milliseconds(seconds: np.ndarray, percentile: int) -> str:
 
 
 def diagnostics_message(
-    stamp: Time, name: str, statistics: Statistics, enabled: bool, timeout: float, fixed: dict[str, str]
+    stamp: Time, name: str, statistics: Statistics, pause: str, timeout: float, fixed: dict[str, str]
 ) -> DiagnosticArray:
-    """The DiagnosticArray of one node; `fixed` are values that do not change, such as the backend."""
+    """The DiagnosticArray of one node.
+
+    pause: why no images are expected; empty when they are. fixed: values that seldom change, such as the backend.
+    """
     level, summary = DiagnosticStatus.OK, "running"
-    if not enabled:
-        summary = "disabled by the enable service"
+    if pause:
+        summary = pause
     elif statistics.seconds_since_image() > timeout:
         level, summary = DiagnosticStatus.STALE, f"no image for more than {timeout:g} s"
     elif reason := statistics.recent_error():

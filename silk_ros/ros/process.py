@@ -5,10 +5,13 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import rclpy
+from lifecycle_msgs.srv import ChangeState
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
+from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
 
@@ -19,6 +22,25 @@ class WorkerNode(Node):
 
     def stop(self) -> None:
         """End the thread. Safe to call twice."""
+
+
+def guard_transitions(node: LifecycleNode) -> None:
+    """Refuse transitions that the node's state does not have; rclpy lets such a request end the process."""
+
+    def guarded(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        def change_state(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+            try:
+                return answer(request, response)
+            except RuntimeError as error:
+                node.get_logger().warning(f"transition refused: {str(error).splitlines()[0]}")
+                response.success = False
+                return response
+
+        return change_state
+
+    for service in node.services:
+        if service.srv_type is ChangeState:
+            service.callback = guarded(service.callback)
 
 
 def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | None) -> int:

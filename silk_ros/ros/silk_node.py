@@ -1,265 +1,243 @@
-"""The front-end node: images in; features, matches, an overlay and diagnostics out.
+"""The front-end node: images in; features, matches, tracks, an overlay and diagnostics out.
 
-The executor's thread only stores the newest image; one worker thread extracts, matches and publishes. A camera that is
-faster than the node costs dropped frames, never a growing delay.
+A managed node: `configure` loads the network, `activate` subscribes. With `autostart` it does both by itself.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 import time
-import traceback
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from numpy.typing import NDArray
-from rclpy.clock import Clock, ClockType
-from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
-from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, Image, PointCloud, PointCloud2
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
-from ..binary import encoder
-from ..camera import Camera
-from ..draw import draw_matches
-from ..extractor import Extractor
-from ..frame_slot import FrameSlot
-from ..frontend import FrontEnd, Step
-from .change_log import ChangeLog, no_data_warning
+from ..paths import confined
+from .change_log import ChangeLog
 from .diagnostics import Statistics, diagnostics_message
-from .images import camera_from_message, gray_from_message
+from .inputs import Inputs
+from .live_parameters import answer_when_prepared, in_thread
 from .log import NodeLog
-from .messages import features_to_cloud, image_message, matches_to_cloud, stamp_nanoseconds
-from .parameters import declare_parameters
-from .process import WorkerNode, run_node
-from .tracks import TrackMessages
+from .parameters import INACTIVE, declare
+from .pipeline import Pipeline
+from .plan import Plan
+from .process import WorkerNode, guard_transitions, run_node
+from .settings import Settings, settings_from
+from .silk_parameters import DECLARATIONS
 
-STOP_TIMEOUT = 30.0  # seconds; an engine that is being built takes a while to give up
-MAX_LATENCY = 3600.0  # seconds; an older stamp is of another clock, such as a recording's
+SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+CONFIGURATION_ERRORS = (OSError, ValueError, ImportError, RuntimeError)
 
 
-class SilkNode(WorkerNode):
-    """Subscribes to `image_raw` and `camera_info`; publishes `~/features`, `~/matches`, `~/image_overlay`.
+class SilkNode(LifecycleNode, WorkerNode):
+    """Subscribes to `image_raw` and `camera_info`; publishes `~/features`, `~/matches` and more (docs/messages.md).
 
-    Raises rclpy's parameter exceptions, OSError, ValueError or ImportError when it cannot start.
+    Raises rclpy's parameter exceptions or ValueError for parameters that cannot be; with `autostart`, also OSError,
+    ValueError or ImportError when it cannot be configured.
     """
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("silk", **node_options)
-        self.settings = settings = declare_parameters(self)
-        self._tracks = TrackMessages(settings.tracks)
+        self._values = declare(self, DECLARATIONS)
+        self._settings = settings_from(self._values)
         self._log = NodeLog(self.get_logger())
-        started = time.monotonic()
-        extractor = Extractor.load(
-            settings.model_path,
-            settings.max_keypoints,
-            settings.backend,
-            settings.precision,
-            settings.scale,
-            settings.threads,
-            settings.selection,
-            settings.engine,
-        )
-        self._front_end = FrontEnd(
-            extractor,
-            settings.ratio,
-            settings.min_similarity,
-            settings.double_softmax,
-            settings.radius,
-            settings.verification,
-            settings.bridge,
-            settings.max_published,
-        )
-        self._flags = bool(settings.verification) and settings.verification.outliers == "flag"
-        self._backend = extractor.backend
-        self._encode = encoder(settings.descriptor_format, self._backend.model)
-        self.get_logger().info(f"{extractor}, loaded in {time.monotonic() - started:.1f} s")
-
         self._statistics = Statistics()
         self._problems = ChangeLog(self.get_logger().warning)
-        self._slot: FrameSlot[Image] = FrameSlot()
-        self._lock = threading.Lock()  # guards what the services change while the worker runs
-        self._enabled = True
-        self._camera: Camera | None = None
-        self._camera_problem = ""  # why the last camera_info is not usable
-        self._intrinsics: tuple[object, ...] | None = None  # of the last camera_info, usable or not
+        self._pipeline: Pipeline | None = None
+        self._inputs: Inputs | None = None
+        self._failure: Exception | None = None  # of the last try to configure
+        self._prepared: tuple[Settings, Plan | Exception] | None = None  # for a change of parameters that is under way
 
-        self._features_publisher = self.create_publisher(PointCloud2, "~/features", 5)
-        self._matches_publisher = self.create_publisher(PointCloud2, "~/matches", 5)
-        self._tracks_publisher = self.create_publisher(PointCloud, "~/tracks", 5)
-        self._overlay_publisher = self.create_publisher(Image, "~/image_overlay", 2)
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
-        qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[settings.image_reliability.upper()])
-        self._image_subscription = self.create_subscription(
-            Image,
-            "image_raw",
-            self._on_image,
-            qos,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-        self._info_subscription = self.create_subscription(
-            CameraInfo,
-            "camera_info",
-            self._on_camera_info,
-            qos_profile_sensor_data,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
-        )
-        self.create_service(Trigger, "~/reset", self._on_reset)
-        self.create_service(SetBool, "~/enable", self._on_enable)
         # These watch over the node itself: a simulated clock that stands still must not silence them.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(settings.diagnostics_period, self._publish_diagnostics, clock=steady)
-        self.create_timer(min(1.0, settings.no_data_timeout), self._check_for_data, clock=steady)
-        self._worker = threading.Thread(target=self._work, name="silk-worker", daemon=True)
-        self._worker.start()
+        self._diagnostics_timer = self.create_timer(
+            self._settings.diagnostics_period, self._publish_diagnostics, clock=steady
+        )
+        self.create_timer(min(1.0, self._settings.no_data_timeout), self._check_for_data, clock=steady)
+        self.create_service(Trigger, "~/reset", self._on_reset)
+        self.create_service(SetBool, "~/enable", self._on_enable)
+        backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
+        self._jumps = self.get_clock().create_jump_callback(backwards, post_callback=self._on_jump)
+        guard_transitions(self)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self.add_post_set_parameters_callback(self._on_parameters_set)
+        answer_when_prepared(self, self._prepare)
+        if self._values["autostart"] and (self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS):
+            raise self._failure or RuntimeError("the node could not be activated")
 
-    # Callbacks, in the executor's thread.
+    # Transitions.
 
-    def _on_image(self, message: Image) -> None:
-        self._statistics.received()
-        if not self._enabled:
-            self._statistics.count("ignored_frames")
-        elif self._slot.put(message):
-            self._statistics.count("dropped_frames")
-
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        intrinsics = (message.width, message.height, message.distortion_model, tuple(message.k), tuple(message.d))
-        if intrinsics == self._intrinsics:
-            return
-        self._intrinsics = intrinsics
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the network. Fails, with the reason in the log, where that cannot be."""
+        started = time.monotonic()
         try:
-            self._camera, self._camera_problem = camera_from_message(message), ""
-        except ValueError as error:
-            self._camera, self._camera_problem = None, str(error)
-            self._statistics.error("rejected_camera_info", str(error))
+            plan = Plan.of(self._settings)
+            self._pipeline = Pipeline(self, plan, self._statistics, self._problems)
+        except CONFIGURATION_ERRORS as error:
+            self._failure = error
+            if self.executor is not None:  # a manager asked; at the start the process ends with the reason
+                self.get_logger().error(f"cannot be configured: {error}")
+            return FAILURE
+        self.get_logger().info(f"{plan.extractor}, loaded in {time.monotonic() - started:.1f} s")
+        return SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take images in."""
+        assert self._pipeline is not None
+        self._statistics.listening()
+        self._inputs = Inputs(self, self._settings, self._pipeline, self._statistics, self._problems)
+        return SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take no more images in; the network stays loaded."""
+        self._close_inputs()
+        if self._pipeline is not None:
+            self._pipeline.pause()
+        return SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the network."""
+        self._close_inputs()
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
+        return SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self.on_cleanup(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self.on_cleanup(state)
+
+    def _close_inputs(self) -> None:
+        if self._inputs is not None:
+            self._inputs.close()
+            self._inputs = None
+
+    # Parameters.
+
+    def _changed(self, parameters: list[Parameter]) -> dict[str, Any]:
+        """The values after a change. Raises ValueError, naming the fix, where it cannot be."""
+        known = {declaration.name: declaration for declaration in DECLARATIONS}
+        changes = {parameter.name: parameter for parameter in parameters if parameter.name in known}
+        for name, parameter in changes.items():
+            if parameter.type_ == Parameter.Type.NOT_SET:
+                raise ValueError(f"{name} cannot be removed: set it to its default")
+            if known[name].change == INACTIVE and self._inputs is not None:
+                raise ValueError(f"{name} cannot change while the node is active: deactivate it first")
+        values = self._values | {name: parameter.value for name, parameter in changes.items()}
+        if "model_path" in changes and values["model_path"]:
+            folders = [Path(folder).expanduser() for folder in values["model_dirs"] if folder]
+            values["model_path"] = str(confined(values["model_path"], folders))
+        return values
+
+    async def _prepare(self, parameters: list[Parameter]) -> None:
+        """Load and try what a change asks for, while the images go on."""
+        pipeline = self._pipeline
+        if pipeline is None:
+            return
+        try:
+            settings = settings_from(self._changed(parameters))
+        except (ValueError, TypeError):
+            return  # refused in a moment, with the reason
+        if settings.network != pipeline.plan.settings.network:
+            self._prepared = settings, await in_thread(self, lambda: _plan_or_error(pipeline, settings))
+
+    def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
+        """Accept a change as a whole, or refuse it with the reason; the old values then stay in force."""
+        prepared, self._prepared = self._prepared, None
+        try:
+            settings = settings_from(self._changed(parameters))
+            if self._pipeline is not None and settings != self._settings:
+                if prepared is None or prepared[0] != settings:
+                    prepared = settings, _plan_or_error(self._pipeline, settings)
+                if isinstance(prepared[1], Exception):
+                    raise prepared[1]
+                self._prepared = prepared
+        except (*CONFIGURATION_ERRORS, TypeError) as error:
+            self._problems.report("parameters", f"parameters refused: {error}")
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _on_parameters_set(self, parameters: list[Parameter]) -> None:
+        """What was accepted takes effect, between two images."""
+        self._values = self._changed(parameters)
+        old, self._settings = self._settings, settings_from(self._values)
+        prepared, self._prepared = self._prepared, None
+        if self._pipeline is not None and prepared is not None and isinstance(prepared[1], Plan):
+            self._pipeline.change(prepared[1])
+            if self._settings.network != old.network:
+                self.get_logger().info(f"changed to {prepared[1].extractor}")
+        if self._settings.diagnostics_period != old.diagnostics_period:
+            self._diagnostics_timer.timer_period_ns = round(self._settings.diagnostics_period * 1e9)
+
+    # Services, timers and the clock.
 
     def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        with self._lock:
-            self._front_end.reset()
+        if self._pipeline is not None:
+            self._pipeline.reset()
         response.success, response.message = True, "the next image starts new tracks"
         return response
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        with self._lock:
-            self._enabled = request.data
-            if self._slot.clear():
-                self._statistics.count("ignored_frames")
-            self._front_end.reset()
+        if self._pipeline is None:
+            response.success, response.message = False, "the node is not configured"
+            return response
+        self._pipeline.enable(request.data)
         response.success, response.message = True, "enabled" if request.data else "disabled"
         return response
 
+    def _on_jump(self, jump: TimeJump) -> None:
+        self._statistics.count("clock_jumps")
+        self._problems.report("clock", f"the clock went back by {-jump.delta.nanoseconds / 1e9:.3f} s: new tracks")
+        if self._pipeline is not None:
+            self._pipeline.reset()
+
+    def _check_for_data(self) -> None:
+        if self._inputs is not None:
+            self._inputs.check_for_data(self._settings.no_data_timeout)
+
     def _publish_diagnostics(self) -> None:
+        pause = ""  # why no images are expected
+        if self._inputs is None:
+            pause = "inactive" if self._pipeline is not None else "unconfigured"
+        elif self._pipeline is not None and not self._pipeline.enabled:
+            pause = "disabled by the enable service"
+        backend = self._pipeline.plan.extractor.backend if self._pipeline is not None else None
         self._diagnostics_publisher.publish(
             diagnostics_message(
                 self.get_clock().now().to_msg(),
                 self.get_fully_qualified_name().lstrip("/"),
                 self._statistics,
-                self._enabled,
-                self.settings.no_data_timeout,
-                {
-                    "backend": self._backend.name,
-                    "device": self._backend.device,
-                    "precision": self._backend.precision,
-                    "model": str(self._backend.model),
-                },
+                pause,
+                self._settings.no_data_timeout,
+                {name: str(getattr(backend, name, "")) for name in ("backend", "device", "precision", "model")}
+                | {"backend": backend.name if backend is not None else ""},
             )
-        )
-
-    def _check_for_data(self) -> None:
-        timeout = self.settings.no_data_timeout
-        if self._enabled and self._statistics.seconds_since_image() >= timeout:
-            self._problems.report("no_data", no_data_warning(self, self._image_subscription, timeout))
-
-    # The worker's thread.
-
-    def _work(self) -> None:
-        while (message := self._slot.take()) is not None:
-            try:
-                with self._lock:
-                    if self._enabled:
-                        self._process(message)
-                    else:
-                        self._statistics.count("ignored_frames")
-            except ValueError as error:
-                self._statistics.error("rejected_images", str(error))
-                self._problems.report("image", f"image rejected: {error}")
-            except Exception as error:
-                if not self.context.ok():  # publishing fails once the context is shut down
-                    return
-                self._statistics.error("failed_frames", f"{type(error).__name__}: {error}")
-                self._problems.report("failure", f"frame failed: {traceback.format_exc()}")
-
-    def _process(self, message: Image) -> None:
-        started = time.monotonic()
-        stamp = stamp_nanoseconds(message.header.stamp)
-        if stamp == 0:
-            self._statistics.count("zero_stamps")
-            self._problems.report(
-                "stamp", "images have a zero stamp: set header.stamp in the driver; latency is unknown"
-            )
-        image = gray_from_message(message)
-        extracting = time.monotonic()
-        step = self._front_end.process(image, stamp, self._camera)
-        front_end = time.monotonic() - extracting
-        if step.restarted:
-            self._statistics.count("restarts")
-            self._problems.report("restart", f"starting new tracks: {step.restarted}")
-        rays = self._rays(step)
-        encoded = self._encode(step.frame.features.descriptors)
-        self._features_publisher.publish(features_to_cloud(message.header, step.frame, rays, encoded))
-        self._matches_publisher.publish(matches_to_cloud(message.header, step, self._flags))
-        if rays is not None and self._tracks_publisher.get_subscription_count():
-            self._tracks_publisher.publish(self._tracks.message(message.header, step.frame, rays))
-        processing = time.monotonic() - started
-        keypoints, matches = len(step.frame.features), len(step.matches)
-        self._statistics.processed(self._latency(stamp), processing, front_end, keypoints, matches, step.verified)
-        if self._overlay_publisher.get_subscription_count():
-            self._publish_overlay(message, step)
-
-    def _rays(self, step: Step) -> NDArray[np.float32] | None:
-        """Rays of the keypoints, or None, counted and explained, without usable intrinsics for this image."""
-        camera = self._camera
-        height, width = step.frame.image.shape
-        if camera is not None and (camera.width, camera.height) == (width, height):
-            return camera.rays(step.frame.features.keypoints)
-        if camera is not None:
-            problem = (
-                f"camera_info is for {camera.width}x{camera.height} images, but they are {width}x{height}: "
-                "publish the intrinsics of these images (binning and regions of interest are not supported)"
-            )
-        else:
-            problem = self._camera_problem
-        if problem:
-            self._statistics.error("frames_without_rays", problem)
-            self._problems.report("camera_info", f"rays are not available: {problem}")
-        else:
-            self._statistics.count("frames_without_rays")
-            topic = self._info_subscription.topic_name
-            self._problems.report(
-                "camera_info",
-                f"no camera_info on {topic} yet: rays are not available; remap camera_info if you need them",
-            )
-        return None
-
-    def _latency(self, stamp: int) -> float | None:
-        age = (self.get_clock().now().nanoseconds - stamp) / 1e9
-        return age if stamp and 0 <= age < MAX_LATENCY else None
-
-    def _publish_overlay(self, message: Image, step: Step) -> None:
-        previous = step.previous.features if step.previous else None
-        caption = f"{len(step.frame.features)} keypoints, {len(step.matches)} matches"
-        overlay = draw_matches(step.frame.image, step.frame.features, previous, step.matches, caption)
-        self._overlay_publisher.publish(
-            image_message(message.header, overlay, overlay.shape[0], "bgr8", width=overlay.shape[1])
         )
 
     def stop(self) -> None:
-        self._slot.close()
-        self._front_end.extractor.close()
-        self._worker.join(timeout=STOP_TIMEOUT)
+        self._close_inputs()
+        if self._pipeline is not None:
+            self._pipeline.close()
         self._log.close()
+
+
+def _plan_or_error(pipeline: Pipeline, settings: Settings) -> Plan | Exception:
+    """A plan of other settings, loaded and tried, or why there is none."""
+    try:
+        plan = pipeline.plan.changed(settings)
+        pipeline.prepare(plan)
+        return plan
+    except Exception as error:
+        return error
 
 
 def main(args: list[str] | None = None) -> int:

@@ -40,7 +40,7 @@ class TrackMessages:
     """
 
     def __init__(self, rules: TrackRules) -> None:
-        self._rules = rules
+        self.rules = rules
         self._stamp = 0
         self._ids = np.empty(0, np.uint32)  # sorted
         self._rays = np.empty((0, 3), np.float32)  # of these
@@ -51,13 +51,13 @@ class TrackMessages:
         velocity = self._velocities(tracks.ids, rays, frame.stamp)
         order = np.argsort(tracks.ids)
         self._ids, self._rays, self._stamp = tracks.ids[order], rays[order], frame.stamp
-        rows = np.flatnonzero(tracks.ages >= self._rules.min_age)
-        if self._rules.max_count:
-            oldest = np.argsort(-tracks.ages[rows].astype(np.int64), kind="stable")[: self._rules.max_count]
+        rows = np.flatnonzero(tracks.ages >= self.rules.min_age)
+        if self.rules.max_count:
+            oldest = np.argsort(-tracks.ages[rows].astype(np.int64), kind="stable")[: self.rules.max_count]
             rows = rows[np.sort(oldest)]
         columns = {"id": (tracks.ids[rows] % EXACT_IN_FLOAT32).astype(np.float32)}
-        if self._rules.camera_id != NO_CAMERA_ID:
-            columns["camera_id"] = np.full(len(rows), self._rules.camera_id, np.float32)
+        if self.rules.camera_id != NO_CAMERA_ID:
+            columns["camera_id"] = np.full(len(rows), self.rules.camera_id, np.float32)
         columns |= {"u": pixels[rows, 0], "v": pixels[rows, 1]}
         columns |= {"velocity_x": velocity[rows, 0], "velocity_y": velocity[rows, 1]}
         return PointCloud(

@@ -22,7 +22,7 @@ from silk_ros.backends.onnxruntime import OnnxRuntimeBackend
 from silk_ros.backends.parity import Parity
 from silk_ros.backends.tensorrt import TensorRtBackend
 from silk_ros.backends.tensorrt_engine import BuildCancelled, Built
-from silk_ros.frontend import FrontEnd
+from silk_ros.frontend import FrontEnd, FrontEndOptions
 from silk_ros.paths import default_model
 
 COUNT = 300
@@ -161,10 +161,12 @@ def test_the_front_end_takes_the_matches_of_the_gpu(
     builds: list, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = [photo[y : y + 144, y : y + 192].copy() for y in range(0, 8, 2)]
-    expected = FrontEnd(Extractor(OnnxRuntimeBackend(default_model(), COUNT), scale=0.5), min_similarity=0.9)
+    expected = FrontEnd(
+        Extractor(OnnxRuntimeBackend(default_model(), COUNT), scale=0.5), FrontEndOptions(min_similarity=0.9)
+    )
     steps = [expected.process(frame, index) for index, frame in enumerate(frames)]
     monkeypatch.setattr("silk_ros.frontend.match", lambda *_, **__: pytest.fail("the GPU has matched"))
-    front_end = FrontEnd(Extractor(loaded("fp32"), scale=0.5), min_similarity=0.9)
+    front_end = FrontEnd(Extractor(loaded("fp32"), scale=0.5), FrontEndOptions(min_similarity=0.9))
     for index, (frame, step) in enumerate(zip(frames, steps, strict=True)):
         found = front_end.process(frame, index)
         np.testing.assert_array_equal(found.matches.indices, step.matches.indices)

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import Parameter as ParameterMessage
+from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
@@ -53,6 +56,10 @@ def camera_info(width: int = 160, height: int = 120, focal_length: float = 100.0
     return CameraInfo(width=width, height=height, k=k, d=[0.0] * 5, distortion_model="plumb_bob")
 
 
+def _messages(values: dict[str, object]) -> list[ParameterMessage]:
+    return [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+
+
 class Graph:
     """A SilkNode with a camera and a listener around it."""
 
@@ -71,6 +78,7 @@ class Graph:
         self.summary = ""
         self.images = self.peer.create_publisher(Image, "image_raw", qos_profile_sensor_data)
         self.infos = self.peer.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
+        self.masks = self.peer.create_publisher(Image, "mask", qos_profile_sensor_data)
         self.peer.create_subscription(PointCloud2, "/silk/features", self.features.append, 50)
         self.peer.create_subscription(PointCloud2, "/silk/matches", self.matches.append, 50)
         self.peer.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
@@ -78,6 +86,31 @@ class Graph:
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         self.summary = message.status[0].message
         self.diagnostics = {value.key: value.value for value in message.status[0].values}
+
+    def call(self, service_type: type, name: str, request: object) -> Any:
+        """Ask a service and wait for the answer."""
+        client = self.peer.create_client(service_type, name)
+        self.spin_until(client.service_is_ready)
+        future = client.call_async(request)
+        self.spin_until(future.done)
+        self.peer.destroy_client(client)
+        return future.result()
+
+    def ask_to_set(self, **values: object) -> Any:
+        """The future answer of the service that sets parameters one by one."""
+        client = self.peer.create_client(SetParameters, "/silk/set_parameters")
+        self.spin_until(client.service_is_ready)
+        return client.call_async(SetParameters.Request(parameters=_messages(values)))
+
+    def set_parameters(self, **values: object) -> list[str]:
+        """Set parameters one by one. Returns the reasons for refusing them, empty where they are accepted."""
+        future = self.ask_to_set(**values)
+        self.spin_until(future.done)
+        return ["" if result.successful else result.reason or "refused" for result in future.result().results]
+
+    def set_atomically(self, **values: object) -> SetParametersResult:
+        request = SetParametersAtomically.Request(parameters=_messages(values))
+        return self.call(SetParametersAtomically, "/silk/set_parameters_atomically", request).result
 
     def spin_until(self, condition: Callable[[], object], repeat: Callable[[], object] | None = None) -> None:
         """Spin, calling `repeat` ten times a second, until the condition holds; fail at the deadline."""
@@ -98,6 +131,14 @@ class Graph:
         )
         self.drain()
         return self.features[features], self.matches[matches]
+
+    def send_once(self, message: Image) -> None:
+        """Publish one image, once, and wait for its features and matches."""
+        stamp = message.header.stamp
+        self.images.publish(message)
+        self.spin_until(
+            lambda: all(clouds and clouds[-1].header.stamp == stamp for clouds in (self.features, self.matches))
+        )
 
     def drain(self, seconds: float = 0.3) -> None:
         """Spin until nothing new has come for a while, so that repeats do not leak into the next step."""

@@ -8,7 +8,10 @@ from rclpy.context import Context
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.parameter import Parameter
 
-from silk_ros.ros.parameters import DECLARATIONS, Settings, declare_parameters
+from silk_ros.frontend import FrontEndOptions
+from silk_ros.ros.parameters import NEVER, declare
+from silk_ros.ros.settings import Settings, settings_from
+from silk_ros.ros.silk_parameters import DECLARATIONS
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "silk.yaml"
 
@@ -24,7 +27,7 @@ def settings_with(context: Context, **overrides: object) -> Settings:
     parameters = [Parameter(name.replace("__", "."), value=value) for name, value in overrides.items()]
     node = rclpy.create_node("parameters", context=context, parameter_overrides=parameters)
     try:
-        return declare_parameters(node)
+        return settings_from(declare(node, DECLARATIONS))
     finally:
         node.destroy_node()
 
@@ -37,25 +40,25 @@ def test_yaml_equals_the_declarations() -> None:
 
 def test_every_parameter_is_described_and_every_number_has_a_range(context: Context) -> None:
     node = rclpy.create_node("parameters", context=context)
-    declare_parameters(node)
+    declare(node, DECLARATIONS)
     for declaration in DECLARATIONS:
         descriptor = node.describe_parameter(declaration.name)
-        assert descriptor.description and descriptor.read_only
-        if not isinstance(declaration.default, (str, bool)):
+        assert descriptor.description and descriptor.read_only == (declaration.change == NEVER)
+        if not isinstance(declaration.default, (str, bool, list)):
             assert descriptor.integer_range or descriptor.floating_point_range, declaration.name
     node.destroy_node()
 
 
 def test_defaults_load_the_shipped_model_and_keep_every_match(context: Context) -> None:
     settings = settings_with(context)
-    assert settings.model_path is None and settings.max_keypoints == 5000
-    assert (settings.ratio, settings.min_similarity, settings.double_softmax) == (None, None, None)
+    assert settings.network.model_path is None and settings.network.max_keypoints == 5000
+    assert settings.front_end == FrontEndOptions()
 
 
 def test_given_values_reach_the_settings(context: Context) -> None:
     settings = settings_with(context, model_path="~/x.onnx", matcher__ratio=0.8, matcher__double_softmax=0.0)
-    assert settings.model_path == Path.home() / "x.onnx"
-    assert (settings.ratio, settings.double_softmax) == (0.8, None)
+    assert settings.network.model_path == Path.home() / "x.onnx"
+    assert (settings.front_end.ratio, settings.front_end.double_softmax) == (0.8, None)
 
 
 @pytest.mark.parametrize(

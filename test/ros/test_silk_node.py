@@ -15,15 +15,8 @@ from std_srvs.srv import SetBool, Trigger
 from silk_ros import match
 from silk_ros.backends import select_backend
 from silk_ros.paths import default_model
+from silk_ros.ros import outputs
 from silk_ros.ros.messages import features_from_cloud, matches_from_cloud, points_from_cloud
-
-
-def call(graph: Graph, service_type: type, name: str, request: object) -> object:
-    client = graph.peer.create_client(service_type, name)
-    graph.spin_until(client.service_is_ready)
-    future = client.call_async(request)
-    graph.spin_until(future.done)
-    return future.result()
 
 
 def test_features_carry_the_image_header_and_the_contract_fields(graph: Graph) -> None:
@@ -228,9 +221,8 @@ def test_zero_stamp_is_processed_and_counted(graph: Graph) -> None:
 
 def test_overlay_is_drawn_only_while_someone_looks(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
-    monkeypatch.setattr(
-        graph.node, "_publish_overlay", lambda *_, original=graph.node._publish_overlay: (drawn.append(1), original(*_))
-    )
+    draw = outputs.draw_matches
+    monkeypatch.setattr(outputs, "draw_matches", lambda *given: (drawn.append(1), draw(*given))[1])
     graph.send(image_message(picture(), stamp=1.0))
     assert not drawn
     overlays: list[Image] = []
@@ -242,31 +234,31 @@ def test_overlay_is_drawn_only_while_someone_looks(graph: Graph, monkeypatch: py
 
 def test_reset_forgets_the_previous_frame(graph: Graph) -> None:
     graph.send(image_message(picture(), stamp=1.0))
-    assert call(graph, Trigger, "/silk/reset", Trigger.Request()).success
+    assert graph.call(Trigger, "/silk/reset", Trigger.Request()).success
     assert graph.send(image_message(picture(), stamp=2.0))[1].width == 0
 
 
 def test_disabled_node_ignores_images_until_enabled(graph: Graph) -> None:
     graph.send(image_message(picture(), stamp=1.0))
-    assert call(graph, SetBool, "/silk/enable", SetBool.Request(data=False)).success
+    assert graph.call(SetBool, "/silk/enable", SetBool.Request(data=False)).success
     count = len(graph.features)
     end = time.monotonic() + 1
     graph.spin_until(lambda: time.monotonic() > end, lambda: graph.images.publish(image_message(picture(), stamp=2.0)))
     assert len(graph.features) == count and "disabled" in graph.summary
-    assert call(graph, SetBool, "/silk/enable", SetBool.Request(data=True)).success
+    assert graph.call(SetBool, "/silk/enable", SetBool.Request(data=True)).success
     assert graph.send(image_message(picture(), stamp=3.0))[1].width == 0
 
 
 def test_newest_frame_is_processed_and_the_others_are_counted_as_dropped(
     graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    extract = graph.node._front_end.extractor.backend.extract
+    extract = graph.node._pipeline.plan.extractor.backend.extract
 
     def slow_extract(image: np.ndarray) -> object:
         time.sleep(0.5)
         return extract(image)
 
-    monkeypatch.setattr(graph.node._front_end.extractor.backend, "extract", slow_extract)
+    monkeypatch.setattr(graph.node._pipeline.plan.extractor.backend, "extract", slow_extract)
     stamps = iter(range(1, 10_000))
     graph.wait_for_count(
         "dropped_frames", lambda: graph.images.publish(image_message(picture(), stamp=next(stamps))), least=5
@@ -309,7 +301,7 @@ def test_diagnostics_name_the_backend_and_measure_latency(graph: Graph) -> None:
 
 
 def test_frames_are_accounted_for_while_the_node_is_disabled(graph: Graph) -> None:
-    assert call(graph, SetBool, "/silk/enable", SetBool.Request(data=False)).success
+    assert graph.call(SetBool, "/silk/enable", SetBool.Request(data=False)).success
     graph.wait_for_count("ignored_frames", lambda: graph.images.publish(image_message(picture())), least=3)
     assert graph.diagnostics["processed_frames"] == "0"
 

@@ -1,0 +1,51 @@
+"""The intrinsics of one camera, as its last camera_info says them."""
+
+from __future__ import annotations
+
+from sensor_msgs.msg import CameraInfo
+
+from ..camera import Camera
+from .images import camera_from_message
+
+
+class Calibration:
+    """`camera` is None without usable intrinsics, and `problem` then says why."""
+
+    def __init__(self, topic: str) -> None:
+        self._seen: tuple[object, ...] | None = None
+        self.camera: Camera | None = None
+        self.problem = f"no camera_info on {topic} yet: rays are not available; remap camera_info if you need them"
+
+    @property
+    def received(self) -> bool:
+        return self._seen is not None
+
+    def update(self, message: CameraInfo) -> bool:
+        """Take a camera_info in. Returns False if it is not usable, once for each that differs from the one before."""
+        roi = message.roi
+        seen = (
+            (message.width, message.height, message.distortion_model, tuple(message.d)),
+            (tuple(message.k), tuple(message.r), tuple(message.p)),
+            (message.binning_x, message.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height),
+        )
+        if seen == self._seen:
+            return True
+        self._seen = seen
+        try:
+            self.camera, self.problem = camera_from_message(message), ""
+        except ValueError as error:
+            self.camera, self.problem = None, f"rays are not available: {error}"
+        return self.camera is not None
+
+    def of(self, shape: tuple[int, ...]) -> Camera:
+        """The intrinsics of images (H, W). Raises ValueError, naming the fix, when there are none."""
+        camera = self.camera
+        if camera is None:
+            raise ValueError(self.problem)
+        height, width = shape
+        if (camera.width, camera.height) != (width, height):
+            raise ValueError(
+                f"rays are not available: camera_info is for {camera.width}x{camera.height} images, but they are "
+                f"{width}x{height}: publish the intrinsics of these images, with their binning and region of interest"
+            )
+        return camera

@@ -1,0 +1,175 @@
+"""From the newest image to what is published: one worker thread, so that the executor's never waits.
+
+A camera that is faster than the worker costs dropped frames, never a growing delay.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, Image
+
+from ..frame_slot import FrameSlot
+from ..frontend import FrontEnd, Step
+from .calibration import Calibration
+from .change_log import ChangeLog
+from .diagnostics import Statistics
+from .images import gray_from_message
+from .messages import stamp_nanoseconds
+from .outputs import Outputs
+from .plan import Plan
+
+STOP_TIMEOUT = 30.0  # seconds; an engine that is being built takes a while to give up
+MAX_LATENCY = 3600.0  # seconds; an older stamp is of another clock, such as a recording's
+
+ImageMessage: TypeAlias = Image | CompressedImage
+
+
+class Pipeline:
+    """Processes images by a plan until it is closed. All but `_work` and what it calls are for any other thread."""
+
+    def __init__(self, node: Node, plan: Plan, statistics: Statistics, problems: ChangeLog) -> None:
+        self._node, self._plan = node, plan
+        self._statistics, self._problems = statistics, problems
+        self._outputs = Outputs(node, plan)
+        self._front_end = FrontEnd(plan.extractor, plan.settings.front_end)
+        self._slot: FrameSlot[ImageMessage] = FrameSlot()
+        self._lock = threading.Lock()  # held while an image is processed
+        self._last_shape: tuple[int, ...] | None = None
+        self.enabled = True
+        self.calibration = Calibration(node.resolve_topic_name("camera_info"))
+        self.mask: NDArray[np.uint8] | None = None  # the newest that was received
+        self._worker = threading.Thread(target=self._work, name="silk-worker", daemon=True)
+        self._worker.start()
+
+    @property
+    def plan(self) -> Plan:
+        return self._plan
+
+    def put(self, message: ImageMessage) -> None:
+        """The newest image."""
+        self._statistics.received(stamp_nanoseconds(message.header.stamp))
+        if not self.enabled:
+            self._statistics.count("ignored_frames")
+        elif self._slot.put(message):
+            self._statistics.count("dropped_frames")
+
+    def prepare(self, plan: Plan) -> None:
+        """Have a plan's new network compile for the images that come, while the old one goes on."""
+        if plan.extractor is not self._plan.extractor and self._last_shape is not None:
+            plan.try_on(self._last_shape)
+
+    def change(self, plan: Plan) -> None:
+        """Go on by another plan from the next image on."""
+        with self._lock:
+            old, self._plan = self._plan, plan
+            new = plan.extractor if plan.extractor is not old.extractor else None
+            if new is not None or plan.settings.front_end != old.settings.front_end:
+                self._front_end.change(plan.settings.front_end, new)
+        if new is not None:
+            old.extractor.close()
+
+    def enable(self, enabled: bool) -> None:
+        with self._lock:
+            self.enabled = enabled
+            self._forget()
+
+    def reset(self) -> None:
+        """The next image starts new tracks."""
+        with self._lock:
+            self._front_end.reset()
+
+    def pause(self) -> None:
+        """Forget what was received and not processed, and the previous frame."""
+        with self._lock:
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._slot.clear():
+            self._statistics.count("ignored_frames")
+        self._front_end.reset()
+
+    def close(self) -> None:
+        """End the worker and the publishers. Safe to call twice."""
+        self._slot.close()
+        self._plan.extractor.close()
+        self._worker.join(timeout=STOP_TIMEOUT)
+        self._outputs.close()
+
+    # The worker's thread.
+
+    def _work(self) -> None:
+        while (message := self._slot.take()) is not None:
+            try:
+                with self._lock:
+                    if self.enabled:
+                        self._process(message)
+                    else:
+                        self._statistics.count("ignored_frames")
+            except ValueError as error:
+                self._statistics.error("rejected_images", str(error))
+                self._problems.report("image", f"image rejected: {error}")
+            except Exception as error:
+                if not self._node.context.ok():  # publishing fails once the context is shut down
+                    return
+                self._statistics.error("failed_frames", f"{type(error).__name__}: {error}")
+                self._problems.report("failure", f"frame failed: {traceback.format_exc()}")
+
+    def _process(self, message: ImageMessage) -> None:
+        started = time.monotonic()
+        header = message.header
+        stamp = stamp_nanoseconds(header.stamp)
+        if stamp == 0:
+            self._statistics.count("zero_stamps")
+            self._problems.report(
+                "stamp", "images have a zero stamp: set header.stamp in the driver; latency is unknown"
+            )
+        image = gray_from_message(message)
+        self._last_shape = image.shape
+        extracting = time.monotonic()
+        step = self._front_end.process(image, stamp, self.calibration.camera, self._mask(image.shape))
+        front_end = time.monotonic() - extracting
+        if step.restarted:
+            self._statistics.count("restarts")
+            self._problems.report("restart", f"starting new tracks: {step.restarted}")
+        self._outputs.publish(header, step, self._rays(step), self._plan)
+        processing = time.monotonic() - started
+        keypoints, matches = len(step.frame.features), len(step.matches)
+        self._statistics.processed(self._latency(stamp), processing, front_end, keypoints, matches, step.verified)
+        self._outputs.publish_overlay(header, step)
+
+    def _mask(self, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+        """Where both masks keep keypoints; one of another size than the image is left out, counted and explained."""
+        kept = None
+        for name, mask in (("mask_file", self._plan.mask), ("mask", self.mask)):
+            if mask is None:
+                continue
+            if mask.shape != shape:
+                problem = f"the {name} is {mask.shape[1]}x{mask.shape[0]}, but the images are {shape[1]}x{shape[0]}"
+                self._statistics.error("frames_without_mask", problem)
+                self._problems.report(name, f"{problem}: it is not used; make it the size of the images")
+                continue
+            kept = mask if kept is None else np.minimum(kept, mask)
+        return kept
+
+    def _rays(self, step: Step) -> NDArray[np.float32] | None:
+        """Rays of the keypoints, or None, counted and explained, without usable intrinsics for this image."""
+        try:
+            return self.calibration.of(step.frame.image.shape).rays(step.frame.features.keypoints)
+        except ValueError as error:
+            if self.calibration.received:
+                self._statistics.error("frames_without_rays", str(error))
+            else:
+                self._statistics.count("frames_without_rays")
+            self._problems.report("camera_info", str(error))
+            return None
+
+    def _latency(self, stamp: int) -> float | None:
+        age = (self._node.get_clock().now().nanoseconds - stamp) / 1e9
+        return age if stamp and 0 <= age < MAX_LATENCY else None

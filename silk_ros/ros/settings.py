@@ -1,0 +1,110 @@
+"""The values of silk_node's parameters, in the types that its parts take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ..backends import EngineOptions
+from ..extractor import Extractor, Region
+from ..frontend import FrontEndOptions
+from ..selection import Selection
+from ..verification import Verification
+from .parameters import check_choices
+from .silk_parameters import DECLARATIONS
+from .tracks import TrackRules
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What the extractor is made from: a change of any of these takes a new one."""
+
+    model_path: Path | None
+    backend: str
+    precision: str
+    max_keypoints: int
+    scale: float
+    threads: int
+    selection: Selection
+    engine: EngineOptions
+    region: Region
+
+    def load(self) -> Extractor:
+        """Raises as `Extractor.load` does."""
+        return Extractor.load(
+            self.model_path,
+            self.max_keypoints,
+            self.backend,
+            self.precision,
+            self.scale,
+            self.threads,
+            self.selection,
+            self.engine,
+            self.region,
+        )
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """What the node subscribes to."""
+
+    image_transport: str
+    image_reliability: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The values of the parameters, in the types that the parts of the node take."""
+
+    network: NetworkSettings
+    front_end: FrontEndOptions
+    input: InputSettings
+    tracks: TrackRules
+    descriptor_format: str
+    mask_file: Path | None
+    diagnostics_period: float
+    no_data_timeout: float
+
+
+def settings_from(values: Mapping[str, Any]) -> Settings:
+    """Settings from the parameters' values by name.
+
+    Raises ValueError, naming the choices or the fix, for values that do not fit together.
+    """
+    check_choices(DECLARATIONS, values)
+
+    def group(prefix: str) -> dict[str, Any]:
+        return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
+
+    def named(kind: type) -> dict[str, Any]:
+        return {field.name: values[field.name] for field in fields(kind) if field.name in values}
+
+    # The ends of the ranges, which keep every match, switch the filters off.
+    off = {"ratio": 1.0, "min_similarity": -1.0, "double_softmax": 0.0, "radius": 0.0}
+    filters = {name: None if value == off[name] else value for name, value in group("matcher.").items()}
+    tracks = group("tracks.")
+    front_end = FrontEndOptions(
+        **filters,
+        verification=Verification(**group("verification.")),
+        bridge=tracks.pop("bridge"),
+        max_published=values["max_published"],
+    )
+    network = named(NetworkSettings) | {
+        "model_path": _path(values["model_path"]),
+        "selection": Selection(**group("selection.")),
+        "engine": EngineOptions(**group("tensorrt.")),
+        "region": Region(**group("roi.")),
+    }
+    return Settings(
+        **named(Settings) | {"mask_file": _path(values["mask_file"])},
+        network=NetworkSettings(**network),
+        front_end=front_end,
+        input=InputSettings(**named(InputSettings)),
+        tracks=TrackRules(**tracks),
+    )
+
+
+def _path(text: str) -> Path | None:
+    return Path(text).expanduser() if text else None
