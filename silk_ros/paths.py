@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,29 @@ def share_directory() -> Path:
 def default_model() -> Path:
     """The shipped VGGnp-mu network."""
     return share_directory() / "models" / DEFAULT_MODEL
+
+
+def confined(path: str | Path, directories: Iterable[str | Path]) -> Path:
+    """A model file's path with its symbolic links resolved, if that is in a folder or beside the shipped one.
+
+    Raises ValueError, naming the folders and the parameter `model_dirs`, for any other path. It does not tell whether
+    there is such a file. A path inside may lead to no file. An empty text in the place of a folder is none.
+    """
+    allowed = [default_model().parent, *(folder for folder in directories if str(folder))]
+    folders = [folder for folder in map(_resolved, allowed) if folder is not None]
+    resolved = _resolved(path)
+    if resolved is None or not any(resolved.is_relative_to(folder) for folder in folders):
+        listed = ", ".join(f"'{folder}'" for folder in folders)
+        raise ValueError(f"model_path {str(path)!r} is outside {listed}: put the file there, or start with model_dirs")
+    return resolved
+
+
+def _resolved(path: str | Path) -> Path | None:
+    """Without `~`, `..` and links; None for what is no path: a loop of links, an unknown user, a NUL."""
+    try:
+        return Path(path).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError):
+        return None
 
 
 def cache_directory(name: str) -> Path | None:

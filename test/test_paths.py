@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,82 @@ def test_no_cache_where_none_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert paths.cache_directory("engines") is None
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """models/ is allowed, secret/ is not; the process stands in models/ and calls it its home."""
+    for name in ("models/own.onnx", "models/sub/deep.onnx", "secret/own.onnx"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "models" / "inside.onnx").symlink_to("sub/deep.onnx")
+    (tmp_path / "models" / "link.onnx").symlink_to(tmp_path / "secret" / "own.onnx")
+    (tmp_path / "models" / "folder").symlink_to(tmp_path / "secret")
+    (tmp_path / "models" / "loop.onnx").symlink_to("loop.onnx")
+    (tmp_path / "way_in.onnx").symlink_to("models/own.onnx")
+    monkeypatch.chdir(tmp_path / "models")
+    monkeypatch.setenv("HOME", str(tmp_path / "models"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("path", "leads_to"),
+    [
+        ("{tree}/models/own.onnx", "models/own.onnx"),
+        ("{tree}/models/sub/../own.onnx", "models/own.onnx"),
+        ("{tree}/secret/../models/own.onnx", "models/own.onnx"),
+        ("{tree}/models/inside.onnx", "models/sub/deep.onnx"),
+        ("{tree}/way_in.onnx", "models/own.onnx"),
+        ("own.onnx", "models/own.onnx"),
+        ("~/own.onnx", "models/own.onnx"),
+        ("{tree}/models/not_there.onnx", "models/not_there.onnx"),
+    ],
+)
+def test_a_model_inside_is_given_without_links(tree: Path, path: str, leads_to: str) -> None:
+    assert paths.confined(path.format(tree=tree), [tree / "models"]) == tree / leads_to
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{tree}/secret/own.onnx",
+        "{tree}/models/../secret/own.onnx",
+        "../secret/own.onnx",
+        "~/../secret/own.onnx",
+        "~nobody_of_this_name/own.onnx",
+        "{tree}/models/link.onnx",
+        "{tree}/models/folder/own.onnx",
+        "{tree}/models/loop.onnx/../../secret/own.onnx",
+        "{tree}/models_too/own.onnx",
+        "{tree}/models/own.onnx\0",
+        "/etc/passwd",
+        "/",
+        "",
+    ],
+)
+def test_a_model_outside_is_refused(tree: Path, path: str) -> None:
+    os.chdir(tree)  # of which an empty path would be
+    path = path.format(tree=tree)
+    with pytest.raises(ValueError, match=rf"outside '.*models', '{tree}/models': put the file there, or .* model_dirs"):
+        paths.confined(path, [tree / "models"])
+
+
+def test_the_refusal_does_not_tell_what_is_there(tree: Path) -> None:
+    def refusal(name: str) -> str:
+        with pytest.raises(ValueError) as caught:
+            paths.confined(tree / "secret" / name, [tree / "models"])
+        return str(caught.value).replace(name, "NAME")
+
+    assert refusal("own.onnx") == refusal("not_there.onnx") == refusal("x" * 5000)
+
+
+def test_folders_that_are_none_allow_nothing(tree: Path) -> None:
+    for folder in ("", tree / "not_there", "~nobody_of_this_name", tree / "models" / "loop.onnx", "\0"):
+        with pytest.raises(ValueError, match="model_dirs"):
+            paths.confined(tree / "models" / "own.onnx", [folder])
+
+
+def test_the_shipped_model_is_always_allowed() -> None:
+    assert paths.confined(paths.default_model(), []) == paths.default_model().resolve()
+    with pytest.raises(ValueError, match=r"model_path 'a\\nb' is outside"):
+        paths.confined("a\nb", [])  # one line in a log

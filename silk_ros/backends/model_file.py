@@ -1,14 +1,19 @@
-"""What every backend asks of a model file before it runs it."""
+"""What every backend asks of a model file before it runs it. All of them read it with `read_model`."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from .onnx_check import check_content
+
 OUTPUTS = ("keypoints", "scores", "descriptors")
 REQUIRED_METADATA = ("architecture", "border", "descriptor_dim")
+MAX_MODEL_BYTES = 128 << 20  # five times the paper's largest network
 
 # What a quantised network must keep of the float one, on pairs of real images (see `silk_ros.quantize`).
 MIN_OVERLAP = 0.90  # share of the best keypoints that are the same
@@ -55,6 +60,31 @@ def model_file(model: Path, precision: str) -> Path:
     return int8_path(model) if precision == "int8" and int8_path(model).is_file() else model
 
 
+def read_model(file: Path) -> bytes:
+    """The content of a model file, checked: what a runtime may be given, in the place of the path.
+
+    Raises OSError, or ValueError for what is no regular file of at most MAX_MODEL_BYTES, no ONNX, or not all in that
+    one file (see `onnx_check`).
+    """
+    content = read_regular(file)
+    try:
+        check_content(content)
+    except ValueError as error:
+        raise unusable(file, error) from error
+    return content
+
+
+def read_regular(path: Path) -> bytes:
+    """The content of a regular file. Raises ValueError, without waiting, for a pipe or device, and for a huge file."""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError(f"'{path}' is not a regular file: give the path of an ONNX file")
+        content = file.read(MAX_MODEL_BYTES + 1)
+    if len(content) > MAX_MODEL_BYTES:
+        raise ValueError(f"'{path}' is larger than {MAX_MODEL_BYTES >> 20} MB: no SiLK network is, give another file")
+    return content
+
+
 def unusable(file: Path, error: Exception) -> ValueError:
     """The error for a file that a runtime cannot read. Runtimes raise types of their own, one per kind of damage."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
@@ -99,4 +129,4 @@ def check_gate(file: Path, metadata: Mapping[str, str]) -> None:
 
 def sha256(path: Path) -> str:
     """The digest of a file's content."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashlib.sha256(read_regular(path)).hexdigest()

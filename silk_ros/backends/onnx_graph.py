@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .base import BackendUnavailable
-from .model_file import unusable
+from .model_file import read_model, unusable
 
 try:
     import onnx as onnx  # for the other modules too: the error is told once
@@ -21,9 +21,10 @@ SELECTION = "select/"  # before the names of the nodes that choose keypoints and
 
 
 def read_network(file: Path) -> onnx.ModelProto:
-    """The graph of an exported file. Raises ValueError, naming the fix, for one that is not ONNX."""
+    """The graph of an exported file. Raises ValueError, naming the fix, for one that is not ONNX or not usable."""
+    content = read_model(file)
     try:
-        return onnx.load(file)
+        return onnx.load_model_from_string(content)
     except Exception as error:
         raise unusable(file, error) from error
 

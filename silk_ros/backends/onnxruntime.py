@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..paths import cache_directory
 from .base import BackendUnavailable, Extracted, check_precision
-from .model_file import OUTPUTS, model_file, read_info, sha256, unusable
+from .model_file import OUTPUTS, model_file, read_info, read_model, sha256, unusable
 
 try:
     import onnxruntime
@@ -76,6 +76,7 @@ class OnnxRuntimeBackend:
         self.model = model
         self.max_keypoints = max_keypoints
         file = model_file(model, precision)
+        content = read_model(file)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only; they are raised as well
         options.intra_op_num_threads = threads
@@ -86,9 +87,10 @@ class OnnxRuntimeBackend:
         options.enable_mem_pattern = False
         # Threads that spin between frames would take the other processes' cores.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # what was checked, and no other
         try:
             self._session = onnxruntime.InferenceSession(
-                str(file),
+                content,
                 options,
                 providers=list(PROVIDERS[name]),
                 provider_options=_provider_options(name, file, max_keypoints, precision == "int8"),

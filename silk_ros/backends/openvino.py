@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..paths import cache_directory
 from .base import BackendUnavailable, Extracted, check_precision
-from .model_file import OUTPUTS, model_file, read_info, unusable
+from .model_file import OUTPUTS, model_file, read_info, read_model, unusable
 
 try:
     import openvino
@@ -42,9 +42,10 @@ class OpenVinoBackend:
         self.max_keypoints = max_keypoints
         check_precision(self.name, precision)
         file = model_file(model, precision)
+        content = read_model(file)
         self._has_bf16 = "BF16" in _CORE.get_property(self.device, "OPTIMIZATION_CAPABILITIES")
         try:
-            self._network = _CORE.read_model(file)
+            self._network = _CORE.read_model(content)
         except Exception as error:
             raise unusable(file, error) from error
         metadata = dict(self._network.rt_info.items()).get("framework", {})

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .model_file import read_model
+
 try:
     import onnx
     import onnxruntime
@@ -35,7 +37,7 @@ Image = NDArray[np.uint8]
 
 def quantize_network(model: Path, images: Sequence[Image], progress: Iterator[Image]) -> onnx.ModelProto:
     """The int8 network of an exported float file; images (H, W) are of one size, `progress` yields them once more."""
-    network = onnx.load(model)
+    network = onnx.load_model_from_string(read_model(model))
     _equalise(network, images)
     convolutions = [node for node in network.graph.node if node.op_type == "Conv"]
     last = [node.name for node in convolutions if "logits" in node.output]

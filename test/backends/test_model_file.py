@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
-from silk_ros.backends.model_file import check_gate, int8_path, model_file, read_info, sha256
+from silk_ros.backends import model_file as model_file_module
+from silk_ros.backends import select_backend
+from silk_ros.backends.metadata import read_metadata
+from silk_ros.backends.model_file import check_gate, int8_path, model_file, read_info, read_model, sha256
+from silk_ros.backends.onnx_graph import read_network
+from silk_ros.backends.quantization import quantize_network
+from silk_ros.paths import default_model
 
 NETWORK = {"architecture": "vggnp-mu", "border": "3", "descriptor_dim": "32"}
 GOOD = {"topk_overlap": "0.93", "match_precision": "0.352", "float_match_precision": "0.356"}
@@ -63,3 +73,120 @@ def test_the_sibling_must_be_of_this_very_file(model: Path) -> None:
     model.write_bytes(b"tuned since")
     with pytest.raises(ValueError, match=r"own_int8.onnx' was not made from '.*own.onnx' as it is now: quantize"):
         read_info(int8_path(model), model, True, metadata)
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "onnxruntime": lambda file: select_backend("onnxruntime", "auto", file, 50),
+    "openvino": lambda file: select_backend("openvino", "auto", file, 50),
+    "tensorrt": read_network,
+    "metadata": read_metadata,
+    "quantize": lambda file: quantize_network(file, [], iter(())),
+}
+
+
+@pytest.fixture
+def external(tmp_path: Path) -> Path:
+    """The shipped network with its weights in a file beside it, as every runtime would take it."""
+    path = tmp_path / "external.onnx"
+    onnx.save_model(onnx.load(default_model()), path, save_as_external_data=True, location="weights", size_threshold=0)
+    return path
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_weights_in_another_file_are_refused_by_all_that_read_models(reader: str, external: Path) -> None:
+    """Where that file is not even there: the refusal comes before a runtime looks for it."""
+    (external.parent / "weights").unlink()
+    with pytest.raises(ValueError, match=r"external.onnx' is .*other files: .*save_as_external_data=False"):
+        READERS[reader](external)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_huge_files_are_refused_by_all_that_read_models(reader: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = default_model().stat().st_size
+    monkeypatch.setattr(model_file_module, "MAX_MODEL_BYTES", size)
+    assert len(read_model(default_model())) == size
+    monkeypatch.setattr(model_file_module, "MAX_MODEL_BYTES", size - 1)
+    with pytest.raises(ValueError, match=r"silk_vggnp_mu.onnx' is larger than"):
+        READERS[reader](default_model())
+
+
+def test_the_float_file_of_a_quantised_one_is_not_read_if_it_is_huge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tmp_path / "own.onnx"
+    int8_path(model).write_bytes(int8_path(default_model()).read_bytes())
+    model.write_bytes(bytes(1 << 20))
+    monkeypatch.setattr(model_file_module, "MAX_MODEL_BYTES", 1 << 19)
+    with pytest.raises(ValueError, match=r"own.onnx' is larger than"):
+        select_backend("onnxruntime", "int8", model, 50)
+
+
+def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe.onnx")
+    with pytest.raises(ValueError, match=r"pipe.onnx' is not a regular file"):
+        read_model(pipe)
+    with pytest.raises(FileNotFoundError, match=r"no model file at '.*pipe.onnx'"):
+        select_backend("auto", "auto", pipe, 50)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/"])
+def test_devices_and_folders_are_refused(path: str) -> None:
+    with pytest.raises((ValueError, IsADirectoryError), match=r"not a regular file|Is a directory"):
+        read_model(Path(path))
+    with pytest.raises(FileNotFoundError, match="no model file at"):
+        select_backend("auto", "auto", Path(path), 50)
+
+
+def external_tensor() -> TensorProto:
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="../secret")
+    return tensor
+
+
+def nested(graph: onnx.GraphProto) -> onnx.GraphProto:
+    return helper.make_graph([helper.make_node("If", ["c"], ["y"], then_branch=graph, else_branch=graph)], "g", [], [])
+
+
+def initialised(*tensors: TensorProto) -> onnx.GraphProto:
+    return helper.make_graph([], "g", [], [], list(tensors))
+
+
+def sparse() -> onnx.SparseTensorProto:
+    return onnx.SparseTensorProto(values=TensorProto(), indices=external_tensor())
+
+
+def with_function() -> onnx.ModelProto:
+    constant = helper.make_node("Constant", [], ["y"], value=external_tensor())
+    function = helper.make_function("local", "f", [], ["y"], [constant], [])
+    return helper.make_model(initialised(), functions=[function])
+
+
+def with_training() -> onnx.ModelProto:
+    model = helper.make_model(initialised())
+    model.training_info.add(algorithm=initialised(external_tensor()))
+    return model
+
+
+PLACES: dict[str, Callable[[], onnx.ModelProto]] = {
+    "initializer": lambda: helper.make_model(initialised(TensorProto(), external_tensor())),
+    "sparse initializer": lambda: helper.make_model(helper.make_graph([], "g", [], [], sparse_initializer=[sparse()])),
+    "attribute": lambda: helper.make_model(
+        helper.make_graph([helper.make_node("Constant", [], ["y"], value=external_tensor())], "g", [], [])
+    ),
+    "list of tensors": lambda: helper.make_model(
+        helper.make_graph([helper.make_node("Constant", [], ["y"], values=[external_tensor()])], "g", [], [])
+    ),
+    "sparse attribute": lambda: helper.make_model(
+        helper.make_graph([helper.make_node("Constant", [], ["y"], sparse_value=sparse())], "g", [], [])
+    ),
+    "graph in a graph in a graph": lambda: helper.make_model(nested(nested(initialised(external_tensor())))),
+    "function": with_function,
+    "training": with_training,
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_external_data_are_found_wherever_a_tensor_may_be(place: str, tmp_path: Path) -> None:
+    onnx.save_model(PLACES[place](), file := tmp_path / "made.onnx")
+    with pytest.raises(ValueError, match="keeps tensors in other files"):
+        read_model(file)
