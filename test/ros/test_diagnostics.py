@@ -8,15 +8,15 @@ from silk_ros.ros import diagnostics
 from silk_ros.ros.diagnostics import Statistics, diagnostics_message
 
 
-def status(statistics: Statistics, enabled: bool = True) -> DiagnosticStatus:
+def status(statistics: Statistics, pause: str = "") -> DiagnosticStatus:
     fixed = {"backend": "onnxruntime", "device": "CPU"}
-    return diagnostics_message(Time(sec=1), "silk", statistics, enabled, timeout=5.0, fixed=fixed).status[0]
+    return diagnostics_message(Time(sec=1), "silk", statistics, pause, timeout=5.0, fixed=fixed).status[0]
 
 
 def test_rates_and_percentiles_come_from_the_recent_frames() -> None:
     statistics = Statistics()
     for latency in (0.010, 0.020, 0.030):
-        statistics.received()
+        statistics.received(stamp=10**9)
         statistics.processed(latency, 0.005, 0.004, keypoints=1000, matches=400)
     statistics.processed(None, 0.005, 0.004, keypoints=1000, matches=400)
     values = statistics.snapshot()
@@ -31,7 +31,7 @@ def test_rates_and_percentiles_come_from_the_recent_frames() -> None:
 
 def test_old_frames_leave_the_window_but_not_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     statistics = Statistics()
-    statistics.received()
+    statistics.received(stamp=10**9)
     statistics.processed(0.01, 0.01, 0.01, 10, 5)
     later = time.monotonic() + 60
     monkeypatch.setattr(diagnostics.time, "monotonic", lambda: later)
@@ -42,13 +42,29 @@ def test_old_frames_leave_the_window_but_not_the_counts(monkeypatch: pytest.Monk
 def test_level_follows_the_state_of_the_node() -> None:
     statistics = Statistics()
     assert status(statistics).level == DiagnosticStatus.OK
-    statistics._started -= 10
+    statistics._listening -= 10
     assert status(statistics).level == DiagnosticStatus.STALE
-    assert status(statistics, enabled=False).level == DiagnosticStatus.OK
-    statistics.received()
+    assert status(statistics, pause="inactive").level == DiagnosticStatus.OK
+    statistics.received(stamp=10**9)
     assert status(statistics).level == DiagnosticStatus.OK
     statistics.error("rejected_images", "image rejected because of its size")
     warned = status(statistics)
     assert warned.level == DiagnosticStatus.WARN and "size" in warned.message
     values = {value.key: value.value for value in warned.values}
     assert values["rejected_images"] == "1" and values["backend"] == "onnxruntime"
+
+
+def test_gap_is_where_images_are_missing() -> None:
+    statistics = Statistics()
+    for index in (0, 1, 2, 3, 5, 6, 6, 7):  # one is missing, one comes twice
+        statistics.received(stamp=index * 100_000_000)
+    assert statistics.snapshot()["gaps"] == "1"
+
+
+def test_age_of_the_last_frame_grows_while_none_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    statistics = Statistics()
+    now = time.monotonic()
+    monkeypatch.setattr(diagnostics.time, "monotonic", lambda: now)
+    statistics.processed(0.05, 0.01, 0.01, 10, 5)
+    monkeypatch.setattr(diagnostics.time, "monotonic", lambda: now + 2)
+    assert statistics.snapshot()["frame_age_ms"] == "2050"

@@ -194,4 +194,6 @@ def test_mask_of_another_size_is_reported_and_not_used(graph: Graph) -> None:
         graph.images.publish(image_message(picture()))
 
     graph.wait_for_count("frames_without_mask", send)
-    assert "80x60" in graph.diagnostics["last_error"] and graph.features[-1].width == 200
+    assert "80x60" in graph.diagnostics["last_error"]
+    graph.spin_until(lambda: graph.features)
+    assert graph.features[-1].width == 200

@@ -35,7 +35,7 @@ def settings_with(context: Context, **overrides: object) -> Settings:
 def test_yaml_equals_the_declarations() -> None:
     values = flatten(yaml.safe_load(CONFIG.read_text())["/**"]["ros__parameters"])
     assert values == {declaration.name: declaration.default for declaration in DECLARATIONS}
-    assert [type(value) for value in values.values()] == [type(declaration.default) for declaration in DECLARATIONS]
+    assert all(type(values[declaration.name]) is type(declaration.default) for declaration in DECLARATIONS)
 
 
 def test_every_parameter_is_described_and_every_number_has_a_range(context: Context) -> None:

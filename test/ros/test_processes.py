@@ -75,8 +75,8 @@ def test_signal_at_any_moment_ends_the_node_with_zero(
     """The node signals itself while it loads its model, or while it publishes."""
     script = f"""
 import os, signal, sys, time
-from silk_ros.ros import silk_node
-owner = silk_node.Extractor if {moment!r} == "load" else silk_node
+from silk_ros.ros import settings, silk_node
+owner = settings.Extractor if {moment!r} == "load" else silk_node
 original = getattr(owner, {moment!r})
 def interrupted(*args, **kwargs):
     os.kill(os.getpid(), {int(how)})
