@@ -1,8 +1,8 @@
-"""Pixels to undistorted rays, by the intrinsics of a sensor_msgs/CameraInfo. No ROS needed."""
+"""Pixels to undistorted rays and rectified pixels, by what a sensor_msgs/CameraInfo holds. No ROS needed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -14,11 +14,14 @@ DISTORTION_MODELS = {"": (0, 4, 5, 8), "plumb_bob": (0, 4, 5), "rational_polynom
 
 @dataclass(frozen=True, eq=False)
 class Camera:
-    """Intrinsics of one camera.
+    """Calibration of one camera.
 
-    width, height: pixels of the images they belong to.
+    width, height: pixels of the images it belongs to.
     matrix:        (3, 3), the K of camera_info.
     distortion:    the D of camera_info, its length given by `model`.
+    rectification: (3, 3), the R of camera_info, a rotation to the axes of the rectified camera. Zeros: none.
+    projection:    (3, 4), the P of camera_info, from those axes to rectified pixels; for the right camera of a pair,
+                   P[0, 3] is -P[0, 0] times the metres between the two. Zeros, as in an uncalibrated camera_info: K.
 
     Raises ValueError, naming the fix, for intrinsics that cannot be used.
     """
@@ -28,6 +31,8 @@ class Camera:
     matrix: NDArray[np.float64]
     distortion: NDArray[np.float64]
     model: str = "plumb_bob"
+    rectification: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 3)))
+    projection: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 4)))
 
     def __post_init__(self) -> None:
         matrix = np.asarray(self.matrix, np.float64)
@@ -47,8 +52,20 @@ class Camera:
             raise ValueError(
                 f"camera_info.d must hold {lengths} finite numbers for '{self.model}', not {len(distortion)}"
             )
+        rectification = np.asarray(self.rectification, np.float64)
+        projection = np.asarray(self.projection, np.float64)
+        if rectification.size != 9 or not np.isfinite(rectification).all():
+            raise ValueError("camera_info.r is not nine finite numbers: calibrate the camera")
+        if projection.size != 12 or not np.isfinite(projection).all():
+            raise ValueError("camera_info.p is not twelve finite numbers: calibrate the camera")
+        if not rectification.any():
+            rectification = np.eye(3)
+        if not projection.any():
+            projection = np.column_stack([matrix, np.zeros(3)])
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "distortion", distortion)
+        object.__setattr__(self, "rectification", rectification.reshape(3, 3))
+        object.__setattr__(self, "projection", projection.reshape(3, 4))
 
     def rays(self, pixels: ArrayLike) -> NDArray[np.float32]:
         """Undistorted rays (N, 3) float32, z = 1, of pixel positions (N, 2)."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
@@ -51,11 +51,7 @@ def match(
     check_filters(ratio, min_similarity, double_softmax, radius)
     if expected is not None and radius is None:
         raise ValueError("expected positions need a radius around them")
-    if a.descriptors.shape[1] != b.descriptors.shape[1] and len(a) and len(b):
-        raise ValueError(
-            f"descriptors have {a.descriptors.shape[1]} and {b.descriptors.shape[1]} dimensions: "
-            "extract both images with the same model"
-        )
+    check_descriptors(a, b)
     if not len(a) or not len(b):
         return Matches.empty()
     if double_softmax is not None:
@@ -76,6 +72,15 @@ def match(
     if min_similarity is not None:
         passed &= similarity >= min_similarity
     return Matches(indices=pairs[passed], similarity=similarity[passed])
+
+
+def check_descriptors(a: Features, b: Features) -> None:
+    """Raise ValueError, naming the fix, when the descriptors of two images cannot be compared."""
+    if a.descriptors.shape[1] != b.descriptors.shape[1] and len(a) and len(b):
+        raise ValueError(
+            f"descriptors have {a.descriptors.shape[1]} and {b.descriptors.shape[1]} dimensions: "
+            "extract both images with the same model"
+        )
 
 
 def check_filters(
@@ -178,10 +183,39 @@ def _mutual_best(
     return np.stack([row, best[row]], axis=1).astype(np.int32), value[row], second[row]
 
 
+# Of rows of a: the rows of b that some of them may match (M,), and which may match which (N, M).
+Gate = Callable[["NDArray[np.intp]"], "tuple[NDArray[np.intp], NDArray[np.bool_]]"]
+
+
+def mutual_best_within(
+    a: Features, b: Features, order: NDArray[np.intp], bounds: Sequence[int], gate: Gate, want_second: bool = False
+) -> tuple[NDArray[np.int32], Floats, Floats]:
+    """Mutual nearest neighbours among the pairs that a gate lets through, in the order of `a`.
+
+    The rows of `a` are visited in an `order` that brings those together that have the same candidates, in blocks from
+    each of the `bounds` to the next. Returns pairs (M, 2), their cosines (M,), and (if wanted) each one's second best
+    cosine (M,).
+    """
+    descriptors = a.descriptors[order]
+
+    def blocks() -> Iterator[Block]:
+        for start, stop in itertools.pairwise(bounds):
+            columns, allowed = gate(order[start:stop])
+            if len(columns):
+                block = descriptors[start:stop] @ b.descriptors[columns].T
+                np.copyto(block, -np.inf, where=~allowed)
+                yield slice(start, stop), columns, block
+
+    pairs, similarity, second = _mutual_best([blocks()], len(a), len(b), want_second)
+    rows = order[pairs[:, 0]]
+    by_row = np.argsort(rows)
+    return np.stack([rows, pairs[:, 1]], axis=1).astype(np.int32)[by_row], similarity[by_row], second[by_row]
+
+
 def _match_window(
     a: Features, b: Features, expected: Floats, radius: float, want_second: bool
 ) -> tuple[NDArray[np.int32], Floats, Floats]:
-    """`_mutual_best` among keypoints that are close enough, tile by tile of the image."""
+    """Mutual best among keypoints that are close enough, tile by tile of the image."""
     expected = np.asarray(expected, np.float32)
     if expected.shape != b.keypoints.shape:
         raise ValueError(
@@ -189,30 +223,22 @@ def _match_window(
         )
     tile = np.floor(a.keypoints / (TILE * radius))
     order = np.lexsort((tile[:, 0], tile[:, 1]))
-    tile, points, descriptors = tile[order], a.keypoints[order], a.descriptors[order]
+    tile = tile[order]
     starts = np.flatnonzero(np.r_[True, (tile[1:] != tile[:-1]).any(axis=1)])
-    bounds = np.union1d([*starts, len(order)], np.arange(0, len(order), BLOCK_ROWS // 2))
+    bounds = np.union1d([*starts, len(order)], np.arange(0, len(order), BLOCK_ROWS // 2)).tolist()
     by_y = np.argsort(expected[:, 1], kind="stable")
     sorted_y = expected[by_y, 1]
 
-    def blocks() -> Iterator[Block]:
-        for start, stop in itertools.pairwise(bounds.tolist()):
-            inside = points[start:stop]
-            low, high = inside.min(axis=0) - radius, inside.max(axis=0) + radius
-            first, last = np.searchsorted(sorted_y, [low[1], np.nextafter(high[1], np.inf, dtype=np.float32)])
-            band = by_y[first:last]
-            columns = band[(expected[band, 0] >= low[0]) & (expected[band, 0] <= high[0])]
-            if len(columns):
-                block = descriptors[start:stop] @ b.descriptors[columns].T
-                x, y = expected[columns].T
-                far = np.square(inside[:, :1] - x) + np.square(inside[:, 1:] - y) > radius * radius
-                block[far] = -np.inf
-                yield slice(start, stop), columns, block
+    def near(rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        inside = a.keypoints[rows]
+        low, high = inside.min(axis=0) - radius, inside.max(axis=0) + radius
+        first, last = np.searchsorted(sorted_y, [low[1], np.nextafter(high[1], np.inf, dtype=np.float32)])
+        band = by_y[first:last]
+        columns = band[(expected[band, 0] >= low[0]) & (expected[band, 0] <= high[0])]
+        x, y = expected[columns].T
+        return columns, np.square(inside[:, :1] - x) + np.square(inside[:, 1:] - y) <= radius * radius
 
-    pairs, similarity, second = _mutual_best([blocks()], len(a), len(b), want_second)
-    rows = order[pairs[:, 0]]
-    by_row = np.argsort(rows)
-    return np.stack([rows, pairs[:, 1]], axis=1).astype(np.int32)[by_row], similarity[by_row], second[by_row]
+    return mutual_best_within(a, b, order, bounds, near, want_second)
 
 
 def _match_probability(a: Floats, b: Floats, threshold: float, min_similarity: float | None) -> Matches:

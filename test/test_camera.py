@@ -106,3 +106,30 @@ def test_useless_intrinsics_are_explained(matrix: object, distortion: list[float
 def test_a_matrix_without_its_last_row_is_refused() -> None:
     with pytest.raises(ValueError, match="last row"):
         Camera(640, 480, np.array([[400.0, 0, 320], [0, 400, 240], [0, 0, 0]]), np.zeros(5))
+
+
+def test_a_camera_without_rectification_is_its_own_rectified_camera() -> None:
+    """Drivers leave R and P zero where nothing is calibrated."""
+    for camera in (Camera(640, 480, MATRIX, []), Camera(640, 480, MATRIX, [], "", np.zeros(9), np.zeros(12))):
+        np.testing.assert_array_equal(camera.rectification, np.eye(3))
+        np.testing.assert_array_equal(camera.projection, np.column_stack([MATRIX, np.zeros(3)]))
+
+
+def test_rectification_and_projection_are_taken_as_rows_of_numbers() -> None:
+    camera = Camera(640, 480, MATRIX, [], "", range(9), range(12))
+    assert camera.rectification.tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    assert camera.projection.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rectification": np.eye(2)}, "camera_info.r is not nine finite numbers"),
+        ({"rectification": np.full((3, 3), np.nan)}, "camera_info.r is not nine finite numbers"),
+        ({"projection": np.eye(3)}, "camera_info.p is not twelve finite numbers"),
+        ({"projection": np.full((3, 4), np.inf)}, "camera_info.p is not twelve finite numbers"),
+    ],
+)
+def test_a_useless_rectification_is_explained(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Camera(640, 480, MATRIX, [], **changes)

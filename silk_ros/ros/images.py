@@ -43,5 +43,27 @@ def gray_from_message(message: Image, bridge: CvBridge | None = CV_BRIDGE) -> ND
 
 
 def camera_from_message(message: CameraInfo) -> Camera:
-    """Intrinsics of a camera_info. Raises ValueError, naming the fix, when it is not usable."""
-    return Camera(message.width, message.height, np.array(message.k), np.array(message.d), message.distortion_model)
+    """Calibration of the images that come with a camera_info: of its region of interest, and binned.
+
+    K and P are those of the sensor's full resolution. Raises ValueError, naming the fix, when it is not usable.
+    """
+    roi, binning = message.roi, (message.binning_x or 1, message.binning_y or 1)
+    size = (roi.width or message.width, roi.height or message.height)  # a region of zeros is the full image
+    if roi.x_offset + size[0] > message.width or roi.y_offset + size[1] > message.height:
+        raise ValueError(
+            f"the region of interest in camera_info, {size[0]}x{size[1]} at {roi.x_offset} {roi.y_offset}, is not "
+            f"inside its {message.width}x{message.height} pixels: fix 'roi' in the camera driver"
+        )
+    to_image = np.eye(3)  # from full-resolution pixels to those of the image
+    for axis, (offset, factor) in enumerate(zip((roi.x_offset, roi.y_offset), binning)):
+        to_image[axis, axis] = 1 / factor
+        to_image[axis, 2] = (0.5 - offset) / factor - 0.5  # a binned pixel's centre is amid those it is made of
+    return Camera(
+        size[0] // binning[0],
+        size[1] // binning[1],
+        to_image @ np.reshape(message.k, (3, 3)),
+        np.array(message.d),
+        message.distortion_model,
+        np.array(message.r),
+        to_image @ np.reshape(message.p, (3, 4)),
+    )

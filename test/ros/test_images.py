@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from harness import camera_info, image_message, picture
+from sensor_msgs.msg import CameraInfo, RegionOfInterest
 
 from silk_ros.image import ENCODINGS
 from silk_ros.ros.images import CV_BRIDGE, camera_from_message, gray_from_message
@@ -59,3 +60,49 @@ def test_camera_info_becomes_intrinsics() -> None:
 def test_uncalibrated_camera_info_is_refused() -> None:
     with pytest.raises(ValueError, match="not calibrated"):
         camera_from_message(camera_info(focal_length=0.0))
+
+
+def binned_pair(x_offset: int, y_offset: int, binning: int) -> tuple[CameraInfo, np.ndarray, np.ndarray]:
+    """A camera_info, and pixels of the sensor and of the binned region that are the same points.
+
+    A binned pixel is made of binning x binning of the sensor's, so its centre is amid them.
+    """
+    message = camera_info(160, 120, focal_length=100.0)
+    message.p = np.column_stack([np.reshape(message.k, (3, 3)), [-20.0, 0, 0]]).ravel()
+    message.roi = RegionOfInterest(x_offset=x_offset, y_offset=y_offset, width=80, height=60)
+    message.binning_x = message.binning_y = binning
+    pixels = np.array([[0, 0], [3, 5], [10, 2]])
+    covered = np.arange(binning)
+    full = [[np.mean(x_offset + binning * x + covered), np.mean(y_offset + binning * y + covered)] for x, y in pixels]
+    return message, np.array(full), pixels
+
+
+@pytest.mark.parametrize(("x_offset", "y_offset", "binning"), [(0, 0, 1), (32, 16, 1), (0, 0, 2), (10, 7, 4)])
+def test_region_and_binning_move_the_pixels_but_not_the_rays(x_offset: int, y_offset: int, binning: int) -> None:
+    message, full_pixels, pixels = binned_pair(x_offset, y_offset, binning)
+    camera, full = camera_from_message(message), camera_from_message(camera_info(160, 120, focal_length=100.0))
+    assert (camera.width, camera.height) == (80 // binning, 60 // binning)
+    np.testing.assert_allclose(camera.rays(pixels), full.rays(full_pixels), atol=1e-6)
+    # The rectified camera is moved with it, and a baseline stays as many metres.
+    np.testing.assert_allclose(camera.projection[:, :3], camera.matrix)
+    assert -camera.projection[0, 3] / camera.projection[0, 0] == pytest.approx(0.2)
+
+
+def test_a_region_of_zeros_is_the_full_image() -> None:
+    camera = camera_from_message(camera_info())
+    assert (camera.width, camera.height) == (160, 120)
+
+
+def test_a_region_outside_the_image_is_refused() -> None:
+    message = camera_info(160, 120)
+    message.roi = RegionOfInterest(x_offset=100, width=80, height=60)
+    with pytest.raises(ValueError, match=r"region of interest .* not inside its 160x120 pixels: fix 'roi'"):
+        camera_from_message(message)
+
+
+def test_rectification_and_projection_are_read() -> None:
+    message = camera_info()
+    message.r, message.p = np.arange(9.0), np.arange(12.0)
+    camera = camera_from_message(message)
+    np.testing.assert_array_equal(camera.rectification.ravel(), np.arange(9))
+    np.testing.assert_array_equal(camera.projection.ravel(), np.arange(12))
