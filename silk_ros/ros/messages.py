@@ -19,6 +19,7 @@ from std_msgs.msg import Header
 
 from ..binary import decode
 from ..frontend import Frame, Step
+from ..stereo import StereoMatches
 from ..types import Features, Matches
 
 MATCH_DTYPE = np.dtype(
@@ -33,6 +34,22 @@ MATCH_DTYPE = np.dtype(
         ("similarity", "<f4"),
         ("prev_sec", "<i4"),
         ("prev_nanosec", "<u4"),
+    ]
+)
+
+STEREO_MATCH_DTYPE = np.dtype(
+    [
+        ("x", "<f4"),
+        ("y", "<f4"),
+        ("z", "<f4"),
+        ("u", "<f4"),
+        ("v", "<f4"),
+        ("u_right", "<f4"),
+        ("v_right", "<f4"),
+        ("disparity", "<f4"),
+        ("index", "<u4"),
+        ("track_id", "<u4"),
+        ("similarity", "<f4"),
     ]
 )
 
@@ -164,6 +181,23 @@ def matches_from_cloud(cloud: PointCloud2) -> Matches:
     points = points_from_cloud(cloud)
     indices = np.stack([points["index"], points["index_prev"]], axis=1)
     return Matches(indices=indices, similarity=points["similarity"])
+
+
+def stereo_matches_to_cloud(header: Header, frame: Frame, right: Features, matches: StereoMatches) -> PointCloud2:
+    """The stereo cloud of a frame of the left camera and the features of the right one, `header` the left image's.
+
+    `points_from_cloud` reads it.
+    """
+    points = np.empty(len(matches), STEREO_MATCH_DTYPE)
+    index, index_right = matches.indices.T
+    for axis, name in enumerate("xyz"):
+        points[name] = matches.points[:, axis]
+    points["u"], points["v"] = frame.features.keypoints[index].T
+    points["u_right"], points["v_right"] = right.keypoints[index_right].T
+    points["disparity"] = matches.disparity
+    points["index"], points["track_id"] = index, frame.tracks.ids[index]
+    points["similarity"] = matches.similarity
+    return cloud_from_points(header, points, is_dense=bool(np.isfinite(matches.points).all()))
 
 
 def image_message(header: Header, data: NDArray[np.uint8], height: int, encoding: str, **fields: Any) -> Image:

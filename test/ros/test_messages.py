@@ -11,7 +11,9 @@ from silk_ros.ros.messages import (
     matches_from_cloud,
     matches_to_cloud,
     points_from_cloud,
+    stereo_matches_to_cloud,
 )
+from silk_ros.stereo import StereoMatches
 from silk_ros.tracker import Tracks
 
 
@@ -114,3 +116,36 @@ def test_flagged_matches_have_a_last_field_that_tells() -> None:
     assert points["inlier"].tolist() == [1, 0] and points["index"].tolist() == [2, 1]
     plain = matches_to_cloud(Header(), step)
     assert "inlier" not in [field.name for field in plain.fields]
+
+
+def stereo_matches(points: float) -> StereoMatches:
+    indices = np.array([[1, 4], [3, 0]], np.int32)
+    disparity, similarity = np.array([8.0, 5.0], np.float32), np.array([0.9, 0.7], np.float32)
+    return StereoMatches(indices, similarity, disparity, np.full((2, 3), points, np.float32))
+
+
+def test_stereo_matches_survive_the_message() -> None:
+    left, right = frame(6), frame(5).features
+    cloud = stereo_matches_to_cloud(Header(frame_id="left"), left, right, stereo_matches(points=2.5))
+    points = points_from_cloud(cloud)
+    assert (cloud.header.frame_id, cloud.width, cloud.is_dense) == ("left", 2, True)
+    np.testing.assert_array_equal(np.stack([points["u"], points["v"]], axis=1), left.features.keypoints[[1, 3]])
+    np.testing.assert_array_equal(np.stack([points["u_right"], points["v_right"]], axis=1), right.keypoints[[4, 0]])
+    np.testing.assert_array_equal(points["disparity"], [8, 5])
+    np.testing.assert_array_equal(points["index"], [1, 3])
+    np.testing.assert_array_equal(points["track_id"], left.tracks.ids[[1, 3]])
+    np.testing.assert_allclose(points["similarity"], [0.9, 0.7])
+    np.testing.assert_array_equal([points["x"], points["y"], points["z"]], np.full((3, 2), 2.5))
+
+
+def test_stereo_fields_lie_where_a_c_program_expects_them() -> None:
+    cloud = stereo_matches_to_cloud(Header(), frame(6), frame(5).features, stereo_matches(points=float("nan")))
+    names = ["x", "y", "z", "u", "v", "u_right", "v_right", "disparity", "index", "track_id", "similarity"]
+    assert [(field.name, field.offset) for field in cloud.fields] == [(name, 4 * i) for i, name in enumerate(names)]
+    assert [field.datatype for field in cloud.fields] == [7] * 8 + [6] * 2 + [7]
+    assert (cloud.point_step, cloud.is_bigendian, cloud.is_dense) == (44, False, False)
+
+
+def test_no_stereo_matches_make_an_empty_cloud() -> None:
+    cloud = stereo_matches_to_cloud(Header(), frame(3), frame(0).features, StereoMatches.empty())
+    assert (cloud.width, cloud.point_step, len(points_from_cloud(cloud))) == (0, 44, 0)

@@ -1,0 +1,90 @@
+"""Left and right images of one moment, by their stamps. message_filters does the same, but has no wheel."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+DEPTH = 5  # images of one camera that wait for their partners
+
+Item = TypeVar("Item")
+
+
+class PairSync(Generic[Item]):
+    """Pairs what two cameras send, each in the order of its stamps, however late one is against the other.
+
+    An item is paired as soon as it comes with the nearest waiting one of the other camera whose stamp differs by at
+    most `max_interval` nanoseconds; 0 asks for equal stamps. No pair waits for a still nearer partner: keep the
+    interval below half the time between two images of a camera, and there is none.
+
+    Every item is in one pair at most, and pairs come in the order of time. Items that cannot be paired any more are let
+    go and counted in `unpaired_left` and `unpaired_right`: those that the other camera's stamps have passed, those that
+    a later pair has overtaken, the oldest of more than `depth`, and all that wait when a stamp goes back (a recording
+    that starts again, a clock that was set).
+
+    Not safe for several threads.
+    """
+
+    def __init__(self, max_interval: int = 0, depth: int = DEPTH) -> None:
+        """Raises ValueError, naming the range, for an interval or a depth out of range."""
+        if max_interval < 0:
+            raise ValueError(f"max_interval must be 0 (equal stamps) or more, not {max_interval}: it is in nanoseconds")
+        if depth < 1:
+            raise ValueError(f"depth must be 1 or more, not {depth}")
+        self._max_interval, self._depth = max_interval, depth
+        self._left: _Side[Item] = _Side()
+        self._right: _Side[Item] = _Side()
+
+    @property
+    def unpaired_left(self) -> int:
+        return self._left.unpaired
+
+    @property
+    def unpaired_right(self) -> int:
+        return self._right.unpaired
+
+    def put_left(self, stamp: int, item: Item) -> tuple[Item, Item] | None:
+        """The pair (left, right) that an item of the left camera completes, if any; `stamp` is in nanoseconds."""
+        partner = self._put(self._left, self._right, stamp, item)
+        return None if partner is None else (item, partner)
+
+    def put_right(self, stamp: int, item: Item) -> tuple[Item, Item] | None:
+        """The pair (left, right) that an item of the right camera completes, if any; `stamp` is in nanoseconds."""
+        partner = self._put(self._right, self._left, stamp, item)
+        return None if partner is None else (partner, item)
+
+    def clear(self) -> None:
+        """Let go of all that waits, and take any stamp next."""
+        for side in (self._left, self._right):
+            side.drop(len(side.waiting))
+            side.newest = None
+
+    def _put(self, own: _Side[Item], other: _Side[Item], stamp: int, item: Item) -> Item | None:
+        """The partner of an item, which waits if there is none."""
+        if own.newest is not None and stamp < own.newest:
+            self.clear()
+        own.newest = stamp
+        other.drop(sum(waiting < stamp - self._max_interval for waiting, _ in other.waiting))
+        distances = [abs(waiting - stamp) for waiting, _ in other.waiting]
+        if distances and min(distances) <= self._max_interval:
+            own.drop(len(own.waiting))
+            other.drop(distances.index(min(distances)))
+            return other.waiting.popleft()[1]
+        own.waiting.append((stamp, item))
+        own.drop(len(own.waiting) - self._depth)
+        return None
+
+
+class _Side(Generic[Item]):
+    """What waits of one camera, in the order of the stamps."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[tuple[int, Item]] = deque()
+        self.newest: int | None = None  # stamp
+        self.unpaired = 0
+
+    def drop(self, count: int) -> None:
+        """Let go of the oldest."""
+        for _ in range(count):
+            self.waiting.popleft()
+            self.unpaired += 1
