@@ -1,12 +1,13 @@
-"""sensor_msgs/Image to grey arrays, CameraInfo to intrinsics."""
+"""sensor_msgs/Image and CompressedImage to grey arrays, CameraInfo to calibrations."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ..camera import Camera
+from ..compressed import decode_gray
 from ..image import check_layout, packed_size, to_gray
 
 try:  # comes with a ROS installation; there is no wheel of it
@@ -40,6 +41,16 @@ def gray_from_message(message: Image, bridge: CvBridge | None = CV_BRIDGE) -> ND
             data=message.data,
         )
     return np.ascontiguousarray(bridge.imgmsg_to_cv2(message, desired_encoding="mono8"))
+
+
+def gray_from_compressed(message: CompressedImage) -> NDArray[np.uint8]:
+    """Grey image (H, W) uint8 of a JPEG or PNG. Raises ValueError, naming the fix, for others and for damaged ones."""
+    if "compressedDepth" in message.format:
+        raise ValueError(
+            f"a compressed image has the format '{message.format}', which is depth: remap to the topic "
+            "image_raw/compressed of a grey or colour camera"
+        )
+    return decode_gray(bytes(message.data))
 
 
 def camera_from_message(message: CameraInfo) -> Camera:

@@ -1,10 +1,11 @@
+import cv2
 import numpy as np
 import pytest
 from harness import camera_info, image_message, picture
-from sensor_msgs.msg import CameraInfo, RegionOfInterest
+from sensor_msgs.msg import CameraInfo, CompressedImage, RegionOfInterest
 
 from silk_ros.image import ENCODINGS
-from silk_ros.ros.images import CV_BRIDGE, camera_from_message, gray_from_message
+from silk_ros.ros.images import CV_BRIDGE, camera_from_message, gray_from_compressed, gray_from_message
 
 
 def random_message(encoding: str) -> object:
@@ -106,3 +107,20 @@ def test_rectification_and_projection_are_read() -> None:
     camera = camera_from_message(message)
     np.testing.assert_array_equal(camera.rectification.ravel(), np.arange(9))
     np.testing.assert_array_equal(camera.projection.ravel(), np.arange(12))
+
+
+@pytest.mark.parametrize("kind", ["png", "mono8; png compressed"])
+def test_a_compressed_message_becomes_its_image(kind: str) -> None:
+    data = cv2.imencode(".png", picture())[1].tobytes()
+    np.testing.assert_array_equal(gray_from_compressed(CompressedImage(format=kind, data=data)), picture())
+
+
+def test_a_depth_image_is_refused() -> None:
+    data = cv2.imencode(".png", picture())[1].tobytes()
+    with pytest.raises(ValueError, match="which is depth: remap to the topic"):
+        gray_from_compressed(CompressedImage(format="16UC1; compressedDepth png", data=data))
+
+
+def test_an_empty_compressed_message_is_refused() -> None:
+    with pytest.raises(ValueError, match="empty"):
+        gray_from_compressed(CompressedImage(format="jpeg"))
