@@ -137,7 +137,7 @@ class FrontEnd:
         else:
             features = self.extractor(image)
         if mask is not None:  # of fewer keypoints than the backend has seen, its matches tell nothing
-            features, found = features.rows(np.flatnonzero(mask_rows(mask, features.keypoints))), None
+            features, found = features.rows(np.flatnonzero(mask_rows(mask, features.keypoints, image.shape))), None
         restarted = ""
         if self._previous is not None:
             last_size, size = self._previous.image.shape, image.shape

@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 import rclpy
-from harness import ROOT, Graph, picture
+from harness import ROOT, Graph, Peer, picture
 from rclpy.context import Context
 
 
@@ -57,15 +57,37 @@ def graph(make_graph: Callable[..., Graph]) -> Graph:
 
 
 @pytest.fixture
+def make_peer(context: Context) -> Iterator[Callable[..., Peer]]:
+    peers: list[Peer] = []
+
+    def make(*arguments: object, **named: object) -> Peer:
+        peers.append(Peer(context, *arguments, **named))
+        return peers[-1]
+
+    yield make
+    for peer in peers:
+        peer.close()
+
+
+@pytest.fixture
+def peer(make_peer: Callable[..., Peer]) -> Peer:
+    return make_peer()
+
+
+@pytest.fixture
 def spawn(domain_id: int) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start modules of silk_ros.ros as processes on the test's domain; killed at the end if they still run."""
+    """Start modules of silk_ros.ros as processes on the test's domain; killed at the end if they still run.
+
+    Named arguments are variables of their environment.
+    """
     processes: list[subprocess.Popen[str]] = []
 
-    def start(module: str, *arguments: str) -> subprocess.Popen[str]:
+    def start(module: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         environment = os.environ | {
             "ROS_DOMAIN_ID": str(domain_id),
             "PYTHONUNBUFFERED": "1",
             "RCUTILS_COLORIZED_OUTPUT": "0",
+            **variables,
         }
         command = [sys.executable, "-m", f"silk_ros.ros.{module}", *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -1,4 +1,4 @@
-"""A SilkNode with a camera and a listener around it, and messages to feed it."""
+"""A camera and a listener around a node, and messages to feed it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from skimage import data
 from std_msgs.msg import Header
@@ -60,32 +60,31 @@ def _messages(values: dict[str, object]) -> list[ParameterMessage]:
     return [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
 
 
-class Graph:
-    """A SilkNode with a camera and a listener around it."""
+class Peer:
+    """A camera and a listener around a node `silk` in a namespace, wherever it runs."""
 
-    def __init__(self, context: Context, **parameters: object) -> None:
-        overrides = [
-            Parameter(name, value=value) for name, value in {"max_keypoints": 200, "scale": 1.0, **parameters}.items()
-        ]
-        self.node = SilkNode(context=context, parameter_overrides=overrides)
-        self.peer = rclpy.create_node("peer", context=context)
+    def __init__(self, context: Context, namespace: str = "", image_qos: QoSProfile = qos_profile_sensor_data) -> None:
+        self.peer = rclpy.create_node("peer", context=context, namespace=namespace)
         self.executor = SingleThreadedExecutor(context=context)
-        self.executor.add_node(self.node)
         self.executor.add_node(self.peer)
         self.features: list[PointCloud2] = []
         self.matches: list[PointCloud2] = []
         self.diagnostics: dict[str, str] = {}
-        self.summary = ""
-        self.images = self.peer.create_publisher(Image, "image_raw", qos_profile_sensor_data)
+        self.history: list[dict[str, str]] = []  # of the diagnostics
+        self.level, self.summary = DiagnosticStatus.OK, ""
+        self.images = self.peer.create_publisher(Image, "image_raw", image_qos)
         self.infos = self.peer.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
         self.masks = self.peer.create_publisher(Image, "mask", qos_profile_sensor_data)
-        self.peer.create_subscription(PointCloud2, "/silk/features", self.features.append, 50)
-        self.peer.create_subscription(PointCloud2, "/silk/matches", self.matches.append, 50)
+        self.peer.create_subscription(PointCloud2, "silk/features", self.features.append, 50)
+        self.peer.create_subscription(PointCloud2, "silk/matches", self.matches.append, 50)
         self.peer.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        self.summary = message.status[0].message
-        self.diagnostics = {value.key: value.value for value in message.status[0].values}
+        status = message.status[0]
+        if f"/{status.name}" == f"{self.peer.get_namespace().rstrip('/')}/silk":
+            self.level, self.summary = status.level, status.message
+            self.diagnostics = {value.key: value.value for value in status.values}
+            self.history.append(self.diagnostics)
 
     def call(self, service_type: type, name: str, request: object) -> Any:
         """Ask a service and wait for the answer."""
@@ -112,16 +111,27 @@ class Graph:
         request = SetParametersAtomically.Request(parameters=_messages(values))
         return self.call(SetParametersAtomically, "/silk/set_parameters_atomically", request).result
 
-    def spin_until(self, condition: Callable[[], object], repeat: Callable[[], object] | None = None) -> None:
-        """Spin, calling `repeat` ten times a second, until the condition holds; fail at the deadline."""
+    def wait_for_node(self) -> None:
+        """Wait for two diagnostics from now on: a node that has just been started is up, and found."""
+        least = len(self.history) + 2
+        self.spin_until(lambda: len(self.history) >= least)
+
+    def count(self, name: str) -> int:
+        """A counter of the last diagnostics."""
+        return int(self.diagnostics.get(name, "0"))
+
+    def spin_until(
+        self, condition: Callable[[], object], repeat: Callable[[], object] | None = None, period: float = 0.1
+    ) -> None:
+        """Spin, calling `repeat` every `period` seconds, until the condition holds; fail at the deadline."""
         end, next_repeat = time.monotonic() + DEADLINE, 0.0
         while not condition():
             now = time.monotonic()
             assert now < end, f"not within {DEADLINE} s; diagnostics: {self.diagnostics}"
             if repeat is not None and now >= next_repeat:
                 repeat()
-                next_repeat = now + 0.1
-            self.executor.spin_once(timeout_sec=0.02)
+                next_repeat = now + period
+            self.executor.spin_once(timeout_sec=min(0.02, period))
 
     def send(self, message: Image) -> tuple[PointCloud2, PointCloud2]:
         """Publish one image until its features and matches arrive."""
@@ -151,10 +161,25 @@ class Graph:
 
     def wait_for_count(self, name: str, repeat: Callable[[], object] | None = None, least: int = 1) -> None:
         """Wait until a counter of the diagnostics has reached a value."""
-        self.spin_until(lambda: int(self.diagnostics.get(name, "0")) >= least, repeat)
+        self.spin_until(lambda: self.count(name) >= least, repeat)
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.peer.destroy_node()
+
+
+class Graph(Peer):
+    """A SilkNode in this process with a camera and a listener around it."""
+
+    def __init__(self, context: Context, **parameters: object) -> None:
+        overrides = [
+            Parameter(name, value=value) for name, value in {"max_keypoints": 200, "scale": 1.0, **parameters}.items()
+        ]
+        self.node = SilkNode(context=context, parameter_overrides=overrides)
+        super().__init__(context)
+        self.executor.add_node(self.node)
 
     def close(self) -> None:
         self.node.stop()
-        self.executor.shutdown()
+        super().close()
         self.node.destroy_node()
-        self.peer.destroy_node()
