@@ -1,20 +1,21 @@
-"""The intrinsics of one camera, as its last camera_info says them."""
+"""What the last camera_info of each camera says, and the geometry of a stereo pair."""
 
 from __future__ import annotations
 
 from sensor_msgs.msg import CameraInfo
 
 from ..camera import Camera
+from ..stereo import StereoGeometry
 from .images import camera_from_message
 
 
 class Calibration:
-    """`camera` is None without usable intrinsics, and `problem` then says why."""
+    """Of one camera. `camera` is None without usable intrinsics, and `problem` then says why."""
 
     def __init__(self, topic: str) -> None:
         self._seen: tuple[object, ...] | None = None
         self.camera: Camera | None = None
-        self.problem = f"no camera_info on {topic} yet: rays are not available; remap camera_info if you need them"
+        self.problem = f"no camera_info on {topic} yet: remap camera_info if you need them"
 
     @property
     def received(self) -> bool:
@@ -34,7 +35,7 @@ class Calibration:
         try:
             self.camera, self.problem = camera_from_message(message), ""
         except ValueError as error:
-            self.camera, self.problem = None, f"rays are not available: {error}"
+            self.camera, self.problem = None, str(error)
         return self.camera is not None
 
     def of(self, shape: tuple[int, ...]) -> Camera:
@@ -45,7 +46,22 @@ class Calibration:
         height, width = shape
         if (camera.width, camera.height) != (width, height):
             raise ValueError(
-                f"rays are not available: camera_info is for {camera.width}x{camera.height} images, but they are "
+                f"camera_info is for {camera.width}x{camera.height} images, but they are "
                 f"{width}x{height}: publish the intrinsics of these images, with their binning and region of interest"
             )
         return camera
+
+
+class StereoCalibration:
+    """Of a pair, remade when one of its cameras changes."""
+
+    def __init__(self, left: Calibration, right: Calibration) -> None:
+        self.left, self.right = left, right
+        self._made: tuple[Camera, Camera, StereoGeometry] | None = None
+
+    def of(self, left_shape: tuple[int, ...], right_shape: tuple[int, ...]) -> StereoGeometry:
+        """The geometry of a pair of images (H, W). Raises ValueError, naming the fix, when there is none."""
+        left, right = self.left.of(left_shape), self.right.of(right_shape)
+        if self._made is None or self._made[0] is not left or self._made[1] is not right:
+            self._made = left, right, StereoGeometry(left, right)
+        return self._made[2]

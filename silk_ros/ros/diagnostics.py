@@ -43,10 +43,10 @@ class Statistics:
         self._last_error = ""
         self._last_error_time = -np.inf
 
-    def count(self, name: str) -> None:
-        """Add one to a counter, such as `dropped_frames`."""
+    def count(self, name: str, by: int = 1) -> None:
+        """Add to a counter, such as `dropped_frames`."""
         with self._lock:
-            self._counts[name] += 1
+            self._counts[name] += by
 
     def error(self, name: str, reason: str) -> None:
         """Add one to a counter of rejected input, and remember why."""
@@ -128,6 +128,7 @@ class Statistics:
             "failed_frames",
             "zero_stamps",
             "frames_without_rays",
+            "frames_without_points",
             "frames_without_mask",
             "rejected_masks",
             "unpaired_images",

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
@@ -9,46 +13,72 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from .calibration import Calibration, StereoCalibration
 from .change_log import ChangeLog, no_data_warning
 from .diagnostics import Statistics
 from .images import gray_from_message
-from .pipeline import Pipeline
-from .settings import Settings
+from .messages import stamp_nanoseconds
+from .pipeline import ImageMessage, Moment, Pipeline
+from .settings import InputSettings
+from .stereo_sync import PairSync
 
 IMAGE_TYPES = {"raw": ("image_raw", Image), "compressed": ("image_raw/compressed", CompressedImage)}
 
 
 class Inputs:
-    """The subscriptions: images, camera_info and mask, handed on to a pipeline until they are closed."""
+    """The subscriptions of one camera or of a pair, handed on to a pipeline until they are closed."""
 
     def __init__(
-        self, node: Node, settings: Settings, pipeline: Pipeline, statistics: Statistics, problems: ChangeLog
+        self, node: Node, settings: InputSettings, pipeline: Pipeline, statistics: Statistics, problems: ChangeLog
     ) -> None:
         self._node, self._pipeline = node, pipeline
         self._statistics, self._problems = statistics, problems
         # A group of their own: images are taken in while a parameter waits for its network to load.
         self._group = MutuallyExclusiveCallbackGroup()
-        qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[settings.input.image_reliability.upper()])
-        name, kind = IMAGE_TYPES[settings.input.image_transport]
-        self._images = self._subscribe(kind, name, pipeline.put, qos)
-        self._others = [
-            self._subscribe(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data),
-            self._subscribe(Image, "mask", self._on_mask, qos_profile_sensor_data),
-        ]
+        self._sync: PairSync[ImageMessage] | None = None
+        sides: dict[str, Callable[[Any], None]] = {"": self._on_image}
+        if settings.max_interval is not None:
+            self._sync = PairSync(settings.max_interval)
+            sides = {"left/": partial(self._on_side, "left"), "right/": partial(self._on_side, "right")}
+        calibrations = [Calibration(node.resolve_topic_name(f"{side}camera_info")) for side in sides]
+        pipeline.listen_to(StereoCalibration(calibrations[0], calibrations[-1]))
 
-    def _subscribe(self, kind, name, callback, qos) -> Subscription:  # type: ignore[no-untyped-def]
+        qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[settings.image_reliability.upper()])
+        name, kind = IMAGE_TYPES[settings.image_transport]
+        self._images = [self._subscribe(kind, side + name, take, qos) for side, take in sides.items()]
+        self._others = [
+            self._subscribe(
+                CameraInfo, f"{side}camera_info", partial(self._on_camera_info, calibration), qos_profile_sensor_data
+            )
+            for side, calibration in zip(sides, calibrations)
+        ]
+        self._others.append(self._subscribe(Image, "mask", self._on_mask, qos_profile_sensor_data))
+
+    def _subscribe(self, kind: type, name: str, take: Callable[[Any], None], qos: QoSProfile) -> Subscription:
         return self._node.create_subscription(
             kind,
             name,
-            callback,
+            take,
             qos,
             callback_group=self._group,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 
-    def _on_camera_info(self, message: CameraInfo) -> None:
-        if not self._pipeline.calibration.update(message):
-            self._statistics.error("rejected_camera_info", self._pipeline.calibration.problem)
+    def _on_image(self, message: ImageMessage) -> None:
+        self._pipeline.put(Moment(message))
+
+    def _on_side(self, side: str, message: ImageMessage) -> None:
+        assert self._sync is not None
+        put = self._sync.put_left if side == "left" else self._sync.put_right
+        before = self._sync.unpaired_left + self._sync.unpaired_right
+        pair = put(stamp_nanoseconds(message.header.stamp), message)
+        self._statistics.count("unpaired_images", self._sync.unpaired_left + self._sync.unpaired_right - before)
+        if pair is not None:
+            self._pipeline.put(Moment(*pair))
+
+    def _on_camera_info(self, calibration: Calibration, message: CameraInfo) -> None:
+        if not calibration.update(message):
+            self._statistics.error("rejected_camera_info", calibration.problem)
 
     def _on_mask(self, message: Image) -> None:
         try:
@@ -59,9 +89,19 @@ class Inputs:
 
     def check_for_data(self, timeout: float) -> None:
         """Warn after `timeout` seconds of silence, naming the publishers and their QoS."""
-        if self._pipeline.enabled and self._statistics.seconds_since_image() >= timeout:
-            self._problems.report("no_data", no_data_warning(self._node, self._images, timeout))
+        if not self._pipeline.enabled or self._statistics.seconds_since_image() < timeout:
+            return
+        unpaired = self._sync is not None and min(self._sync.unpaired_left, self._sync.unpaired_right) > 0
+        if unpaired:
+            left, right = (subscription.topic_name for subscription in self._images)
+            reason = (
+                f"images come on {left} and {right}, but for {timeout:g} s none with matching stamps: trigger the "
+                "cameras together, or set stereo.sync to approximate and stereo.max_interval to how far they differ"
+            )
+        else:
+            reason = "; ".join(no_data_warning(self._node, images, timeout) for images in self._images)
+        self._problems.report("no_data", reason)
 
     def close(self) -> None:
-        for subscription in (self._images, *self._others):
+        for subscription in (*self._images, *self._others):
             self._node.destroy_subscription(subscription)

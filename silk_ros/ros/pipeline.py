@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 import traceback
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +17,26 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from ..frame_slot import FrameSlot
 from ..frontend import FrontEnd, Step
-from .calibration import Calibration
+from ..stereo import match_stereo
+from .calibration import Calibration, StereoCalibration
 from .change_log import ChangeLog
 from .diagnostics import Statistics
-from .images import gray_from_message
+from .images import gray_from_compressed, gray_from_message
 from .messages import stamp_nanoseconds
-from .outputs import Outputs
+from .outputs import Outputs, StereoPair
 from .plan import Plan
 
 STOP_TIMEOUT = 30.0  # seconds; an engine that is being built takes a while to give up
 MAX_LATENCY = 3600.0  # seconds; an older stamp is of another clock, such as a recording's
 
 ImageMessage: TypeAlias = Image | CompressedImage
+
+
+class Moment(NamedTuple):
+    """What one camera sees at a moment, or a stereo pair; `image` is the left one's."""
+
+    image: ImageMessage
+    right: ImageMessage | None = None
 
 
 class Pipeline:
@@ -39,11 +47,11 @@ class Pipeline:
         self._statistics, self._problems = statistics, problems
         self._outputs = Outputs(node, plan)
         self._front_end = FrontEnd(plan.extractor, plan.settings.front_end)
-        self._slot: FrameSlot[ImageMessage] = FrameSlot()
+        self._slot: FrameSlot[Moment] = FrameSlot()
         self._lock = threading.Lock()  # held while an image is processed
         self._last_shape: tuple[int, ...] | None = None
         self.enabled = True
-        self.calibration = Calibration(node.resolve_topic_name("camera_info"))
+        self.calibration = StereoCalibration(Calibration(""), Calibration(""))  # of whom the pipeline listens to
         self.mask: NDArray[np.uint8] | None = None  # the newest that was received
         self._worker = threading.Thread(target=self._work, name="silk-worker", daemon=True)
         self._worker.start()
@@ -52,12 +60,16 @@ class Pipeline:
     def plan(self) -> Plan:
         return self._plan
 
-    def put(self, message: ImageMessage) -> None:
-        """The newest image."""
-        self._statistics.received(stamp_nanoseconds(message.header.stamp))
+    def listen_to(self, calibration: StereoCalibration) -> None:
+        """Images come from other subscriptions from now on, with these calibrations; of one camera, `left` counts."""
+        self.calibration, self.mask = calibration, None
+
+    def put(self, moment: Moment) -> None:
+        """The newest image or pair."""
+        self._statistics.received(stamp_nanoseconds(moment.image.header.stamp))
         if not self.enabled:
             self._statistics.count("ignored_frames")
-        elif self._slot.put(message):
+        elif self._slot.put(moment):
             self._statistics.count("dropped_frames")
 
     def prepare(self, plan: Plan) -> None:
@@ -105,11 +117,11 @@ class Pipeline:
     # The worker's thread.
 
     def _work(self) -> None:
-        while (message := self._slot.take()) is not None:
+        while (moment := self._slot.take()) is not None:
             try:
                 with self._lock:
                     if self.enabled:
-                        self._process(message)
+                        self._process(moment)
                     else:
                         self._statistics.count("ignored_frames")
             except ValueError as error:
@@ -121,24 +133,26 @@ class Pipeline:
                 self._statistics.error("failed_frames", f"{type(error).__name__}: {error}")
                 self._problems.report("failure", f"frame failed: {traceback.format_exc()}")
 
-    def _process(self, message: ImageMessage) -> None:
+    def _process(self, moment: Moment) -> None:
         started = time.monotonic()
-        header = message.header
+        header = moment.image.header
         stamp = stamp_nanoseconds(header.stamp)
         if stamp == 0:
             self._statistics.count("zero_stamps")
             self._problems.report(
                 "stamp", "images have a zero stamp: set header.stamp in the driver; latency is unknown"
             )
-        image = gray_from_message(message)
+        image = _gray(moment.image)
+        right_image = None if moment.right is None else _gray(moment.right)
         self._last_shape = image.shape
         extracting = time.monotonic()
-        step = self._front_end.process(image, stamp, self.calibration.camera, self._mask(image.shape))
+        step = self._front_end.process(image, stamp, self.calibration.left.camera, self._mask(image.shape))
+        pair = None if right_image is None else self._stereo(step, right_image)
         front_end = time.monotonic() - extracting
         if step.restarted:
             self._statistics.count("restarts")
             self._problems.report("restart", f"starting new tracks: {step.restarted}")
-        self._outputs.publish(header, step, self._rays(step), self._plan)
+        self._outputs.publish(header, step, self._rays(step), self._plan, pair)
         processing = time.monotonic() - started
         keypoints, matches = len(step.frame.features), len(step.matches)
         self._statistics.processed(self._latency(stamp), processing, front_end, keypoints, matches, step.verified)
@@ -158,18 +172,36 @@ class Pipeline:
             kept = mask if kept is None else np.minimum(kept, mask)
         return kept
 
+    def _stereo(self, step: Step, right_image: NDArray[np.uint8]) -> StereoPair:
+        """Matches with the right image; without usable calibrations of both, counted and explained, without points."""
+        right = self._front_end.extractor(right_image)
+        geometry = rays = None
+        try:
+            geometry = self.calibration.of(step.frame.image.shape, right_image.shape)
+            rays = geometry.right.rays(right.keypoints)
+        except ValueError as error:
+            self._statistics.count("frames_without_points")
+            self._problems.report("stereo", f"stereo matches have no points: {error}")
+        matches = match_stereo(step.frame.features, right, geometry, self._plan.settings.stereo)
+        return StereoPair(right, matches, rays)
+
     def _rays(self, step: Step) -> NDArray[np.float32] | None:
         """Rays of the keypoints, or None, counted and explained, without usable intrinsics for this image."""
+        calibration = self.calibration.left
         try:
-            return self.calibration.of(step.frame.image.shape).rays(step.frame.features.keypoints)
+            return calibration.of(step.frame.image.shape).rays(step.frame.features.keypoints)
         except ValueError as error:
-            if self.calibration.received:
+            if calibration.received:
                 self._statistics.error("frames_without_rays", str(error))
             else:
                 self._statistics.count("frames_without_rays")
-            self._problems.report("camera_info", str(error))
+            self._problems.report("camera_info", f"rays are not available: {error}")
             return None
 
     def _latency(self, stamp: int) -> float | None:
         age = (self._node.get_clock().now().nanoseconds - stamp) / 1e9
         return age if stamp and 0 <= age < MAX_LATENCY else None
+
+
+def _gray(message: ImageMessage) -> NDArray[np.uint8]:
+    return gray_from_message(message) if isinstance(message, Image) else gray_from_compressed(message)

@@ -11,6 +11,7 @@ from ..backends import EngineOptions
 from ..extractor import Extractor, Region
 from ..frontend import FrontEndOptions
 from ..selection import Selection
+from ..stereo import StereoRules
 from ..verification import Verification
 from .parameters import check_choices
 from .silk_parameters import DECLARATIONS
@@ -48,10 +49,11 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class InputSettings:
-    """What the node subscribes to."""
+    """What the node subscribes to. max_interval: nanoseconds between the stamps of a stereo pair; None for no pair."""
 
     image_transport: str
     image_reliability: str
+    max_interval: int | None
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Settings:
     front_end: FrontEndOptions
     input: InputSettings
     tracks: TrackRules
+    stereo: StereoRules
     descriptor_format: str
     mask_file: Path | None
     diagnostics_period: float
@@ -91,6 +94,8 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         bridge=tracks.pop("bridge"),
         max_published=values["max_published"],
     )
+    stereo = group("stereo.")
+    seconds = {"none": None, "exact": 0.0, "approximate": stereo.pop("max_interval")}[stereo.pop("sync")]
     network = named(NetworkSettings) | {
         "model_path": _path(values["model_path"]),
         "selection": Selection(**group("selection.")),
@@ -101,7 +106,8 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         **named(Settings) | {"mask_file": _path(values["mask_file"])},
         network=NetworkSettings(**network),
         front_end=front_end,
-        input=InputSettings(**named(InputSettings)),
+        input=InputSettings(**named(InputSettings), max_interval=None if seconds is None else round(seconds * 1e9)),
+        stereo=StereoRules(**stereo, min_similarity=filters["min_similarity"]),
         tracks=TrackRules(**tracks),
     )
 

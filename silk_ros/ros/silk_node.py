@@ -92,7 +92,7 @@ class SilkNode(LifecycleNode, WorkerNode):
         """Take images in."""
         assert self._pipeline is not None
         self._statistics.listening()
-        self._inputs = Inputs(self, self._settings, self._pipeline, self._statistics, self._problems)
+        self._inputs = Inputs(self, self._settings.input, self._pipeline, self._statistics, self._problems)
         return SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:

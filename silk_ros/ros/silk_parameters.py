@@ -9,12 +9,14 @@ from ..backends.base import MAX_OPTIMIZATION_LEVEL, NO_DLA
 from ..binary import FORMATS
 from ..extractor import MAX_THREADS
 from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
+from ..stereo import StereoRules
 from ..verification import METHODS, OUTLIERS, Verification
 from .parameters import ANYTIME, INACTIVE, Declaration
 from .tracks import NO_CAMERA_ID, TrackRules
 
 ALL_PRECISIONS = tuple(dict.fromkeys(precision for backend in BACKENDS for precision in PRECISIONS[backend]))
 SIDE = (0, 100000)  # pixels
+SYNCS = ("none", "exact", "approximate")
 
 _live = partial(Declaration, change=ANYTIME)
 _inactive = partial(Declaration, change=INACTIVE)
@@ -126,6 +128,36 @@ DECLARATIONS = (
         TrackRules.camera_id,
         "channel camera_id on ~/tracks, as VINS-Fusion wants it; -1 for none, as VINS-Mono does",
         (NO_CAMERA_ID, 15),
+    ),
+    _inactive(
+        "stereo.sync",
+        "none",
+        "none for one camera; exact or approximate stamps for a stereo pair on left/ and right/",
+        choices=SYNCS,
+    ),
+    _inactive(
+        "stereo.max_interval",
+        0.01,
+        "seconds between the stamps of an approximate pair, at most; keep it below half the time between two images",
+        (0.0, 1.0),
+    ),
+    _live(
+        "stereo.row_tolerance",
+        StereoRules.row_tolerance,
+        "pixels between the rows of a stereo match in the rectified images, at most",
+        (0.0, 100.0),
+    ),
+    _live(
+        "stereo.min_disparity",
+        StereoRules.min_disparity,
+        "pixels between the columns of a stereo match, at least; the less, the farther and the less certain",
+        (0.0, 10000.0),
+    ),
+    _live(
+        "stereo.max_disparity",
+        StereoRules.max_disparity,
+        "pixels between the columns of a stereo match, at most; 0 for the image's width",
+        (0.0, 10000.0),
     ),
     _live(
         "tensorrt.optimization_level",
