@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -81,3 +82,30 @@ class Camera:
             pinhole = cv2.undistortImagePoints(points, self.matrix, self.distortion, None, criteria)[:, 0]
             rays[:, :2] = (np.column_stack([pinhole, np.ones(len(points))]) @ np.linalg.inv(self.matrix).T)[:, :2]
         return rays
+
+
+def camera_from_message(message: Any) -> Camera:
+    """Calibration of the images that come with a sensor_msgs/CameraInfo: of its region of interest, and binned.
+
+    K and P are those of the sensor's full resolution. Raises ValueError, naming the fix, when it is not usable.
+    """
+    roi, binning = message.roi, (message.binning_x or 1, message.binning_y or 1)
+    size = (roi.width or message.width, roi.height or message.height)  # a region of zeros is the full image
+    if roi.x_offset + size[0] > message.width or roi.y_offset + size[1] > message.height:
+        raise ValueError(
+            f"the region of interest in camera_info, {size[0]}x{size[1]} at {roi.x_offset} {roi.y_offset}, is not "
+            f"inside its {message.width}x{message.height} pixels: fix 'roi' in the camera driver"
+        )
+    to_image = np.eye(3)  # from full-resolution pixels to those of the image
+    for axis, (offset, factor) in enumerate(zip((roi.x_offset, roi.y_offset), binning)):
+        to_image[axis, axis] = 1 / factor
+        to_image[axis, 2] = (0.5 - offset) / factor - 0.5  # a binned pixel's centre is amid those it is made of
+    return Camera(
+        size[0] // binning[0],
+        size[1] // binning[1],
+        to_image @ np.reshape(message.k, (3, 3)),
+        np.array(message.d),
+        message.distortion_model,
+        np.array(message.r),
+        to_image @ np.reshape(message.p, (3, 4)),
+    )

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import Camera
+from .camera import Camera, camera_from_message
 from .flight import LAP, SyntheticFlight
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -23,8 +23,9 @@ FLIGHT_RATE = FOLDER_RATE = 10.0  # Hz
 class SourceImage:
     """An image as a camera driver would publish it, with what else is known of the moment.
 
-    data: raw buffer of `step` bytes per row. pose: camera-to-world (4, 4). camera: intrinsics.
+    data: raw buffer of `step` bytes per row. pose: camera-to-world (4, 4). camera: calibration.
     stamp, frame_id: of a recorded message's header, in nanoseconds.
+    right: the image of the right camera at that moment, where this is the left one of a stereo pair.
     """
 
     data: NDArray[np.uint8]
@@ -37,6 +38,7 @@ class SourceImage:
     camera: Camera | None = None
     stamp: int | None = None
     frame_id: str | None = None
+    right: SourceImage | None = None
 
     @classmethod
     def from_array(cls, image: NDArray[Any], **known: Any) -> SourceImage:
@@ -88,6 +90,9 @@ class FolderSource:
             raise ValueError(
                 f"no images '{folder / pattern}': there should be {', '.join(sorted(IMAGE_SUFFIXES))} files"
             )
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
     def __iter__(self) -> Iterator[SourceImage]:
         for path in self._paths:
@@ -210,14 +215,14 @@ class BagSource:
 
 def _camera_or_none(message: Any) -> Camera | None:
     try:
-        return Camera(message.width, message.height, message.k, message.d, message.distortion_model)
+        return camera_from_message(message)
     except ValueError:  # a driver that publishes an empty camera_info has no calibration
         return None
 
 
 def open_source(source: str, topic: str = "") -> Source:
-    """The source a user means by `flight`, a camera index, a folder of images or a pattern of file names in it, a video
-    file or a recording.
+    """The source a user means by `flight`, a camera index, a folder of images or a pattern of file names in it, one of
+    stereo pairs (see `StereoFolderSource`), a video file or a recording.
 
     Raises ValueError or ImportError, naming the fix, when there is no such source.
     """
@@ -237,6 +242,10 @@ def open_source(source: str, topic: str = "") -> Source:
         # A file inside a rosbag2 folder is read through the folder's metadata.
         return BagSource(path.parent if (path.parent / "metadata.yaml").exists() else path, topic)
     if path.is_dir():
+        from .stereo_source import StereoFolderSource, stereo_folders  # which is built on this module
+
+        if (folders := stereo_folders(path)) is not None:
+            return StereoFolderSource(*folders)
         recorded = any(next(path.glob(name), None) for name in ("metadata.yaml", "*.mcap*", "*.db3*"))
         return BagSource(path, topic) if recorded else FolderSource(path)
     return VideoSource(path)

@@ -48,7 +48,8 @@ def compressed_message(level: int) -> object:
 def info_message(level: int, focal: float = 50.0) -> object:
     matrix = np.array([focal, 0, 15.5, 0, focal, 11.5, 0, 0, 1])
     region = ROS["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
-    projection, rectification = np.zeros(12), np.eye(3).ravel()
+    projection = np.column_stack([matrix.reshape(3, 3), [-5.0, 0, 0]]).ravel() if focal else np.zeros(12)
+    rectification = np.eye(3).ravel()
     return ROS["sensor_msgs/msg/CameraInfo"](
         header(), HEIGHT, WIDTH, "plumb_bob", np.full(5, 0.01), matrix, rectification, projection, 0, 0, region
     )
@@ -102,6 +103,7 @@ def test_the_recorded_camera_info_comes_along(tmp_path: Path, storage: StoragePl
         assert image.camera is not None
         assert (image.camera.width, image.camera.height, image.camera.model) == (WIDTH, HEIGHT, "plumb_bob")
         assert image.camera.matrix[0].tolist() == [50, 0, 15.5]
+        assert image.camera.projection[0].tolist() == [50, 0, 15.5, -5]
 
 
 def test_another_camera_s_info_is_not_taken(tmp_path: Path) -> None:

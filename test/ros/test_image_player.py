@@ -14,12 +14,15 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import CameraInfo, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from silk_ros.camera import camera_from_message
 from silk_ros.flight import SyntheticFlight
 from silk_ros.ros.image_player import ImagePlayer, read_calibration
-from silk_ros.ros.messages import pose_message, transform_from_pose
+from silk_ros.ros.images import gray_from_compressed
+from silk_ros.ros.messages import pose_message, stamp_nanoseconds, transform_from_pose
 from silk_ros.sources import FolderSource, open_source
+from silk_ros.stereo import StereoGeometry
 
 CALIBRATION = """
 image_width: 320
@@ -28,21 +31,28 @@ camera_name: test
 camera_matrix: {rows: 3, cols: 3, data: [200.0, 0, 159.5, 0, 200.0, 119.5, 0, 0, 1]}
 distortion_model: plumb_bob
 distortion_coefficients: {rows: 1, cols: 5, data: [0.1, 0.0, 0.0, 0.0, 0.0]}
+rectification_matrix: {rows: 3, cols: 3, data: [0, 1, 0, -1, 0, 0, 0, 0, 1]}
+projection_matrix: {rows: 3, cols: 4, data: [190.0, 0, 159.5, -19.0, 0, 190.0, 119.5, 0, 0, 0, 1, 0]}
 """
 
 
 class Listener:
-    """Hears everything that a player publishes."""
+    """Hears everything that a player publishes, for one camera."""
 
-    def __init__(self, context: Context) -> None:
-        self.node = rclpy.create_node("listener", context=context)
+    def __init__(self, context: Context, prefix: str = "") -> None:
+        self.node = rclpy.create_node(f"{prefix.strip('/')}listener", context=context)
         self.executor = SingleThreadedExecutor(context=context)
         self.executor.add_node(self.node)
         self.images: list[Image] = []
         self.infos: list[CameraInfo] = []
         self.poses: list[PoseStamped] = []
-        self.node.create_subscription(Image, "image_raw", self.images.append, qos_profile_sensor_data)
-        self.node.create_subscription(CameraInfo, "camera_info", self.infos.append, qos_profile_sensor_data)
+        self.compressed: list[CompressedImage] = []
+        for kind, topic, heard in (
+            (Image, "image_raw", self.images),
+            (CompressedImage, "image_raw/compressed", self.compressed),
+            (CameraInfo, "camera_info", self.infos),
+        ):
+            self.node.create_subscription(kind, f"{prefix}{topic}", heard.append, qos_profile_sensor_data)
         self.node.create_subscription(PoseStamped, "ground_truth", self.poses.append, 10)
 
     def spin_until(self, condition: Callable[[], object]) -> None:
@@ -120,6 +130,8 @@ def test_calibration_file_becomes_camera_info(
         0.1,
         "plumb_bob",
     )
+    assert listener.infos[0].r.tolist() == [0, 1, 0, -1, 0, 0, 0, 0, 1]
+    assert (listener.infos[0].p[0], listener.infos[0].p[3]) == (190, -19)
 
 
 @pytest.mark.parametrize("text", ["just text", "image_width: 3", "{unbalanced"])
@@ -181,3 +193,57 @@ def test_what_is_published_can_be_recorded_and_played_again(
 def test_a_recording_is_not_overwritten(play: Callable[..., ImagePlayer], image_folder: Path) -> None:
     with pytest.raises(FileExistsError, match="choose another folder"):
         play(source=str(image_folder), record=str(image_folder))
+
+
+def stamps(messages: list) -> set[int]:
+    return {stamp_nanoseconds(message.header.stamp) for message in messages}
+
+
+@pytest.fixture
+def stereo_folder(tmp_path: Path) -> Path:
+    """One scene of which the right camera sees 4 px less on the left."""
+    for name, shift in (("image_0", 0), ("image_1", 4)):
+        (tmp_path / name).mkdir()
+        for index in range(5):
+            cv2.imwrite(str(tmp_path / name / f"{index}.png"), picture(shift=index + shift))
+    (tmp_path / "calib.txt").write_text(
+        "P0: 100 0 79.5 0 0 100 59.5 0 0 0 1 0\nP1: 100 0 79.5 -50 0 100 59.5 0 0 0 1 0\n"
+    )
+    (tmp_path / "poses.txt").write_text("\n".join(f"1 0 0 {index} 0 1 0 0 0 0 1 0" for index in range(5)))
+    return tmp_path
+
+
+def test_stereo_pairs_come_from_two_calibrated_cameras_with_equal_stamps(
+    play: Callable[..., ImagePlayer], context: Context, stereo_folder: Path
+) -> None:
+    left, right = Listener(context, "left/"), Listener(context, "right/")
+    left.executor.add_node(right.node)
+    play(source=str(stereo_folder))
+    left.spin_until(lambda: len(stamps(left.images) & stamps(right.images) & stamps(left.poses)) > 2)
+    stamp = min(stamps(left.images) & stamps(right.images))
+    pair = [next(m for m in side.images if stamp_nanoseconds(m.header.stamp) == stamp) for side in (left, right)]
+    np.testing.assert_array_equal(array(pair[0])[:, 4:-4], array(pair[1])[:, :-8])
+    assert [message.header.frame_id for message in pair] == ["camera_left", "camera_right"]
+    geometry = StereoGeometry(camera_from_message(left.infos[0]), camera_from_message(right.infos[0]))
+    assert geometry.baseline == pytest.approx(0.5)
+    assert {pose.header.frame_id for pose in left.poses} == {"world"}
+
+
+def test_one_calibration_for_two_cameras_is_refused(
+    play: Callable[..., ImagePlayer], stereo_folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "camera.yaml"
+    file.write_text(CALIBRATION)
+    with pytest.raises(ValueError, match=r"put a calib.txt with the rows P0 and P1 into the stereo folder"):
+        play(source=str(stereo_folder), camera_info_file=str(file))
+
+
+def test_compressed_images_are_those_of_the_source(
+    play: Callable[..., ImagePlayer], listener: Listener, tmp_path: Path
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.dstack([picture()] * 3))
+    play(source=str(tmp_path), transport="compressed")
+    listener.spin_until(lambda: listener.compressed)
+    image = gray_from_compressed(listener.compressed[0])
+    assert np.abs(image.astype(float) - picture()).mean() < 2
+    assert "jpeg" in listener.compressed[0].format and not listener.images
