@@ -78,7 +78,8 @@ def step() -> Step:
 def feature_clouds(sent: Frame) -> dict[str, PointCloud2]:
     code = BinaryCode(np.random.default_rng(0).normal(size=(32, 256)).astype(np.float32), np.zeros(256, np.float32))
     descriptors = sent.features.descriptors
-    encoded = {"float32": None, "float16": encoder("float16", Path())(descriptors), "binary256": code.encode(descriptors)}
+    half = encoder("float16", Path())(descriptors)
+    encoded = {"float32": None, "float16": half, "binary256": code.encode(descriptors)}
     rays = np.arange(3 * len(descriptors), dtype=np.float32).reshape(-1, 3)
     return {name: features_to_cloud(header(sent.stamp), sent, rays, values) for name, values in encoded.items()}
 
