@@ -43,8 +43,8 @@ class Camera:
         matrix = matrix.reshape(3, 3)
         if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
             raise ValueError("camera_info.k has no focal length: the camera is not calibrated")
-        if matrix[2].tolist() != [0, 0, 1]:
-            raise ValueError("the last row of camera_info.k must be 0 0 1: calibrate the camera")
+        if not is_projection(matrix):
+            raise ValueError("the rows of camera_info.k must be fx s cx, 0 fy cy, 0 0 1: calibrate the camera")
         if self.model not in DISTORTION_MODELS:
             known = ", ".join(filter(None, DISTORTION_MODELS))
             raise ValueError(f"unknown distortion model '{self.model}' in camera_info: use one of {known}")
@@ -82,6 +82,11 @@ class Camera:
             pinhole = cv2.undistortImagePoints(points, self.matrix, self.distortion, None, criteria)[:, 0]
             rays[:, :2] = (np.column_stack([pinhole, np.ones(len(points))]) @ np.linalg.inv(self.matrix).T)[:, :2]
         return rays
+
+
+def is_projection(matrix: NDArray[np.float64]) -> bool:
+    """Whether a matrix (3, 3) maps camera axes to pixels: positive focal lengths over a last row of 0 0 1."""
+    return bool((matrix.diagonal() > 0).all() and matrix[2, 2] == 1 and not np.tril(matrix, -1).any())
 
 
 def camera_from_message(message: Any) -> Camera:

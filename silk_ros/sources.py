@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 import cv2
@@ -214,8 +215,9 @@ class BagSource:
 
 
 def _camera_or_none(message: Any) -> Camera | None:
+    fields = {name.lower(): value for name, value in vars(message).items()}  # D, K, R and P in ROS 1
     try:
-        return camera_from_message(message)
+        return camera_from_message(SimpleNamespace(**fields))
     except ValueError:  # a driver that publishes an empty camera_info has no calibration
         return None
 

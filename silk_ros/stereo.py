@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .camera import Camera
+from .camera import Camera, is_projection
 from .matcher import check_descriptors, check_filters, mutual_best_within
 from .types import Features
 
@@ -33,11 +33,11 @@ class StereoGeometry:
 
     def __post_init__(self) -> None:
         for side, camera in ("left", self.left), ("right", self.right):
-            rotation, (fx, _, _, _), (_, fy, _, _), _ = camera.rectification, *camera.projection
-            if not np.allclose(rotation @ rotation.T, np.eye(3), atol=SAME) or min(fx, fy) <= 0:
+            rotation, projection = camera.rectification, camera.projection
+            if not np.allclose(rotation @ rotation.T, np.eye(3), atol=SAME) or not is_projection(projection[:, :3]):
                 raise ValueError(
-                    f"{side}/camera_info has an r that is no rotation or a p without a focal length: "
-                    "calibrate both cameras together"
+                    f"{side}/camera_info has an r that is no rotation, or a p whose rows are not fx 0 cx tx, "
+                    "0 fy cy 0, 0 0 1 0: calibrate both cameras together"
                 )
         names = ("focal length fx", "focal length fy", "row of the principal point")
         for name, place in zip(names, [(0, 0), (1, 1), (1, 2)]):

@@ -103,9 +103,12 @@ def test_useless_intrinsics_are_explained(matrix: object, distortion: list[float
         Camera(640, 480, matrix, distortion, model)
 
 
-def test_a_matrix_without_its_last_row_is_refused() -> None:
-    with pytest.raises(ValueError, match="last row"):
-        Camera(640, 480, np.array([[400.0, 0, 320], [0, 400, 240], [0, 0, 0]]), np.zeros(5))
+@pytest.mark.parametrize(("place", "value"), [((2, 2), 0), ((2, 0), 1), ((1, 0), 450)])
+def test_a_matrix_of_another_form_is_refused(place: tuple[int, int], value: float) -> None:
+    matrix = MATRIX.copy()
+    matrix[place] = value
+    with pytest.raises(ValueError, match=r"the rows of camera_info.k must be"):
+        Camera(640, 480, matrix, np.zeros(5))
 
 
 def test_a_camera_without_rectification_is_its_own_rectified_camera() -> None:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rosbags import rosbag1
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -104,6 +106,21 @@ def test_the_recorded_camera_info_comes_along(tmp_path: Path, storage: StoragePl
         assert (image.camera.width, image.camera.height, image.camera.model) == (WIDTH, HEIGHT, "plumb_bob")
         assert image.camera.matrix[0].tolist() == [50, 0, 15.5]
         assert image.camera.projection[0].tolist() == [50, 0, 15.5, -5]
+
+
+def test_a_recording_of_ros_1_has_its_camera_too(tmp_path: Path) -> None:
+    store = get_typestore(Stores.ROS1_NOETIC)
+    types, info, image = store.types, info_message(1), image_message(1)
+    head = types["std_msgs/msg/Header"](0, types["builtin_interfaces/msg/Time"](1, 0), "camera")
+    with rosbag1.Writer(tmp_path / "recording.bag") as writer:
+        for time, (topic, message) in enumerate([("/camera_info", info), ("/image_raw", image)]):
+            connection = writer.add_connection(topic, message.__msgtype__, typestore=store)
+            values = {name.name: getattr(message, name.name) for name in fields(message)} | {"header": head}
+            capitals = {name.upper() if name in "dkrp" else name: value for name, value in values.items()}
+            older = types[message.__msgtype__](**capitals)
+            writer.write(connection, time, store.serialize_ros1(older, message.__msgtype__))
+    (read,) = open_source(str(tmp_path / "recording.bag"))
+    assert read.camera is not None and read.camera.matrix[0].tolist() == [50, 0, 15.5]
 
 
 def test_another_camera_s_info_is_not_taken(tmp_path: Path) -> None:

@@ -123,8 +123,10 @@ def test_cameras_that_are_no_pair_are_explained() -> None:
         StereoGeometry(left, changed(right, (1, 2), 200))
     with pytest.raises(ValueError, match="right/camera_info has an r that is no rotation"):
         StereoGeometry(left, replace(right, rectification=np.ones((3, 3))))
-    with pytest.raises(ValueError, match=r"left/camera_info has .* a p without a focal length"):
+    with pytest.raises(ValueError, match=r"left/camera_info has .* a p whose rows are not"):
         StereoGeometry(changed(left, (0, 0), 0), right)
+    with pytest.raises(ValueError, match=r"right/camera_info has .* a p whose rows are not"):
+        StereoGeometry(left, changed(right, (2, 2), 0))
 
 
 @pytest.mark.parametrize(
