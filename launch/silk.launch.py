@@ -37,6 +37,7 @@ ARGUMENTS = {
     "precision": dict(default_value="", description="auto, fp32, fp16, bf16 or int8; empty for what params_file says"),
     "odometry": dict(default_value="false", description="start the odometry node too", choices=SWITCH),
     "rviz": dict(default_value="false", description="start RViz with the layout of this package", choices=SWITCH),
+    "enclave": dict(default_value="", description="SROS 2 enclave of the nodes (docs/security.md); empty for none"),
     "use_sim_time": dict(default_value="false", description="take the time from /clock", choices=SWITCH),
     "log_level": dict(
         default_value="info", description="least severe log shown", choices=["debug", "info", "warn", "error", "fatal"]
@@ -55,10 +56,11 @@ def start_nodes(context):
     sim_time = {"use_sim_time": value["use_sim_time"] == "true"}
     # The overlay is larger than Fast DDS's default shared-memory segment; a profile of the user's own wins.
     profile = os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE") or os.path.join(CONFIG, "fastdds.xml")
+    enclave = value["enclave"]
     common = dict(
         output="screen",
         emulate_tty=True,
-        ros_arguments=["--log-level", value["log_level"]],
+        ros_arguments=["--log-level", value["log_level"], *(["--enclave", enclave] if enclave else [])],
         additional_env={"FASTRTPS_DEFAULT_PROFILES_FILE": profile},
     )
     topics = {"image_raw": value["image_topic"]} | {f"{side}/image_raw": f"{value[side]}/image_raw" for side in SIDES}

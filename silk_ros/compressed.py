@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .image import to_gray
+from .image import check_pixels, to_gray
 
-MAX_PIXELS = 64_000_000  # a few bytes can claim to be an image of gigabytes
 # Pixels as they are stored, which is what a calibration belongs to, whatever side a phone's EXIF data calls up.
 FLAGS = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 
@@ -23,16 +22,13 @@ JPEG_ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 def decode_gray(data: bytes) -> NDArray[np.uint8]:
     """Grey image (H, W) uint8 from the bytes of a JPEG or PNG file; 16-bit images are scaled by 255 / 65535.
 
-    Raises ValueError, naming the fix, for what is no such image, is cut off, or claims more than MAX_PIXELS, before any
-    of its pixels are decoded.
+    Raises ValueError, naming the fix, for what is no such image, is cut off, or claims more pixels than are
+    taken, before any of them are decoded.
     """
     if not data:
         raise ValueError("the compressed image is empty: check the camera driver")
     width, height = _size(data)
-    if width * height > MAX_PIXELS:
-        raise ValueError(
-            f"a compressed image of {width}x{height} pixels is refused: the limit is {MAX_PIXELS // 10**6} megapixels"
-        )
+    check_pixels(height, width)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), FLAGS)
     except cv2.error:  # some versions raise where others give None

@@ -50,11 +50,21 @@ ENCODING_ALIASES = {
     "yuyv": "yuv422_yuy2",
 }
 
+MAX_PIXELS = 64_000_000  # a larger image would cost gigabytes on its way through the network
+
 
 def packed_size(height: int, width: int, encoding: str) -> int:
     """Bytes of an image without padding; 0 for an unknown encoding."""
     layout = ENCODINGS.get(ENCODING_ALIASES.get(encoding, encoding))
     return height * width * layout.channels * layout.bits // 8 if layout else 0
+
+
+def check_pixels(height: int, width: int) -> None:
+    """Raises ValueError, naming the limit, for images of more than MAX_PIXELS."""
+    if height * width > MAX_PIXELS:
+        raise ValueError(
+            f"an image of {width}x{height} pixels is refused: the limit is {MAX_PIXELS // 10**6} megapixels"
+        )
 
 
 def check_layout(height: int, width: int, encoding: str, step: int, length: int) -> str:
@@ -66,6 +76,7 @@ def check_layout(height: int, width: int, encoding: str, step: int, length: int)
         )
     if height <= 0 or width <= 0:
         raise ValueError(f"image of {width}x{height} pixels is empty: check the camera driver's resolution")
+    check_pixels(height, width)
     row_bytes = packed_size(1, width, name)
     if step < row_bytes:
         raise ValueError(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from sensor_msgs.msg import CameraInfo
 
-from ..camera import Camera
+from ..camera import Camera, camera_from_message
 from ..stereo import StereoGeometry
-from .images import camera_from_message
 
 
 class Calibration:

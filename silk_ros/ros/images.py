@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
-from ..camera import camera_from_message as camera_from_message
 from ..compressed import decode_gray
 from ..image import check_layout, packed_size, to_gray
 

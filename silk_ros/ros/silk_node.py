@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -134,8 +133,7 @@ class SilkNode(LifecycleNode, WorkerNode):
                 raise ValueError(f"{name} cannot change while the node is active: deactivate it first")
         values = self._values | {name: parameter.value for name, parameter in changes.items()}
         if "model_path" in changes and values["model_path"]:
-            folders = [Path(folder).expanduser() for folder in values["model_dirs"] if folder]
-            values["model_path"] = str(confined(values["model_path"], folders))
+            values["model_path"] = str(confined(values["model_path"], values["model_dirs"]))
         return values
 
     async def _prepare(self, parameters: list[Parameter]) -> None:

@@ -101,9 +101,8 @@ def test_matches_lie_where_the_document_says(step: Step) -> None:
     assert f"{plain.point_step} bytes, or {flagged.point_step} with" in section("Matches")
 
 
-@pytest.mark.skipif(not hasattr(messages, "STEREO_MATCH_DTYPE"), reason="no stereo in this version")
 def test_stereo_matches_lie_where_the_document_says() -> None:
-    cloud = cloud_from_points(header(1), np.zeros(1, getattr(messages, "STEREO_MATCH_DTYPE")))  # noqa: B009
+    cloud = cloud_from_points(header(1), np.zeros(1, messages.STEREO_MATCH_DTYPE))
     assert layout(cloud) == documented("Stereo matches")
     assert f", {cloud.point_step} bytes" in section("Stereo matches")
 
