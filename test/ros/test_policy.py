@@ -29,6 +29,7 @@ def test_it_is_of_the_documented_enclave_and_denies_nothing_else() -> None:
 
 def test_all_that_the_node_does_is_granted(graph: Graph) -> None:
     node = graph.node
+    graph.wait_for_node()  # what a node has is known only after a while
     published = {name for name, _ in node.get_publisher_names_and_types_by_node("silk", "/")}
     subscribed = {name for name, _ in node.get_subscriber_names_and_types_by_node("silk", "/")}
     served = {name for name, _ in node.get_service_names_and_types_by_node("silk", "/")}
@@ -43,6 +44,7 @@ def test_all_that_the_node_does_is_granted(graph: Graph) -> None:
 def test_nothing_is_granted_that_the_node_does_not_have(graph: Graph) -> None:
     """Besides what it has in other modes: stereo, compressed images, a simulated clock, a managed node."""
     node = graph.node
+    graph.wait_for_node()
     served = {name for name, _ in node.get_service_names_and_types_by_node("silk", "/")}
     published = {name for name, _ in node.get_publisher_names_and_types_by_node("silk", "/")}
     subscribed = {name for name, _ in node.get_subscriber_names_and_types_by_node("silk", "/")}
