@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 import silk_ros
 from silk_ros import Extractor, Features
+from silk_ros.extractor import Region
 
 Image = NDArray[np.uint8]
 
@@ -234,3 +235,34 @@ def test_threads_are_checked(threads: object) -> None:
 def test_it_says_what_runs() -> None:
     said = str(Extractor.load(max_keypoints=7, backend="onnxruntime", scale=0.5))
     assert said == "Extractor(silk_vggnp_mu.onnx in onnxruntime on CPU, fp32, up to 7 keypoints at scale 0.5)"
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0])
+def test_region_of_interest_gives_what_its_part_of_the_image_gives(photo: Image, scale: float) -> None:
+    extractor = Extractor.load(max_keypoints=100, scale=scale, region=Region(40, 20, 160, 120))
+    expected = Extractor.load(max_keypoints=100, scale=scale)(np.ascontiguousarray(photo[20:140, 40:200]))
+    features = extractor(photo)
+    np.testing.assert_array_equal(features.keypoints, expected.keypoints + np.float32([40, 20]))
+    np.testing.assert_array_equal(features.descriptors, expected.descriptors)
+
+
+def test_region_without_a_width_reaches_to_the_end_of_any_image(photo: Image) -> None:
+    extractor = Extractor.load(max_keypoints=50_000, region=Region(x=60, y=50))  # every position
+    for image in (photo[:200, :300], photo[:100, :150]):
+        keypoints = extractor(np.ascontiguousarray(image)).keypoints
+        np.testing.assert_array_equal(keypoints.min(axis=0), [63, 53])
+        np.testing.assert_array_equal(keypoints.max(axis=0), [image.shape[1] - 4, image.shape[0] - 4])
+
+
+@pytest.mark.parametrize(
+    "region", [Region(200, 0), Region(0, 0, 201, 10), Region(150, 0, 100, 0), Region(196, 0, 4, 0)]
+)
+def test_region_that_the_image_does_not_hold_is_refused(photo: Image, region: Region) -> None:
+    extractor = Extractor.load(max_keypoints=10, region=region)
+    with pytest.raises(ValueError, match="region of interest"):
+        extractor(np.ascontiguousarray(photo[:150, :200]))
+
+
+def test_region_has_no_negative_values() -> None:
+    with pytest.raises(ValueError, match="negative"):
+        Region(-1, 0)

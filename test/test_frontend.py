@@ -238,3 +238,42 @@ def test_with_few_keypoints_all_are_handed_out(photo: Image) -> None:
 def test_a_number_below_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="max_published must be 0"):
         FrontEnd(Extractor.load(max_keypoints=50), FrontEndOptions(max_published=-1))
+
+
+def test_other_filters_from_the_next_image_on_keep_the_tracks(front_end: FrontEnd, photo: Image) -> None:
+    first = front_end.process(view(photo), 0)
+    front_end.change(FrontEndOptions(min_similarity=0.9999))
+    second = front_end.process(view(photo, 3), SECOND)
+    assert set(first.frame.tracks.ids) & set(second.frame.tracks.ids)
+    assert (second.matches.similarity >= 0.9999).all()
+
+
+def test_another_extractor_starts_new_tracks(front_end: FrontEnd, photo: Image) -> None:
+    first = front_end.process(view(photo), 0)
+    front_end.change(FrontEndOptions(), Extractor.load(max_keypoints=100))
+    second = front_end.process(view(photo), SECOND)
+    assert (len(second.frame.features), second.previous) == (100, None)
+    assert not set(first.frame.tracks.ids) & set(second.frame.tracks.ids)
+
+
+def test_number_of_published_keypoints_can_change_between_images(front_end: FrontEnd, photo: Image) -> None:
+    front_end.process(view(photo), 0)
+    front_end.change(FrontEndOptions(max_published=50))
+    steps = [front_end.process(view(photo, 3 * index), index * SECOND) for index in (1, 2)]
+    front_end.change(FrontEndOptions())
+    steps += [front_end.process(view(photo, 3 * index), index * SECOND) for index in (3, 4)]
+    assert [len(step.frame.features) for step in steps] == [50, 50, 400, 400]
+    assert [len(step.matches) > 0 for step in steps] == [False, True, False, True]
+    for step in steps:  # rows of both frames as they were handed out
+        assert step.previous is None or step.matches.indices[:, 1].max() < len(step.previous.features)
+
+
+def test_mask_leaves_keypoints_out_and_tracks_go_on_beside_it(front_end: FrontEnd, photo: Image) -> None:
+    mask = np.zeros((120, 160), np.uint8)
+    mask[:, 80:] = 1
+    front_end.process(view(photo), 0)
+    step = front_end.process(view(photo, 3), SECOND, mask=mask)
+    assert 0 < len(step.frame.features) < 400 and step.frame.features.keypoints[:, 0].min() >= 79.5
+    assert len(step.matches) > 0.5 * len(step.frame.features)
+    with pytest.raises(ValueError, match="mask"):
+        front_end.process(view(photo), 2 * SECOND, mask=mask[:-1])

@@ -7,7 +7,7 @@ from std_msgs.msg import Header
 
 from silk_ros import Features
 from silk_ros.frontend import Frame
-from silk_ros.ros.tracks import TrackMessages, TrackRules
+from silk_ros.ros.tracks import Observations, TrackMessages, TrackRules
 from silk_ros.tracker import Tracks
 
 SECOND = 10**9
@@ -84,3 +84,25 @@ def test_ids_stay_exact_in_float32() -> None:
 def test_a_frame_without_tracks_is_an_empty_message() -> None:
     sent = TrackMessages(TrackRules()).message(Header(), frame([], []), np.empty((0, 3), np.float32))
     assert len(sent.points) == 0 and channels(sent) == {name: [] for name in NAMES}
+
+
+def test_right_camera_follows_with_the_next_camera_id_and_the_same_ids() -> None:
+    right = Observations(
+        np.array([9, 8, 3], "u4"), np.array([[1, 2], [3, 4], [5, 6]], "f4"), rays((1, 1), (2, 2), (3, 3))
+    )
+    messages = TrackMessages(TrackRules(camera_id=0))
+    first = channels(messages.message(Header(), frame([7, 8, 9], [2, 5, 1]), rays((0, 0), (0, 0), (0, 0)), right))
+    assert (first["id"], first["camera_id"]) == ([7, 8, 8], [0, 0, 1])  # 9 is too young, 3 not of this frame
+    assert (first["u"][2], first["v"][2], first["velocity_x"][2]) == (3, 4, 0)
+    moved = right._replace(rays=rays((1, 1), (2.5, 1), (3, 3)))
+    second = messages.message(Header(), frame([7, 8, 9], [3, 6, 2], SECOND // 2), rays((0, 0), (0, 0), (0, 0)), moved)
+    seen = channels(second)
+    assert (seen["id"], seen["camera_id"]) == ([7, 8, 9, 9, 8], [0, 0, 0, 1, 1])
+    assert (seen["velocity_x"][4], seen["velocity_y"][4]) == (1, -2)
+    assert (second.points[4].x, second.points[4].y, second.points[4].z) == (2.5, 1, 1)
+
+
+def test_right_camera_is_left_out_without_a_camera_id() -> None:
+    right = Observations(np.array([7], "u4"), np.zeros((1, 2), "f4"), rays((1, 1)))
+    message = TrackMessages(TrackRules()).message(Header(), frame([7], [2]), rays((0, 0)), right)
+    assert [channel.name for channel in message.channels] == NAMES and len(message.points) == 1
