@@ -16,13 +16,15 @@ Prepare = Callable[[list[Parameter]], Awaitable[None]]
 
 def in_thread(node: Node, work: Callable[[], Any]) -> Future:
     """A future of what `work` returns or raises, in a thread of its own, for a coroutine of the node to wait for."""
-    future = Future(executor=node.executor)
+    future, executor = Future(), node.executor
 
     def run() -> None:
         try:
             future.set_result(work())
         except Exception as error:
             future.set_exception(error)
+        if executor is not None:
+            executor.wake()  # to look at the coroutine again
 
     threading.Thread(target=run, name="silk-load", daemon=True).start()
     return future

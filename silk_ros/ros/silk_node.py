@@ -11,6 +11,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.clock import Clock, ClockType, JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -54,12 +55,12 @@ class SilkNode(LifecycleNode, WorkerNode):
         self._prepared: tuple[Settings, Plan | Exception] | None = None  # for a change of parameters that is under way
 
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
-        # These watch over the node itself: a simulated clock that stands still must not silence them.
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self._diagnostics_timer = self.create_timer(
-            self._settings.diagnostics_period, self._publish_diagnostics, clock=steady
-        )
-        self.create_timer(min(1.0, self._settings.no_data_timeout), self._check_for_data, clock=steady)
+        # These watch over the node itself: neither a simulated clock that stands still nor a network that is being
+        # loaded must silence them.
+        steady, watch = Clock(clock_type=ClockType.STEADY_TIME), MutuallyExclusiveCallbackGroup()
+        period, patience = self._settings.diagnostics_period, self._settings.no_data_timeout
+        self._diagnostics_timer = self.create_timer(period, self._publish_diagnostics, watch, steady)
+        self.create_timer(min(1.0, patience), self._check_for_data, watch, steady)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/enable", self._on_enable)
         backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)

@@ -107,6 +107,8 @@ def test_model_is_swapped_between_two_images_and_none_is_lost(
     old = graph.node._pipeline.plan.extractor
     for second in range(2, 12):  # one at a time: each has to be there before the next is sent
         graph.send_once(image_message(picture(shift=second), stamp=float(second)))
+    told = len(graph.history)
+    graph.spin_until(lambda: len(graph.history) > told + 2)  # diagnostics go on too
     assert not answer.done() and graph.node._pipeline.plan.extractor is old
     go_on.set()
     graph.spin_until(answer.done)
