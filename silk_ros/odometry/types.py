@@ -1,0 +1,95 @@
+"""What goes into an estimator of the camera's motion, and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..camera import Camera
+
+Floats = NDArray[np.float64]
+FAILED_GAP = 10.0  # times the last motion that is believed to have gone on, at most
+
+
+@dataclass(frozen=True, eq=False)
+class Links:
+    """The matches of a frame with the one before.
+
+    stamp, previous: of the two frames, nanoseconds; previous is 0 without matches.
+    rays, rays_prev: (M, 2) x y of undistorted rays at z = 1 in the two frames.
+    index, index_prev: (M,) rows of the two feature clouds; tracks: (M,) track ids.
+    """
+
+    stamp: int
+    previous: int
+    rays: Floats
+    rays_prev: Floats
+    index: NDArray[np.uint32]
+    index_prev: NDArray[np.uint32]
+    tracks: NDArray[np.uint32]
+
+    def __len__(self) -> int:
+        return len(self.tracks)
+
+    def rows(self, rows: NDArray[Any]) -> Links:
+        """Some of the matches."""
+        names = ("rays", "rays_prev", "index", "index_prev", "tracks")
+        return Links(self.stamp, self.previous, *(getattr(self, name)[rows] for name in names))
+
+    def sorted(self) -> Links:
+        """In the order of the track ids."""
+        return self.rows(np.argsort(self.tracks))
+
+    def reversed(self) -> Links:
+        """The same matches as if time went backwards."""
+        return Links(
+            self.previous, self.stamp, self.rays_prev, self.rays, self.index_prev, self.index, self.tracks
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """The pose of one frame.
+
+    pose:    (4, 4) camera to odometry frame; at the first frame the two have the same axes (x right, y down, z forward).
+    motion:  (4, 4) moves points of the camera's frame `seconds` before into the camera's frame now.
+    points:  how many had a known depth; inliers: how many of them fit the motion.
+    problem: why the motion is not measured but guessed; empty where it is measured.
+    """
+
+    stamp: int
+    pose: Floats
+    motion: Floats
+    seconds: float
+    points: int
+    inliers: int
+    problem: str = ""
+
+
+def links_from_matches(stamp: int, matches: NDArray[Any], camera: Camera) -> Links:
+    """Links of a match cloud's points (M,), a structured array. Points that are not finite are left out.
+
+    Raises ValueError for a cloud that lacks the fields of ~/matches.
+    """
+    missing = {"u", "v", "u_prev", "v_prev", "index", "index_prev", "track_id", "prev_sec", "prev_nanosec"}
+    missing -= set(matches.dtype.names or ())
+    if missing:
+        raise ValueError(f"not a cloud of ~/matches, it lacks {', '.join(sorted(missing))}: check the remapping")
+    previous = int(matches["prev_sec"][0]) * 10**9 + int(matches["prev_nanosec"][0]) if len(matches) else 0
+    rays, rays_prev = (
+        camera.rays(np.stack([matches[u], matches[v]], axis=1))[:, :2].astype(np.float64)
+        for u, v in (("u", "v"), ("u_prev", "v_prev"))
+    )
+    ids = (matches[name].astype(np.uint32) for name in ("index", "index_prev", "track_id"))
+    links = Links(stamp, previous, rays, rays_prev, *ids)
+    return links.rows(np.isfinite(np.hstack([rays, rays_prev])).all(axis=1))
+
+
+def inverse(motion: Floats) -> Floats:
+    """The inverse (4, 4) of a rigid motion."""
+    result = np.eye(4)
+    result[:3, :3], result[:3, 3] = motion[:3, :3].T, -motion[:3, :3].T @ motion[:3, 3]
+    return result
