@@ -12,6 +12,7 @@ ROS = [
     "ros-jazzy-rmw-fastrtps-cpp==8.4.3",
 ]
 PLAYER = ["rosbags>=0.11.7", "scikit-image>=0.22"]
+ODOMETRY = ["scipy>=1.9"]
 # OpenCV 5 moved AKAZE out of the packages that everybody has.
 EVALUATE = ["opencv-python-headless<5", "scipy>=1.9", "matplotlib>=3.7", "jinja2>=3"]
 OPENVINO = ["openvino>=2024.4"]
@@ -63,7 +64,7 @@ setup(
     install_requires=["numpy>=1.24", "opencv-python-headless>=4.6", "onnxruntime>=1.17", "threadpoolctl>=3", "tqdm"],
     extras_require={
         # ROS 2 Jazzy without a ROS installation. Never on a robot that has one: the wheels would shadow it.
-        "ros": [*ROS, *PLAYER, "pyyaml"],
+        "ros": [*ROS, *PLAYER, *ODOMETRY, "pyyaml"],
         "openvino": OPENVINO,
         "tensorrt": TENSORRT,
         "quantize": QUANTIZE,
@@ -84,6 +85,7 @@ setup(
         "console_scripts": [
             "silk_node = silk_ros.ros.silk_node:main",
             "image_player = silk_ros.ros.image_player:main",
+            "odometry_node = silk_ros.ros.odometry_node:main",
             "evaluate = silk_ros.evaluation.evaluate:main",
             "quantize = silk_ros.quantize:main",
             "build_engine = silk_ros.build_engine:main",

@@ -12,6 +12,7 @@ from .types import Floats
 ITERATIONS = 10
 CONVERGED = 1e-5  # of a step, in radians and units of depth
 CAUCHY = 2.0  # standard deviations at which a residual counts half
+NEAR = 0.05  # of the first depth: no point comes closer
 MEDIAN_SQUARE = 1.39  # of two standard normal values
 
 
@@ -87,7 +88,7 @@ class View:
         variance = 1 / (1 / self.variance + (lines**2).sum(axis=1) / noise)
         mean = self.mean - variance * (lines * (places - self.seen)).sum(axis=1) / noise
         depths = turned[:, 2] + mean * motion[2, 3]
-        depths = np.where((depths > 0) & (mean > 0), depths, np.nan)
+        depths = np.where((depths > NEAR) & (mean > 0), depths, np.nan)
         return mean / depths, variance * (turned[:, 2] / depths**2) ** 2
 
     def _project(self, rotation: Floats, translation: Floats) -> tuple[Floats, Floats, Floats, Floats]:
@@ -95,6 +96,6 @@ class View:
         sees them (N, 2); and how that changes with the inverse depth (N, 2)."""
         turned = np.column_stack([self.rays, np.ones(len(self.rays))]) @ rotation.T
         moved = turned + self.mean[:, None] * translation
-        depths = np.maximum(moved[:, 2], 0.05)
+        depths = np.maximum(moved[:, 2], NEAR)
         places = moved[:, :2] / depths[:, None]
         return turned, depths, places, (translation[:2] - places * translation[2]) / depths[:, None]

@@ -16,11 +16,11 @@ from .depth import View
 from .types import Estimate, Floats, Links, inverse
 
 MATCH_NOISE = 1.2  # pixels, standard deviation of the error that each match adds to a track's position
-KEYFRAME_PARALLAX = 6.0  # pixels that half of the tracks have moved by translation
-KEYFRAME_SHARE = 0.25  # of the keyframe's tracks that are still there, at least
+KEYFRAME_PARALLAX = 15.0  # pixels that half of the tracks have moved by translation
+KEYFRAME_SHARE = 0.1  # of the keyframe's tracks that are still there, at least
 FIRST_SPREAD = 0.5  # relative standard deviation of depths of which nothing is known
 NEIGHBOURS = 5
-LEAST_SPREAD = 0.1  # relative standard deviation of a depth guessed from neighbours, at least
+LEAST_SPREAD = 0.4  # relative standard deviation of a depth guessed from neighbours, at least
 FINE = 0.2  # standard deviation of an inverse depth that neighbours go by, in units of the median
 GATE = 3.0  # standard deviations
 MIN_INLIERS, MIN_SHARE = 15, 0.3
@@ -97,7 +97,7 @@ class MonoOdometry:
         links = links.sorted()
         view, used = self._view(links)
         before = self._motion
-        self._motion = view.motion(self._speed @ before)
+        self._motion = view.motion(before)
         inliers = view.errors(self._motion) <= GATE
         count, problem = int(np.count_nonzero(inliers)), ""
         if count < max(MIN_INLIERS, MIN_SHARE * len(inliers)):

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ..camera import Camera
 
 Floats = NDArray[np.float64]
-FAILED_GAP = 10.0  # times the last motion that is believed to have gone on, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +44,14 @@ class Links:
 
     def reversed(self) -> Links:
         """The same matches as if time went backwards."""
-        return Links(
-            self.previous, self.stamp, self.rays_prev, self.rays, self.index_prev, self.index, self.tracks
-        )
+        return Links(self.previous, self.stamp, self.rays_prev, self.rays, self.index_prev, self.index, self.tracks)
 
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
     """The pose of one frame.
 
-    pose:    (4, 4) camera to odometry frame; at the first frame the two have the same axes (x right, y down, z forward).
+    pose:    (4, 4) camera to odometry frame, which are the same at the first frame (x right, y down, z forward).
     motion:  (4, 4) moves points of the camera's frame `seconds` before into the camera's frame now.
     points:  how many had a known depth; inliers: how many of them fit the motion.
     problem: why the motion is not measured but guessed; empty where it is measured.
@@ -85,7 +82,8 @@ def links_from_matches(stamp: int, matches: NDArray[Any], camera: Camera) -> Lin
     )
     ids = (matches[name].astype(np.uint32) for name in ("index", "index_prev", "track_id"))
     links = Links(stamp, previous, rays, rays_prev, *ids)
-    return links.rows(np.isfinite(np.hstack([rays, rays_prev])).all(axis=1))
+    finite = np.isfinite(np.hstack([rays, rays_prev])).all(axis=1)
+    return links.rows(np.flatnonzero(finite))
 
 
 def inverse(motion: Floats) -> Floats:
