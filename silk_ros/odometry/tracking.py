@@ -68,15 +68,14 @@ class Tracking:
                 self.late += 1
                 return []
             self._restart(f"stamps went back by {(self._stamp - stamp) / 1e9:.3f} s")
-        found = (
-            self._pair(kind, stamp, points, camera) if self.mode == "stereo" else self._follow(stamp, points, camera)
-        )
+        estimate = self._pair if self.mode == "stereo" else self._follow
+        found = estimate(kind, stamp, points, camera)
         placed = [replace(estimate, pose=self._origin @ estimate.pose) for estimate in found]
         if placed:
             self._pose = placed[-1].pose
         return placed
 
-    def _follow(self, kind: str, stamp: int, points: NDArray[Any], camera: Camera) -> list[Estimate]:
+    def _follow(self, _: str, stamp: int, points: NDArray[Any], camera: Camera) -> list[Estimate]:
         links = links_from_matches(stamp, points, camera)
         self._stamp = stamp
         if self._mono is None:

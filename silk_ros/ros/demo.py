@@ -1,4 +1,4 @@
-"""The whole front-end on one machine: player and node as separate processes over DDS, measured from outside.
+"""The whole front-end on one machine: player, front-end and odometry as processes over DDS, measured from outside.
 
 make demo                        # a synthetic flight with known poses
 make demo SEQUENCE=my_images     # a folder of images, a video, or a rosbag2 or .mcap recording
@@ -20,7 +20,8 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from ..paths import share_directory
-from .demo_monitor import EPIPOLAR_THRESHOLD, DemoMonitor, FrameRecord
+from .demo_monitor import EPIPOLAR_THRESHOLD, FRONT_END, ODOMETRY, DemoMonitor, FrameRecord
+from .demo_trajectory import compare, draw_trajectories
 
 START_TIMEOUT = 30.0  # seconds for the first matches to arrive
 VIDEO_RATE = 10.0  # frames per second of the overlay video
@@ -64,8 +65,8 @@ def live_line(seconds: int, records: list[FrameRecord]) -> str:
     )
 
 
-def summary(monitor: DemoMonitor) -> list[tuple[str, str]]:
-    """The closing table, measured over all frames that arrived."""
+def summary(monitor: DemoMonitor, output: Path) -> list[tuple[str, str]]:
+    """The closing table, measured over all frames that arrived; draws the trajectory into the folder `output`."""
     records = monitor.records
     span = max(record.stamp for record in records) - min(record.stamp for record in records)
     first, last = records[0].stamp, records[-1].stamp
@@ -76,7 +77,7 @@ def summary(monitor: DemoMonitor) -> list[tuple[str, str]]:
     weights = np.maximum(matches, 1)
     correct = np.average(np.nan_to_num([record.correct for record in paired]), weights=weights)
     geometry = "true" if monitor.has_ground_truth else "estimated"
-    value = monitor.diagnostics.get
+    value = monitor.diagnostics.get(FRONT_END, {}).get
     return [
         ("camera", f"{(images - 1) / span:.1f} Hz"),
         ("processed", f"{(len(records) - 1) / span:.1f} Hz"),
@@ -85,8 +86,22 @@ def summary(monitor: DemoMonitor) -> list[tuple[str, str]]:
         ("matches", f"{np.median(matches):.0f} per frame (least {min(matches)})"),
         (f"within {EPIPOLAR_THRESHOLD} px of the {geometry} epipolar geometry", f"{correct:.1%}"),
         ("dropped frames", f"{value('dropped_frames', '?')} of {value('received_frames', '?')}"),
+        ("odometry", odometry_line(monitor, output)),
         ("backend", f"{value('backend', '?')} on {value('device', '?')}, {value('precision', '?')}"),
     ]
+
+
+def odometry_line(monitor: DemoMonitor, output: Path) -> str:
+    """Its drift where true poses are known, with a picture of both."""
+    values = monitor.diagnostics.get(ODOMETRY, {})
+    counts = f"{len(monitor.odometry)} poses, {values.get('failures', '?')} frames without a motion"
+    if not monitor.odometry:
+        return "no pose: the camera has not moved enough, or has no camera_info"
+    comparison = compare(monitor.odometry, monitor.true_poses)
+    if comparison is None:
+        return f"{counts}; drift unknown (no true poses)"
+    draw_trajectories(comparison, output / "trajectory.png")
+    return f"drift {comparison.drift:.1f} % of {comparison.length:.2f} m, up to scale; {counts}"
 
 
 def run(source: str, model: str, seconds: float, output: Path, domain: int | None) -> int:
@@ -97,7 +112,12 @@ def run(source: str, model: str, seconds: float, output: Path, domain: int | Non
     monitor = DemoMonitor(output, VIDEO_RATE)
     executor = SingleThreadedExecutor()
     executor.add_node(monitor)
-    processes = {"silk_node": start("silk_node", *([f"model_path:={model}"] if model else []))}
+    for old in ("trajectory.png", "odometry.txt"):
+        (output / old).unlink(missing_ok=True)
+    processes = {
+        "silk_node": start("silk_node", *([f"model_path:={model}"] if model else [])),
+        "odometry_node": start("odometry_node", "mode:=mono", f"trajectory_file:={output.resolve() / 'odometry.txt'}"),
+    }
     started = last_line = time.monotonic()
     first_match: float | None = None
     shown = 0
@@ -105,7 +125,8 @@ def run(source: str, model: str, seconds: float, output: Path, domain: int | Non
         while first_match is None or time.monotonic() - first_match < seconds:
             executor.spin_once(timeout_sec=0.1)
             now = time.monotonic()
-            if "image_player" not in processes and monitor.diagnostics:  # the node is up: no frame is missed
+            if "image_player" not in processes and {FRONT_END, ODOMETRY} <= monitor.diagnostics.keys():
+                # The nodes are up: no frame is missed.
                 processes["image_player"] = start("image_player", f"source:={source}", "loop:=true")
             if first_match is None and monitor.records:
                 first_match = last_line = now
@@ -132,10 +153,12 @@ def run(source: str, model: str, seconds: float, output: Path, domain: int | Non
     if len(monitor.records) < 2:
         print("demo: fewer than two frames were processed", file=sys.stderr)
         return 1
-    table = summary(monitor)
+    table = summary(monitor, output)
     width = max(len(name) for name, _ in table)
     print("\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in table))
-    print(f"\npictures and numbers are in {output}/: overlay.mp4, overlay.png, frames.csv")
+    files = "overlay.mp4, overlay.png, frames.csv, odometry.txt"
+    drawn = ", trajectory.png" if (output / "trajectory.png").exists() else ""
+    print(f"\npictures and numbers are in {output}/: {files}{drawn}")
     return 0
 
 

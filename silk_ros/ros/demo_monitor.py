@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
+from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
@@ -20,6 +21,8 @@ from ..evaluation.epipolar import epipolar_distance, estimated_inliers, fundamen
 from .messages import points_from_cloud, stamp_nanoseconds, transform_from_pose
 
 EPIPOLAR_THRESHOLD = 1.5  # pixels
+FRONT_END = "silk"  # names of the nodes, as on /diagnostics
+ODOMETRY = "odometry"
 
 
 @dataclass
@@ -40,10 +43,11 @@ class DemoMonitor(Node):
         super().__init__("demo_monitor")
         self.records: list[FrameRecord] = []
         self.image_stamps: list[float] = []
-        self.diagnostics: dict[str, str] = {}
+        self.diagnostics: dict[str, dict[str, str]] = {}  # by the node's name
         self.has_ground_truth = False
+        self.true_poses: dict[int, NDArray[np.float64]] = {}  # camera to world, by stamp
+        self.odometry: dict[int, NDArray[np.float64]] = {}  # camera to odometry frame, by stamp
         self._keypoints: dict[int, int] = {}
-        self._poses: dict[int, NDArray[np.float64]] = {}
         self._matrix: NDArray[np.float64] | None = None
         self._output, self._video_rate = output, video_rate
         self._video: cv2.VideoWriter | None = None
@@ -61,6 +65,7 @@ class DemoMonitor(Node):
         self.create_subscription(Image, "image_raw", self._on_image, qos_profile_sensor_data)
         self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data)
         self.create_subscription(PoseStamped, "ground_truth", self._on_pose, 10)
+        self.create_subscription(Odometry, "/odometry/odometry", self._on_odometry, 100)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def _on_image(self, message: Image) -> None:
@@ -70,7 +75,7 @@ class DemoMonitor(Node):
         self._matrix = np.array(message.k).reshape(3, 3)
 
     def _on_pose(self, message: PoseStamped) -> None:
-        self._poses[stamp_nanoseconds(message.header.stamp)] = transform_from_pose(message.pose)
+        self.true_poses[stamp_nanoseconds(message.header.stamp)] = transform_from_pose(message.pose)
 
     def _on_features(self, cloud: PointCloud2) -> None:
         self._keypoints[stamp_nanoseconds(cloud.header.stamp)] = cloud.width
@@ -92,17 +97,20 @@ class DemoMonitor(Node):
 
     def _correct(self, stamp: int, previous: int, now: NDArray, before: NDArray) -> NDArray[np.bool_] | None:
         """Which matches fit the true geometry of the two views or, without poses, the one that most of them share."""
-        if self._matrix is None or stamp not in self._poses or previous not in self._poses:
+        if self._matrix is None or stamp not in self.true_poses or previous not in self.true_poses:
             if self.has_ground_truth:  # a pose was lost on the way: nothing is known of this frame
                 return None
             return estimated_inliers(now, before, EPIPOLAR_THRESHOLD)
         self.has_ground_truth = True
-        fundamental = fundamental_from_poses(self._matrix, self._poses[stamp], self._poses[previous])
+        fundamental = fundamental_from_poses(self._matrix, self.true_poses[stamp], self.true_poses[previous])
         return epipolar_distance(fundamental, now, before) <= EPIPOLAR_THRESHOLD
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            self.diagnostics = {value.key: value.value for value in status.values}
+            self.diagnostics[status.name] = {value.key: value.value for value in status.values}
+
+    def _on_odometry(self, message: Odometry) -> None:
+        self.odometry[stamp_nanoseconds(message.header.stamp)] = transform_from_pose(message.pose.pose)
 
     def _on_overlay(self, message: Image) -> None:
         overlay = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
