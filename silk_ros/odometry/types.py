@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from ..camera import Camera
 
+WIDEST = 10.0  # x and y at z = 1 of a ray that a pinhole camera can see; 84 degrees from the axis
+
 Floats = NDArray[np.float64]
 
 
@@ -39,8 +41,8 @@ class Links:
         return Links(self.stamp, self.previous, *(getattr(self, name)[rows] for name in names))
 
     def sorted(self) -> Links:
-        """In the order of the track ids."""
-        return self.rows(np.argsort(self.tracks))
+        """In the order of the track ids, each once."""
+        return self.rows(np.unique(self.tracks, return_index=True)[1])
 
     def reversed(self) -> Links:
         """The same matches as if time went backwards."""
@@ -67,7 +69,7 @@ class Estimate:
 
 
 def links_from_matches(stamp: int, matches: NDArray[Any], camera: Camera) -> Links:
-    """Links of a match cloud's points (M,), a structured array. Points that are not finite are left out.
+    """Links of a match cloud's points (M,), a structured array. Points that no image can have are left out.
 
     Raises ValueError for a cloud that lacks the fields of ~/matches.
     """
@@ -82,8 +84,8 @@ def links_from_matches(stamp: int, matches: NDArray[Any], camera: Camera) -> Lin
     )
     ids = (matches[name].astype(np.uint32) for name in ("index", "index_prev", "track_id"))
     links = Links(stamp, previous, rays, rays_prev, *ids)
-    finite = np.isfinite(np.hstack([rays, rays_prev])).all(axis=1)
-    return links.rows(np.flatnonzero(finite))
+    possible = (np.abs(np.hstack([rays, rays_prev])) < WIDEST).all(axis=1)  # and not NaN
+    return links.rows(np.flatnonzero(possible))
 
 
 def inverse(motion: Floats) -> Floats:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped, Transform, TransformStamped, Vector3
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 from rclpy.node import Node
-from scipy.spatial.transform import Rotation
 from std_msgs.msg import Header
 
 from ..evaluation.trajectory import tum_rows, write_tum
@@ -32,11 +32,11 @@ def odometry_message(estimate: Estimate, odom_frame: str, camera_frame: str) -> 
     message.pose.covariance[0] = message.twist.covariance[0] = UNKNOWN
     if estimate.seconds > 0:
         moved = np.linalg.inv(estimate.motion)  # the camera's own motion, in the axes it had before
-        turned = Rotation.from_matrix(moved[:3, :3])
+        rotation = moved[:3, :3]
         twist = message.twist.twist
         for vector, values in (
-            (twist.linear, turned.inv().apply(moved[:3, 3])),
-            (twist.angular, turned.as_rotvec()),
+            (twist.linear, moved[:3, 3] @ rotation),
+            (twist.angular, cv2.Rodrigues(rotation)[0].ravel()),
         ):
             vector.x, vector.y, vector.z = (values / estimate.seconds).tolist()
     return message

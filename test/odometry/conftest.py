@@ -1,0 +1,89 @@
+"""A made-up room of points that a camera flies through, as the clouds that a front-end would publish of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from silk_ros.camera import Camera
+
+MATCHES = np.dtype(
+    [(name, "<f4") for name in ("u", "v", "u_prev", "v_prev")]
+    + [(name, "<u4") for name in ("index", "index_prev", "track_id", "prev_nanosec")]
+    + [("prev_sec", "<i4")]
+)
+STEREO = np.dtype([("z", "<f4"), ("disparity", "<f4"), ("index", "<u4")])
+WIDTH, HEIGHT, FOCAL_LENGTH, BASELINE = 640, 480, 400.0, 0.2
+PERIOD = 10**8  # nanoseconds
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """What is published of one frame; pose (4, 4) is the true one, camera to world."""
+
+    stamp: int
+    pose: NDArray[np.float64]
+    matches: NDArray
+    stereo: NDArray
+
+
+class Room:
+    """1500 points on the walls of a room of 8 x 8 x 4 m; a camera in it sees a point again by its number."""
+
+    def __init__(self) -> None:
+        matrix = np.array([[FOCAL_LENGTH, 0, (WIDTH - 1) / 2], [0, FOCAL_LENGTH, (HEIGHT - 1) / 2], [0, 0, 1]])
+        self.camera = Camera(WIDTH, HEIGHT, matrix, np.zeros(5))
+        rng = np.random.default_rng(0)
+        points = rng.uniform(-1, 1, (6000, 3))
+        points /= np.abs(points).max(axis=1, keepdims=True)  # onto the sides of a cube
+        self.points = points * [4, 2, 4]
+
+    @staticmethod
+    def path(count: int, step: float = 0.03, turn: float = 1.0) -> NDArray[np.float64]:
+        """Poses (count, 4, 4) that go sideways and a little forward by `step` metres, and turn by `turn` degrees."""
+        motion = np.eye(4)
+        motion[:3, :3] = cv2.Rodrigues(np.array([0, -np.radians(turn), 0]))[0]
+        motion[:3, 3] = step * np.array([0.8, 0.0, 0.6])
+        return np.array([np.linalg.matrix_power(motion, index) for index in range(count)])
+
+    def clouds(
+        self, poses: NDArray[np.float64], noise: float = 0.0, wrong: float = 0.0, first_stamp: int = 10**9
+    ) -> list[Cloud]:
+        """noise: of a match in pixels, standard deviation. wrong: share of matches that are anywhere in the image."""
+        rng = np.random.default_rng(1)
+        clouds, before = [], None
+        for number, pose in enumerate(poses):
+            stamp = first_stamp + number * PERIOD
+            moved = (self.points - pose[:3, 3]) @ pose[:3, :3]
+            ahead = np.flatnonzero(moved[:, 2] > 0.3)
+            projected = moved[ahead] @ self.camera.matrix.T
+            pixels = projected[:, :2] / projected[:, 2:]
+            seen = ((pixels >= 0) & (pixels <= [WIDTH - 1, HEIGHT - 1])).all(axis=1)
+            ids, depths = ahead[seen].astype(np.uint32), moved[ahead[seen], 2]
+            pixels = pixels[seen] + rng.normal(0, noise, (seen.sum(), 2))
+            stray = rng.random(len(ids)) < wrong
+            pixels[stray] = rng.uniform(0, [WIDTH, HEIGHT], (stray.sum(), 2))
+            stereo = np.empty(len(ids), STEREO)
+            stereo["z"], stereo["index"] = depths, np.arange(len(ids))
+            stereo["disparity"] = FOCAL_LENGTH * BASELINE / depths
+            matches = np.empty(0, MATCHES)
+            if before is not None:
+                old_stamp, old_ids, old_pixels = before
+                _, rows, old_rows = np.intersect1d(ids, old_ids, return_indices=True)
+                matches = np.empty(len(rows), MATCHES)
+                matches["u"], matches["v"] = pixels[rows].T
+                matches["u_prev"], matches["v_prev"] = old_pixels[old_rows].T
+                matches["index"], matches["index_prev"], matches["track_id"] = rows, old_rows, ids[rows]
+                matches["prev_sec"], matches["prev_nanosec"] = divmod(old_stamp, 10**9)
+            clouds.append(Cloud(stamp, pose, matches, stereo))
+            before = stamp, ids, pixels
+        return clouds
+
+
+@pytest.fixture(scope="session")
+def room() -> Room:
+    return Room()

@@ -1,0 +1,263 @@
+"""The odometry node over DDS: clouds in, odometry, path, diagnostics and a file out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from harness import DEADLINE
+from nav_msgs.msg import Odometry
+from nav_msgs.msg import Path as PathMessage
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, PointCloud2, PointField
+from std_msgs.msg import Header
+
+from silk_ros.camera import Camera
+from silk_ros.evaluation.trajectory import read_tum
+from silk_ros.ros.image_player import camera_info_message
+from silk_ros.ros.messages import MATCH_DTYPE, cloud_from_points, transform_from_pose
+from silk_ros.ros.odometry_node import OdometryNode
+
+CAMERA = Camera(640, 480, np.array([[400.0, 0, 319.5], [0, 400, 239.5], [0, 0, 1]]), np.zeros(5))
+STEREO_DTYPE = np.dtype([("z", "<f4"), ("disparity", "<f4"), ("index", "<u4")])
+STEP = 0.05  # metres a frame along the optical axis, at ten frames a second
+
+
+def clouds(count: int) -> Iterator[tuple[PointCloud2, PointCloud2]]:
+    """Matches and stereo matches of a camera that goes straight ahead, and every point in every frame."""
+    rng = np.random.default_rng(0)
+    points = rng.uniform([-3, -2, 4], [3, 2, 9], (400, 3))
+    ids = np.arange(len(points))
+    previous, before = 0, np.empty((0, 2))
+    for number in range(count):
+        moved = points - [0, 0, STEP * number]
+        projected = moved @ CAMERA.matrix.T
+        pixels = projected[:, :2] / projected[:, 2:]
+        stamp = 10**9 + number * 10**8
+        header = Header(frame_id="left_camera")
+        header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
+        matches = np.zeros(len(before), MATCH_DTYPE)
+        if number:
+            matches["u"], matches["v"] = pixels.T
+            matches["u_prev"], matches["v_prev"] = before.T
+            matches["index"] = matches["index_prev"] = matches["track_id"] = ids
+            matches["prev_sec"], matches["prev_nanosec"] = divmod(previous, 10**9)
+        stereo = np.zeros(len(points), STEREO_DTYPE)
+        stereo["z"], stereo["disparity"], stereo["index"] = moved[:, 2], 80 / moved[:, 2], ids
+        yield cloud_from_points(header, matches), cloud_from_points(header, stereo)
+        previous, before = stamp, pixels
+
+
+class Graph:
+    """An OdometryNode, and a peer that feeds it and listens."""
+
+    def __init__(self, context: Context, **parameters: object) -> None:
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        self.node = OdometryNode(context=context, parameter_overrides=overrides)
+        self.peer = rclpy.create_node("peer", context=context)
+        self.executor = SingleThreadedExecutor(context=context)
+        self.executor.add_node(self.node)
+        self.executor.add_node(self.peer)
+        self.odometry: list[Odometry] = []
+        self.paths: list[PathMessage] = []
+        self.level, self.summary, self.diagnostics = b"", "", dict[str, str]()
+        self.matches = self.peer.create_publisher(PointCloud2, "silk/matches", 50)
+        self.stereo = self.peer.create_publisher(PointCloud2, "silk/stereo_matches", 50)
+        self.infos = self.peer.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
+        self.peer.create_subscription(Odometry, "/odometry/odometry", self.odometry.append, 50)
+        self.peer.create_subscription(PathMessage, "/odometry/path", self.paths.append, 50)
+        self.peer.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        self.spin_until(
+            lambda: (
+                self.matches.get_subscription_count()
+                and self.stereo.get_subscription_count()
+                and self.node.count_subscribers("/odometry/odometry")
+                and self.node.count_subscribers("/odometry/path")
+            )
+        )
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        [status] = message.status
+        assert status.name == "odometry"
+        self.summary, self.diagnostics = status.message, {value.key: value.value for value in status.values}
+
+    def spin_until(self, condition: Callable[[], object], repeat: Callable[[], object] | None = None) -> None:
+        end = time.monotonic() + DEADLINE
+        while not condition():
+            assert time.monotonic() < end, f"not within {DEADLINE} s; {self.summary}; {self.diagnostics}"
+            if repeat is not None:
+                repeat()
+            self.executor.spin_once(timeout_sec=0.02)
+
+    def calibrate(self) -> None:
+        """Send intrinsics until the node has them."""
+        header = Header(frame_id="left_camera")
+        self.spin_until(
+            lambda: self.diagnostics and "camera_info" not in self.summary,
+            lambda: self.infos.publish(camera_info_message(header, CAMERA)),
+        )
+
+    def send(self, count: int, stereo: bool) -> None:
+        """Publish frames one by one, each as soon as the last is answered, if it is."""
+        for matches, stereo_matches in clouds(count):
+            self.matches.publish(matches)
+            if stereo:
+                before = len(self.odometry)
+                self.stereo.publish(stereo_matches)
+                self.spin_until(lambda before=before: len(self.odometry) > before)
+            else:
+                self.spin_until(lambda: self.node._queue.empty())
+
+    def close(self) -> None:
+        self.node.stop()
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.peer.destroy_node()
+
+
+@pytest.fixture
+def make_graph(context: Context) -> Iterator[Callable[..., Graph]]:
+    graphs: list[Graph] = []
+
+    def make(**parameters: object) -> Graph:
+        graphs.append(Graph(context, **parameters))
+        return graphs[-1]
+
+    yield make
+    for graph in graphs:
+        graph.close()
+
+
+def test_stereo_odometry_is_in_metres_and_ros_axes(make_graph: Callable[..., Graph], tmp_path: Path) -> None:
+    trajectory = tmp_path / "trajectory.txt"
+    graph = make_graph(mode="stereo", trajectory_file=str(trajectory))
+    graph.calibrate()
+    graph.send(12, stereo=True)
+    assert len(graph.odometry) == 12
+    last = graph.odometry[-1]
+    assert (last.header.frame_id, last.child_frame_id) == ("odom", "left_camera")
+    assert (last.header.stamp.sec, last.header.stamp.nanosec) == (2, 100_000_000)
+    pose = transform_from_pose(last.pose.pose)
+    np.testing.assert_allclose(pose[:3, 3], [11 * STEP, 0, 0], atol=1e-3)  # x is forward
+    np.testing.assert_allclose(pose[:3, :3], [[0, 0, 1], [-1, 0, 0], [0, -1, 0]], atol=1e-3)  # of an optical frame
+    velocity = last.twist.twist.linear
+    np.testing.assert_allclose([velocity.x, velocity.y, velocity.z], [0, 0, 10 * STEP], atol=0.01)  # in that frame
+    assert last.pose.covariance[0] == last.twist.covariance[0] == -1  # unknown
+    graph.spin_until(lambda: graph.paths and graph.diagnostics.get("frames") == "12")
+    assert graph.paths[-1].header.frame_id == "odom" and len(graph.paths[-1].poses) > 5
+    assert graph.diagnostics["mode"] == "stereo" and graph.diagnostics["failures"] == "0"
+    assert int(graph.diagnostics["inliers"]) > 350
+    stamps, poses = read_tum(trajectory)  # complete while the node runs
+    np.testing.assert_allclose(stamps, 1 + 0.1 * np.arange(12))
+    np.testing.assert_allclose(poses[-1], pose, atol=1e-6)
+
+
+def test_mono_odometry_goes_the_same_way(make_graph: Callable[..., Graph]) -> None:
+    graph = make_graph(odom_frame="map")
+    graph.calibrate()
+    graph.send(30, stereo=False)
+    graph.spin_until(lambda: len(graph.odometry) == 30)
+    end = transform_from_pose(graph.odometry[-1].pose.pose)[:3, 3]
+    assert end[0] > 0.05 and np.abs(end[1:]).max() < 0.05 * end[0]
+    assert graph.odometry[0].header.frame_id == "map"
+    graph.spin_until(lambda: graph.diagnostics.get("mode") == "mono")
+
+
+def test_bad_input_is_counted_and_survived(make_graph: Callable[..., Graph]) -> None:
+    graph = make_graph(mode="stereo")
+    graph.spin_until(lambda: graph.diagnostics)
+    assert "camera_info" in graph.summary
+    graph.infos.publish(CameraInfo(width=640, height=480))
+    graph.spin_until(lambda: int(graph.diagnostics["rejected_camera_info"]) >= 1)
+    graph.calibrate()
+    float_field = PointField(name="x", offset=0, datatype=PointField.FLOAT32, count=1)
+    for bad in (
+        PointCloud2(width=7, height=1, point_step=4, fields=[float_field]),
+        PointCloud2(width=1, height=1, point_step=4, fields=[float_field], data=bytes(4)),
+        PointCloud2(is_bigendian=True),
+        PointCloud2(width=1, height=1, point_step=2, fields=[float_field], data=bytes(2)),
+        PointCloud2(width=1, height=1, point_step=4, fields=[PointField(name="x", datatype=99)], data=bytes(4)),
+    ):
+        graph.matches.publish(bad)
+    graph.spin_until(lambda: int(graph.diagnostics["rejected_clouds"]) == 5)
+    graph.send(4, stereo=True)
+    assert len(graph.odometry) == 4
+
+
+def test_transforms_are_published_where_tf2_is(
+    make_graph: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # There is no wheel of tf2_msgs: a message with the same one field stands in for it.
+    sent: list[Any] = []
+
+    class Publisher:
+        def publish(self, message: Any) -> None:
+            sent.append(message)
+
+    class TFMessage:
+        def __init__(self, transforms: list[Any]) -> None:
+            self.transforms = transforms
+
+    module = ModuleType("tf2_msgs.msg")
+    module.TFMessage = TFMessage  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "tf2_msgs", ModuleType("tf2_msgs"))
+    monkeypatch.setitem(sys.modules, "tf2_msgs.msg", module)
+    create = OdometryNode.create_publisher
+    monkeypatch.setattr(
+        OdometryNode,
+        "create_publisher",
+        lambda self, kind, topic, *rest, **named: (
+            Publisher() if kind is TFMessage else create(self, kind, topic, *rest, **named)
+        ),
+    )
+    graph = make_graph(mode="stereo", publish_tf=True)
+    graph.calibrate()
+    graph.send(3, stereo=True)
+    [transform] = sent[-1].transforms
+    assert (transform.header.frame_id, transform.child_frame_id) == ("odom", "left_camera")
+    assert transform.transform.translation.x == pytest.approx(2 * STEP, abs=1e-3)
+    assert transform.header.stamp == graph.odometry[-1].header.stamp
+
+
+def test_transforms_without_tf2_are_refused_with_the_remedy(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tf2_msgs", None)
+    with pytest.raises(ImportError, match="apt install ros-jazzy-tf2-msgs"):
+        OdometryNode(context=context, parameter_overrides=[Parameter("publish_tf", value=True)])
+
+
+def test_a_file_that_cannot_be_written_is_said_at_the_start(context: Context, tmp_path: Path) -> None:
+    missing = Parameter("trajectory_file", value=str(tmp_path / "no" / "where.txt"))
+    with pytest.raises(FileNotFoundError, match=r"where\.txt"):
+        OdometryNode(context=context, parameter_overrides=[missing])
+
+
+def test_picture_of_the_trajectories_shows_both(tmp_path: Path) -> None:
+    from silk_ros.ros.demo_trajectory import compare, draw_trajectories
+
+    truth, estimate = {}, {}
+    for number in range(50):
+        pose = np.eye(4)
+        pose[:3, 3] = np.cos(number / 20), np.sin(number / 20), 0.1
+        truth[number] = pose
+        estimate[number] = np.eye(4)
+        estimate[number][:3, 3] = 7 * (pose[:3, 3] - [1, 0, 0.1])
+    estimate[49][:3, 3] += [0.5, 0, 0]
+    comparison = compare(estimate, truth)
+    assert comparison is not None and comparison.length == pytest.approx(49 / 20, rel=1e-3)
+    assert comparison.drift == pytest.approx(100 * 0.5 / 7 / comparison.length, rel=0.05)
+    draw_trajectories(comparison, tmp_path / "picture.png")
+    colours, counts = np.unique(cv2.imread(str(tmp_path / "picture.png")).reshape(-1, 3), axis=0, return_counts=True)
+    assert counts[(colours == [60, 160, 60]).all(axis=1)] > 50 and counts[(colours == [210, 90, 30]).all(axis=1)] > 200
+    assert compare(estimate, {}) is None
