@@ -75,6 +75,7 @@ setup(
         "dev": [
             "pytest>=8",
             "pytest-xdist",
+            "hypothesis>=6",
             "ruff",
             "mypy",
             "colcon-common-extensions",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from silk_ros.ros.silk_node import SilkNode
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 30.0  # seconds; only a failing test waits that long
+# Counters of the diagnostics: each image that is received ends in one of them.
+OUTCOMES = ("processed_frames", "dropped_frames", "rejected_images", "ignored_frames", "failed_frames")
 
 
 def picture(width: int = 160, height: int = 120, shift: int = 0) -> np.ndarray:
@@ -178,6 +181,24 @@ class Graph(Peer):
         self.node = SilkNode(context=context, parameter_overrides=overrides)
         super().__init__(context)
         self.executor.add_node(self.node)
+
+    def deliver(self, message: Image | CameraInfo, topic: str) -> Counter[str]:
+        """Hand a message to the node's own callback, without DDS, and wait until it is dealt with.
+
+        Returns the counters of the diagnostics that this changed, with the difference.
+        """
+        (subscription,) = (given for given in self.node.subscriptions if given.topic_name == topic)
+        before = self._counters()
+        subscription.callback(message)
+        end = time.monotonic() + DEADLINE
+        while (change := self._counters() - before)["received_frames"] > sum(change[name] for name in OUTCOMES):
+            assert time.monotonic() < end, f"not within {DEADLINE} s: {change}"
+            time.sleep(0.0005)
+        return change
+
+    def _counters(self) -> Counter[str]:
+        values = self.node._statistics.snapshot()
+        return Counter({name: int(value) for name, value in values.items() if value.isdecimal()})
 
     def close(self) -> None:
         self.node.stop()
