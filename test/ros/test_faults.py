@@ -14,7 +14,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from harness import DEADLINE, Graph, Peer, image_message, picture
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
