@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
-from harness import DEADLINE, Graph, Peer, image_message, picture
+from harness import DEADLINE, ROOT, Graph, Peer, image_message, picture
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, PointCloud2
@@ -338,3 +338,23 @@ def test_log_folder_that_cannot_be_written_is_a_reason_in_one_line(spawn: Spawn)
     assert node.returncode == 1 and "Traceback" not in log
     (reason,) = [line for line in log.splitlines() if line.startswith("silk_node: cannot start: ")]
     assert "/dev/null/log" in reason
+
+
+IDLE_NODE = """
+import sys, threading
+from silk_ros.ros.process import WorkerNode, run_node
+
+class Idle(WorkerNode):
+    def __init__(self):
+        super().__init__("idle")
+        # As a signal does that comes while the executor looks away: without waking it.
+        threading.Timer(0.5, self.context.handle.shutdown).start()
+
+sys.exit(run_node("idle", Idle, None))
+"""
+
+
+def test_context_that_is_shut_down_without_a_word_ends_an_idle_node(domain_id: int) -> None:
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain_id)}
+    result = subprocess.run([sys.executable, "-c", IDLE_NODE], cwd=ROOT, env=environment, timeout=DEADLINE / 3)
+    assert result.returncode == 0
