@@ -38,6 +38,7 @@ benchmark: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.pipeline
 	$(BIN)/python -m benchmarks.matching
 	$(BIN)/python -m benchmarks.node
+	$(BIN)/python -m benchmarks.soak
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.readme_table
 

@@ -63,8 +63,17 @@ class Process:
         return (int(fields[11]) + int(fields[12])) / TICKS
 
     def resident_mb(self) -> float:
+        return self._status("VmRSS") / 1024
+
+    def threads(self) -> int:
+        return self._status("Threads")
+
+    def open_files(self) -> int:
+        return len(list((self._folder / "fd").iterdir()))
+
+    def _status(self, name: str) -> int:
         lines = (self._folder / "status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+        return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1])
 
 
 class Monitor:
