@@ -23,11 +23,10 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, PointCloud2
 from std_msgs.msg import Header
 
-from ..camera import Camera
+from ..camera import Camera, camera_from_message
 from ..odometry.tracking import MODES, Tracking
 from ..odometry.types import Estimate
 from .change_log import ChangeLog
-from .images import camera_from_message
 from .messages import points_from_cloud, stamp_nanoseconds
 from .odometry_messages import TransformPublisher, TumFile, odometry_message, pose_stamped
 from .parameters import Declaration, declare

@@ -1,0 +1,148 @@
+"""Drift of the odometry node over DDS on a stereo sequence, fed with the node's own features and with OpenCV's.
+
+    python -m benchmarks.odometry path/to/kitti --disparity-offset 1.18
+
+Player, front-end and odometry are processes of their own. The front-end is the node itself; for SIFT and ORB only its
+extractor is another one, so that matching, stereo and messages are the same. The true poses are those of poses.txt.
+Writes benchmarks/results/odometry.json and odometry.png.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from benchmarks.common import RESULTS, save
+from silk_ros.binary import unit_vectors
+from silk_ros.evaluation.methods import Method, load_method
+from silk_ros.evaluation.trajectory import end_drift, path_length, read_tum, segment_drift
+from silk_ros.extractor import Extractor
+from silk_ros.frontend import CAMERA_MAX_KEYPOINTS
+from silk_ros.paths import default_model
+from silk_ros.ros.demo import isolate_ros, start, stop
+from silk_ros.ros.settings import NetworkSettings
+from silk_ros.ros.silk_node import main as run_silk_node
+from silk_ros.stereo_source import read_poses
+from silk_ros.types import Features, Matches
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+METHODS = ("silk", "sift", "orb")
+RATE = 1.0  # pairs a second, so slow that no method drops one
+PATIENCE = 60.0  # seconds without a new pose
+
+
+class PeerExtractor:
+    """One of OpenCV's methods in the place of the network."""
+
+    def __init__(self, method: Method, backend: Any) -> None:
+        self._method, self.backend = method, backend
+
+    def __call__(self, image: NDArray[np.uint8]) -> Features:
+        found = self._method.extract(image)
+        descriptors = found.descriptors
+        if descriptors.dtype == np.uint8:
+            descriptors = unit_vectors(descriptors)
+        else:
+            descriptors = descriptors / np.maximum(np.linalg.norm(descriptors, axis=1, keepdims=True), 1e-9)
+        return Features(found.keypoints, found.scores, descriptors)
+
+    def extract_and_match(self, image: NDArray[np.uint8], previous: Features | None) -> tuple[Features, Matches | None]:
+        return self(image), None
+
+    def close(self) -> None:
+        pass
+
+
+def run_front_end(name: str, arguments: list[str]) -> int:
+    """The node, with a peer's features if the name is one's."""
+    if name == "silk":
+        return run_silk_node(arguments)
+    backend = Extractor.load(default_model()).backend  # for its name in the diagnostics
+    peer = PeerExtractor(load_method(name, CAMERA_MAX_KEYPOINTS), backend)
+    with mock.patch.object(NetworkSettings, "load", lambda _: peer):
+        return run_silk_node(arguments)
+
+
+def track(name: str, sequence: Path, count: int, offset: float, folder: Path) -> NDArray[np.float64]:
+    """The trajectory (N, 4, 4) that the odometry node estimates from one method's features."""
+    trajectory = folder / f"{name}.txt"
+    python = [sys.executable, "-m"]
+    front_end = [*python, "benchmarks.odometry", "--front-end", name, "--ros-args"]
+    front_end += ["-p", "stereo.sync:=exact", "-p", "image_reliability:=reliable"]
+    odometry = [*python, "silk_ros.ros.odometry_node", "--ros-args", "-r", "camera_info:=left/camera_info"]
+    odometry += ["-p", "mode:=stereo", "-p", f"disparity_offset:={offset}", "-p", f"trajectory_file:={trajectory}"]
+    processes = [subprocess.Popen(command) for command in (front_end, odometry)]
+    try:
+        time.sleep(10)  # until both are up, and found
+        player = ["loop:=false", f"rate:={RATE}", "reliability:=reliable", f"source:={sequence}"]
+        processes.append(start("image_player", *player))
+        seen, last = 0, time.monotonic()
+        with tqdm(total=count, desc=name) as bar:
+            while seen < count and time.monotonic() - last < PATIENCE:
+                time.sleep(0.2)
+                rows = len(trajectory.read_text().splitlines()) - 1 if trajectory.exists() else 0
+                if rows > seen:
+                    bar.update(rows - seen)
+                    seen, last = rows, time.monotonic()
+    finally:
+        stop(*processes)
+    return read_tum(trajectory)[1]
+
+
+def chart(truth: NDArray[np.float64], estimates: dict[str, NDArray[np.float64]], drifts: dict[str, float]) -> None:
+    """All trajectories from above."""
+    figure, axes = plt.subplots(figsize=(6, 6), layout="constrained")
+    axes.plot(truth[:, 0, 3], truth[:, 2, 3], "k-", linewidth=3, alpha=0.4, label="truth")
+    for name, poses in estimates.items():
+        axes.plot(poses[:, 0, 3], poses[:, 2, 3], ".-", linewidth=1, label=f"{name}, {drifts[name]:.2f} %")
+    axes.set(xlabel="right [m]", ylabel="forward [m]", title="Stereo odometry over DDS: drift at the end")
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.legend()
+    axes.grid(alpha=0.3)
+    figure.savefig(RESULTS / "odometry.png", dpi=110)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sequence", type=Path, help="folder with image_0, image_1, calib.txt and poses.txt")
+    parser.add_argument("--disparity-offset", type=float, default=0.0, help="pixels, for all methods (%(default)s)")
+    options = parser.parse_args()
+    truth = read_poses(options.sequence / "poses.txt")
+    isolate_ros()
+    RESULTS.mkdir(exist_ok=True)
+    estimates, rows = {}, {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in METHODS:
+            poses = track(name, options.sequence, len(truth), options.disparity_offset, Path(folder))
+            if len(poses) != len(truth):
+                print(f"{name}: {len(poses)} of {len(truth)} frames arrived: see the log above", file=sys.stderr)
+                return 1
+            estimates[name] = truth[0] @ np.linalg.inv(poses[0]) @ poses  # both from the first pose, in camera axes
+            rows[name] = {
+                "drift [%]": round(end_drift(estimates[name], truth), 3),
+                "segment drift [%]": round(float(np.mean(list(segment_drift(estimates[name], truth).values()))), 3),
+            }
+            print(f"{name}: {rows[name]}")
+    chart(truth, estimates, {name: float(row["drift [%]"]) for name, row in rows.items()})
+    settings = {"frames": len(truth), "path (m)": round(path_length(truth), 1), "offset": options.disparity_offset}
+    save("odometry", {"sequence": options.sequence.name, **settings, "methods": rows})
+    return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 2 and sys.argv[1] == "--front-end":
+        sys.exit(run_front_end(sys.argv[2], sys.argv[3:]))
+    sys.exit(main())
