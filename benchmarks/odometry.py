@@ -86,8 +86,7 @@ def track(name: str, sequence: Path, count: int, offset: float, folder: Path) ->
     odometry += ["-p", "mode:=stereo", "-p", f"disparity_offset:={offset}", "-p", f"trajectory_file:={trajectory}"]
     processes = [subprocess.Popen(command) for command in (front_end, odometry)]
     try:
-        time.sleep(10)  # until both are up, and found
-        player = ["loop:=false", f"rate:={RATE}", "reliability:=reliable", f"source:={sequence}"]
+        player = ["wait:=true", "loop:=false", f"rate:={RATE}", "reliability:=reliable", f"source:={sequence}"]
         processes.append(start("image_player", *player))
         seen, last = 0, time.monotonic()
         with tqdm(total=count, desc=name) as bar:

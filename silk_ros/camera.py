@@ -47,7 +47,7 @@ class Camera:
             raise ValueError("the rows of camera_info.k must be fx s cx, 0 fy cy, 0 0 1: calibrate the camera")
         if self.model not in DISTORTION_MODELS:
             known = ", ".join(filter(None, DISTORTION_MODELS))
-            raise ValueError(f"unknown distortion model '{self.model}' in camera_info: use one of {known}")
+            raise ValueError(f"unknown distortion model {self.model[:40]!r} in camera_info: use one of {known}")
         if len(distortion) not in DISTORTION_MODELS[self.model] or not np.isfinite(distortion).all():
             lengths = " or ".join(map(str, DISTORTION_MODELS[self.model]))
             raise ValueError(

@@ -72,7 +72,7 @@ def check_layout(height: int, width: int, encoding: str, step: int, length: int)
     name = ENCODING_ALIASES.get(encoding, encoding)
     if name not in ENCODINGS:
         raise ValueError(
-            f"unknown image encoding '{encoding}': publish one of {', '.join([*ENCODINGS, *ENCODING_ALIASES])}"
+            f"unknown image encoding {encoding[:40]!r}: publish one of {', '.join([*ENCODINGS, *ENCODING_ALIASES])}"
         )
     if height <= 0 or width <= 0:
         raise ValueError(f"image of {width}x{height} pixels is empty: check the camera driver's resolution")

@@ -10,14 +10,17 @@ from rclpy.node import Node
 from rclpy.subscription import Subscription
 
 REPEAT_AFTER = 30.0  # seconds
+AT_MOST_EVERY = 1.0  # seconds; of a kind that differs with every frame
 
 
 class ChangeLog:
     """Logs a message of a kind when it differs from the last of that kind, or when that was some time ago."""
 
-    def __init__(self, log: Callable[[str], object], repeat_after: float = REPEAT_AFTER) -> None:
+    def __init__(
+        self, log: Callable[[str], object], repeat_after: float = REPEAT_AFTER, at_most_every: float = AT_MOST_EVERY
+    ) -> None:
         self._log = log
-        self._repeat_after = repeat_after
+        self._repeat_after, self._at_most_every = repeat_after, at_most_every
         self._last: dict[str, tuple[str, float]] = {}
         self._lock = threading.Lock()
 
@@ -25,7 +28,7 @@ class ChangeLog:
         now = time.monotonic()
         with self._lock:
             last_message, last_time = self._last.get(kind, ("", -float("inf")))
-            if message == last_message and now - last_time < self._repeat_after:
+            if now - last_time < (self._repeat_after if message == last_message else self._at_most_every):
                 return
             self._last[kind] = (message, now)
         self._log(message)

@@ -32,10 +32,12 @@ from .recorder import Recorder
 
 SOURCE = "flight, a camera index, a folder of images or of stereo pairs, a video file, or a rosbag2 or .mcap recording"
 JPEG_QUALITY = 95
+SETTLED = 1.0  # seconds without a new subscriber
 DECLARATIONS = (
     Declaration("source", "flight", SOURCE),
     Declaration("topic", "", "image topic of a recording; empty for its first"),
     Declaration("rate", 0.0, "images per second; 0 for the source's own", (0.0, 1000.0)),
+    Declaration("wait", False, "start when the images have a subscriber and no more come, not at once"),
     Declaration("loop", True, "start again at the end; otherwise the player exits there"),
     Declaration(
         "camera_info_file", "", "calibration YAML, as camera_calibration writes it, instead of the source's own"
@@ -71,7 +73,7 @@ class ImagePlayer(WorkerNode):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("image_player", **node_options)
         values = declare(self, DECLARATIONS)
-        self._loop, calibration = values["loop"], values["camera_info_file"]
+        self._wait, self._loop, calibration = values["wait"], values["loop"], values["camera_info_file"]
         self._camera = read_calibration(Path(calibration).expanduser()) if calibration else None
         self._source: Source = open_source(values["source"], values["topic"])
         self._period = 1 / (values["rate"] or self._source.rate)
@@ -93,7 +95,7 @@ class ImagePlayer(WorkerNode):
         )
         self._recorder = Recorder(Path(values["record"]).expanduser()) if values["record"] else None
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._play, name="player", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="player", daemon=True)
         self._thread.start()
 
     def _camera_topics(self, prefix: str, frame_id: str, qos: QoSProfile) -> _CameraTopics:
@@ -103,29 +105,46 @@ class ImagePlayer(WorkerNode):
             images = self.create_publisher(Image, f"{prefix}image_raw", qos)
         return _CameraTopics(frame_id, images, self.create_publisher(CameraInfo, f"{prefix}camera_info", qos))
 
-    def _play(self) -> None:
+    def _run(self) -> None:
         try:
-            due = time.monotonic()
-            while True:
-                published = 0
-                for image in self._source:
-                    if self._stopping.wait(max(0.0, due - time.monotonic())):
-                        return
-                    self._publish(image)
-                    published += 1
-                    due = max(due + self._period, time.monotonic() - self._period)  # never a burst to catch up
-                if not published:
-                    raise ValueError("the source gave no image: check that it can be decoded")
-                if not self._loop:
-                    self.get_logger().info("the source has ended")
-                    break
+            try:
+                self._play()
+            finally:
+                if self._recorder is not None:
+                    self._recorder.close()
+        except OSError as error:  # of the source or the recording
+            self.failure = str(error)
         except Exception as error:
-            if self.context.ok():
+            if self.context.ok():  # publishing fails once the context is shut down
                 self.failure = str(error) or repr(error)
-        finally:
-            if self._recorder is not None:
-                self._recorder.close()
         self.context.try_shutdown()
+
+    def _wait_for_subscribers(self) -> None:
+        """Until every camera's images have one, and no more have come for a while: then nobody misses the first."""
+        topics = [publisher for camera in self._cameras for publisher in (camera.image, camera.info)]
+        counts: list[int] = []
+        while not self._stopping.wait(SETTLED):
+            before, counts = counts, [publisher.get_subscription_count() for publisher in topics]
+            if counts == before and all(counts[::2]):
+                return
+
+    def _play(self) -> None:
+        if self._wait:
+            self._wait_for_subscribers()
+        due = time.monotonic()
+        while True:
+            published = 0
+            for image in self._source:
+                if self._stopping.wait(max(0.0, due - time.monotonic())):
+                    return
+                self._publish(image)
+                published += 1
+                due = max(due + self._period, time.monotonic() - self._period)  # never a burst to catch up
+            if not published:
+                raise ValueError("the source gave no image: check that it can be decoded")
+            if not self._loop:
+                self.get_logger().info("the source has ended")
+                return
 
     def _publish(self, image: SourceImage) -> None:
         stamp = self.get_clock().now().to_msg()

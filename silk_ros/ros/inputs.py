@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -64,28 +65,36 @@ class Inputs:
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
 
+    @contextmanager
+    def _rejecting(self, what: str) -> Iterator[None]:
+        """Count and explain what cannot be used."""
+        try:
+            yield
+        except ValueError as error:
+            self._statistics.error(f"rejected_{what}", str(error))
+            self._problems.report(what, f"{what} rejected: {error}")
+
     def _on_image(self, message: ImageMessage) -> None:
-        self._pipeline.put(Moment(message))
+        with self._rejecting("images"):
+            self._pipeline.put(Moment(message))
 
     def _on_side(self, side: str, message: ImageMessage) -> None:
         assert self._sync is not None
         put = self._sync.put_left if side == "left" else self._sync.put_right
         before = self._sync.unpaired_left + self._sync.unpaired_right
-        pair = put(stamp_nanoseconds(message.header.stamp), message)
+        with self._rejecting("images"):
+            pair = put(stamp_nanoseconds(message.header.stamp), message)
+            if pair is not None:
+                self._pipeline.put(Moment(*pair))
         self._statistics.count("unpaired_images", self._sync.unpaired_left + self._sync.unpaired_right - before)
-        if pair is not None:
-            self._pipeline.put(Moment(*pair))
 
     def _on_camera_info(self, calibration: Calibration, message: CameraInfo) -> None:
         if not calibration.update(message):
             self._statistics.error("rejected_camera_info", calibration.problem)
 
     def _on_mask(self, message: Image) -> None:
-        try:
+        with self._rejecting("masks"):
             self._pipeline.mask = gray_from_message(message)
-        except ValueError as error:
-            self._statistics.error("rejected_masks", str(error))
-            self._problems.report("mask", f"mask rejected: {error}")
 
     def check_for_data(self, timeout: float) -> None:
         """Warn after `timeout` seconds of silence, naming the publishers and their QoS."""

@@ -85,6 +85,9 @@ def feature_dtype(descriptor: np.dtype, length: int) -> np.dtype:
 
 
 def stamp_nanoseconds(stamp: Time) -> int:
+    """Nanoseconds since 1970. Raises ValueError for a stamp that is none."""
+    if stamp.nanosec >= 10**9:
+        raise ValueError(f"stamp with {stamp.nanosec} nanoseconds, a second or more: set header.stamp in the driver")
     return stamp.sec * 10**9 + stamp.nanosec
 
 
@@ -110,12 +113,15 @@ def cloud_from_points(header: Header, points: NDArray, is_dense: bool = True) ->
 
 
 def points_from_cloud(cloud: PointCloud2) -> NDArray:
-    """A structured array (N,) on the data of any little-endian cloud. Raises ValueError if its sizes disagree."""
+    """A structured array (N,) on the data of any little-endian cloud. Raises ValueError if it is not one."""
     if cloud.is_bigendian:
         raise ValueError("big-endian clouds are not read")
     count = cloud.width * cloud.height
     if len(cloud.data) != count * cloud.point_step:
         raise ValueError(f"cloud of {count} points of {cloud.point_step} bytes has {len(cloud.data)} bytes of data")
+    for field in cloud.fields:
+        if field.datatype not in _NUMPY_TYPES:
+            raise ValueError(f"field '{field.name}' of the cloud has an unknown datatype: {field.datatype}")
     formats = [
         (_NUMPY_TYPES[f.datatype], (f.count,)) if f.count > 1 else _NUMPY_TYPES[f.datatype] for f in cloud.fields
     ]
@@ -146,7 +152,7 @@ def features_to_cloud(
     points["score"] = features.scores
     points["track_id"] = frame.tracks.ids
     points["descriptor"] = descriptors
-    return cloud_from_points(header, points, is_dense=rays is not None)
+    return cloud_from_points(header, points, is_dense=rays is not None and bool(np.isfinite(rays).all()))
 
 
 def features_from_cloud(cloud: PointCloud2) -> Features:

@@ -9,10 +9,13 @@ from typing import Any
 
 import rclpy
 from lifecycle_msgs.srv import ChangeState
+from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
+
+WAKE_PERIOD = 0.5  # seconds
 
 
 class WorkerNode(Node):
@@ -54,6 +57,8 @@ def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | N
         rclpy.init(args=args)
         try:
             node = make_node()
+            # rclpy 7 wakes the executor for a signal before it shuts the context down: who looks between, waits on.
+            node.create_timer(WAKE_PERIOD, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
             rclpy.spin(node)
         except Exception:
             # A signal shuts the context down at any moment; what fails because of that is a normal end.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +21,31 @@ class Recorder:
             raise ImportError("recording needs the rosbags library: pip install rosbags") from error
         if folder.exists():
             raise FileExistsError(f"'{folder}' exists: choose another folder for the recording, or remove it")
+        self._folder = folder
         self._types = get_typestore(Stores.ROS2_JAZZY)
         self._connections: dict[str, Any] = {}
         self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
         self._writer.open()
 
     def write(self, topic: str, message: Any, nanoseconds: int) -> None:
-        """Add a message that was sent on a topic (its resolved name) at a time since 1970."""
+        """Add a message that was sent on a topic (its resolved name) at a time since 1970. Raises OSError."""
         if topic not in self._connections:
             package, name = type(message).__module__.split(".")[0], type(message).__name__
             kind = f"{package}/msg/{name}"
             self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self._types)
-        self._writer.write(self._connections[topic], nanoseconds, serialize_message(message))
+        with self._errors_named():
+            self._writer.write(self._connections[topic], nanoseconds, serialize_message(message))
 
     def close(self) -> None:
-        """Finish the files."""
-        self._writer.close()
+        """Finish the files. Raises OSError."""
+        with self._errors_named():
+            self._writer.close()
+
+    @contextlib.contextmanager
+    def _errors_named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(
+                f"the recording '{self._folder}' is not complete ({error.strerror}): make room on the disk"
+            ) from error

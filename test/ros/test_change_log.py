@@ -1,19 +1,49 @@
+import pytest
+
+from silk_ros.ros import change_log
 from silk_ros.ros.change_log import ChangeLog
 
 
-def test_repeats_are_logged_once_and_changes_at_once() -> None:
+class Clock:
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(change_log, "time", clock)
+    return clock
+
+
+def test_repeats_are_logged_once_and_other_kinds_at_once(clock: Clock) -> None:
     lines: list[str] = []
     log = ChangeLog(lines.append)
     for _ in range(5):
         log.report("image", "too small")
-    log.report("image", "unknown encoding")
-    log.report("stamp", "zero")
-    assert lines == ["too small", "unknown encoding", "zero"]
+        log.report("stamp", "zero")
+    assert lines == ["too small", "zero"]
 
 
-def test_a_lasting_problem_is_logged_again_after_a_while() -> None:
+def test_change_is_logged_and_a_lasting_problem_again_after_a_while(clock: Clock) -> None:
     lines: list[str] = []
-    log = ChangeLog(lines.append, repeat_after=0.0)
-    log.report("image", "too small")
-    log.report("image", "too small")
-    assert len(lines) == 2
+    log = ChangeLog(lines.append)
+    for clock.now, text in (
+        (0, "too small"),
+        (2, "unknown encoding"),
+        (20, "unknown encoding"),
+        (40, "unknown encoding"),
+    ):
+        log.report("image", text)
+    assert lines == ["too small", "unknown", "unknown"]
+
+
+def test_problem_that_differs_with_every_frame_is_logged_once_a_second(clock: Clock) -> None:
+    lines: list[str] = []
+    log = ChangeLog(lines.append)
+    for index in range(100):
+        clock.now = index / 30
+        log.report("image", f"{index} bytes are missing")
+    assert len(lines) == 4

@@ -16,9 +16,9 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from silk_ros.camera import DISTORTION_MODELS
+from silk_ros.camera import DISTORTION_MODELS, camera_from_message
 from silk_ros.image import ENCODING_ALIASES, ENCODINGS, packed_size
-from silk_ros.ros.images import camera_from_message, gray_from_message
+from silk_ros.ros.images import gray_from_message
 from silk_ros.ros.messages import points_from_cloud
 
 UINT32 = st.integers(0, 2**32 - 1)

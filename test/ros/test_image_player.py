@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic, sleep
 
 import cv2
 import numpy as np
@@ -247,3 +248,24 @@ def test_compressed_images_are_those_of_the_source(
     image = gray_from_compressed(listener.compressed[0])
     assert np.abs(image.astype(float) - picture()).mean() < 2
     assert "jpeg" in listener.compressed[0].format and not listener.images
+
+
+def test_player_that_waits_sends_its_first_image_when_somebody_listens(context: Context, image_folder: Path) -> None:
+    parameters = {"source": str(image_folder), "wait": True, "rate": 20.0, "reliability": "reliable"}
+    player = ImagePlayer(context=context, parameter_overrides=[Parameter(k, value=v) for k, v in parameters.items()])
+    listener = rclpy.create_node("late", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(listener)
+    images: list[Image] = []
+    try:
+        sleep(1.0)  # long enough to lose images, if it did not wait
+        listener.create_subscription(Image, "image_raw", images.append, 10)
+        end = monotonic() + DEADLINE
+        while not images and monotonic() < end:
+            executor.spin_once(timeout_sec=0.1)
+    finally:
+        player.stop()
+        player.destroy_node()
+        executor.shutdown()
+        listener.destroy_node()
+    assert bytes(images[0].data) == picture(320, 240).tobytes()  # the first one of the folder
