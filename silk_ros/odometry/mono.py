@@ -10,13 +10,14 @@ are all 1 with a large variance, which sets the scale, and the first frames are 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from .depth import View
 from .types import Estimate, Floats, Links, inverse
 
-MATCH_NOISE = 1.2  # pixels, standard deviation of the error that each match adds to a track's position
-KEYFRAME_PARALLAX = 15.0  # pixels that half of the tracks have moved by translation
+MATCH_NOISE = 1.4  # pixels, standard deviation of the error that each match adds to a track's position
+KEYFRAME_PARALLAX = 20.0  # pixels that half of the tracks have moved by translation
 KEYFRAME_SHARE = 0.1  # of the keyframe's tracks that are still there, at least
 FIRST_SPREAD = 0.5  # relative standard deviation of depths of which nothing is known
 NEIGHBOURS = 5
@@ -24,8 +25,8 @@ LEAST_SPREAD = 0.4  # relative standard deviation of a depth guessed from neighb
 FINE = 0.2  # standard deviation of an inverse depth that neighbours go by, in units of the median
 GATE = 3.0  # standard deviations
 MIN_INLIERS, MIN_SHARE = 15, 0.3
-START_PARALLAX = 20.0  # pixels of motion until the first depths are believed
-START_FRAMES = 50  # frames to wait for it, at most
+START_PARALLAX = 40.0  # pixels of motion until the first depths are believed
+START_FRAMES = 80  # frames to wait for it, at most
 
 
 class MonoOdometry:
@@ -59,12 +60,13 @@ class MonoOdometry:
     def tracks(self) -> int:
         return len(self._tracks)
 
-    def _begin(self, links: Links) -> None:
-        """A first keyframe: the frame before the first matches, of whose depths nothing is known."""
-        self._tree, self._median, self._moved, self._speed = None, 1.0, 0.0, np.eye(4)
-        self._stamp = links.previous
-        nothing = np.empty(0)
-        self._make_keyframe(links.reversed().sorted(), np.eye(4), np.empty(0, np.intp), nothing, nothing)
+    def _begin(self, stamp: int) -> None:
+        """A first keyframe, of whose tracks nothing is known: the frame before the first matches."""
+        self._tree, self._median, self._moved = None, 1.0, 0.0
+        self._motion = self._speed = np.eye(4)
+        self._pose, self._keyframe_stamp, self._stamp, self._frames = np.eye(4), stamp, stamp, 0
+        self._tracks = self._tracks[:0]
+        self._rays, self._mean, self._variance = self._rays[:0], self._mean[:0], self._variance[:0]
 
     def process(self, links: Links) -> list[Estimate]:
         """The poses that a frame makes known: none until the camera has moved enough, then all since the start."""
@@ -76,7 +78,7 @@ class MonoOdometry:
         if not len(links):
             return []
         if not self._start:
-            self._begin(links)
+            self._begin(links.previous)
         self._start.append(links)
         if self._track(links).problem:
             self._start.clear()
@@ -119,20 +121,23 @@ class MonoOdometry:
             self._make_keyframe(links, pose, used[fine], mean[fine], variance[fine])
         return estimate
 
-    def _view(self, links: Links) -> tuple[View, np.ndarray]:
+    def _view(self, links: Links) -> tuple[View, NDArray[np.intp]]:
         """The tracks of the keyframe that a frame sees, and the rows of `links` that they are."""
+        if links.previous == self._keyframe_stamp:  # what the keyframe saw and only now is matched
+            fresh = links.rows(np.flatnonzero(~np.isin(links.tracks, self._tracks)))
+            mean, variance = self._expected(fresh.rays_prev)
+            self._tracks, order = np.unique(np.concatenate([self._tracks, fresh.tracks]), return_index=True)
+            self._rays = np.concatenate([self._rays, fresh.rays_prev])[order]
+            self._mean = np.concatenate([self._mean, mean])[order]
+            self._variance = np.concatenate([self._variance, variance])[order]
         _, rows, found = np.intersect1d(self._tracks, links.tracks, assume_unique=True, return_indices=True)
         self._frames += 1
         noise = MATCH_NOISE * np.sqrt(self._frames) / self._focal_length
-        if links.previous != self._keyframe_stamp:
-            view = View(self._rays[rows], self._mean[rows], self._variance[rows], links.rays[found], noise)
-            return view, found
-        # In the frame after a keyframe new tracks begin there too.
-        rays, (mean, variance) = links.rays_prev.copy(), self._expected(links.rays_prev)
-        rays[found], mean[found], variance[found] = self._rays[rows], self._mean[rows], self._variance[rows]
-        return View(rays, mean, variance, links.rays, noise), np.arange(len(links))
+        return View(self._rays[rows], self._mean[rows], self._variance[rows], links.rays[found], noise), found
 
-    def _make_keyframe(self, links: Links, pose: Floats, rows: np.ndarray, mean: Floats, variance: Floats) -> None:
+    def _make_keyframe(
+        self, links: Links, pose: Floats, rows: NDArray[np.intp], mean: Floats, variance: Floats
+    ) -> None:
         """Of a frame at a pose; inverse depths are known of some rows of `links`."""
         good = np.sqrt(variance) < FINE * self._median
         if np.count_nonzero(good) > NEIGHBOURS:

@@ -32,7 +32,8 @@ from .odometry_messages import TransformPublisher, TumFile, odometry_message, po
 from .parameters import Declaration, declare
 from .process import WorkerNode, run_node
 
-QUEUE = 10  # clouds that wait, at most, as in the subscriptions
+QUEUE = 10  # clouds that a subscription holds
+MOST_WAITING = 100  # clouds for the worker: the start of mono takes as long as some frames
 LONGEST_PATH = 5000  # poses
 PATH_PERIOD = 5 * 10**8  # nanoseconds between two messages on ~/path, at least: they are long
 STOP_TIMEOUT = 10.0  # seconds
@@ -73,7 +74,7 @@ class OdometryNode(WorkerNode):
         self._odometry_publisher = self.create_publisher(Odometry, "~/odometry", 10)
         self._path_publisher = self.create_publisher(PathMessage, "~/path", 2)
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
-        self._queue: queue.Queue[tuple[str, PointCloud2] | None] = queue.Queue(2 * QUEUE)
+        self._queue: queue.Queue[tuple[str, PointCloud2] | None] = queue.Queue(MOST_WAITING)
         self.create_subscription(PointCloud2, "silk/matches", lambda cloud: self._put("matches", cloud), QUEUE)
         self.create_subscription(PointCloud2, "silk/stereo_matches", lambda cloud: self._put("stereo", cloud), QUEUE)
         self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data)

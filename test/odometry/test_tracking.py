@@ -57,7 +57,7 @@ def test_scale_is_kept_with_noise_and_wrong_matches(room: Any) -> None:
 
 def test_mono_waits_for_the_camera_to_move(room: Any) -> None:
     tracking = Tracking("mono")
-    clouds = room.clouds(np.concatenate([np.tile(np.eye(4), (70, 1, 1)), room.path(40)]), noise=0.2)
+    clouds = room.clouds(np.concatenate([np.tile(np.eye(4), (70, 1, 1)), room.path(60)]), noise=0.2)
     assert follow(tracking, clouds[:70], room.camera, stereo=False) == [] and not tracking.started
     found = follow(tracking, clouds[70:], room.camera, stereo=False)
     assert tracking.started and found[-1].stamp == clouds[-1].stamp

@@ -1,12 +1,15 @@
 import csv
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import cv2
+import numpy as np
 from harness import ROOT
 
 from silk_ros.backends import select_backend
+from silk_ros.evaluation.trajectory import read_tum
 from silk_ros.paths import default_model
 
 
@@ -23,6 +26,11 @@ def test_demo_measures_the_flight_and_leaves_pictures_and_numbers(domain_id: int
     for row in ("camera", "processed", "latency stamp to matches", "keypoints", "matches", "dropped frames", "backend"):
         assert f"\n{row} " in result.stdout
     assert "true epipolar geometry" in result.stdout and f"{fastest} on CPU" in result.stdout
+    drift = re.search(r"\nodometry +drift ([\d.]+) % of [\d.]+ m, up to scale; (\d+) poses", result.stdout)
+    assert drift and 0 <= float(drift[1]) < 60 and int(drift[2]) >= 3
+    stamps, poses = read_tum(tmp_path / "odometry.txt")
+    assert len(stamps) >= int(drift[2]) and (np.diff(stamps) > 0).all() and poses[0, 0, 3] == 0
+    assert cv2.imread(str(tmp_path / "trajectory.png")).shape == (720, 720, 3)
     rows = list(csv.DictReader((tmp_path / "frames.csv").open()))
     assert len(rows) >= 3 and all(int(row["keypoints"]) == 5000 for row in rows[1:])
     assert cv2.imread(str(tmp_path / "overlay.png")).shape == (480, 640, 3)
@@ -33,7 +41,8 @@ def test_demo_measures_the_flight_and_leaves_pictures_and_numbers(domain_id: int
 def test_demo_runs_on_a_folder_without_poses(domain_id: int, tmp_path: Path, image_folder: Path) -> None:
     result = run_demo(domain_id, tmp_path, "--sequence", str(image_folder))
     assert result.returncode == 0, result.stderr
-    assert "estimated epipolar geometry" in result.stdout
+    assert "estimated epipolar geometry" in result.stdout and "\nodometry " in result.stdout
+    assert not (tmp_path / "trajectory.png").exists()
     matches = [int(row["matches"]) for row in csv.DictReader((tmp_path / "frames.csv").open())][1:]
     assert min(matches) > 0
 
