@@ -59,13 +59,18 @@ class Statistics:
         with self._lock:
             self._listening = time.monotonic()
 
-    def received(self, stamp: int) -> None:
-        """An image with a stamp in nanoseconds has come. A gap is where more than half an image's time is missing."""
+    def received(self, stamp: int | None) -> None:
+        """An image with a stamp in nanoseconds has come; None for an unusable one.
+
+        A gap is where more than half an image's time is missing.
+        """
         with self._lock:
             self._counts["received_frames"] += 1
             self._received.append(time.monotonic())
+            if stamp is None:
+                return
             interval, self._last_stamp = stamp - self._last_stamp, stamp
-            if interval <= 0 or self._counts["received_frames"] == 1:
+            if interval <= 0 or interval == stamp:  # the first
                 return
             if self._intervals and interval > GAP * np.median(self._intervals):
                 self._counts["gaps"] += 1

@@ -71,6 +71,8 @@ class Inputs:
         try:
             yield
         except ValueError as error:
+            if what == "images":
+                self._statistics.received(None)
             self._statistics.error(f"rejected_{what}", str(error))
             self._problems.report(what, f"{what} rejected: {error}")
 

@@ -32,9 +32,9 @@ def test_change_is_logged_and_a_lasting_problem_again_after_a_while(clock: Clock
     log = ChangeLog(lines.append)
     for clock.now, text in (
         (0, "too small"),
-        (2, "unknown encoding"),
-        (20, "unknown encoding"),
-        (40, "unknown encoding"),
+        (2, "unknown"),
+        (20, "unknown"),
+        (40, "unknown"),
     ):
         log.report("image", text)
     assert lines == ["too small", "unknown", "unknown"]
