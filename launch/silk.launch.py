@@ -67,13 +67,20 @@ def start_nodes(context):
     topics |= {f"{name}/compressed": f"{topic}/compressed" for name, topic in topics.items()}
     topics |= {"camera_info": value["camera_info_topic"], "mask": value["mask_topic"]}
     topics |= {f"{side}/camera_info": f"{value[side]}/camera_info" for side in SIDES}
-    remappings = list(topics.items())
+    # Odometry is that of the left camera of a pair.
+    camera_info = topics["left/camera_info" if value["stereo"] in ("exact", "approximate") else "camera_info"]
     nodes = []
     for namespace in value["namespace"].split(","):
-        place = dict(package="silk_ros", namespace=namespace.strip(), remappings=remappings, **common)
-        nodes.append(Node(executable="silk_node", name="silk", parameters=[params_file, overrides, sim_time], **place))
+        place = dict(package="silk_ros", namespace=namespace.strip(), **common)
+        parameters = [params_file, overrides, sim_time]
+        nodes.append(
+            Node(executable="silk_node", name="silk", parameters=parameters, remappings=list(topics.items()), **place)
+        )
         if value["odometry"] == "true":
-            nodes.append(Node(executable="odometry_node", name="odometry", parameters=[sim_time], **place))
+            remappings = [("camera_info", camera_info)]
+            nodes.append(
+                Node(executable="odometry_node", name="odometry", parameters=[sim_time], remappings=remappings, **place)
+            )
     if value["rviz"] == "true":
         layout = ["-d", os.path.join(CONFIG, "silk.rviz")]
         nodes.append(Node(package="rviz2", executable="rviz2", arguments=layout, parameters=[sim_time]))

@@ -1,7 +1,7 @@
 """The whole front-end on one machine: player, front-end and odometry as processes over DDS, measured from outside.
 
 make demo                        # a synthetic flight with known poses
-make demo SEQUENCE=my_images     # a folder of images, a video, or a rosbag2 or .mcap recording
+make demo SEQUENCE=my_images     # a folder of images or of stereo pairs, a video, or a rosbag2 or .mcap recording
 make demo MODEL=my_model.onnx    # with a network of your own
 """
 
@@ -13,6 +13,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from ..paths import share_directory
+from ..stereo_source import stereo_folders
 from .demo_monitor import EPIPOLAR_THRESHOLD, FRONT_END, ODOMETRY, DemoMonitor, FrameRecord
 from .demo_trajectory import compare, draw_trajectories
 
@@ -35,9 +37,10 @@ def isolate_ros(domain: int | None = None) -> None:
     os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(share_directory() / "config" / "fastdds.xml")
 
 
-def start(module: str, *parameters: str) -> subprocess.Popen:
-    """Start one of the package's nodes in a process of its own."""
+def start(module: str, *parameters: str, remap: Sequence[str] = ()) -> subprocess.Popen:
+    """Start one of the package's nodes in a process of its own. remap: such as "image_raw:=left/image_raw"."""
     options = [text for parameter in parameters for text in ("-p", parameter)]
+    options += [text for rule in remap for text in ("-r", rule)]
     return subprocess.Popen([sys.executable, "-m", f"silk_ros.ros.{module}", "--ros-args", *options])
 
 
@@ -97,11 +100,12 @@ def odometry_line(monitor: DemoMonitor, output: Path) -> str:
     counts = f"{len(monitor.odometry)} poses, {values.get('failures', '?')} frames without a motion"
     if not monitor.odometry:
         return "no pose: the camera has not moved enough, or has no camera_info"
-    comparison = compare(monitor.odometry, monitor.true_poses)
+    comparison = compare(monitor.odometry, monitor.true_poses, metric=values.get("mode") == "stereo")
     if comparison is None:
         return f"{counts}; drift unknown (no true poses)"
     draw_trajectories(comparison, output / "trajectory.png")
-    return f"drift {comparison.drift:.1f} % of {comparison.length:.2f} m, up to scale; {counts}"
+    scale = "" if comparison.metric else ", up to scale"
+    return f"drift {comparison.drift:.1f} % of {comparison.length:.2f} m{scale}; {counts}"
 
 
 def run(source: str, model: str, seconds: float, output: Path, domain: int | None) -> int:
@@ -109,14 +113,17 @@ def run(source: str, model: str, seconds: float, output: Path, domain: int | Non
     output.mkdir(parents=True, exist_ok=True)
     isolate_ros(domain)
     rclpy.init()
-    monitor = DemoMonitor(output, VIDEO_RATE)
+    stereo = stereo_folders(Path(source).expanduser()) is not None
+    monitor = DemoMonitor(output, VIDEO_RATE, "left/" if stereo else "")
     executor = SingleThreadedExecutor()
     executor.add_node(monitor)
     for old in ("trajectory.png", "odometry.txt"):
         (output / old).unlink(missing_ok=True)
+    front_end = ([f"model_path:={model}"] if model else []) + (["stereo.sync:=exact"] if stereo else [])
+    odometry = [f"mode:={'stereo' if stereo else 'mono'}", f"trajectory_file:={output.resolve() / 'odometry.txt'}"]
     processes = {
-        "silk_node": start("silk_node", *([f"model_path:={model}"] if model else [])),
-        "odometry_node": start("odometry_node", "mode:=mono", f"trajectory_file:={output.resolve() / 'odometry.txt'}"),
+        "silk_node": start("silk_node", *front_end),
+        "odometry_node": start("odometry_node", *odometry, remap=["camera_info:=left/camera_info"] if stereo else []),
     }
     started = last_line = time.monotonic()
     first_match: float | None = None
@@ -126,8 +133,7 @@ def run(source: str, model: str, seconds: float, output: Path, domain: int | Non
             executor.spin_once(timeout_sec=0.1)
             now = time.monotonic()
             if "image_player" not in processes and {FRONT_END, ODOMETRY} <= monitor.diagnostics.keys():
-                # The nodes are up: no frame is missed.
-                processes["image_player"] = start("image_player", f"source:={source}", "loop:=true")
+                processes["image_player"] = start("image_player", f"source:={source}", "loop:=true", "wait:=true")
             if first_match is None and monitor.records:
                 first_match = last_line = now
             if first_match is None and now - started > START_TIMEOUT:
@@ -167,7 +173,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--sequence",
         default="flight",
-        help="flight, a camera index, a folder of images, a video file, or a rosbag2 or .mcap recording (%(default)s)",
+        help="flight, a camera index, a folder of images or stereo pairs, a video file, or a recording (%(default)s)",
     )
     parser.add_argument("--model", default="", help="ONNX file of the network (the shipped one)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to run once matches arrive (%(default)s)")

@@ -39,7 +39,8 @@ class FrameRecord:
 class DemoMonitor(Node):
     """Records every frame, and the overlays as a video in real time."""
 
-    def __init__(self, output: Path, video_rate: float) -> None:
+    def __init__(self, output: Path, video_rate: float, prefix: str = "") -> None:
+        """prefix: of the camera's topics, such as left/."""
         super().__init__("demo_monitor")
         self.records: list[FrameRecord] = []
         self.image_stamps: list[float] = []
@@ -62,8 +63,8 @@ class DemoMonitor(Node):
             self._on_overlay,
             QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT),
         )
-        self.create_subscription(Image, "image_raw", self._on_image, qos_profile_sensor_data)
-        self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data)
+        self.create_subscription(Image, f"{prefix}image_raw", self._on_image, qos_profile_sensor_data)
+        self.create_subscription(CameraInfo, f"{prefix}camera_info", self._on_camera_info, qos_profile_sensor_data)
         self.create_subscription(PoseStamped, "ground_truth", self._on_pose, 10)
         self.create_subscription(Odometry, "/odometry/odometry", self._on_odometry, 100)
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)

@@ -20,10 +20,14 @@ Poses = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """An estimated trajectory (N, 4, 4), brought to the scale and the first pose of the true one, and that."""
+    """An estimated trajectory (N, 4, 4), brought to the first pose of the true one, and that.
+
+    metric: whether the estimate has its own scale; else it has been brought to the true one's.
+    """
 
     estimate: Poses
     truth: Poses
+    metric: bool
 
     @property
     def drift(self) -> float:
@@ -36,12 +40,14 @@ class Comparison:
         return path_length(self.truth)
 
 
-def compare(estimate: dict[int, Poses], truth: dict[int, Poses]) -> Comparison | None:
-    """Poses (4, 4) by stamp, the estimated ones up to scale and in a frame of their own. None without enough of both.
+def compare(estimate: dict[int, Poses], truth: dict[int, Poses], metric: bool) -> Comparison | None:
+    """Poses (4, 4) by stamp, the estimated ones in a frame of their own. None without enough of both.
 
-    The scale is the one of least squares, with the first poses the same.
+    The first poses are made the same. An estimate that is not metric gets the scale of least squares. What comes after
+    the source has started again is left out.
     """
     stamps = sorted(estimate.keys() & truth.keys())
+    stamps = [stamp for stamp in stamps if stamp < _starts_again(truth)]
     if len(stamps) < 3:
         return None
     estimated, true = (np.array([poses[stamp] for stamp in stamps]) for poses in (estimate, truth))
@@ -49,13 +55,29 @@ def compare(estimate: dict[int, Poses], truth: dict[int, Poses]) -> Comparison |
     moved, truly = relative[:, :3, 3], true_relative[:, :3, 3]
     if not moved.any() or not truly.any():
         return None
-    relative[:, :3, 3] *= max((moved * truly).sum(), 0.0) / (moved * moved).sum()
-    return Comparison(true[0] @ relative, true)
+    if not metric:
+        relative[:, :3, 3] *= max((moved * truly).sum(), 0.0) / (moved * moved).sum()
+    return Comparison(true[0] @ relative, true, metric)
+
+
+def _starts_again(truth: dict[int, Poses]) -> float:
+    """The stamp at which the true poses are back at exactly the first one; infinite if they never are."""
+    if not truth:
+        return float("inf")
+    first, away = truth[min(truth)], False
+    for stamp in sorted(truth):
+        home = np.array_equal(truth[stamp], first)
+        if home and away:
+            return stamp
+        away = away or not home
+    return float("inf")
 
 
 def draw_trajectories(comparison: Comparison, path: Path) -> None:
-    """Write a picture of both trajectories seen from above (world x to the right, y up)."""
-    lines = [poses[:, :2, 3] for poses in (comparison.truth, comparison.estimate)]
+    """Write a picture of both trajectories in the plane that the true one spreads most in."""
+    truth, estimate = (poses[:, :3, 3] for poses in (comparison.truth, comparison.estimate))
+    axes = np.sort(np.argsort(np.ptp(truth, axis=0))[1:])
+    lines = [truth[:, axes], estimate[:, axes]]
     everything = np.concatenate(lines)
     low, high = everything.min(axis=0), everything.max(axis=0)
     pixels_per_metre = (SIZE - 2 * MARGIN) / max(float((high - low).max()), 1e-6)
@@ -74,15 +96,16 @@ def draw_trajectories(comparison: Comparison, path: Path) -> None:
 
 
 def _legend(picture: NDArray[np.uint8], comparison: Comparison) -> None:
+    aligned = "" if comparison.metric else ", scale aligned"
     entries = [
         ("true path", TRUE_COLOUR),
-        (f"odometry, scale aligned: ends {comparison.drift:.1f} % of {comparison.length:.1f} m away", ESTIMATE_COLOUR),
+        (f"odometry{aligned}: ends {comparison.drift:.1f} % of {comparison.length:.1f} m away", ESTIMATE_COLOUR),
     ]
     for row, (text, colour) in enumerate(entries):
         y = 24 + 24 * row
         cv2.line(picture, (16, y - 5), (46, y - 5), colour, 2, cv2.LINE_AA)
         _write(picture, text, (56, y))
-    _write(picture, "circle: start, dot: end, seen from above", (56, 24 + 24 * len(entries)))
+    _write(picture, "circle: start, dot: end", (56, 24 + 24 * len(entries)))
 
 
 def _scale_bar(picture: NDArray[np.uint8], pixels_per_metre: float) -> None:
