@@ -59,4 +59,4 @@ $(VENV)/.dev: setup.py constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/.ros
 
 clean:
-	rm -rf $(VENV) build install log demo_output *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build install log demo_output *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -86,6 +86,10 @@ def track(name: str, sequence: Path, count: int, offset: float, folder: Path) ->
     odometry += ["-p", "mode:=stereo", "-p", f"disparity_offset:={offset}", "-p", f"trajectory_file:={trajectory}"]
     processes = [subprocess.Popen(command) for command in (front_end, odometry)]
     try:
+        while not trajectory.exists():  # the odometry node is up: what the player waits for includes it
+            time.sleep(0.1)
+            if any(process.poll() is not None for process in processes):
+                raise RuntimeError("a node has ended: see the log above")
         player = ["wait:=true", "loop:=false", f"rate:={RATE}", "reliability:=reliable", f"source:={sequence}"]
         processes.append(start("image_player", *player))
         seen, last = 0, time.monotonic()

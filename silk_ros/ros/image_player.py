@@ -32,7 +32,7 @@ from .recorder import Recorder
 
 SOURCE = "flight, a camera index, a folder of images or of stereo pairs, a video file, or a rosbag2 or .mcap recording"
 JPEG_QUALITY = 95
-SETTLED = 1.0  # seconds without a new subscriber
+SETTLED = 3.5  # seconds without a new subscriber; DDS announces what is there every 3
 DECLARATIONS = (
     Declaration("source", "flight", SOURCE),
     Declaration("topic", "", "image topic of a recording; empty for its first"),
@@ -123,10 +123,13 @@ class ImagePlayer(WorkerNode):
         """Until every camera's images have one, and no more have come for a while: then nobody misses the first."""
         topics = [publisher for camera in self._cameras for publisher in (camera.image, camera.info)]
         counts: list[int] = []
-        while not self._stopping.wait(SETTLED):
-            before, counts = counts, [publisher.get_subscription_count() for publisher in topics]
-            if counts == before and all(counts[::2]):
+        changed = time.monotonic()
+        while not all(counts[::2]) or not counts or time.monotonic() < changed + SETTLED:
+            if self._stopping.wait(0.1):
                 return
+            before, counts = counts, [publisher.get_subscription_count() for publisher in topics]
+            if counts != before:
+                changed = time.monotonic()
 
     def _play(self) -> None:
         if self._wait:

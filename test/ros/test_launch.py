@@ -33,10 +33,10 @@ def launch(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def output_until(process: subprocess.Popen[str], text: str, seconds: float = 30.0) -> str:
+def output_until(process: subprocess.Popen[str], text: str, seconds: float = 30.0, times: int = 1) -> str:
     assert process.stdout is not None
     end, lines = time.monotonic() + seconds, ""
-    while text not in lines and time.monotonic() < end and process.poll() is None:
+    while lines.count(text) < times and time.monotonic() < end and process.poll() is None:
         lines += process.stdout.readline()
     return lines
 
@@ -49,6 +49,18 @@ def test_launch_file_starts_the_node_with_its_arguments_and_ends_it_cleanly() ->
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=30)
     assert "finished cleanly" in rest and process.returncode == 0
+
+
+def test_several_cameras_get_a_node_each_and_odometry_if_wanted() -> None:
+    process = launch("namespace:=front,rear", "odometry:=true", "stereo:=exact")
+    try:
+        lines = output_until(process, "loaded in", times=2)
+        assert "[front.silk]" in lines and "[rear.silk]" in lines
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=30)
+    lines += rest
+    assert lines.count("process started") == 4 and rest.count("finished cleanly") == 4 and process.returncode == 0
 
 
 def test_missing_params_file_is_named() -> None:
