@@ -39,12 +39,13 @@ def answer_when_prepared(node: Node, prepare: Prepare) -> None:
     others, and images would be lost. Requests that are no parameters are refused; rclpy raises.
     """
     group = MutuallyExclusiveCallbackGroup()
+    waiting = {SetParameters: _one_by_one, SetParametersAtomically: _at_once}
     service: Any
     for service in node.services:
-        if service.srv_type is SetParameters:
-            service.callback, service.callback_group = _one_by_one(service.callback, prepare), group
-        elif service.srv_type is SetParametersAtomically:
-            service.callback, service.callback_group = _at_once(service.callback, prepare), group
+        if service.srv_type in waiting:
+            service.callback = waiting[service.srv_type](service.callback, prepare)
+            service.callback_group = group
+            group.add_entity(service)
 
 
 def _one_by_one(answer: Callable[[Any, Any], Any], prepare: Prepare) -> Callable[[Any, Any], Awaitable[Any]]:

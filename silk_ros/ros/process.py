@@ -19,6 +19,7 @@ from rclpy.node import Node
 from .change_log import ChangeLog
 
 WAKE_PERIOD = 0.5  # seconds
+MAX_FAILURES = 100  # callbacks in a row that may fail
 
 
 class WorkerNode(Node):
@@ -54,12 +55,17 @@ def spin(node: Node) -> None:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     problems = ChangeLog(node.get_logger().error)
+    failures = 0
     while rclpy.ok():
         try:
             executor.spin_once()
+            failures = 0
         except (KeyboardInterrupt, ExternalShutdownException):
             raise
         except Exception:
+            failures += 1
+            if failures > MAX_FAILURES:
+                raise
             if rclpy.ok():
                 problems.report("callback", f"callback failed: {traceback.format_exc()}")
 

@@ -271,7 +271,7 @@ def test_mask_topic_leaves_keypoints_out(graph: Graph) -> None:
 
 def test_mask_of_another_size_is_reported_and_not_used(graph: Graph) -> None:
     def send() -> None:
-        graph.masks.publish(image_message(np.zeros((60, 80), np.uint8)))
+        graph.masks.publish(image_message(np.ones((60, 80), np.uint8)))
         graph.images.publish(image_message(picture()))
 
     graph.wait_for_count("frames_without_mask", send)
