@@ -36,8 +36,8 @@ ARGUMENTS = {
     "backend": dict(default_value="", description="engine of the network; empty for what params_file says"),
     "precision": dict(default_value="", description="auto, fp32, fp16, bf16 or int8; empty for what params_file says"),
     "odometry": dict(default_value="false", description="start the odometry node too", choices=SWITCH),
-    "rviz": dict(default_value="false", description="start RViz with the layout of this package", choices=SWITCH),
-    "enclave": dict(default_value="", description="SROS 2 enclave of the nodes (docs/security.md); empty for none"),
+    "rviz": dict(default_value="false", description="start RViz with a layout, and odometry", choices=SWITCH),
+    "enclave": dict(default_value="", description="SROS 2 enclave of silk_node (docs/security.md); empty for none"),
     "use_sim_time": dict(default_value="false", description="take the time from /clock", choices=SWITCH),
     "log_level": dict(
         default_value="info", description="least severe log shown", choices=["debug", "info", "warn", "error", "fatal"]
@@ -56,11 +56,11 @@ def start_nodes(context):
     sim_time = {"use_sim_time": value["use_sim_time"] == "true"}
     # The overlay is larger than Fast DDS's default shared-memory segment; a profile of the user's own wins.
     profile = os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE") or os.path.join(CONFIG, "fastdds.xml")
-    enclave = value["enclave"]
+    log_level = ["--log-level", value["log_level"]]
+    enclave = ["--enclave", value["enclave"]] if value["enclave"] else []
     common = dict(
         output="screen",
         emulate_tty=True,
-        ros_arguments=["--log-level", value["log_level"], *(["--enclave", enclave] if enclave else [])],
         additional_env={"FASTRTPS_DEFAULT_PROFILES_FILE": profile},
     )
     topics = {"image_raw": value["image_topic"]} | {f"{side}/image_raw": f"{value[side]}/image_raw" for side in SIDES}
@@ -69,19 +69,32 @@ def start_nodes(context):
     topics |= {f"{side}/camera_info": f"{value[side]}/camera_info" for side in SIDES}
     # Odometry is that of the left camera of a pair.
     camera_info = topics["left/camera_info" if value["stereo"] in ("exact", "approximate") else "camera_info"]
+    with_rviz = value["rviz"] == "true"
     nodes = []
     for namespace in value["namespace"].split(","):
         place = dict(package="silk_ros", namespace=namespace.strip(), **common)
-        parameters = [params_file, overrides, sim_time]
         nodes.append(
-            Node(executable="silk_node", name="silk", parameters=parameters, remappings=list(topics.items()), **place)
-        )
-        if value["odometry"] == "true":
-            remappings = [("camera_info", camera_info)]
-            nodes.append(
-                Node(executable="odometry_node", name="odometry", parameters=[sim_time], remappings=remappings, **place)
+            Node(
+                executable="silk_node",
+                name="silk",
+                parameters=[params_file, overrides, sim_time],
+                remappings=list(topics.items()),
+                ros_arguments=log_level + enclave,
+                **place,
             )
-    if value["rviz"] == "true":
+        )
+        if with_rviz or value["odometry"] == "true":
+            nodes.append(
+                Node(
+                    executable="odometry_node",
+                    name="odometry",
+                    parameters=[sim_time, {"publish_tf": with_rviz}],  # RViz shows all in the odometry frame
+                    remappings=[("camera_info", camera_info)],
+                    ros_arguments=log_level,
+                    **place,
+                )
+            )
+    if with_rviz:
         layout = ["-d", os.path.join(CONFIG, "silk.rviz")]
         nodes.append(Node(package="rviz2", executable="rviz2", arguments=layout, parameters=[sim_time]))
     return nodes

@@ -17,6 +17,7 @@ from .types import Features, Matches
 DEFAULT_MAX_KEYPOINTS = 1000
 DEFAULT_SCALE = 1.0
 MAX_THREADS = 256
+MAX_SEEN = 16_000_000  # pixels that the network sees: its largest map takes 2 GB of them
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,11 @@ class Extractor:
             raise ValueError(
                 f"{what} of {part.shape[1]}x{part.shape[0]} pixels is smaller than the receptive field: "
                 f"both sides need at least {self.min_size} pixels at scale {self.scale:g}"
+            )
+        if part.size * self.scale**2 > MAX_SEEN:
+            raise ValueError(
+                f"an image of {part.shape[1]}x{part.shape[0]} pixels at scale {self.scale:g} is more than "
+                f"{MAX_SEEN // 10**6} megapixels: lower the scale, or set a region of interest"
             )
         return part
 

@@ -266,3 +266,9 @@ def test_region_that_the_image_does_not_hold_is_refused(photo: Image, region: Re
 def test_region_has_no_negative_values() -> None:
     with pytest.raises(ValueError, match="negative"):
         Region(-1, 0)
+
+
+def test_more_than_the_network_should_see_is_refused_before_it_is_made() -> None:
+    extractor = Extractor.load(max_keypoints=10, scale=4.0)
+    with pytest.raises(ValueError, match="lower the scale"):
+        extractor(np.zeros((1080, 1920), np.uint8))

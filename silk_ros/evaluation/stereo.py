@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from ..stereo import StereoRules
 from .geometry import Points
 from .pnp import Step, estimate_motion, refine_motion
 from .sequences import evenly_spaced
 
-ROW_TOLERANCE = 2.0  # pixels between the rows of a match
-MIN_DISPARITY = 1.0  # pixels
+ROW_TOLERANCE, MIN_DISPARITY = StereoRules.row_tolerance, StereoRules.min_disparity  # pixels
 MAX_OFFSET = 3.0  # pixels
 OFFSET_THRESHOLD = 2.0  # pixels of reprojection error, beyond which a match says nothing about the offset
 OFFSET_STEPS = 30

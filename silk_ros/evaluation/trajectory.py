@@ -25,8 +25,13 @@ def tum_rows(timestamps: Points, poses: Points) -> list[TumRow]:
 
 def write_tum(path: str | Path, rows: Sequence[Sequence[float]]) -> None:
     """Write rows [timestamp, tx, ty, tz, qx, qy, qz, qw]."""
-    lines = [" ".join([f"{row[0]:.6f}", *(f"{value:.9f}" for value in row[1:])]) for row in rows]
-    Path(path).write_text("\n".join(["# timestamp tx ty tz qx qy qz qw", *lines]) + "\n", encoding="utf-8")
+    lines = ["# timestamp tx ty tz qx qy qz qw\n", *map(tum_line, rows)]
+    Path(path).write_text("".join(lines), encoding="utf-8")
+
+
+def tum_line(row: Sequence[float]) -> str:
+    """A row as the line of a file."""
+    return " ".join([f"{row[0]:.6f}", *(f"{value:.9f}" for value in row[1:])]) + "\n"
 
 
 def read_tum(path: str | Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

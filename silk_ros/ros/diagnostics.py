@@ -133,6 +133,7 @@ class Statistics:
             "failed_frames",
             "zero_stamps",
             "frames_without_rays",
+            "frames_without_stereo",
             "frames_without_points",
             "frames_without_mask",
             "rejected_masks",

@@ -42,6 +42,22 @@ def gray_from_message(message: Image, bridge: CvBridge | None = CV_BRIDGE) -> ND
     return np.ascontiguousarray(bridge.imgmsg_to_cv2(message, desired_encoding="mono8"))
 
 
+def mask_from_message(message: Image) -> NDArray[np.uint8]:
+    """Mask (H, W) uint8: 255 where a grey image of 8 or 16 bits is not 0, else 0.
+
+    Raises ValueError, naming the fix, for other images, and for one that leaves no keypoint.
+    """
+    encoding = check_layout(message.height, message.width, message.encoding, message.step, len(message.data))
+    if encoding not in ("mono8", "mono16"):
+        raise ValueError(f"a mask is mono8 or mono16, not {message.encoding}: 0 where no keypoints are wanted")
+    size = packed_size(1, message.width, encoding)
+    rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)[:, :size]
+    wanted = rows.reshape(message.height, message.width, -1).any(axis=2)
+    if not wanted.any():
+        raise ValueError("the mask is all black, which leaves no keypoint: make white what is wanted")
+    return np.where(wanted, 255, 0).astype(np.uint8)
+
+
 def gray_from_compressed(message: CompressedImage) -> NDArray[np.uint8]:
     """Grey image (H, W) uint8 of a JPEG or PNG. Raises ValueError, naming the fix, for others and for damaged ones."""
     if "compressedDepth" in message.format:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
@@ -17,7 +19,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from .calibration import Calibration, StereoCalibration
 from .change_log import ChangeLog, no_data_warning
 from .diagnostics import Statistics
-from .images import gray_from_message
+from .images import mask_from_message
 from .messages import stamp_nanoseconds
 from .pipeline import ImageMessage, Moment, Pipeline
 from .settings import InputSettings
@@ -37,6 +39,7 @@ class Inputs:
         # A group of their own: images are taken in while a parameter waits for its network to load.
         self._group = MutuallyExclusiveCallbackGroup()
         self._sync: PairSync[ImageMessage] | None = None
+        self._heard: dict[str, float] = {}  # when each side's last image came
         sides: dict[str, Callable[[Any], None]] = {"": self._on_image}
         if settings.max_interval is not None:
             self._sync = PairSync(settings.max_interval)
@@ -84,6 +87,7 @@ class Inputs:
         assert self._sync is not None
         put = self._sync.put_left if side == "left" else self._sync.put_right
         before = self._sync.unpaired_left + self._sync.unpaired_right
+        self._heard[side] = time.monotonic()
         with self._rejecting("images"):
             pair = put(stamp_nanoseconds(message.header.stamp), message)
             if pair is not None:
@@ -96,21 +100,23 @@ class Inputs:
 
     def _on_mask(self, message: Image) -> None:
         with self._rejecting("masks"):
-            self._pipeline.mask = gray_from_message(message)
+            self._pipeline.mask = mask_from_message(message)
 
     def check_for_data(self, timeout: float) -> None:
         """Warn after `timeout` seconds of silence, naming the publishers and their QoS."""
         if not self._pipeline.enabled or self._statistics.seconds_since_image() < timeout:
             return
-        unpaired = self._sync is not None and min(self._sync.unpaired_left, self._sync.unpaired_right) > 0
-        if unpaired:
+        sides = ("left", "right") if self._sync is not None else ("",)
+        silent = [time.monotonic() - self._heard.get(side, -np.inf) >= timeout for side in sides]
+        if not any(silent):
             left, right = (subscription.topic_name for subscription in self._images)
             reason = (
                 f"images come on {left} and {right}, but for {timeout:g} s none with matching stamps: trigger the "
                 "cameras together, or set stereo.sync to approximate and stereo.max_interval to how far they differ"
             )
         else:
-            reason = "; ".join(no_data_warning(self._node, images, timeout) for images in self._images)
+            quiet = [images for images, is_silent in zip(self._images, silent) if is_silent]
+            reason = "; ".join(no_data_warning(self._node, images, timeout) for images in quiet)
         self._problems.report("no_data", reason)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Parameters that take long to check: the node's other callbacks go on until the answer is known."""
+"""Parameters that take long to check: the node's other callbacks, and its other services, go on meanwhile."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.task import Future
@@ -34,22 +36,27 @@ def answer_when_prepared(node: Node, prepare: Prepare) -> None:
     """Let the services that set parameters wait for `prepare` before the node's parameter callbacks are asked.
 
     rclpy answers these services at once, in the executor's thread; a callback that loads a network would hold up all
-    others, and images would be lost.
+    others, and images would be lost. Requests that are no parameters are refused; rclpy raises.
     """
+    group = MutuallyExclusiveCallbackGroup()
+    waiting = {SetParameters: _one_by_one, SetParametersAtomically: _at_once}
     service: Any
     for service in node.services:
-        if service.srv_type is SetParameters:
-            service.callback = _one_by_one(service.callback, prepare)
-        elif service.srv_type is SetParametersAtomically:
-            service.callback = _at_once(service.callback, prepare)
+        if service.srv_type in waiting:
+            service.callback = waiting[service.srv_type](service.callback, prepare)
+            service.callback_group = group
+            group.add_entity(service)
 
 
 def _one_by_one(answer: Callable[[Any, Any], Any], prepare: Prepare) -> Callable[[Any, Any], Awaitable[Any]]:
     async def set_parameters(request: Any, response: Any) -> Any:
         for message in request.parameters:
-            await prepare([Parameter.from_parameter_msg(message)])
-            part = answer(SetParameters.Request(parameters=[message]), SetParameters.Response())
-            response.results.extend(part.results)
+            try:
+                await prepare([Parameter.from_parameter_msg(message)])
+                part = answer(SetParameters.Request(parameters=[message]), SetParameters.Response())
+                response.results.extend(part.results)
+            except (TypeError, ValueError) as error:
+                response.results.append(SetParametersResult(successful=False, reason=str(error)))
         return response
 
     return set_parameters
@@ -57,7 +64,11 @@ def _one_by_one(answer: Callable[[Any, Any], Any], prepare: Prepare) -> Callable
 
 def _at_once(answer: Callable[[Any, Any], Any], prepare: Prepare) -> Callable[[Any, Any], Awaitable[Any]]:
     async def set_parameters_atomically(request: Any, response: Any) -> Any:
-        await prepare([Parameter.from_parameter_msg(message) for message in request.parameters])
-        return answer(request, response)
+        try:
+            await prepare([Parameter.from_parameter_msg(message) for message in request.parameters])
+            return answer(request, response)
+        except (TypeError, ValueError) as error:
+            response.result = SetParametersResult(successful=False, reason=str(error))
+            return response
 
     return set_parameters_atomically

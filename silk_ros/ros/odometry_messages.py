@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from ..evaluation.trajectory import tum_rows, write_tum
+from ..evaluation.trajectory import tum_line, tum_rows, write_tum
 from ..odometry.types import Estimate
 from .messages import pose_message
 
@@ -79,14 +79,13 @@ class TumFile:
     def __init__(self, path: Path) -> None:
         write_tum(path, [])
         self._path = path
-        self._file = path.open("a", encoding="utf-8")
+        self._file = path.open("ab", buffering=0)  # nothing is left to write when a process is killed, or the disk full
 
     def write(self, estimate: Estimate) -> None:
         """Add a pose in the odometry frame."""
         pose: NDArray[np.float64] = OPTICAL_TO_BODY @ estimate.pose
         [row] = tum_rows(np.array([estimate.stamp / 1e9]), pose[None])
-        self._file.write(" ".join([f"{row[0]:.6f}", *(f"{value:.9f}" for value in row[1:])]) + "\n")
-        self._file.flush()
+        self._file.write(tum_line(row).encode())
 
     def close(self) -> None:
         self._file.close()

@@ -173,7 +173,13 @@ class OdometryNode(WorkerNode):
         if self._transforms is not None:
             self._transforms.publish(message)
         if self._file is not None:
-            self._file.write(estimate)
+            try:
+                self._file.write(estimate)
+            except OSError as error:
+                self._file = None
+                self.get_logger().error(
+                    f"the trajectory file is not complete ({error.strerror}): make room on the disk"
+                )
 
     def stop(self) -> None:
         with contextlib.suppress(queue.Full):

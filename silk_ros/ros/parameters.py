@@ -46,6 +46,19 @@ def declare(node: Node, declarations: Iterable[Declaration]) -> dict[str, Any]:
     return values
 
 
+def check_change(declaration: Declaration, value: object, active: bool) -> None:
+    """Raise ValueError, naming the fix, for a value that a parameter cannot take now."""
+    name = declaration.name
+    if declaration.change == NEVER:
+        raise ValueError(f"{name} is read-only: it is {NEVER}")
+    if declaration.change == INACTIVE and active:
+        raise ValueError(f"{name} cannot change while the node is active: deactivate it first")
+    if type(value) is not type(declaration.default):
+        raise ValueError(f"{name} takes a value of type {type(declaration.default).__name__}, not {value!r:.40}")
+    if declaration.range is not None and not declaration.range[0] <= value <= declaration.range[1]:  # type: ignore[operator]
+        raise ValueError(f"{name} is out of its range, {declaration.range[0]:g} to {declaration.range[1]:g}")
+
+
 def check_choices(declarations: Iterable[Declaration], values: Mapping[str, Any]) -> None:
     """Raise ValueError, naming the choices, for a value that is none of them."""
     for declaration in declarations:

@@ -1,6 +1,7 @@
-"""From the newest image to what is published: one worker thread, so that the executor's never waits.
+"""From the newest image to what is published: one worker thread, for which the executor's never waits.
 
-A camera that is faster than the worker costs dropped frames, never a growing delay.
+A camera that is faster than the worker costs dropped frames, never a growing delay. What is to change is left for the
+worker to do before the next image.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 import threading
 import time
 import traceback
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,6 +22,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from ..frame_slot import FrameSlot
 from ..frontend import FrontEnd, Step
 from ..stereo import match_stereo
+from ..types import Features
 from .calibration import Calibration, StereoCalibration
 from .change_log import ChangeLog
 from .diagnostics import Statistics
@@ -39,16 +44,25 @@ class Moment(NamedTuple):
     right: ImageMessage | None = None
 
 
+class _Waiting(NamedTuple):
+    """A moment, and the count of pauses when it came: one from before the last pause is not published."""
+
+    moment: Moment
+    pauses: int
+
+
 class Pipeline:
-    """Processes images by a plan until it is closed. All but `_work` and what it calls are for any other thread."""
+    """Processes images by a plan until it is closed. All but `_work` and what it calls is the executor's thread's."""
 
     def __init__(self, node: Node, plan: Plan, statistics: Statistics, problems: ChangeLog) -> None:
-        self._node, self._plan = node, plan
+        self._node = node
+        self._plan = self._adopted = plan  # the newest, and that of the worker
         self._statistics, self._problems = statistics, problems
         self._outputs = Outputs(node, plan)
         self._front_end = FrontEnd(plan.extractor, plan.settings.front_end)
-        self._slot: FrameSlot[Moment] = FrameSlot()
-        self._lock = threading.Lock()  # held while an image is processed
+        self._slot: FrameSlot[_Waiting] = FrameSlot()
+        self._commands: deque[Callable[[], None]] = deque()  # for the worker, before the next image
+        self._pauses = 0
         self._last_shape: tuple[int, ...] | None = None
         self.enabled = True
         self.calibration = StereoCalibration(Calibration(""), Calibration(""))  # of whom the pipeline listens to
@@ -69,7 +83,7 @@ class Pipeline:
         self._statistics.received(stamp_nanoseconds(moment.image.header.stamp))
         if not self.enabled:
             self._statistics.count("ignored_frames")
-        elif self._slot.put(moment):
+        elif self._slot.put(_Waiting(moment, self._pauses)):
             self._statistics.count("dropped_frames")
 
     def prepare(self, plan: Plan) -> None:
@@ -79,51 +93,48 @@ class Pipeline:
 
     def change(self, plan: Plan) -> None:
         """Go on by another plan from the next image on."""
-        with self._lock:
-            old, self._plan = self._plan, plan
-            new = plan.extractor if plan.extractor is not old.extractor else None
-            if new is not None or plan.settings.front_end != old.settings.front_end:
-                self._front_end.change(plan.settings.front_end, new)
+        old, self._plan = self._plan, plan
+        self._commands.append(partial(self._adopt, old, plan))
+
+    def _adopt(self, old: Plan, plan: Plan) -> None:
+        new = plan.extractor if plan.extractor is not old.extractor else None
+        self._adopted = plan
+        if new is not None or plan.settings.front_end != old.settings.front_end:
+            self._front_end.change(plan.settings.front_end, new)
         if new is not None:
             old.extractor.close()
 
     def enable(self, enabled: bool) -> None:
-        with self._lock:
-            self.enabled = enabled
-            self._forget()
+        self.enabled = enabled
+        self.pause()
 
     def reset(self) -> None:
         """The next image starts new tracks."""
-        with self._lock:
-            self._front_end.reset()
+        self._commands.append(self._front_end.reset)
 
     def pause(self) -> None:
-        """Forget what was received and not processed, and the previous frame."""
-        with self._lock:
-            self._forget()
-
-    def _forget(self) -> None:
+        """Publish nothing of what was received so far, and forget the previous frame."""
+        self._pauses += 1
         if self._slot.clear():
             self._statistics.count("ignored_frames")
-        self._front_end.reset()
+        self.reset()
 
     def close(self) -> None:
         """End the worker and the publishers. Safe to call twice."""
         self._slot.close()
-        self._plan.extractor.close()
+        for plan in (self._plan, self._adopted):
+            plan.extractor.close()
         self._worker.join(timeout=STOP_TIMEOUT)
         self._outputs.close()
 
     # The worker's thread.
 
     def _work(self) -> None:
-        while (moment := self._slot.take()) is not None:
+        while (waiting := self._slot.take()) is not None:
+            while self._commands:
+                self._commands.popleft()()
             try:
-                with self._lock:
-                    if self.enabled:
-                        self._process(moment)
-                    else:
-                        self._statistics.count("ignored_frames")
+                self._process(*waiting)
             except ValueError as error:
                 self._statistics.error("rejected_images", str(error))
                 self._problems.report("image", f"image rejected: {error}")
@@ -133,7 +144,7 @@ class Pipeline:
                 self._statistics.error("failed_frames", f"{type(error).__name__}: {error}")
                 self._problems.report("failure", f"frame failed: {traceback.format_exc()}")
 
-    def _process(self, moment: Moment) -> None:
+    def _process(self, moment: Moment, pauses: int) -> None:
         started = time.monotonic()
         header = moment.image.header
         stamp = stamp_nanoseconds(header.stamp)
@@ -143,16 +154,19 @@ class Pipeline:
                 "stamp", "images have a zero stamp: set header.stamp in the driver; latency is unknown"
             )
         image = _gray(moment.image)
-        right_image = None if moment.right is None else _gray(moment.right)
+        right = None if moment.right is None else self._right(moment.right)
         self._last_shape = image.shape
         extracting = time.monotonic()
         step = self._front_end.process(image, stamp, self.calibration.left.camera, self._mask(image.shape))
-        pair = None if right_image is None else self._stereo(step, right_image)
+        pair = None if right is None else self._stereo(step, *right)
         front_end = time.monotonic() - extracting
         if step.restarted:
             self._statistics.count("restarts")
             self._problems.report("restart", f"starting new tracks: {step.restarted}")
-        self._outputs.publish(header, step, self._rays(step), self._plan, pair)
+        if pauses != self._pauses:
+            self._statistics.count("ignored_frames")
+            return
+        self._outputs.publish(header, step, self._rays(step), self._adopted, pair)
         processing = time.monotonic() - started
         keypoints, matches = len(step.frame.features), len(step.matches)
         self._statistics.processed(self._latency(stamp), processing, front_end, keypoints, matches, step.verified)
@@ -161,7 +175,7 @@ class Pipeline:
     def _mask(self, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
         """Where both masks keep keypoints; one of another size than the image is left out, counted and explained."""
         kept = None
-        for name, mask in (("mask_file", self._plan.mask), ("mask", self.mask)):
+        for name, mask in (("mask_file", self._adopted.mask), ("mask", self.mask)):
             if mask is None:
                 continue
             if mask.shape != shape:
@@ -172,17 +186,26 @@ class Pipeline:
             kept = mask if kept is None else np.minimum(kept, mask)
         return kept
 
-    def _stereo(self, step: Step, right_image: NDArray[np.uint8]) -> StereoPair:
+    def _right(self, message: ImageMessage) -> tuple[Features, tuple[int, ...]] | None:
+        """Features of the right image, and its shape; the left one goes on alone, counted, where it cannot be used."""
+        try:
+            image = _gray(message)
+            return self._front_end.extractor(image), image.shape
+        except ValueError as error:
+            self._statistics.error("frames_without_stereo", str(error))
+            self._problems.report("right", f"right image rejected: {error}")
+            return None
+
+    def _stereo(self, step: Step, right: Features, shape: tuple[int, ...]) -> StereoPair:
         """Matches with the right image; without usable calibrations of both, counted and explained, without points."""
-        right = self._front_end.extractor(right_image)
         geometry = rays = None
         try:
-            geometry = self.calibration.of(step.frame.image.shape, right_image.shape)
+            geometry = self.calibration.of(step.frame.image.shape, shape)
             rays = geometry.right.rays(right.keypoints)
         except ValueError as error:
             self._statistics.count("frames_without_points")
             self._problems.report("stereo", f"stereo matches have no points: {error}")
-        matches = match_stereo(step.frame.features, right, geometry, self._plan.settings.stereo)
+        matches = match_stereo(step.frame.features, right, geometry, self._adopted.settings.stereo)
         return StereoPair(right, matches, rays)
 
     def _rays(self, step: Step) -> NDArray[np.float32] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,13 +35,12 @@ class Plan:
         return cls(settings, extractor, encoder(settings.descriptor_format, extractor.backend.model), mask)
 
     def changed(self, settings: Settings) -> Plan:
-        """The plan of other settings, with the same network where they leave it. Raises as `of` does.
-
-        Another network is tried on a blank image: what it cannot run, or has to compile, shows here.
-        """
-        if settings.network == self.settings.network:
+        """The plan of other settings, with what they leave of this one. Raises as `of` does."""
+        if settings.network != self.settings.network:
+            return Plan.of(settings)
+        if settings.descriptor_format != self.settings.descriptor_format:
             return Plan.of(settings, self.extractor)
-        return Plan.of(settings)
+        return replace(self, settings=settings)
 
     def try_on(self, shape: tuple[int, ...]) -> None:
         """Run a new network on a blank image (H, W), so that the first real one finds it compiled."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +12,14 @@ import rclpy
 from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
+from .change_log import ChangeLog
+
 WAKE_PERIOD = 0.5  # seconds
+MAX_FAILURES = 100  # callbacks in a row that may fail
 
 
 class WorkerNode(Node):
@@ -46,6 +50,26 @@ def guard_transitions(node: LifecycleNode) -> None:
             service.callback = guarded(service.callback)
 
 
+def spin(node: Node) -> None:
+    """Call back until the context is shut down. What a callback raises, as for a malformed request, is logged."""
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    problems = ChangeLog(node.get_logger().error)
+    failures = 0
+    while rclpy.ok():
+        try:
+            executor.spin_once()
+            failures = 0
+        except (KeyboardInterrupt, ExternalShutdownException):
+            raise
+        except Exception:
+            failures += 1
+            if failures > MAX_FAILURES:
+                raise
+            if rclpy.ok():
+                problems.report("callback", f"callback failed: {traceback.format_exc()}")
+
+
 def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | None) -> int:
     """Spin a node until SIGINT, SIGTERM or its own end. Returns the exit code: 0 for these.
 
@@ -59,7 +83,7 @@ def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | N
             node = make_node()
             # rclpy 7 wakes the executor for a signal before it shuts the context down: who looks between, waits on.
             node.create_timer(WAKE_PERIOD, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
-            rclpy.spin(node)
+            spin(node)
         except Exception:
             # A signal shuts the context down at any moment; what fails because of that is a normal end.
             if rclpy.ok():

@@ -24,7 +24,7 @@ from .diagnostics import Statistics, diagnostics_message
 from .inputs import Inputs
 from .live_parameters import answer_when_prepared, in_thread
 from .log import NodeLog
-from .parameters import INACTIVE, declare
+from .parameters import check_change, declare
 from .pipeline import Pipeline
 from .plan import Plan
 from .process import WorkerNode, guard_transitions, run_node
@@ -70,6 +70,7 @@ class SilkNode(LifecycleNode, WorkerNode):
         self.add_post_set_parameters_callback(self._on_parameters_set)
         answer_when_prepared(self, self._prepare)
         if self._values["autostart"] and (self.trigger_configure() != SUCCESS or self.trigger_activate() != SUCCESS):
+            self.stop()
             raise self._failure or RuntimeError("the node could not be activated")
 
     # Transitions.
@@ -81,19 +82,25 @@ class SilkNode(LifecycleNode, WorkerNode):
             plan = Plan.of(self._settings)
             self._pipeline = Pipeline(self, plan, self._statistics, self._problems)
         except CONFIGURATION_ERRORS as error:
-            self._failure = error
-            if self.executor is not None:  # a manager asked; at the start the process ends with the reason
-                self.get_logger().error(f"cannot be configured: {error}")
-            return FAILURE
+            return self._failed("configured", error)
         self.get_logger().info(f"{plan.extractor}, loaded in {time.monotonic() - started:.1f} s")
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take images in."""
+        """Take images in. Fails, with the reason in the log, where that cannot be."""
         assert self._pipeline is not None
         self._statistics.listening()
-        self._inputs = Inputs(self, self._settings.input, self._pipeline, self._statistics, self._problems)
+        try:
+            self._inputs = Inputs(self, self._settings.input, self._pipeline, self._statistics, self._problems)
+        except CONFIGURATION_ERRORS as error:
+            return self._failed("activated", error)
         return SUCCESS
+
+    def _failed(self, what: str, error: Exception) -> TransitionCallbackReturn:
+        self._failure = error
+        if self.executor is not None:  # a manager asked; at the start the process ends with the reason
+            self.get_logger().error(f"cannot be {what}: {error}")
+        return FAILURE
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Take no more images in; the network stays loaded."""
@@ -126,19 +133,17 @@ class SilkNode(LifecycleNode, WorkerNode):
     def _changed(self, parameters: list[Parameter]) -> dict[str, Any]:
         """The values after a change. Raises ValueError, naming the fix, where it cannot be."""
         known = {declaration.name: declaration for declaration in DECLARATIONS}
-        changes = {parameter.name: parameter for parameter in parameters if parameter.name in known}
-        for name, parameter in changes.items():
-            if parameter.type_ == Parameter.Type.NOT_SET:
-                raise ValueError(f"{name} cannot be removed: set it to its default")
-            if known[name].change == INACTIVE and self._inputs is not None:
-                raise ValueError(f"{name} cannot change while the node is active: deactivate it first")
-        values = self._values | {name: parameter.value for name, parameter in changes.items()}
+        changes = {parameter.name: parameter.value for parameter in parameters if parameter.name in known}
+        for name, value in changes.items():
+            check_change(known[name], value, active=self._inputs is not None)
+        values = self._values | changes
         if "model_path" in changes and values["model_path"]:
             values["model_path"] = str(confined(values["model_path"], values["model_dirs"]))
         return values
 
     async def _prepare(self, parameters: list[Parameter]) -> None:
         """Load and try what a change asks for, while the images go on."""
+        self._discard_prepared()
         pipeline = self._pipeline
         if pipeline is None:
             return
@@ -148,18 +153,28 @@ class SilkNode(LifecycleNode, WorkerNode):
             return  # refused in a moment, with the reason
         if settings.network != pipeline.plan.settings.network:
             self._prepared = settings, await in_thread(self, lambda: _plan_or_error(pipeline, settings))
+            if self._pipeline is not pipeline:  # cleaned up meanwhile
+                self._discard_prepared()
+
+    def _discard_prepared(self) -> None:
+        """Let go of a network that was loaded for a change which did not come about."""
+        prepared, self._prepared = self._prepared, None
+        used = self._pipeline.plan.extractor if self._pipeline is not None else None
+        if prepared is not None and isinstance(prepared[1], Plan) and prepared[1].extractor is not used:
+            prepared[1].extractor.close()
 
     def _on_set_parameters(self, parameters: list[Parameter]) -> SetParametersResult:
         """Accept a change as a whole, or refuse it with the reason; the old values then stay in force."""
-        prepared, self._prepared = self._prepared, None
         try:
+            if any(parameter.name == "use_sim_time" for parameter in parameters):
+                raise ValueError("use_sim_time is read-only: it is set at start only")
             settings = settings_from(self._changed(parameters))
             if self._pipeline is not None and settings != self._settings:
-                if prepared is None or prepared[0] != settings:
-                    prepared = settings, _plan_or_error(self._pipeline, settings)
-                if isinstance(prepared[1], Exception):
-                    raise prepared[1]
-                self._prepared = prepared
+                if self._prepared is None or self._prepared[0] != settings:
+                    self._discard_prepared()
+                    self._prepared = settings, _plan_or_error(self._pipeline, settings)
+                if isinstance(self._prepared[1], Exception):
+                    raise self._prepared[1]
         except (*CONFIGURATION_ERRORS, TypeError) as error:
             self._problems.report("parameters", f"parameters refused: {error}")
             return SetParametersResult(successful=False, reason=str(error))
@@ -224,6 +239,7 @@ class SilkNode(LifecycleNode, WorkerNode):
 
     def stop(self) -> None:
         self._close_inputs()
+        self._discard_prepared()
         if self._pipeline is not None:
             self._pipeline.close()
         self._log.close()

@@ -6,7 +6,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, RegionOfInterest
 
 from silk_ros.camera import camera_from_message
 from silk_ros.image import ENCODINGS
-from silk_ros.ros.images import CV_BRIDGE, gray_from_compressed, gray_from_message
+from silk_ros.ros.images import CV_BRIDGE, gray_from_compressed, gray_from_message, mask_from_message
 
 
 def random_message(encoding: str) -> object:
@@ -125,3 +125,17 @@ def test_a_depth_image_is_refused() -> None:
 def test_an_empty_compressed_message_is_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
         gray_from_compressed(CompressedImage(format="jpeg"))
+
+
+@pytest.mark.parametrize("values, encoding", [(np.uint8, "mono8"), (np.uint16, "mono16"), (np.uint8, "8UC1")])
+def test_mask_is_what_is_not_zero_whatever_its_depth(values: type, encoding: str) -> None:
+    mask = np.zeros((4, 6), values)
+    mask[1:3, 2:] = 1
+    np.testing.assert_array_equal(mask_from_message(image_message(mask, encoding=encoding)), 255 * (mask > 0))
+
+
+def test_mask_in_colour_or_all_black_is_refused() -> None:
+    with pytest.raises(ValueError, match="mono8"):
+        mask_from_message(image_message(np.ones((4, 6, 3), np.uint8), encoding="bgr8"))
+    with pytest.raises(ValueError, match="black"):
+        mask_from_message(image_message(np.zeros((4, 6), np.uint8)))

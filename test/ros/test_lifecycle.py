@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Callable
 
+import pytest
 from harness import DEADLINE, Graph, image_message, picture
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+
+from silk_ros.ros import silk_node
 
 
 def state(graph: Graph) -> int:
@@ -78,3 +82,42 @@ def test_unmanaged_process_waits_unconfigured_and_ends_cleanly(
     process.terminate()
     _, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0 and "Traceback" not in errors, errors
+
+
+def test_activation_that_fails_says_why_and_can_be_tried_again(
+    make_graph: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = make_graph(autostart=False)
+    assert change(graph, Transition.TRANSITION_CONFIGURE)
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such quality of service")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(silk_node, "Inputs", fail)
+        assert not change(graph, Transition.TRANSITION_ACTIVATE)
+    assert state(graph) == State.PRIMARY_STATE_INACTIVE
+    assert change(graph, Transition.TRANSITION_ACTIVATE)
+    graph.send(image_message(picture()))
+
+
+def test_bad_override_of_the_qos_ends_the_start_with_its_name(spawn: Callable[..., subprocess.Popen[str]]) -> None:
+    override = "qos_overrides./image_raw.subscription.reliability:=relaible"
+    process = spawn("silk_node", "--ros-args", "-p", override)
+    _, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 1 and "cannot start" in errors and "relaible" in errors, errors
+
+
+def test_frame_that_is_under_way_is_not_published_after_deactivation(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph.send(image_message(picture(), stamp=1.0))
+    extracting, go_on = threading.Event(), threading.Event()
+    backend = graph.node._pipeline.plan.extractor.backend
+    extract = backend.extract
+    monkeypatch.setattr(backend, "extract", lambda image: (extracting.set(), go_on.wait(20), extract(image))[2])
+    graph.spin_until(extracting.is_set, lambda: graph.images.publish(image_message(picture(), stamp=2.0)))
+    assert change(graph, Transition.TRANSITION_DEACTIVATE)  # does not wait for the frame
+    go_on.set()
+    graph.wait_for_count("ignored_frames")
+    assert [cloud.header.stamp.sec for cloud in graph.features] == [1]

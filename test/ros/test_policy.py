@@ -20,6 +20,19 @@ def granted(kind: str, right: str) -> set[str]:
     return set(full)
 
 
+def wait_until_known(graph: Graph) -> None:
+    """What a node has is known only after a while, to itself too."""
+    node = graph.node
+    graph.spin_until(
+        lambda: (
+            "/image_raw" in dict(node.get_subscriber_names_and_types_by_node("silk", "/"))
+            and "/silk/matches" in dict(node.get_publisher_names_and_types_by_node("silk", "/"))
+            and "/silk/reset" in dict(node.get_service_names_and_types_by_node("silk", "/"))
+        )
+    )
+    graph.wait_for_node()
+
+
 def test_it_is_of_the_documented_enclave_and_denies_nothing_else() -> None:
     assert (POLICY.tag, POLICY.get("version")) == ("policy", "0.2.0")
     assert [enclave.get("path") for enclave in POLICY.iter("enclave")] == [ENCLAVE]
@@ -29,7 +42,7 @@ def test_it_is_of_the_documented_enclave_and_denies_nothing_else() -> None:
 
 def test_all_that_the_node_does_is_granted(graph: Graph) -> None:
     node = graph.node
-    graph.wait_for_node()  # what a node has is known only after a while
+    wait_until_known(graph)
     published = {name for name, _ in node.get_publisher_names_and_types_by_node("silk", "/")}
     subscribed = {name for name, _ in node.get_subscriber_names_and_types_by_node("silk", "/")}
     served = {name for name, _ in node.get_service_names_and_types_by_node("silk", "/")}
@@ -44,7 +57,7 @@ def test_all_that_the_node_does_is_granted(graph: Graph) -> None:
 def test_nothing_is_granted_that_the_node_does_not_have(graph: Graph) -> None:
     """Besides what it has in other modes: stereo, compressed images, a simulated clock, a managed node."""
     node = graph.node
-    graph.wait_for_node()
+    wait_until_known(graph)
     served = {name for name, _ in node.get_service_names_and_types_by_node("silk", "/")}
     published = {name for name, _ in node.get_publisher_names_and_types_by_node("silk", "/")}
     subscribed = {name for name, _ in node.get_subscriber_names_and_types_by_node("silk", "/")}

@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 import rclpy
 from harness import DEADLINE, ROOT
+from rcl_interfaces.msg import Parameter, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
-from sensor_msgs.msg import PointCloud2
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image, PointCloud2
 
 from silk_ros.paths import default_model
 
@@ -152,3 +155,29 @@ def test_finished_player_ends_with_zero(spawn: Spawn, image_folder: Path) -> Non
     )
     _, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0 and "has ended" in errors
+
+
+def test_malformed_request_does_not_end_a_process(context: Context, spawn: Spawn, image_folder: Path) -> None:
+    """rclpy's own services raise for it, where the node leaves them to rclpy."""
+    player = spawn("image_player", "--ros-args", "-p", f"source:={image_folder}", "-p", "rate:=10.0")
+    node = rclpy.create_node("client", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    images: list[Image] = []
+    node.create_subscription(Image, "image_raw", images.append, qos_profile_sensor_data)
+    client = node.create_client(SetParameters, "/image_player/set_parameters")
+
+    def spin_until(condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + DEADLINE
+        while not condition():
+            assert time.monotonic() < end and player.poll() is None
+            executor.spin_once(timeout_sec=0.1)
+
+    spin_until(lambda: client.service_is_ready() and bool(images))
+    nonsense = Parameter(name="rate", value=ParameterValue(type=10))
+    client.call_async(SetParameters.Request(parameters=[nonsense]))
+    count = len(images)
+    spin_until(lambda: len(images) > count + 10)
+    node.destroy_node()
+    code, errors = end(player, signal.SIGINT)
+    assert code == 0 and "callback failed" in errors

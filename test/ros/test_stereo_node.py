@@ -117,3 +117,30 @@ def test_compressed_images_give_features(make_graph: Callable[..., Graph]) -> No
     assert graph.features[0].width == 200
     damaged = CompressedImage(format="png", data=bytes(message.data)[:500])
     graph.wait_for_count("rejected_images", lambda: publisher.publish(damaged))
+
+
+def test_right_image_that_cannot_be_used_leaves_the_left_one_alone(make_graph: Callable[..., Graph]) -> None:
+    graph = make_graph(**{"stereo.sync": "exact"})
+    pair = Pair(graph)
+    stamps = iter(range(1, 1000))
+
+    def send() -> None:
+        stamp = float(next(stamps))
+        pair.images[0].publish(image_message(picture(), stamp))
+        pair.images[1].publish(image_message(picture()[:5, :5], stamp))
+
+    graph.wait_for_count("frames_without_stereo", send, least=3)
+    graph.spin_until(lambda: graph.matches and graph.matches[-1].width > 50, send)
+    assert not pair.clouds and graph.count("rejected_images") == 0
+
+
+def test_silent_camera_of_a_pair_is_named(make_graph: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = make_graph(**{"stereo.sync": "exact", "no_data_timeout": 1.0})
+    pair = Pair(graph)
+    warnings: list[str] = []
+    monkeypatch.setattr(graph.node._problems, "_log", warnings.append)
+    stamps = iter(range(1, 1000))
+    graph.spin_until(
+        lambda: any("no data on /right/image_raw" in text and "/left/image_raw" not in text for text in warnings),
+        lambda: pair.images[0].publish(image_message(picture(), float(next(stamps)))),
+    )
