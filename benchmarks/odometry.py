@@ -1,6 +1,6 @@
 """Drift of the odometry node over DDS on a stereo sequence, fed with the node's own features and with OpenCV's.
 
-    python -m benchmarks.odometry path/to/kitti --disparity-offset 1.18
+    python -m benchmarks.odometry path/to/kitti --disparity-offset 1.15
 
 Player, front-end and odometry are processes of their own. The front-end is the node itself; for SIFT and ORB only its
 extractor is another one, so that matching, stereo and messages are the same. The true poses are those of poses.txt.
