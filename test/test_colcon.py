@@ -44,6 +44,7 @@ def test_executables_and_share_are_where_ros_looks(workspace: Path) -> None:
     assert executables == {
         "silk_node",
         "image_player",
+        "odometry_node",
         "evaluate",
         "train",
         "finetune",

@@ -93,6 +93,7 @@ class Peer:
         """Ask a service and wait for the answer."""
         client = self.peer.create_client(service_type, name)
         self.spin_until(client.service_is_ready)
+        self.drain()  # the service has to know the client too, or its answer is lost
         future = client.call_async(request)
         self.spin_until(future.done)
         self.peer.destroy_client(client)
@@ -102,6 +103,7 @@ class Peer:
         """The future answer of the service that sets parameters one by one."""
         client = self.peer.create_client(SetParameters, "/silk/set_parameters")
         self.spin_until(client.service_is_ready)
+        self.drain()
         return client.call_async(SetParameters.Request(parameters=_messages(values)))
 
     def set_parameters(self, **values: object) -> list[str]:
