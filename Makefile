@@ -1,5 +1,6 @@
 # make demo                  the whole front-end on a synthetic flight, in a virtual environment of its own
 # make demo SEQUENCE=DIR     the same on a folder of images, a video, or a rosbag2 or .mcap recording
+# make demo OPTIONS=...      further options of the demo: make demo OPTIONS=--help
 # make demo MODEL=FILE       the same with a network of your own
 # make test                  linters, type checks and tests
 # make environment           only what test and training need
@@ -7,6 +8,7 @@
 PYTHON ?= python3
 SEQUENCE ?= flight
 MODEL ?=
+OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -24,7 +26,7 @@ THREADS := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 .PHONY: demo test environment benchmark clean
 
 demo: $(VENV)/.ros
-	$(BIN)/python -m silk_ros.ros.demo --sequence "$(SEQUENCE)" --model "$(MODEL)"
+	$(BIN)/python -m silk_ros.ros.demo --sequence "$(SEQUENCE)" --model "$(MODEL)" $(OPTIONS)
 
 test: $(VENV)/.dev
 	$(BIN)/ruff check .

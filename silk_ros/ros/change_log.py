@@ -43,7 +43,10 @@ def no_data_warning(node: Node, subscription: Subscription, timeout: float) -> s
     ]
     if not publishers:
         return f"no data on {topic} for {timeout:g} s and nobody publishes it: remap it to your camera's topic"
-    return (
-        f"no data on {topic} for {timeout:g} s from {', '.join(publishers)}; this node asks for {own}: "
-        "a RELIABLE subscription does not hear a BEST_EFFORT publisher, and large images need config/fastdds.xml"
+    deaf = own == "RELIABLE" and any("BEST_EFFORT" in publisher for publisher in publishers)
+    hint = (
+        "a RELIABLE subscription does not hear a BEST_EFFORT publisher"
+        if deaf
+        else "large images need config/fastdds.xml"
     )
+    return f"no data on {topic} for {timeout:g} s from {', '.join(publishers)}; this node asks for {own}: {hint}"

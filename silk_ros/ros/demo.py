@@ -108,7 +108,9 @@ def odometry_line(monitor: DemoMonitor, output: Path) -> str:
     return f"drift {comparison.drift:.1f} % of {comparison.length:.2f} m{scale}; {counts}"
 
 
-def run(source: str, model: str, seconds: float, output: Path, domain: int | None) -> int:
+def run(
+    source: str, model: str, seconds: float, output: Path, domain: int | None, rate: float, disparity_offset: float
+) -> int:
     """Play a source through the node and report. Returns the exit code."""
     output.mkdir(parents=True, exist_ok=True)
     isolate_ros(domain)
@@ -119,8 +121,10 @@ def run(source: str, model: str, seconds: float, output: Path, domain: int | Non
     executor.add_node(monitor)
     for old in ("trajectory.png", "odometry.txt"):
         (output / old).unlink(missing_ok=True)
-    front_end = ([f"model_path:={model}"] if model else []) + (["stereo.sync:=exact"] if stereo else [])
+    front_end = [f"no_data_timeout:={START_TIMEOUT}"]  # the player starts later
+    front_end += ([f"model_path:={model}"] if model else []) + (["stereo.sync:=exact"] if stereo else [])
     odometry = [f"mode:={'stereo' if stereo else 'mono'}", f"trajectory_file:={output.resolve() / 'odometry.txt'}"]
+    odometry.append(f"disparity_offset:={disparity_offset}")
     processes = {
         "silk_node": start("silk_node", *front_end),
         "odometry_node": start("odometry_node", *odometry, remap=["camera_info:=left/camera_info"] if stereo else []),
@@ -133,7 +137,9 @@ def run(source: str, model: str, seconds: float, output: Path, domain: int | Non
             executor.spin_once(timeout_sec=0.1)
             now = time.monotonic()
             if "image_player" not in processes and {FRONT_END, ODOMETRY} <= monitor.diagnostics.keys():
-                processes["image_player"] = start("image_player", f"source:={source}", "loop:=true", "wait:=true")
+                processes["image_player"] = start(
+                    "image_player", f"source:={source}", "loop:=true", "wait:=true", f"rate:={rate}"
+                )
             if first_match is None and monitor.records:
                 first_match = last_line = now
             if first_match is None and now - started > START_TIMEOUT:
@@ -177,10 +183,22 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--model", default="", help="ONNX file of the network (the shipped one)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to run once matches arrive (%(default)s)")
+    parser.add_argument("--rate", type=float, default=0.0, help="images per second (the source's own)")
+    parser.add_argument(
+        "--disparity-offset", type=float, default=0.0, help="pixels to add to disparities of a badly rectified pair"
+    )
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="folder for the results (%(default)s)")
     parser.add_argument("--domain", type=int, help="ROS_DOMAIN_ID to run on (a random one)")
     options = parser.parse_args(arguments)
-    return run(options.sequence, options.model, options.seconds, options.output, options.domain)
+    return run(
+        options.sequence,
+        options.model,
+        options.seconds,
+        options.output,
+        options.domain,
+        options.rate,
+        options.disparity_offset,
+    )
 
 
 if __name__ == "__main__":
