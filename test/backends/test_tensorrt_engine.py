@@ -105,6 +105,7 @@ from silk_ros.backends.base import EngineOptions
 from silk_ros.backends.onnx_graph import read_network
 from silk_ros.backends.tensorrt_graph import specialise
 from silk_ros.paths import default_model
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 graph = specialise(read_network(default_model()), 480, 640, 5000, half=True)
 original = tensorrt_engine._Monitor.step_complete
 def interrupt(self, name, step):
