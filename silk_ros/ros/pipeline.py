@@ -30,6 +30,7 @@ from .images import gray_from_compressed, gray_from_message
 from .messages import stamp_nanoseconds
 from .outputs import Outputs, StereoPair
 from .plan import Plan
+from .settings import Settings
 
 STOP_TIMEOUT = 30.0  # seconds; an engine that is being built takes a while to give up
 MAX_LATENCY = 3600.0  # seconds; an older stamp is of another clock, such as a recording's
@@ -86,10 +87,18 @@ class Pipeline:
         elif self._slot.put(_Waiting(moment, self._pauses)):
             self._statistics.count("dropped_frames")
 
-    def prepare(self, plan: Plan) -> None:
-        """Have a plan's new network compile for the images that come, while the old one goes on."""
-        if plan.extractor is not self._plan.extractor and self._last_shape is not None:
-            plan.try_on(self._last_shape)
+    def plan_or_error(self, settings: Settings) -> Plan | Exception:
+        """A plan of other settings, or why there is none; for any thread. The old one goes on meanwhile.
+
+        A new network is tried at the size of the last image: what it cannot run, or has to compile, shows here.
+        """
+        try:
+            plan = self._plan.changed(settings)
+            if plan.extractor is not self._plan.extractor and self._last_shape is not None:
+                plan.try_on(self._last_shape)
+            return plan
+        except Exception as error:
+            return error
 
     def change(self, plan: Plan) -> None:
         """Go on by another plan from the next image on."""

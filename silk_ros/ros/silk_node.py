@@ -152,7 +152,7 @@ class SilkNode(LifecycleNode, WorkerNode):
         except (ValueError, TypeError):
             return  # refused in a moment, with the reason
         if settings.network != pipeline.plan.settings.network:
-            self._prepared = settings, await in_thread(self, lambda: _plan_or_error(pipeline, settings))
+            self._prepared = settings, await in_thread(self, lambda: pipeline.plan_or_error(settings))
             if self._pipeline is not pipeline:  # cleaned up meanwhile
                 self._discard_prepared()
 
@@ -172,7 +172,7 @@ class SilkNode(LifecycleNode, WorkerNode):
             if self._pipeline is not None and settings != self._settings:
                 if self._prepared is None or self._prepared[0] != settings:
                     self._discard_prepared()
-                    self._prepared = settings, _plan_or_error(self._pipeline, settings)
+                    self._prepared = settings, self._pipeline.plan_or_error(settings)
                 if isinstance(self._prepared[1], Exception):
                     raise self._prepared[1]
         except (*CONFIGURATION_ERRORS, TypeError) as error:
@@ -243,16 +243,6 @@ class SilkNode(LifecycleNode, WorkerNode):
         if self._pipeline is not None:
             self._pipeline.close()
         self._log.close()
-
-
-def _plan_or_error(pipeline: Pipeline, settings: Settings) -> Plan | Exception:
-    """A plan of other settings, loaded and tried, or why there is none."""
-    try:
-        plan = pipeline.plan.changed(settings)
-        pipeline.prepare(plan)
-        return plan
-    except Exception as error:
-        return error
 
 
 def main(args: list[str] | None = None) -> int:

@@ -75,6 +75,7 @@ class Peer:
         self.diagnostics: dict[str, str] = {}
         self.history: list[dict[str, str]] = []  # of the diagnostics
         self.level, self.summary = DiagnosticStatus.OK, ""
+        self._clients: dict[str, Any] = {}
         self.images = self.peer.create_publisher(Image, "image_raw", image_qos)
         self.infos = self.peer.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
         self.masks = self.peer.create_publisher(Image, "mask", qos_profile_sensor_data)
@@ -89,21 +90,23 @@ class Peer:
             self.diagnostics = {value.key: value.value for value in status.values}
             self.history.append(self.diagnostics)
 
+    def _client(self, service_type: type, name: str) -> Any:
+        """The client of a service, which is ready. One for each: DDS may take long to match one made anew."""
+        if name not in self._clients:
+            self._clients[name] = self.peer.create_client(service_type, name)
+            self.spin_until(self._clients[name].service_is_ready)
+            self.drain()  # the service has to know the client too
+        return self._clients[name]
+
     def call(self, service_type: type, name: str, request: object) -> Any:
         """Ask a service and wait for the answer."""
-        client = self.peer.create_client(service_type, name)
-        self.spin_until(client.service_is_ready)
-        self.drain()  # the service has to know the client too, or its answer is lost
-        future = client.call_async(request)
+        future = self._client(service_type, name).call_async(request)
         self.spin_until(future.done)
-        self.peer.destroy_client(client)
         return future.result()
 
     def ask_to_set(self, **values: object) -> Any:
         """The future answer of the service that sets parameters one by one."""
-        client = self.peer.create_client(SetParameters, "/silk/set_parameters")
-        self.spin_until(client.service_is_ready)
-        self.drain()
+        client = self._client(SetParameters, "/silk/set_parameters")
         return client.call_async(SetParameters.Request(parameters=_messages(values)))
 
     def set_parameters(self, **values: object) -> list[str]:
