@@ -50,9 +50,8 @@ def guard_transitions(node: LifecycleNode) -> None:
             service.callback = guarded(service.callback)
 
 
-def spin(node: Node) -> None:
+def spin(node: Node, executor: SingleThreadedExecutor) -> None:
     """Call back until the context is shut down. What a callback raises, as for a malformed request, is logged."""
-    executor = SingleThreadedExecutor()
     executor.add_node(node)
     problems = ChangeLog(node.get_logger().error)
     failures = 0
@@ -75,15 +74,16 @@ def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | N
 
     When the node cannot start, or fails, the reason is printed in one readable line and the code is 1.
     """
-    node = None
+    node = executor = None
     failure = ""
     try:
         rclpy.init(args=args)
         try:
+            executor = SingleThreadedExecutor()
             node = make_node()
             # rclpy 7 wakes the executor for a signal before it shuts the context down: who looks between, waits on.
             node.create_timer(WAKE_PERIOD, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
-            spin(node)
+            spin(node, executor)
         except Exception:
             # A signal shuts the context down at any moment; what fails because of that is a normal end.
             if rclpy.ok():
@@ -95,12 +95,15 @@ def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | N
             raise
         failure = f"cannot start: {' '.join(str(error).split())}"
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # launch and the terminal both send one
+        for number in (signal.SIGINT, signal.SIGTERM):  # launch and the terminal both send one
+            signal.signal(number, signal.SIG_IGN)
         if node is not None:
             node.stop()
             failure = node.failure
             node.destroy_node()
         rclpy.try_shutdown()
+        rclpy.uninstall_signal_handlers()  # waits for rclpy's thread for signals,
+        del executor  # which may be about to wake it until then
     if failure:
         print(f"{name}: {failure}", file=sys.stderr)
     return 1 if failure else 0

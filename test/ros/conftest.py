@@ -30,12 +30,19 @@ def domain_id(worker_id: str) -> int:
     return 60 + int("".join(filter(str.isdigit, worker_id)) or 0)
 
 
+def participants() -> list[str]:
+    """The event threads of Fast DDS in this process, one for each participant."""
+    names = (path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm"))
+    return [name for name in names if name.startswith("dds.ev")]
+
+
 @pytest.fixture
 def context(domain_id: int) -> Iterator[Context]:
     context = Context()
     rclpy.init(context=context, domain_id=domain_id)
     yield context
     context.try_shutdown()
+    assert not participants(), "destroy all nodes: what is left of them would be seen by the next test"
 
 
 @pytest.fixture

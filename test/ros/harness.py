@@ -209,3 +209,4 @@ class Graph(Peer):
         self.node.stop()
         super().close()
         self.node.destroy_node()
+        self.node._state_machine.destroy_when_not_in_use()  # rclpy leaves it, and with it the node, in the graph

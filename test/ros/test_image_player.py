@@ -62,10 +62,27 @@ class Listener:
             assert self.node.get_clock().now().nanoseconds < end
             self.executor.spin_once(timeout_sec=0.02)
 
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+
 
 @pytest.fixture
-def listener(context: Context) -> Listener:
-    return Listener(context)
+def listen(context: Context) -> Iterator[Callable[..., Listener]]:
+    listeners: list[Listener] = []
+
+    def make(prefix: str = "") -> Listener:
+        listeners.append(Listener(context, prefix))
+        return listeners[-1]
+
+    yield make
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.fixture
+def listener(listen: Callable[..., Listener]) -> Listener:
+    return listen()
 
 
 @pytest.fixture
@@ -215,9 +232,9 @@ def stereo_folder(tmp_path: Path) -> Path:
 
 
 def test_stereo_pairs_come_from_two_calibrated_cameras_with_equal_stamps(
-    play: Callable[..., ImagePlayer], context: Context, stereo_folder: Path
+    play: Callable[..., ImagePlayer], listen: Callable[..., Listener], stereo_folder: Path
 ) -> None:
-    left, right = Listener(context, "left/"), Listener(context, "right/")
+    left, right = listen("left/"), listen("right/")
     left.executor.add_node(right.node)
     play(source=str(stereo_folder))
     left.spin_until(lambda: len(stamps(left.images) & stamps(right.images) & stamps(left.poses)) > 2)

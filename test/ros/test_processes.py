@@ -94,6 +94,34 @@ sys.exit(silk_node.main())
     assert result.returncode == 0 and "Traceback" not in result.stderr, result.stderr
 
 
+INTERRUPTED_NODE = """
+import gc, os, signal, sys, threading
+import rclpy
+from rclpy.signals import SignalHandlerGuardCondition
+from silk_ros.ros.process import WorkerNode, run_node
+
+class Interrupted(WorkerNode):
+    def __init__(self):
+        super().__init__("interrupted")
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+
+def checked():
+    uninstall()
+    print(sum(isinstance(given, SignalHandlerGuardCondition) for given in gc.get_objects()))
+
+uninstall, rclpy.uninstall_signal_handlers = rclpy.uninstall_signal_handlers, checked
+sys.exit(run_node("interrupted", Interrupted, None))
+"""
+
+
+def test_executor_outlives_the_thread_that_wakes_it_at_a_signal(domain_id: int) -> None:
+    """Else the process crashes now and then: rclpy's thread for signals wakes what is no more."""
+    environment = os.environ | {"ROS_DOMAIN_ID": str(domain_id)}
+    command = [sys.executable, "-c", INTERRUPTED_NODE]
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEADLINE)
+    assert result.returncode == 0 and result.stdout == "1\n", result
+
+
 def foreign_onnx(path: Path) -> None:
     from onnx import TensorProto, helper, save
 
