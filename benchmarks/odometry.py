@@ -1,6 +1,6 @@
 """Drift of the odometry node over DDS on a stereo sequence, fed with the node's own features and with OpenCV's.
 
-    python -m benchmarks.odometry path/to/kitti --disparity-offset 1.15
+    python -m benchmarks.odometry path/to/kitti --disparity-offset 0 1.15
 
 Player, front-end and odometry are processes of their own. The front-end is the node itself; for SIFT and ORB only its
 extractor is another one, so that matching, stereo and messages are the same. The true poses are those of poses.txt.
@@ -105,43 +105,52 @@ def track(name: str, sequence: Path, count: int, offset: float, folder: Path) ->
     return read_tum(trajectory)[1]
 
 
-def chart(truth: NDArray[np.float64], estimates: dict[str, NDArray[np.float64]], drifts: dict[str, float]) -> None:
-    """All trajectories from above."""
-    figure, axes = plt.subplots(figsize=(6, 6), layout="constrained")
-    axes.plot(truth[:, 0, 3], truth[:, 2, 3], "k-", linewidth=3, alpha=0.4, label="truth")
-    for name, poses in estimates.items():
-        axes.plot(poses[:, 0, 3], poses[:, 2, 3], ".-", linewidth=1, label=f"{name}, {drifts[name]:.2f} %")
-    axes.set(xlabel="right [m]", ylabel="forward [m]", title="Stereo odometry over DDS: drift at the end")
-    axes.set_aspect("equal", adjustable="datalim")
-    axes.legend()
-    axes.grid(alpha=0.3)
+def chart(truth: NDArray[np.float64], runs: dict[float, dict[str, NDArray[np.float64]]]) -> None:
+    """All trajectories from above, a panel for each offset."""
+    figure, panels = plt.subplots(1, len(runs), figsize=(5.5 * len(runs), 5.5), layout="constrained", squeeze=False)
+    for axes, (offset, estimates) in zip(panels[0], runs.items()):
+        axes.plot(truth[:, 0, 3], truth[:, 2, 3], "k-", linewidth=3, alpha=0.4, label="truth")
+        for name, poses in estimates.items():
+            label = f"{name}, {end_drift(poses, truth):.2f} %"
+            axes.plot(poses[:, 0, 3], poses[:, 2, 3], ".-", linewidth=1, label=label)
+        axes.set(xlabel="right [m]", ylabel="forward [m]", title=f"disparity_offset {offset:g}")
+        axes.set_aspect("equal")
+        axes.legend()
+        axes.grid(alpha=0.3)
+    figure.suptitle("Stereo odometry over DDS: drift at the end")
     figure.savefig(RESULTS / "odometry.png", dpi=110)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sequence", type=Path, help="folder with image_0, image_1, calib.txt and poses.txt")
-    parser.add_argument("--disparity-offset", type=float, default=0.0, help="pixels, for all methods (%(default)s)")
+    parser.add_argument(
+        "--disparity-offset", type=float, nargs="+", default=[0.0], help="pixels, for all methods; a run for each (0)"
+    )
     options = parser.parse_args()
     truth = read_poses(options.sequence / "poses.txt")
     isolate_ros()
     RESULTS.mkdir(exist_ok=True)
-    estimates, rows = {}, {}
-    with tempfile.TemporaryDirectory() as folder:
+    runs: dict[float, dict[str, NDArray[np.float64]]] = {}
+    rows: dict[str, dict[str, dict[str, float]]] = {}
+    for offset in options.disparity_offset:
+        runs[offset], rows[f"{offset:g}"] = {}, {}
         for name in METHODS:
-            poses = track(name, options.sequence, len(truth), options.disparity_offset, Path(folder))
+            with tempfile.TemporaryDirectory() as folder:
+                poses = track(name, options.sequence, len(truth), offset, Path(folder))
             if len(poses) != len(truth):
                 print(f"{name}: {len(poses)} of {len(truth)} frames arrived: see the log above", file=sys.stderr)
                 return 1
-            estimates[name] = truth[0] @ np.linalg.inv(poses[0]) @ poses  # both from the first pose, in camera axes
-            rows[name] = {
-                "drift [%]": round(end_drift(estimates[name], truth), 3),
-                "segment drift [%]": round(float(np.mean(list(segment_drift(estimates[name], truth).values()))), 3),
+            poses = truth[0] @ np.linalg.inv(poses[0]) @ poses  # both from the first pose, in camera axes
+            runs[offset][name] = poses
+            rows[f"{offset:g}"][name] = {
+                "drift [%]": round(end_drift(poses, truth), 3),
+                "segment drift [%]": round(float(np.mean(list(segment_drift(poses, truth).values()))), 3),
             }
-            print(f"{name}: {rows[name]}")
-    chart(truth, estimates, {name: float(row["drift [%]"]) for name, row in rows.items()})
-    settings = {"frames": len(truth), "path (m)": round(path_length(truth), 1), "offset": options.disparity_offset}
-    save("odometry", {"sequence": options.sequence.name, **settings, "methods": rows})
+            print(f"offset {offset:g}, {name}: {rows[f'{offset:g}'][name]}")
+    chart(truth, runs)
+    settings = {"frames": len(truth), "path (m)": round(path_length(truth), 1)}
+    save("odometry", {"sequence": options.sequence.name, **settings, "by disparity offset": rows})
     return 0
 
 

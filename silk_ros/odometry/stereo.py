@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ..evaluation.geometry import Points, project
-from ..evaluation.pnp import RANSAC_THRESHOLD, Step, estimate_motion
+from ..evaluation.pnp import RANSAC_THRESHOLD, Step, estimate_motion, refine_motion
 from ..evaluation.stereo import shift_disparities
 from .types import Estimate, Floats, Links, inverse
 
 LONGEST_GAP = 1.0  # seconds that the last motion is believed to go on for
+# ORB-SLAM2's bound (Mur-Artal and Tardos 2017, as set for KITTI). A rectification that is a little off makes all
+# disparities too small, or all too large: no number of far points makes up for that.
+NEAR = 35.0  # baselines
+LEAST_POINTS = 100  # how many of the nearest count, however far away
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,27 @@ def points_from_stereo_matches(stamp: int, matches: NDArray[Any]) -> StereoPoint
     return StereoPoints(stamp, matches["index"][usable].astype(np.uint32), depths, focal_baseline)
 
 
+def near_points(step: Step, matrix: Points) -> Step:
+    """The matches with points within NEAR baselines, or else the nearest LEAST_POINTS. matrix: (3, 3) intrinsics."""
+    assert step.focal_baseline is not None
+    if len(step.depths) <= LEAST_POINTS:
+        return step
+    bound = NEAR * step.focal_baseline / matrix[0, 0]
+    return step.chosen(step.depths <= max(bound, np.partition(step.depths, LEAST_POINTS - 1)[LEAST_POINTS - 1]))
+
+
+def stereo_motion(step: Step, matrix: Points) -> Floats | None:
+    """Motion (4, 4) of points from a frame to the next, None if there is none: found by all, measured by near ones."""
+    motion = estimate_motion(step, matrix)
+    if motion is None:
+        return None
+    near = near_points(step, matrix)
+    # Near points move most: by what far ones say, which may be some percent off, they are some pixels off.
+    roughly = near.errors(motion, matrix) <= 3 * RANSAC_THRESHOLD
+    refined = refine_motion(motion, roughly, near, matrix, RANSAC_THRESHOLD)
+    return motion if refined is None else refined
+
+
 class StereoOdometry:
     """Tracks the left camera. Where a step gives no motion, the last one goes on at the same speed."""
 
@@ -70,7 +95,7 @@ class StereoOdometry:
             problem = "frames are missing in between"
         else:
             step = self._step(links, before)
-            motion = estimate_motion(step, self._matrix)
+            motion = stereo_motion(step, self._matrix)
             if motion is None:
                 problem = f"no motion fits {len(step.pixels)} matches with stereo points"
             else:

@@ -10,6 +10,7 @@ import contextlib
 import queue
 import sys
 import threading
+import time
 import traceback
 from collections import Counter
 from pathlib import Path
@@ -36,6 +37,7 @@ QUEUE = 10  # clouds that a subscription holds
 MOST_WAITING = 100  # clouds for the worker: the start of mono takes as long as some frames
 LONGEST_PATH = 5000  # poses
 PATH_PERIOD = 5 * 10**8  # nanoseconds between two messages on ~/path, at least: they are long
+SILENCE = 2.0  # seconds without matches after which diagnostics say so
 STOP_TIMEOUT = 10.0  # seconds
 DECLARATIONS = (
     Declaration(
@@ -70,6 +72,7 @@ class OdometryNode(WorkerNode):
         self._last: Estimate | None = None
         self._last_error = ""
         self._camera: Camera | None = None
+        self._heard = time.monotonic()  # when the last matches came
         self._path = PathMessage(header=Header(frame_id=self._odom_frame))
         self._odometry_publisher = self.create_publisher(Odometry, "~/odometry", 10)
         self._path_publisher = self.create_publisher(PathMessage, "~/path", 2)
@@ -85,6 +88,8 @@ class OdometryNode(WorkerNode):
     # Callbacks, in the executor's thread.
 
     def _put(self, kind: str, cloud: PointCloud2) -> None:
+        if kind == "matches":
+            self._heard = time.monotonic()
         try:
             self._queue.put_nowait((kind, cloud))
         except queue.Full:
@@ -105,6 +110,9 @@ class OdometryNode(WorkerNode):
         level, summary = DiagnosticStatus.OK, "running"
         if self._camera is None:
             level, summary = DiagnosticStatus.WARN, "waiting for camera_info: remap it to your camera's"
+        elif time.monotonic() - self._heard > SILENCE:
+            topic = self.resolve_topic_name("silk/matches")
+            level, summary = DiagnosticStatus.STALE, f"no matches on {topic} for more than {SILENCE:g} s"
         elif not self._tracking.started:
             summary = "waiting for the camera to move"
         elif self._last is not None and self._last.problem:

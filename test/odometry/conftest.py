@@ -17,7 +17,7 @@ MATCHES = np.dtype(
     + [("prev_sec", "<i4")]
 )
 STEREO = np.dtype([("z", "<f4"), ("disparity", "<f4"), ("index", "<u4")])
-WIDTH, HEIGHT, FOCAL_LENGTH, BASELINE = 640, 480, 400.0, 0.2
+WIDTH, HEIGHT, FOCAL_LENGTH = 640, 480, 400.0
 PERIOD = 10**8  # nanoseconds
 
 
@@ -32,15 +32,18 @@ class Cloud:
 
 
 class Room:
-    """1500 points on the walls of a room of 8 x 8 x 4 m; a camera in it sees a point again by its number."""
+    """6000 points on the walls of a room; a camera in the middle sees a point again by its number."""
 
-    def __init__(self) -> None:
+    baseline = 0.2  # metres
+
+    def __init__(self, half_size: tuple[float, float, float]) -> None:
+        """half_size: metres from the middle to the walls on the right, at the bottom and ahead."""
         matrix = np.array([[FOCAL_LENGTH, 0, (WIDTH - 1) / 2], [0, FOCAL_LENGTH, (HEIGHT - 1) / 2], [0, 0, 1]])
         self.camera = Camera(WIDTH, HEIGHT, matrix, np.zeros(5))
         rng = np.random.default_rng(0)
         points = rng.uniform(-1, 1, (6000, 3))
         points /= np.abs(points).max(axis=1, keepdims=True)  # onto the sides of a cube
-        self.points = points * [4, 2, 4]
+        self.points = points * half_size
 
     @staticmethod
     def path(count: int, step: float = 0.03, turn: float = 1.0) -> NDArray[np.float64]:
@@ -69,7 +72,7 @@ class Room:
             pixels[stray] = rng.uniform(0, [WIDTH, HEIGHT], (stray.sum(), 2))
             stereo = np.empty(len(ids), STEREO)
             stereo["z"], stereo["index"] = depths, np.arange(len(ids))
-            stereo["disparity"] = FOCAL_LENGTH * BASELINE / depths
+            stereo["disparity"] = FOCAL_LENGTH * self.baseline / depths
             matches = np.empty(0, MATCHES)
             if before is not None:
                 old_stamp, old_ids, old_pixels = before
@@ -86,4 +89,10 @@ class Room:
 
 @pytest.fixture(scope="session")
 def room() -> Room:
-    return Room()
+    return Room((4, 2, 4))
+
+
+@pytest.fixture(scope="session")
+def hall() -> Room:
+    """Most of its points are farther away than 35 baselines."""
+    return Room((4, 2, 25))

@@ -11,6 +11,7 @@ import pytest
 
 from silk_ros.camera import Camera
 from silk_ros.evaluation.trajectory import end_drift
+from silk_ros.odometry.stereo import NEAR
 from silk_ros.odometry.tracking import Tracking
 from silk_ros.odometry.types import Estimate, links_from_matches
 
@@ -146,17 +147,38 @@ def test_another_cloud_is_named(room: Any, kind: str) -> None:
         Tracking("stereo").process(kind, 1, np.zeros(3, [("x", "<f4"), ("y", "<f4")]), room.camera)
 
 
-def test_an_offset_of_the_disparities_is_made_good(room: Any) -> None:
-    def shifted(cloud: Any) -> Any:
-        stereo = cloud.stereo.copy()
-        product = stereo["z"] * stereo["disparity"]
-        stereo["disparity"] -= 1.5
-        stereo["z"] = product / stereo["disparity"]
-        return replace(cloud, stereo=stereo)
+def misrectified(cloud: Any, pixels: float) -> Any:
+    """A cloud whose disparities are all too small by so many pixels."""
+    stereo = cloud.stereo.copy()
+    product = stereo["z"] * stereo["disparity"]
+    stereo["disparity"] -= pixels
+    stereo["z"] = product / stereo["disparity"]
+    return replace(cloud, stereo=stereo)
 
-    clouds = [shifted(cloud) for cloud in room.clouds(room.path(30))]
+
+def test_an_offset_of_the_disparities_is_made_good(room: Any) -> None:
+    clouds = [misrectified(cloud, 1.5) for cloud in room.clouds(room.path(30))]
     drifts = [
         drift(follow(Tracking("stereo", offset), clouds, room.camera, stereo=True), clouds, free_scale=False)
         for offset in (1.5, 0.0)
     ]
     assert drifts[0] < 0.2 < 3 < drifts[1]
+
+
+def test_far_points_of_a_misrectified_pair_do_not_mislead(hall: Any) -> None:
+    poses = np.tile(np.eye(4), (15, 1, 1))
+    poses[:, 2, 3] = 0.3 * np.arange(15)  # straight on
+    clouds = [misrectified(cloud, 0.5) for cloud in hall.clouds(poses, noise=0.3)]
+    found = follow(Tracking("stereo"), clouds, hall.camera, stereo=True)
+    assert np.mean(clouds[0].stereo["z"] > NEAR * hall.baseline) > 0.9
+    at_bound = 100 * 0.5 / (hall.camera.matrix[0, 0] / NEAR)  # %, by which a point there seems too far away
+    assert drift(found, clouds, free_scale=False) < at_bound
+
+
+def test_where_all_points_are_far_they_are_used(hall: Any) -> None:
+    def without_near(cloud: Any) -> Any:
+        return replace(cloud, stereo=cloud.stereo[cloud.stereo["z"] > NEAR * hall.baseline])
+
+    clouds = [without_near(cloud) for cloud in hall.clouds(hall.path(30, step=0.1))]
+    found = follow(Tracking("stereo"), clouds, hall.camera, stereo=True)
+    assert drift(found, clouds, free_scale=False) < 0.2 and not any(one.problem for one in found)

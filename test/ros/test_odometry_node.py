@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from harness import DEADLINE
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
@@ -72,7 +72,7 @@ class Graph:
         self.executor.add_node(self.peer)
         self.odometry: list[Odometry] = []
         self.paths: list[PathMessage] = []
-        self.level, self.summary, self.diagnostics = b"", "", dict[str, str]()
+        self.level, self.summary, self.diagnostics = DiagnosticStatus.OK, "", dict[str, str]()
         self.matches = self.peer.create_publisher(PointCloud2, "silk/matches", 50)
         self.stereo = self.peer.create_publisher(PointCloud2, "silk/stereo_matches", 50)
         self.infos = self.peer.create_publisher(CameraInfo, "camera_info", qos_profile_sensor_data)
@@ -93,7 +93,8 @@ class Graph:
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         [status] = message.status
         assert status.name == "odometry"
-        self.summary, self.diagnostics = status.message, {value.key: value.value for value in status.values}
+        self.level, self.summary = status.level, status.message
+        self.diagnostics = {value.key: value.value for value in status.values}
 
     def spin_until(self, condition: Callable[[], object], repeat: Callable[[], object] | None = None) -> None:
         end = time.monotonic() + DEADLINE
@@ -175,6 +176,7 @@ def test_mono_odometry_goes_the_same_way(make_graph: Callable[..., Graph]) -> No
     assert end[0] > 0.05 and np.abs(end[1:]).max() < 0.05 * end[0]
     assert graph.odometry[0].header.frame_id == "map"
     graph.spin_until(lambda: graph.diagnostics.get("mode") == "mono")
+    graph.spin_until(lambda: graph.level == DiagnosticStatus.STALE and "/silk/matches" in graph.summary)
 
 
 def test_bad_input_is_counted_and_survived(make_graph: Callable[..., Graph]) -> None:
