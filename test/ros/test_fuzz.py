@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import cv2
 import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
@@ -13,12 +14,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 from rclpy.serialization import serialize_message
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField, RegionOfInterest
 from std_msgs.msg import Header
 
 from silk_ros.camera import DISTORTION_MODELS, camera_from_message
 from silk_ros.image import ENCODING_ALIASES, ENCODINGS, packed_size
-from silk_ros.ros.images import gray_from_message
+from silk_ros.ros.images import gray_from_message, mask_from_message
 from silk_ros.ros.messages import points_from_cloud
 
 UINT32 = st.integers(0, 2**32 - 1)
@@ -79,12 +80,21 @@ def good_info(**changes: object) -> CameraInfo:
 
 @st.composite
 def camera_infos(draw: DrawFn) -> CameraInfo:
-    """Most of the good image's size; up to three numbers of k are strange."""
+    """Most of the good image's size; up to three numbers of k, r and p are strange."""
     usual = good_info()
     strange = st.sampled_from([0.0, -1.0, 1e-320, 1e300, float("inf"), float("nan")]) | st.floats()
-    k = usual.k.tolist()
-    for place in draw(st.lists(st.integers(0, 8), max_size=3)):
-        k[place] = draw(strange)
+    matrices = {name: getattr(usual, name).tolist() for name in ("k", "r", "p")}
+    for name in draw(st.sampled_from([(), ("k",), ("r",), ("p",), ("k", "r", "p")])):
+        for place in draw(st.lists(st.integers(0, len(matrices[name]) - 1), max_size=3)):
+            matrices[name][place] = draw(strange)
+    offset = st.sampled_from([0, 0, 8]) | UINT32
+    roi = RegionOfInterest(
+        x_offset=draw(offset),
+        y_offset=draw(offset),
+        height=draw(offset),
+        width=draw(offset),
+        do_rectify=draw(st.booleans()),
+    )
     model = draw(st.sampled_from([*DISTORTION_MODELS]) | st.sampled_from([LONG_TEXT]) | st.text(max_size=10))
     length = draw(st.sampled_from([*DISTORTION_MODELS.get(model, ()), 0, 3, 100]))
     return good_info(
@@ -93,8 +103,26 @@ def camera_infos(draw: DrawFn) -> CameraInfo:
         width=draw(st.just(usual.width) | UINT32),
         distortion_model=model,
         d=draw(st.lists(st.floats(-1, 1) | strange, min_size=length, max_size=length)),
-        k=k,
+        roi=draw(st.just(RegionOfInterest()) | st.just(roi)),
+        binning_x=draw(st.sampled_from([0, 0, 1, 2]) | UINT32),
+        binning_y=draw(st.sampled_from([0, 0, 1, 2]) | UINT32),
+        **matrices,
     )
+
+
+@st.composite
+def compressed_images(draw: DrawFn) -> CompressedImage:
+    """Files of the good image, some with bytes overwritten, cut off or appended, and what is no file at all."""
+    content = bytearray(cv2.imencode(draw(st.sampled_from([".jpg", ".png"])), GOOD)[1])
+    for _ in range(draw(st.integers(0, 3))):
+        start, patch = draw(st.integers(0, 700)), draw(st.binary(max_size=8))
+        content[start : start + len(patch)] = patch
+    content = content[: draw(st.sampled_from([len(content)] * 3) | st.integers(0, 700))]
+    text = draw(
+        st.sampled_from(["jpeg", "png", "mono8; jpeg compressed mono8", "", "rvl", LONG_TEXT]) | st.text(max_size=9)
+    )
+    data = draw(st.just(bytes(content)) | st.just(bytes(content)) | st.binary(max_size=100))
+    return CompressedImage(header=draw(headers()), format=text, data=array.array("B", data))
 
 
 @st.composite
@@ -126,6 +154,7 @@ def survivor(graph: Graph) -> Iterator[Graph]:
     """A node that must process a good image, over DDS, whatever it went through."""
     yield graph
     graph.drain()
+    graph.deliver(image_message(np.full_like(picture(), 255)), "/mask")
     features, _ = graph.send(image_message(picture()))
     assert features.width == 200
     graph.wait_for_node()
@@ -150,6 +179,39 @@ def test_image_is_processed_or_counted_as_rejected(survivor: Graph, message: Ima
         change = survivor.deliver(message, "/image_raw")
         assert change["received_frames"] == 1
         assert change["processed_frames"] + change["rejected_images"] == 1
+
+
+@pytest.fixture
+def compressed_survivor(make_graph: Callable[..., Graph]) -> Iterator[Graph]:
+    """A node that must process a good compressed image whatever it went through."""
+    graph = make_graph(image_transport="compressed")
+    yield graph
+    good = CompressedImage(format="png", data=array.array("B", bytes(cv2.imencode(".png", GOOD)[1])))
+    assert graph.deliver(good, "/image_raw/compressed")["processed_frames"] == 1
+
+
+@given(message=compressed_images())
+@cases(300)
+def test_compressed_image_is_processed_or_counted_as_rejected(
+    compressed_survivor: Graph, message: CompressedImage
+) -> None:
+    change = compressed_survivor.deliver(message, "/image_raw/compressed")
+    assert change["received_frames"] == 1
+    assert change["processed_frames"] + change["rejected_images"] == 1
+
+
+@given(message=images())
+@example(image_message(np.zeros_like(GOOD)))
+@cases(200)
+def test_mask_is_used_or_counted_as_rejected_and_costs_no_image(survivor: Graph, message: Image) -> None:
+    try:
+        usable = mask_from_message(message).shape == GOOD.shape
+    except ValueError:
+        assert survivor.deliver(message, "/mask")["rejected_masks"] == 1
+        return
+    assert survivor.deliver(message, "/mask")["rejected_masks"] == 0
+    change = survivor.deliver(image_message(GOOD), "/image_raw")
+    assert change["processed_frames"] == 1 and change["frames_without_mask"] == (not usable)
 
 
 @given(message=camera_infos())
