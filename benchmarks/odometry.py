@@ -107,7 +107,7 @@ def track(name: str, sequence: Path, count: int, offset: float, folder: Path) ->
 
 def chart(truth: NDArray[np.float64], runs: dict[float, dict[str, NDArray[np.float64]]]) -> None:
     """All trajectories from above, a panel for each offset."""
-    figure, panels = plt.subplots(1, len(runs), figsize=(5.5 * len(runs), 5.5), layout="constrained", squeeze=False)
+    figure, panels = plt.subplots(1, len(runs), figsize=(4.5 * len(runs), 5.5), layout="constrained", squeeze=False)
     for axes, (offset, estimates) in zip(panels[0], runs.items()):
         axes.plot(truth[:, 0, 3], truth[:, 2, 3], "k-", linewidth=3, alpha=0.4, label="truth")
         for name, poses in estimates.items():

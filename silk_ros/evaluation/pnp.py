@@ -25,6 +25,7 @@ class Step:
     matches: how many there were, with or without a depth.
     focal_baseline: focal length times baseline, in pixels times metres, of the stereo pair that the depths are from:
     a disparity is as uncertain as a pixel is. None for depths that are measured well.
+    far (N,): of which stereo points only the direction is to count. None: of none.
     """
 
     pixels: NDArray[np.float64]
@@ -32,6 +33,7 @@ class Step:
     next_pixels: NDArray[np.float64]
     matches: int
     focal_baseline: float | None = None
+    far: NDArray[np.bool_] | None = None
 
     def points(self, matrix: Points) -> NDArray[np.float64]:
         """Points (N, 3) in the first camera's frame. matrix (3, 3) are the intrinsics."""
@@ -41,8 +43,8 @@ class Step:
         """How far (N, 2), in pixels of the next image, matches are from where a motion (4, 4) puts the points.
 
         Of stereo points, in units of the expected error: along the line on which an error of the disparity moves the
-        projection, shorter by as much as it moves there. Otherwise far points, of which a pixel of disparity says
-        little, would outweigh the near ones.
+        projection, shorter by as much as it moves there, and nothing for `far` ones. Otherwise far points, of which a
+        pixel of disparity says little, would outweigh the near ones.
         """
         difference = project(matrix, transform(motion, self.points(matrix))) - self.next_pixels
         if self.focal_baseline is None:
@@ -56,7 +58,10 @@ class Step:
         # (1 + line line^T)^(-1/2), the inverse root of the covariance
         square = np.maximum((line**2).sum(axis=1, keepdims=True), 1e-12)
         along = (line * difference).sum(axis=1, keepdims=True)
-        return difference - line * along * (1 - 1 / np.sqrt(1 + square)) / square
+        scale = 1 / np.sqrt(1 + square)
+        if self.far is not None:
+            scale[self.far] = 0
+        return difference - line * along * (1 - scale) / square
 
     def errors(self, motion: Points, matrix: Points) -> NDArray[np.float64]:
         """Lengths (N,) of the residuals; inf for points that the motion (4, 4) puts behind the camera."""
@@ -65,7 +70,13 @@ class Step:
 
     def chosen(self, rows: NDArray[np.bool_]) -> Step:
         """The step with only some of its matches."""
-        return replace(self, pixels=self.pixels[rows], depths=self.depths[rows], next_pixels=self.next_pixels[rows])
+        return replace(
+            self,
+            pixels=self.pixels[rows],
+            depths=self.depths[rows],
+            next_pixels=self.next_pixels[rows],
+            far=None if self.far is None else self.far[rows],
+        )
 
 
 def estimate_motion(step: Step, matrix: Points, seed: int = 0) -> NDArray[np.float64] | None:

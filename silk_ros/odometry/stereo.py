@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,10 @@ from ..evaluation.stereo import shift_disparities
 from .types import Estimate, Floats, Links, inverse
 
 LONGEST_GAP = 1.0  # seconds that the last motion is believed to go on for
-# ORB-SLAM2's bound (Mur-Artal and Tardos 2017, as set for KITTI). A rectification that is a little off makes all
-# disparities too small, or all too large: no number of far points makes up for that.
+# As in ORB-SLAM2 (Mur-Artal and Tardos 2017), whose settings for KITTI have 35 and 40. A rectification that is a little
+# off makes all disparities too small, or all too large: no number of far points makes up for that.
 NEAR = 35.0  # baselines
-LEAST_POINTS = 100  # how many of the nearest count, however far away
+LEAST_NEAR = 100  # how many of the nearest points count as near, however far away
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,24 +49,23 @@ def points_from_stereo_matches(stamp: int, matches: NDArray[Any]) -> StereoPoint
     return StereoPoints(stamp, matches["index"][usable].astype(np.uint32), depths, focal_baseline)
 
 
-def near_points(step: Step, matrix: Points) -> Step:
-    """The matches with points within NEAR baselines, or else the nearest LEAST_POINTS. matrix: (3, 3) intrinsics."""
+def far_points(step: Step, matrix: Points) -> NDArray[np.bool_]:
+    """Which (N,) points are beyond NEAR baselines, and not of the nearest LEAST_NEAR. matrix: (3, 3) intrinsics."""
     assert step.focal_baseline is not None
-    if len(step.depths) <= LEAST_POINTS:
-        return step
     bound = NEAR * step.focal_baseline / matrix[0, 0]
-    return step.chosen(step.depths <= max(bound, np.partition(step.depths, LEAST_POINTS - 1)[LEAST_POINTS - 1]))
+    nearest = np.sort(step.depths)[:LEAST_NEAR]
+    return step.depths > max(bound, nearest[-1] if len(nearest) else 0.0)
 
 
 def stereo_motion(step: Step, matrix: Points) -> Floats | None:
-    """Motion (4, 4) of points from a frame to the next, None if there is none: found by all, measured by near ones."""
+    """Motion (4, 4) of points from a frame to the next, or None. Of far points only the direction counts."""
     motion = estimate_motion(step, matrix)
     if motion is None:
         return None
-    near = near_points(step, matrix)
-    # Near points move most: by what far ones say, which may be some percent off, they are some pixels off.
-    roughly = near.errors(motion, matrix) <= 3 * RANSAC_THRESHOLD
-    refined = refine_motion(motion, roughly, near, matrix, RANSAC_THRESHOLD)
+    # By what far points say, which may be some percent off, the near ones are some pixels off: they move most.
+    rough = step.chosen(step.errors(motion, matrix) <= 3 * RANSAC_THRESHOLD)
+    rough = replace(rough, far=far_points(rough, matrix))
+    refined = refine_motion(motion, np.ones(len(rough.depths), bool), rough, matrix, RANSAC_THRESHOLD)
     return motion if refined is None else refined
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,12 @@ from .odometry_messages import TransformPublisher, TumFile, odometry_message, po
 from .parameters import Declaration, declare
 from .process import WorkerNode, run_node
 
+TOPICS = {"matches": "silk/matches", "stereo": "silk/stereo_matches"}
 QUEUE = 10  # clouds that a subscription holds
 MOST_WAITING = 100  # clouds for the worker: the start of mono takes as long as some frames
 LONGEST_PATH = 5000  # poses
 PATH_PERIOD = 5 * 10**8  # nanoseconds between two messages on ~/path, at least: they are long
-SILENCE = 2.0  # seconds without matches after which diagnostics say so
+SILENCE = 5.0  # seconds without matches after which diagnostics say so
 STOP_TIMEOUT = 10.0  # seconds
 DECLARATIONS = (
     Declaration(
@@ -72,14 +74,14 @@ class OdometryNode(WorkerNode):
         self._last: Estimate | None = None
         self._last_error = ""
         self._camera: Camera | None = None
-        self._heard = time.monotonic()  # when the last matches came
+        self._heard = dict.fromkeys(TOPICS, time.monotonic())  # when the last cloud came on each
         self._path = PathMessage(header=Header(frame_id=self._odom_frame))
         self._odometry_publisher = self.create_publisher(Odometry, "~/odometry", 10)
         self._path_publisher = self.create_publisher(PathMessage, "~/path", 2)
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
         self._queue: queue.Queue[tuple[str, PointCloud2] | None] = queue.Queue(MOST_WAITING)
-        self.create_subscription(PointCloud2, "silk/matches", lambda cloud: self._put("matches", cloud), QUEUE)
-        self.create_subscription(PointCloud2, "silk/stereo_matches", lambda cloud: self._put("stereo", cloud), QUEUE)
+        for kind, topic in TOPICS.items():
+            self.create_subscription(PointCloud2, topic, partial(self._put, kind), QUEUE)
         self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data)
         self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._worker = threading.Thread(target=self._work, name="odometry-worker", daemon=True)
@@ -88,8 +90,7 @@ class OdometryNode(WorkerNode):
     # Callbacks, in the executor's thread.
 
     def _put(self, kind: str, cloud: PointCloud2) -> None:
-        if kind == "matches":
-            self._heard = time.monotonic()
+        self._heard[kind] = time.monotonic()
         try:
             self._queue.put_nowait((kind, cloud))
         except queue.Full:
@@ -106,13 +107,18 @@ class OdometryNode(WorkerNode):
         self._last_error = reason
         self._problems.report(kind, f"{kind} rejected: {reason}")
 
+    def _silent_topics(self) -> str:
+        """What is needed and does not come, or nothing."""
+        needed = TOPICS if self._tracking.mode == "stereo" else ("matches",)
+        silent = [TOPICS[kind] for kind in needed if time.monotonic() - self._heard[kind] > SILENCE]
+        return " and ".join(map(self.resolve_topic_name, silent))
+
     def _publish_diagnostics(self) -> None:
         level, summary = DiagnosticStatus.OK, "running"
         if self._camera is None:
             level, summary = DiagnosticStatus.WARN, "waiting for camera_info: remap it to your camera's"
-        elif time.monotonic() - self._heard > SILENCE:
-            topic = self.resolve_topic_name("silk/matches")
-            level, summary = DiagnosticStatus.STALE, f"no matches on {topic} for more than {SILENCE:g} s"
+        elif silent := self._silent_topics():
+            level, summary = DiagnosticStatus.STALE, f"nothing on {silent} for more than {SILENCE:g} s"
         elif not self._tracking.started:
             summary = "waiting for the camera to move"
         elif self._last is not None and self._last.problem:

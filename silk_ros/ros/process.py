@@ -102,8 +102,9 @@ def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | N
             failure = node.failure
             node.destroy_node()
         rclpy.try_shutdown()
-        rclpy.uninstall_signal_handlers()  # waits for rclpy's thread for signals,
-        del executor  # which may be about to wake it until then
+        # This waits for rclpy's thread for signals, which may still be about to wake the executor: no sooner may it go.
+        rclpy.uninstall_signal_handlers()
+        del executor
     if failure:
         print(f"{name}: {failure}", file=sys.stderr)
     return 1 if failure else 0

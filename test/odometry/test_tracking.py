@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from silk_ros.camera import Camera
+from silk_ros.evaluation.pnp import Step
 from silk_ros.evaluation.trajectory import end_drift
-from silk_ros.odometry.stereo import NEAR
+from silk_ros.odometry.stereo import NEAR, far_points
 from silk_ros.odometry.tracking import Tracking
 from silk_ros.odometry.types import Estimate, links_from_matches
 
@@ -175,10 +176,18 @@ def test_far_points_of_a_misrectified_pair_do_not_mislead(hall: Any) -> None:
     assert drift(found, clouds, free_scale=False) < at_bound
 
 
-def test_where_all_points_are_far_they_are_used(hall: Any) -> None:
-    def without_near(cloud: Any) -> Any:
-        return replace(cloud, stereo=cloud.stereo[cloud.stereo["z"] > NEAR * hall.baseline])
-
-    clouds = [without_near(cloud) for cloud in hall.clouds(hall.path(30, step=0.1))]
-    found = follow(Tracking("stereo"), clouds, hall.camera, stereo=True)
-    assert drift(found, clouds, free_scale=False) < 0.2 and not any(one.problem for one in found)
+@pytest.mark.parametrize(
+    "depths, far",
+    [
+        (np.arange(1.0, 301.0), np.arange(1.0, 301.0) > 100),  # none is near: the nearest hundred are
+        (np.linspace(0.1, 10.5, 300), np.linspace(0.1, 10.5, 300) > 7.0),  # 35 baselines of 0.2 m
+        (np.full(50, 1e3), np.zeros(50, bool)),
+        (np.empty(0), np.empty(0, bool)),
+    ],
+)
+def test_near_points_are_within_35_baselines_or_the_nearest_hundred(
+    room: Any, depths: np.ndarray, far: np.ndarray
+) -> None:
+    pixels = np.zeros((len(depths), 2))
+    step = Step(pixels, depths, pixels, len(depths), room.camera.matrix[0, 0] * room.baseline)
+    np.testing.assert_array_equal(far_points(step, room.camera.matrix), far)
