@@ -125,7 +125,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sequence", type=Path, help="folder with image_0, image_1, calib.txt and poses.txt")
     parser.add_argument(
-        "--disparity-offset", type=float, nargs="+", default=[0.0], help="pixels, for all methods; a run for each (0)"
+        "--disparity-offset",
+        type=float,
+        nargs="+",
+        default=[0.0],
+        help="pixels, for all methods; a run for each (%(default)s)",
     )
     options = parser.parse_args()
     truth = read_poses(options.sequence / "poses.txt")
