@@ -6,25 +6,19 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from silk_ros.backends import processor
 from silk_ros.benchmark.timing import interleaved
-from silk_ros.evaluation.report import describe_run
 
 __all__ = ["RESULTS", "interleaved", "save", "verdict"]
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def machine() -> str:
-    """The processor and its number of cores."""
-    described = describe_run("", {}).machine
-    return f"{described['processor']}, {described['cores']} cores"
-
-
 def save(name: str, results: Mapping[str, object]) -> None:
-    """Write benchmarks/results/NAME.json, with the machine's name."""
+    """Write benchmarks/results/NAME.json, with the machine that made it."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps({"machine": machine(), **results}, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps({"machine": processor.describe(), **results}, indent=2) + "\n", encoding="utf-8")
     print(f"wrote {path}")
 
 

@@ -93,7 +93,7 @@ class Extractor:
 
         max_keypoints: a hard cap on the keypoints of an image.
         backend:       a name from `silk_ros.backends.BACKENDS`, or "auto" for the best one installed.
-        precision:     what the backend computes in, or "auto".
+        precision:     what the backend computes in, or "auto" for what suits this processor or GPU.
         scale:         the network sees the image resized by this factor; keypoints stay in pixels of the image given.
         threads:       of the backend; 0 for as many as there are cores.
         selection:     rules for spreading keypoints over the image; without, the best ones are taken wherever they are.
@@ -118,8 +118,9 @@ class Extractor:
 
     def __repr__(self) -> str:
         backend = self.backend
+        why = f" ({backend.reason})" if backend.reason else ""
         return (
-            f"Extractor({backend.model.name} in {backend.name} on {backend.device}, {backend.precision}, "
+            f"Extractor({backend.model.name} in {backend.name} on {backend.device}, {backend.precision}{why}, "
             f"up to {self.max_keypoints} keypoints at scale {self.scale:g})"
         )
 

@@ -80,7 +80,9 @@ def _selection(model: SiLK, logits: str, features: str, max_keypoints: int) -> _
     tail.add("Shape", ["flat_logits"], "position_count")
     tail.add("Min", ["max_keypoints", "position_count"], "keypoint_count")
     tail.add("TopK", ["flat_logits", "keypoint_count"], "best_logits", "position", axis=0, largest=1, sorted=1)
-    tail.add("Sigmoid", ["best_logits"], "flat_scores")
+    tail.add("Sigmoid", ["best_logits"], "unsorted_scores")
+    # The vector instructions of some processors round neighbours into the wrong order.
+    tail.add("TopK", ["unsorted_scores", "keypoint_count"], "flat_scores", "score_order", axis=0, largest=1, sorted=1)
     tail.add("Unsqueeze", ["flat_scores", first], "scores")
 
     tail.add("Shape", [logits], "map_width", start=3, end=4)

@@ -80,14 +80,23 @@ def select_backend(
 ) -> Backend:
     """Load `model` in the named backend, or for "auto" in the first of AUTO that this machine has, and say why.
 
-    "auto" passes over backends that do not compute in the precision, too. One asked for by name never gives way.
+    "auto" passes over backends that do not compute in the precision, too. One asked for by name never gives way. The
+    precision "auto" is the backend's choice, which it gives a reason for.
     Raises ValueError for an unknown name or precision, FileNotFoundError for a missing model, and BackendUnavailable,
     naming the package, for a library or device that is not here.
     """
+    backend = _select(name, precision, model, max_keypoints, threads, engine or EngineOptions())
+    if backend.reason:
+        log.info("precision auto: %s: %s", backend.precision, backend.reason)
+    return backend
+
+
+def _select(
+    name: str, precision: str, model: Path, max_keypoints: int, threads: int, options: EngineOptions
+) -> Backend:
     if name not in ("auto", *BACKENDS):
         raise ValueError(f"unknown backend '{name}': choose auto or one of {', '.join(BACKENDS)}")
     model_file.model_file(model, precision)  # is to be there whatever is tried
-    options = engine or EngineOptions()
     if name != "auto":
         return BACKENDS[name](model, max_keypoints, precision, threads, options)
     if not any(precision in ("auto", *PRECISIONS[candidate]) for candidate in AUTO):
@@ -104,6 +113,6 @@ def select_backend(
             log.info("backend auto: not %s: %s", candidate, error)
             passed_over.append(str(error))
             continue
-        log.info("backend auto: %s on %s in %s", backend.name, backend.device, backend.precision)
+        log.info("backend auto: %s on %s", backend.name, backend.device)
         return backend
     raise BackendUnavailable("; ".join(passed_over))

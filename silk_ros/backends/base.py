@@ -70,6 +70,7 @@ class Backend(Protocol):
     name: str  # as in the `backend` parameter
     device: str  # where it really runs, for diagnostics
     precision: str  # what it really computes in
+    reason: str  # why in that precision, where the backend chose it; else empty
     model: Path
     border: int  # pixels lost on each side; 2 * border + 1 is the receptive field
     descriptor_dim: int

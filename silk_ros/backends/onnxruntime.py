@@ -110,6 +110,8 @@ class OnnxRuntimeBackend:
         info = read_info(file, model, fits, self._session.get_modelmeta().custom_metadata_map)
         self.border, self.descriptor_dim = info.border, info.descriptor_dim
         self.precision = info.checked_precision(precision, file)
+        chosen = precision == "auto" and self.precision == "fp32"
+        self.reason = "ONNX Runtime gains little by int8 (docs/performance.md)" if chosen else ""
 
         self._builds_engines = name == "onnxruntime_tensorrt"
         self._sizes: set[tuple[int, ...]] = set()

@@ -1,17 +1,21 @@
-"""OpenVINO: the fastest on a CPU, in bfloat16 or int8 where the processor has them."""
+"""OpenVINO: the fastest on a CPU, in bfloat16 or int8 where the processor gains by them."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import OrderedDict
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..paths import cache_directory
+from . import processor, speed
 from .base import BackendUnavailable, Extracted, check_precision
-from .model_file import OUTPUTS, model_file, read_info, read_model, unusable
+from .model_file import OUTPUTS, ModelInfo, int8_path, model_file, read_info, read_model, unusable
 
 try:
     import openvino
@@ -20,77 +24,151 @@ except ImportError as error:
 
 log = logging.getLogger(__name__)
 
+DEVICE = "CPU"
 SIZES_KEPT = 4  # compiled networks, of the image sizes used last
+LIBRARY = f"openvino {openvino.__version__}"
 
 # One for the process, until its end. Each core gives signal handlers a stack and, when it goes, puts back the one it
 # found: cores that go in the order they came leave one that is freed, and the next signal writes there.
 _CORE = openvino.Core()
 
 
+def _has_bf16() -> bool:
+    """Whether the processor computes in bfloat16. OpenVINO also offers to emulate it, at a third of fp32's speed."""
+    offered = _CORE.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in offered and "bf16" in processor.instruction_sets()
+
+
+@dataclass(frozen=True, eq=False)
+class _Network:
+    """An exported file, read once and checked."""
+
+    file: Path
+    info: ModelInfo
+    digest: str
+    graph: openvino.Model
+
+    @classmethod
+    def read(cls, file: Path, model: Path) -> _Network:
+        """Raises OSError or ValueError, naming the fix. model: what the file was chosen for."""
+        content = read_model(file)
+        try:
+            graph = _CORE.read_model(content)
+        except Exception as error:
+            raise unusable(file, error) from error
+        metadata = dict(graph.rt_info.items()).get("framework", {})
+        inputs = [(set(given.names), given.element_type) for given in graph.inputs]
+        outputs = [set(output.names) for output in graph.outputs]
+        fits = inputs == [({"image"}, openvino.Type.u8)] and outputs == [{name} for name in OUTPUTS]
+        info = read_info(file, model, fits, {name: str(value.value) for name, value in metadata.items()})
+        return cls(file, info, hashlib.sha256(content).hexdigest(), graph)
+
+    def specialised(self, height: int, width: int, max_keypoints: int) -> openvino.Model:
+        graph = self.graph.clone()
+        for node in graph.get_ops():
+            if node.get_friendly_name() == "max_keypoints":
+                constant = openvino.op.Constant(np.array([max_keypoints], np.int64))
+                node.output(0).replace(constant.output(0))
+        graph.reshape({"image": [1, 1, height, width]})
+        return graph
+
+
 class OpenVinoBackend:
     """An exported SiLK file in OpenVINO on the CPU: one graph from the image to the descriptors.
 
-    It is compiled for each size of image when the first one comes, which takes half a second, or a tenth of that when
-    the cache on disk has it.
+    It is compiled for each size of image when the first one comes, which takes a tenth of a second, or less when the
+    cache on disk has it. With precision "auto" the processor is measured once, which takes less than a second.
     """
 
     name = "openvino"
-    device = "CPU"
+    device = DEVICE
 
     def __init__(self, model: Path, max_keypoints: int, precision: str = "auto", threads: int = 0) -> None:
         self.model = model
         self.max_keypoints = max_keypoints
+        self._threads = threads
         check_precision(self.name, precision)
-        file = model_file(model, precision)
-        content = read_model(file)
-        self._has_bf16 = "BF16" in _CORE.get_property(self.device, "OPTIMIZATION_CAPABILITIES")
-        try:
-            self._network = _CORE.read_model(content)
-        except Exception as error:
-            raise unusable(file, error) from error
-        metadata = dict(self._network.rt_info.items()).get("framework", {})
-        inputs = [(set(given.names), given.element_type) for given in self._network.inputs]
-        outputs = [set(output.names) for output in self._network.outputs]
-        fits = inputs == [({"image"}, openvino.Type.u8)] and outputs == [{name} for name in OUTPUTS]
-        info = read_info(file, model, fits, {name: str(value.value) for name, value in metadata.items()})
-        self.border, self.descriptor_dim = info.border, info.descriptor_dim
-        self.precision = self._choose(precision, info.checked_precision(precision, file))
-        self._set_max_keypoints(max_keypoints)
-        self._options = {
-            "PERFORMANCE_HINT": "LATENCY",
-            # Of int8, for what is not quantised.
-            "INFERENCE_PRECISION_HINT": "f32" if self.precision == "fp32" or not self._has_bf16 else "bf16",
-            "INFERENCE_NUM_THREADS": threads,
-        }
-        if (cache := cache_directory("openvino")) is not None:
+        self._network = _Network.read(model_file(model, precision), model)
+        of_file = self._network.info.checked_precision(precision, self._network.file)
+        if precision == "bf16" and not _has_bf16():
+            raise ValueError("this processor has no bfloat16: use precision auto, fp32 or int8")
+        self.reason = ""  # why this precision, where it was chosen
+        if precision == "auto" and of_file != "int8":
+            self.precision = self._choose()
+        else:
+            self.precision = of_file if precision == "auto" else precision
+            self._check()
+        self.border, self.descriptor_dim = self._network.info.border, self._network.info.descriptor_dim
+        self._options = self._settings(self.precision)
+        if (cache := cache_directory(self.name)) is not None:
             self._options["CACHE_DIR"] = str(cache)
         self._requests: OrderedDict[tuple[int, ...], openvino.InferRequest] = OrderedDict()
 
-    def _choose(self, wanted: str, of_file: str) -> str:
-        """The precision to compute in, for what is wanted and what the file is in."""
-        if of_file == "int8":
-            return of_file
-        if wanted == "bf16" and not self._has_bf16:
-            raise ValueError("this processor has no bfloat16: use precision auto, fp32 or int8")
-        return wanted if wanted != "auto" else "bf16" if self._has_bf16 else "fp32"
+    def _settings(self, precision: str) -> dict[str, object]:
+        return {
+            "PERFORMANCE_HINT": "LATENCY",
+            # Of int8, for what is not quantised.
+            "INFERENCE_PRECISION_HINT": "bf16" if precision != "fp32" and _has_bf16() else "f32",
+            "INFERENCE_NUM_THREADS": self._threads,
+        }
 
-    def _set_max_keypoints(self, count: int) -> None:
-        for node in self._network.get_ops():
-            if node.get_friendly_name() == "max_keypoints":
-                constant = openvino.op.Constant(np.array([count], np.int64))
-                node.output(0).replace(constant.output(0))
+    def _choose(self) -> str:
+        """Set the network that this processor computes fastest, and why. Returns its precision.
+
+        Raises BackendUnavailable where it computes none.
+        """
+        if _has_bf16():
+            self.reason = f"this processor ({processor.instruction_sets()}) computes in it"
+            return "bf16"
+        self._check()
+        path = int8_path(self.model)
+        if not path.is_file():
+            self.reason = f"there is no int8 version at '{path}': the quantize command makes one"
+            return "fp32"
+        try:
+            quantised = _Network.read(path, self.model)
+        except (OSError, ValueError) as error:
+            self.reason = str(error)
+            return "fp32"
+        gain = speed.gain_of_int8(
+            f"{LIBRARY} {self._network.digest} {quantised.digest}",
+            partial(self._runner, self._network, "fp32"),
+            partial(self._runner, quantised, "int8"),
+        )
+        self.reason = f"int8 is {gain:.1f} times as fast as fp32 on this processor ({processor.instruction_sets()})"
+        if gain < speed.WORTHWHILE:
+            return "fp32"
+        self._network = quantised
+        return "int8"
+
+    def _runner(self, network: _Network, precision: str) -> speed.Run:
+        graph = network.specialised(*speed.SIZE, speed.KEYPOINTS)
+        request = _CORE.compile_model(graph, DEVICE, self._settings(precision)).create_infer_request()
+        image = np.random.default_rng(0).integers(0, 256, (1, 1, *speed.SIZE), np.uint8)
+        return lambda: request.infer([image], share_inputs=True, share_outputs=True)
+
+    def _check(self) -> None:
+        """Raise BackendUnavailable where the processor refuses the network, which shows when it is compiled."""
+        side = 2 * self._network.info.border + 1
+        try:
+            _CORE.compile_model(self._network.specialised(side, side, 1), DEVICE, self._settings("fp32"))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise BackendUnavailable(
+                f"OpenVINO does not run the network on this processor, {processor.describe()} ({reason}): "
+                "use the onnxruntime backend"
+            ) from error
 
     def _compile(self, height: int, width: int) -> openvino.InferRequest:
-        network = self._network.clone()
-        network.reshape({"image": [1, 1, height, width]})
+        graph = self._network.specialised(height, width, self.max_keypoints)
         try:
-            compiled = _CORE.compile_model(network, self.device, self._options)
+            compiled = _CORE.compile_model(graph, DEVICE, self._options)
         except RuntimeError as error:
             if "CACHE_DIR" not in self._options:
                 raise
             log.warning("OpenVINO's cache in '%s' fails (%s): compiling without it", self._options["CACHE_DIR"], error)
             del self._options["CACHE_DIR"]
-            compiled = _CORE.compile_model(network, self.device, self._options)
+            compiled = _CORE.compile_model(graph, DEVICE, self._options)
         return compiled.create_infer_request()
 
     def extract(self, image: NDArray[np.uint8]) -> Extracted:

@@ -59,6 +59,7 @@ class TensorRtBackend:
             self.precision = "int8"
         else:
             self.precision = "fp16" if precision == "auto" else precision
+        self.reason = "a GPU computes fastest in it" if precision == "auto" and self.precision == "fp16" else ""
         check_dla(self.options, self.precision)
         self.border, self.descriptor_dim = info.border, info.descriptor_dim
         self._wanted = self.precision

@@ -35,7 +35,8 @@ def specialise(
     copy.CopyFrom(network)
     logits = find_node(copy.graph, SELECTION + "flat_logits").input[0]
     count = _fix_sizes(copy, logits, height, width, max_keypoints, batch)
-    _top_k_in_rounds(copy.graph, count)
+    for name in ("best_logits", "flat_scores"):
+        _top_k_in_rounds(copy.graph, SELECTION + name, count)
     if half:
         to_half(copy, logits)
     if batch > 1:
@@ -69,19 +70,19 @@ def _fix_sizes(network: onnx.ModelProto, logits: str, height: int, width: int, m
     return count
 
 
-def _top_k_in_rounds(graph: onnx.GraphProto, count: int) -> None:
-    """Exactly the best `count`, in rounds of what one TopK can give, each without what was taken before."""
+def _top_k_in_rounds(graph: onnx.GraphProto, name: str, count: int) -> None:
+    """Exactly the best `count` of a TopK, in rounds of what one can give, each without what was taken before."""
     if count <= TOP_K_LIMIT:
         return
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
-        if node.name != SELECTION + "best_logits":
+        if node.name != name:
             nodes.append(node)
             continue
         remaining, parts = node.input[0], range(0, count, TOP_K_LIMIT)
         for start in parts:
             size = min(TOP_K_LIMIT, count - start)
-            size_name = add_constant(graph, f"round_{start}_size", [size], np.int64)
+            size_name = add_constant(graph, f"{name}_{start}_size", [size], np.int64)
             found = [f"{output}_{start}" for output in node.output]
             nodes.append(
                 onnx.helper.make_node(
@@ -89,17 +90,17 @@ def _top_k_in_rounds(graph: onnx.GraphProto, count: int) -> None:
                 )
             )
             if start != parts[-1]:
-                taken = add_constant(graph, f"round_{start}_taken", np.full(size, LOWEST), np.float32)
-                remaining = f"remaining_{start}"
+                taken = add_constant(graph, f"{name}_{start}_taken", np.full(size, LOWEST), np.float32)
+                remaining = f"{name}_remaining_{start}"
                 nodes.append(
                     onnx.helper.make_node(
-                        "ScatterElements", [nodes[-1].input[0], found[1], taken], [remaining], f"{SELECTION}{remaining}"
+                        "ScatterElements", [nodes[-1].input[0], found[1], taken], [remaining], remaining
                     )
                 )
         for output in node.output:
             nodes.append(
                 onnx.helper.make_node(
-                    "Concat", [f"{output}_{start}" for start in parts], [output], f"{SELECTION}all_{output}", axis=0
+                    "Concat", [f"{output}_{start}" for start in parts], [output], f"{name}_all_{output}", axis=0
                 )
             )
     replace_nodes(graph, nodes)

@@ -31,9 +31,9 @@ from pathlib import Path
 import cv2
 
 from ..arguments import image_size, positive
-from ..backends import BACKENDS
+from ..backends import BACKENDS, processor
 from ..evaluation.methods import load_method
-from ..evaluation.report import describe_run
+from ..evaluation.run_info import describe_run
 from ..paths import default_model
 
 try:
@@ -43,7 +43,6 @@ try:
         PUBLISHED,
         Pipeline,
         Timing,
-        cores,
         find_pipelines,
         measure_extraction,
         measure_threads,
@@ -83,7 +82,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="NAME",
         help=f"out of {', '.join(BACKENDS)} (all that are installed)",
     )
-    add("--threads", type=positive, default=cores(), help="of everything (as many as there are cores, %(default)s)")
+    add(
+        "--threads",
+        type=positive,
+        default=processor.cores(),
+        help="of everything (as many as there are cores, %(default)s)",
+    )
     add("--repeats", type=positive, default=REPEATS, help="rounds that are timed (%(default)s)")
     add("--quick", action="store_true", help="first size and first K only, few rounds: a look, not a measurement")
     add("--image", type=Path, metavar="FILE", help="a picture, resized to each size (noise at all scales)")
@@ -115,7 +119,7 @@ def run(options: argparse.Namespace, command: str) -> None:
     matched = {size: measure_matching(size, options.repeats) for size in matching.SIZES[: 2 if options.quick else None]}
 
     description = describe_run(command, {"SiLK": default_model()}).as_json()
-    machine = f"{description['machine']['processor']}, {options.threads} threads"
+    machine = f"{processor.describe()}, {options.threads} threads"
     print(f"\n{machine}\n\nextraction; GFLOP/s of {PUBLISHED}")
     print(table(("size", "K", "pipeline", "ms", "quartiles", "images/s", "GFLOP/s", "of GEMM"), _rows(timings)))
     print(f"\n{best.name}, {options.sizes[0][0]}x{options.sizes[0][1]}, K = {count}, by threads")

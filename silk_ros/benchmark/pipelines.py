@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -58,11 +57,6 @@ class Pipeline:
 
     def load(self, keypoints: int, threads: int) -> Extractor:
         return Extractor.load(max_keypoints=keypoints, backend=self.backend, precision=self.precision, threads=threads)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def find_pipelines(backends: Sequence[str], image: Image, threads: int) -> tuple[list[Pipeline], dict[str, str]]:

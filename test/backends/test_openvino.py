@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 pytest.importorskip("openvino")
 
+from silk_ros.backends import openvino, processor, speed
+from silk_ros.backends.model_file import int8_path
 from silk_ros.backends.openvino import SIZES_KEPT, OpenVinoBackend
 from silk_ros.paths import default_model
 
@@ -21,11 +24,102 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "silk_ros" / "openvino"
 
 
-def test_auto_takes_bf16_where_the_processor_has_it() -> None:
-    import openvino
+def sets(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Have the processor's instruction sets be these."""
+    monkeypatch.setattr(processor, "instruction_sets", lambda: ", ".join(names))
 
-    has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    assert OpenVinoBackend(default_model(), 10).precision == ("bf16" if has_bf16 else "fp32")
+
+def times(monkeypatch: pytest.MonkeyPatch, **milliseconds: float) -> list[str]:
+    """Have networks take these times; returns a list of what is measured."""
+    measured: list[str] = []
+    monkeypatch.setattr(speed, "measure", lambda runs: [measured.extend(runs), milliseconds][1])
+    return measured
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, *capabilities: str) -> None:
+    """Have OpenVINO offer these precisions."""
+
+    class Core:
+        get_property = staticmethod(lambda *_: list(capabilities))
+        read_model, compile_model = openvino._CORE.read_model, openvino._CORE.compile_model
+
+    monkeypatch.setattr(openvino, "_CORE", Core)
+
+
+def test_auto_takes_bf16_where_the_processor_computes_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets(monkeypatch, "AVX-512", "VNNI", "bf16")
+    offer(monkeypatch, "FP32", "INT8", "BF16")
+    measured = times(monkeypatch, fp32=10, int8=2)
+    backend = OpenVinoBackend(default_model(), 10)
+    assert (backend.precision, backend.reason, measured) == (
+        "bf16",
+        "this processor (AVX-512, VNNI, bf16) computes in it",
+        [],
+    )
+
+
+@pytest.mark.parametrize("offered", [("FP32", "INT8"), ("FP32", "INT8", "BF16")])
+@pytest.mark.parametrize(
+    ("int8", "chosen", "reason"),
+    [(5.0, "int8", "int8 is 2.0 times as fast"), (9.5, "fp32", "int8 is 1.1 times as fast")],
+)
+def test_without_bf16_auto_takes_int8_where_that_is_faster(
+    monkeypatch: pytest.MonkeyPatch, offered: tuple[str, ...], int8: float, chosen: str, reason: str
+) -> None:
+    """OpenVINO offers to emulate bfloat16 with AVX-512, and runs at a third of the speed then."""
+    sets(monkeypatch, "AVX-512")
+    offer(monkeypatch, *offered)
+    measured = times(monkeypatch, fp32=10.0, int8=int8)
+    backend = OpenVinoBackend(default_model(), 10)
+    assert backend.precision == chosen and backend.reason.startswith(reason)
+    assert backend.reason.endswith("as fp32 on this processor (AVX-512)")
+    assert measured == ["fp32", "int8"]
+    assert OpenVinoBackend(default_model(), 10).precision == chosen and len(measured) == 2, "it is remembered"
+
+
+def test_what_really_runs_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets(monkeypatch, "AVX2")
+    measure, found = speed.measure, []
+    monkeypatch.setattr(speed, "measure", lambda runs: [found.append(measure(runs)), found[-1]][1])
+    backend = OpenVinoBackend(default_model(), 10)
+    assert found[0].keys() == {"fp32", "int8"} and min(found[0].values()) > 0
+    faster = found[0]["fp32"] / found[0]["int8"] >= speed.WORTHWHILE
+    assert backend.precision == ("int8" if faster else "fp32")
+
+
+def test_a_model_without_a_usable_int8_version_stays_fp32_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets(monkeypatch, "AVX2")
+    model = tmp_path / "own.onnx"
+    model.write_bytes(default_model().read_bytes())
+    backend = OpenVinoBackend(model, 10)
+    assert backend.precision == "fp32" and "own_int8.onnx': the quantize command makes one" in backend.reason
+    int8_path(model).write_bytes(int8_path(default_model()).read_bytes()[:-200])
+    backend = OpenVinoBackend(model, 10)
+    assert backend.precision == "fp32" and "own_int8.onnx' is not a usable ONNX file" in backend.reason
+
+
+def test_bf16_is_refused_where_it_would_be_emulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    sets(monkeypatch, "AVX-512", "VNNI")
+    with pytest.raises(ValueError, match="this processor has no bfloat16: use precision auto, fp32 or int8"):
+        OpenVinoBackend(default_model(), 10, "bf16")
+
+
+def test_a_processor_that_openvino_refuses_is_left_to_onnx_runtime(caplog: pytest.LogCaptureFixture) -> None:
+    """In a process of its own, limited to instructions that OpenVINO has no code for."""
+    program = """
+import logging, sys
+from silk_ros import Extractor
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
+print(Extractor.load(max_keypoints=10).backend.name)
+"""
+    limited = {**os.environ, processor.LIMIT: "SSE41"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=limited)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "onnxruntime"
+    assert "not openvino: OpenVINO does not run the network on this processor" in done.stdout
+    assert "SSE4.1 (limited by ONEDNN_MAX_CPU_ISA)" in done.stdout or "NEON" in done.stdout
 
 
 def test_signals_are_survived_after_networks_are_gone() -> None:

@@ -39,7 +39,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     class Named:
         def __init__(self, name: str) -> None:
-            self.name, self.device, self.precision = name, "device", "precision"
+            self.name, self.device, self.precision, self.reason = name, "device", "precision", "it suits the device"
 
     def set_available(*names: str) -> None:
         def load(name: str, *_: object) -> object:
@@ -68,10 +68,11 @@ def test_auto_takes_the_first_that_is_here_and_says_why(
     here(*available)
     with caplog.at_level(logging.INFO, "silk_ros"):
         assert select_backend("auto", "auto", default_model(), 50).name == chosen
-    *passed_over, last = caplog.messages
+    *passed_over, taken, precision = caplog.messages
     expected = AUTO[: AUTO.index(chosen)]
     assert passed_over == [f"backend auto: not {name}: {name} needs a package" for name in expected]
-    assert last == f"backend auto: {chosen} on device in precision"
+    assert taken == f"backend auto: {chosen} on device"
+    assert precision == "precision auto: precision: it suits the device"
 
 
 def test_auto_with_nothing_here_names_every_remedy(here: Callable[..., None]) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import silk_ros
-from silk_ros.evaluation.report import GROUND_TRUTH, Failure, Report, TaskOutcome, describe_run, slug
+from silk_ros.evaluation.report import GROUND_TRUTH, Failure, Report, TaskOutcome, slug
 from silk_ros.evaluation.results import Curve, Picture, TaskResult
+from silk_ros.evaluation.run_info import describe_run
 from silk_ros.paths import default_model
 
 

@@ -120,4 +120,4 @@ def test_frame_that_is_under_way_is_not_published_after_deactivation(
     assert change(graph, Transition.TRANSITION_DEACTIVATE)  # does not wait for the frame
     go_on.set()
     graph.wait_for_count("ignored_frames")
-    assert [cloud.header.stamp.sec for cloud in graph.features] == [1]
+    assert {cloud.header.stamp.sec for cloud in graph.features} == {1}  # each of how many times it was sent

@@ -1,0 +1,74 @@
+"""Whether a network is faster in int8 on this processor: measured once, and remembered in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from ..paths import cache_directory
+from . import processor
+
+log = logging.getLogger(__name__)
+
+SIZE = 120, 160  # height and width of the image that is timed
+KEYPOINTS = 1000
+BUDGET = 0.3  # seconds of timing
+LEAST_ROUNDS = 3
+WORTHWHILE = 1.2  # times as fast as fp32: less does not pay for the keypoints that int8 loses
+
+Run = Callable[[], object]
+
+
+def gain_of_int8(what: str, load_fp32: Callable[[], Run], load_int8: Callable[[], Run]) -> float:
+    """How many times as fast as fp32 int8 is, from the user's cache if this processor has been measured before.
+
+    what: names the library with its version, and both files by their digests. The functions load a network, and return
+    what runs it once on an image of SIZE.
+    """
+    known = processor.name(), processor.instruction_sets(), os.environ.get(processor.LIMIT, ""), what
+    folder = cache_directory("speed")
+    file = folder / f"{hashlib.sha256(repr(known).encode()).hexdigest()[:32]}.json" if folder is not None else None
+    milliseconds = None if file is None else _read(file)
+    if milliseconds is None:
+        milliseconds = measure({"fp32": load_fp32(), "int8": load_int8()})
+        times = ", ".join(f"{name} {value:.1f} ms" for name, value in milliseconds.items())
+        log.info("measured on this processor, once: %s for an image of %dx%d", times, *reversed(SIZE))
+        if file is not None:
+            _write(file, milliseconds)
+    return milliseconds["fp32"] / milliseconds["int8"]
+
+
+def measure(runs: Mapping[str, Run]) -> dict[str, float]:
+    """The least milliseconds of each, in turn so that all see the same load; the first round does not count."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    end = time.monotonic() + BUDGET
+    while min(map(len, times.values())) <= LEAST_ROUNDS or time.monotonic() < end:
+        for name, run in runs.items():
+            started = time.perf_counter()
+            run()
+            times[name].append(1e3 * (time.perf_counter() - started))
+    return {name: min(values[1:]) for name, values in times.items()}
+
+
+def _read(file: Path) -> dict[str, float] | None:
+    """What was remembered; None if there is nothing, or it is damaged."""
+    try:
+        milliseconds = {name: float(json.loads(file.read_text(encoding="utf-8"))[name]) for name in ("fp32", "int8")}
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return milliseconds if min(milliseconds.values()) > 0 else None
+
+
+def _write(file: Path, milliseconds: Mapping[str, float]) -> None:
+    partial = file.with_suffix(f".{os.getpid()}")
+    try:
+        partial.write_text(json.dumps(milliseconds), encoding="utf-8")
+        partial.replace(file)
+    except OSError as error:
+        log.warning("cannot remember the speed of int8 (%s): the next start measures it again", error)
+        partial.unlink(missing_ok=True)

