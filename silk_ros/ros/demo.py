@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shlex
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from ..paths import share_directory
 from ..stereo_source import stereo_folders
 from .demo_monitor import EPIPOLAR_THRESHOLD, FRONT_END, ODOMETRY, DemoMonitor, FrameRecord
 from .demo_trajectory import compare, draw_trajectories
+from .drop_watch import TOO_MANY, advice
 
 START_TIMEOUT = 30.0  # seconds for the first matches to arrive
 VIDEO_RATE = 10.0  # frames per second of the overlay video
@@ -92,6 +94,18 @@ def summary(monitor: DemoMonitor, output: Path) -> list[tuple[str, str]]:
         ("odometry", odometry_line(monitor, output)),
         ("backend", f"{value('backend', '?')} on {value('device', '?')}, {value('precision', '?')}"),
     ]
+
+
+def slow_line(monitor: DemoMonitor, stereo: bool) -> str | None:
+    """What to do where more than a tenth of the images was dropped; None where not."""
+    value = monitor.diagnostics.get(FRONT_END, {}).get
+    received, dropped = int(value("received_frames", "0")), int(value("dropped_frames", "0"))
+    stamps = monitor.image_stamps
+    if monitor.image_size is None or len(stamps) < 2 or dropped <= TOO_MANY * received:
+        return None
+    rate = (len(stamps) - 1) / (max(stamps) - min(stamps))
+    program = shlex.quote(str(Path(sys.executable).with_name("benchmark")))
+    return f"{dropped} of {received} images were dropped: {advice(rate, *monitor.image_size, stereo, program)}"
 
 
 def odometry_line(monitor: DemoMonitor, output: Path) -> str:
@@ -168,6 +182,8 @@ def run(
     table = summary(monitor, output)
     width = max(len(name) for name, _ in table)
     print("\n" + "\n".join(f"{name:<{width}}  {value}" for name, value in table))
+    if (slow := slow_line(monitor, stereo)) is not None:
+        print(f"\n{slow}")
     files = "overlay.mp4, overlay.png, frames.csv, odometry.txt"
     drawn = ", trajectory.png" if (output / "trajectory.png").exists() else ""
     print(f"\npictures and numbers are in {output}/: {files}{drawn}")

@@ -44,6 +44,7 @@ class DemoMonitor(Node):
         super().__init__("demo_monitor")
         self.records: list[FrameRecord] = []
         self.image_stamps: list[float] = []
+        self.image_size: tuple[int, int] | None = None  # width and height
         self.diagnostics: dict[str, dict[str, str]] = {}  # by the node's name
         self.has_ground_truth = False
         self.true_poses: dict[int, NDArray[np.float64]] = {}  # camera to world, by stamp
@@ -71,6 +72,7 @@ class DemoMonitor(Node):
 
     def _on_image(self, message: Image) -> None:
         self.image_stamps.append(stamp_nanoseconds(message.header.stamp) / 1e9)
+        self.image_size = message.width, message.height
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._matrix = np.array(message.k).reshape(3, 3)

@@ -12,6 +12,8 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
+from .drop_watch import Counts
+
 WINDOW = 5.0  # seconds that rates and percentiles are taken over
 USUAL_OVER = 30  # images that the usual interval is taken over
 GAP = 1.5  # times the usual interval
@@ -53,6 +55,11 @@ class Statistics:
         with self._lock:
             self._counts[name] += 1
             self._last_error, self._last_error_time = reason, time.monotonic()
+
+    def images(self) -> Counts:
+        """How many were received and dropped."""
+        with self._lock:
+            return Counts(self._counts["received_frames"], self._counts["dropped_frames"])
 
     def listening(self) -> None:
         """Images are expected from now on."""

@@ -75,6 +75,11 @@ class Pipeline:
     def plan(self) -> Plan:
         return self._plan
 
+    @property
+    def last_shape(self) -> tuple[int, ...] | None:
+        """Height and width of the last image; None before the first."""
+        return self._last_shape
+
     def listen_to(self, calibration: StereoCalibration) -> None:
         """Images come from other subscriptions from now on, with these calibrations; of one camera, `left` counts."""
         self.calibration, self.mask = calibration, None

@@ -21,6 +21,7 @@ from std_srvs.srv import SetBool, Trigger
 from ..paths import confined
 from .change_log import ChangeLog
 from .diagnostics import Statistics, diagnostics_message
+from .drop_watch import DropWatch
 from .inputs import Inputs
 from .live_parameters import answer_when_prepared, in_thread
 from .log import NodeLog
@@ -49,6 +50,7 @@ class SilkNode(LifecycleNode, WorkerNode):
         self._log = NodeLog(self.get_logger())
         self._statistics = Statistics()
         self._problems = ChangeLog(self.get_logger().warning)
+        self._drops = DropWatch(self.get_logger().warning)
         self._pipeline: Pipeline | None = None
         self._inputs: Inputs | None = None
         self._failure: Exception | None = None  # of the last try to configure
@@ -60,7 +62,7 @@ class SilkNode(LifecycleNode, WorkerNode):
         steady, watch = Clock(clock_type=ClockType.STEADY_TIME), MutuallyExclusiveCallbackGroup()
         period, patience = self._settings.diagnostics_period, self._settings.no_data_timeout
         self._diagnostics_timer = self.create_timer(period, self._publish_diagnostics, watch, steady)
-        self.create_timer(min(1.0, patience), self._check_for_data, watch, steady)
+        self.create_timer(min(1.0, patience), self._watch_images, watch, steady)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/enable", self._on_enable)
         backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
@@ -214,9 +216,12 @@ class SilkNode(LifecycleNode, WorkerNode):
         if self._pipeline is not None:
             self._pipeline.reset()
 
-    def _check_for_data(self) -> None:
+    def _watch_images(self) -> None:
         if self._inputs is not None:
             self._inputs.check_for_data(self._settings.no_data_timeout)
+        if self._pipeline is not None:
+            stereo = self._settings.input.max_interval is not None
+            self._drops.check(self._statistics.images(), self._pipeline.last_shape, stereo)
 
     def _publish_diagnostics(self) -> None:
         pause = ""  # why no images are expected

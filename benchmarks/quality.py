@@ -1,0 +1,85 @@
+"""What the front-end's settings cost in quality: the table that `benchmark --rate` reads.
+
+python -m benchmarks.quality path/to/tsukuba path/to/7scenes    # half an hour; sequences of 640x480
+
+Runs `evaluate sweep relative-pose` over the network's input scale and the number of keypoints, in fp32 and
+int8, and writes silk_ros/benchmark/quality.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from silk_ros.backends import processor
+from silk_ros.benchmark.quality import TABLE
+from silk_ros.evaluation.methods import load_method
+from silk_ros.evaluation.options import Options
+from silk_ros.evaluation.report import Failure
+from silk_ros.evaluation.sequences import open_sequence
+from silk_ros.evaluation.sweeps import run_sweep
+from silk_ros.evaluation.tasks import TASKS
+
+TASK, METRIC = "relative-pose", "AUC@10"
+SHORTER_EDGE = 480  # of the sequences
+EDGES = (240, 192, 144, 120)  # of what the network sees
+KEYPOINTS = (5000, 3000, 2000, 1000, 500)
+PRECISIONS = ("fp32", "int8")  # bf16 finds what fp32 finds (docs/performance.md)
+PAIRS, RUNS = 100, 2  # pairs of frames of each sequence, and estimates of each
+
+Values = dict[tuple[str, int, int], list[float]]  # by precision, edge and keypoints: one of each sequence
+
+
+def measure(folder: Path, precision: str, values: Values) -> None:
+    """Add a sequence's values. Raises ValueError for one of another size, and for what cannot be evaluated."""
+    edge = min(open_sequence(folder)[0].image.shape)
+    if edge != SHORTER_EDGE:
+        raise ValueError(f"the images of '{folder}' have a shorter edge of {edge} pixels, not {SHORTER_EDGE}")
+    failures: list[Failure] = []
+    task = replace(TASKS[TASK], run=partial(TASKS[TASK].run, max_pairs=PAIRS))
+    over: dict[str, Sequence[float]] = {"scale": [edge / SHORTER_EDGE for edge in EDGES], "top-k": list(KEYPOINTS)}
+    load = partial(load_method, "silk", precision=precision)
+    options = Options(top_k=max(KEYPOINTS), pictures=0, runs=RUNS)
+    sweep = run_sweep(TASK, task, [lambda count, scale: load(count, scale=scale)], folder, options, 1.0, over, failures)
+    if sweep is None or failures:
+        raise ValueError("; ".join(map(str, failures)) or f"nothing could be evaluated on '{folder}'")
+    for point in sweep.points:
+        key = precision, round(point.values["scale"] * SHORTER_EDGE), int(point.values["top-k"])
+        values.setdefault(key, []).append(float(point.metrics[METRIC]))
+        print(folder.name, *key, f"{point.metrics[METRIC]:.3f}", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sequences", type=Path, nargs="+", help="folders with poses, as evaluate relative-pose takes")
+    options = parser.parse_args()
+    values: Values = {}
+    try:
+        for precision in PRECISIONS:
+            for folder in options.sequences:
+                measure(folder, precision, values)
+    except (OSError, ValueError) as error:
+        print(f"quality: {error}", file=sys.stderr)
+        return 1
+    rows = [
+        {"precision": precision, "edge": edge, "keypoints": keypoints, "auc": round(float(np.mean(found)), 4)}
+        for (precision, edge, keypoints), found in values.items()
+    ]
+    described = f"{METRIC} of relative poses, mean over {', '.join(folder.name for folder in options.sequences)}"
+    TABLE.write_text(
+        json.dumps({"measured": described, "machine": processor.describe(), "rows": rows}, indent=1) + "\n",
+        encoding="utf-8",
+    )
+    print(f"wrote {TABLE}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""The settings that hold a camera's rate on this machine, the best first: `benchmark --rate`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ..backends import processor
+from ..backends.parity import photographs
+from ..extractor import Extractor
+from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
+from ..stereo import match_stereo
+from .quality import table
+
+RESERVE = 0.3  # share of the time between two images that is left to everything else
+RADIUS = 1 / 12  # of the image's shorter edge: 40 pixels of 480 (docs/performance.md, Radius)
+WARM_UP, FEWEST = 3, 5  # images
+SECONDS = 0.6  # that a setting which seems to hold the rate is timed for
+CLEARLY = 0.9  # times the milliseconds: what another number of threads has to gain
+STEP = 4  # pixels that the view moves by, from image to image
+
+Image = NDArray[np.uint8]
+
+
+class Camera(NamedTuple):
+    """What the node is to follow."""
+
+    rate: float
+    width: int
+    height: int
+    stereo: bool = False
+
+    @property
+    def budget_ms(self) -> float:
+        """Milliseconds of an image that extraction and matching may take."""
+        return 1e3 * (1 - RESERVE) / self.rate
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Parameters of the node. auc: their quality by the table; `radius` 0 matches everywhere."""
+
+    scale: float
+    max_keypoints: int
+    precision: str
+    radius: float
+    auc: float
+    threads: int = 0
+
+    def parameters(self) -> dict[str, float | int | str]:
+        """By the names of the node's parameters."""
+        return {
+            "scale": self.scale,
+            "max_keypoints": self.max_keypoints,
+            "precision": self.precision,
+            "matcher.radius": self.radius,
+            "threads": self.threads,
+        }
+
+    def no_faster_than(self, other: Candidate) -> bool:
+        """Whether it does at least the work of another one in the same precision."""
+        return (
+            self.precision == other.precision
+            and self.scale >= other.scale
+            and self.max_keypoints >= other.max_keypoints
+            and self.radius == other.radius
+        )
+
+
+class Timed(NamedTuple):
+    """A candidate, and the 90th percentile of its milliseconds an image."""
+
+    candidate: Candidate
+    ms: float
+
+    @property
+    def hertz(self) -> float:
+        """The rate that it holds with the reserve."""
+        return 1e3 * (1 - RESERVE) / self.ms
+
+
+def candidates(camera: Camera, precisions: Mapping[str, str]) -> list[Candidate]:
+    """All settings of the table for a camera: the node's defaults first, then by quality, each with a radius first.
+
+    precisions: what each value of the parameter stands for on this machine, the preferred one first. Nothing above the
+    default scale is tried: it is slower and no better. An image that is larger at that scale than those of the table
+    has the quality of the table's largest.
+    """
+    shorter = min(camera.width, camera.height)
+    radius = float(round(RADIUS * shorter))
+    edges = sorted({setting.edge for setting in table()}, reverse=True)
+    scales = {CAMERA_SCALE: max((edge for edge in edges if edge <= CAMERA_SCALE * shorter), default=edges[-1])}
+    scales |= {round(edge / shorter, 4): edge for edge in edges if round(edge / shorter, 4) < CAMERA_SCALE}
+    found = [
+        Candidate(scale, setting.keypoints, name, near, auc)
+        for name, precision in precisions.items()
+        for scale, edge in scales.items()
+        for setting, auc in table().items()
+        if setting.edge == edge and (setting.precision == "int8") == (precision == "int8")
+        for near in (radius, 0.0)
+    ]
+    preferred = next(iter(precisions))
+
+    def order(candidate: Candidate) -> tuple[bool, float]:
+        default = candidate.scale, candidate.max_keypoints, candidate.precision
+        return default != (CAMERA_SCALE, CAMERA_MAX_KEYPOINTS, preferred), -candidate.auc
+
+    return sorted(found, key=order)
+
+
+def find(camera: Camera) -> tuple[Timed | None, list[Timed]]:
+    """The best settings that hold the camera's rate, or None, and everything that was timed on the way."""
+    automatic = Extractor.load(max_keypoints=1).backend.precision
+    precisions = {"auto": automatic} | ({"int8": "int8"} if automatic == "bf16" else {})
+    images = list(_views(camera))
+    everything = candidates(camera, precisions)
+    cheapest = min(everything, key=lambda each: (each.scale, each.max_keypoints, each.precision != "int8", each.radius))
+    timed: list[Timed] = [Timed(cheapest, measure(cheapest, camera, images))]
+    if timed[0].ms > camera.budget_ms:
+        return None, timed
+    failed: list[Candidate] = []
+    with tqdm(total=len(everything), desc=f"settings for {camera.rate:g} Hz", unit="setting", leave=False) as progress:
+        for candidate in everything:
+            progress.update()
+            if any(candidate.no_faster_than(other) for other in failed):
+                continue
+            timed.append(Timed(candidate, measure(candidate, camera, images)))
+            if timed[-1].ms <= camera.budget_ms:
+                return _with_threads(timed[-1], camera, images), timed
+            failed.append(candidate)
+    return timed[0], timed
+
+
+def _with_threads(found: Timed, camera: Camera, images: Sequence[Image]) -> Timed:
+    """The same with the number of threads that is fastest; 0, one on each core, unless another is clearly so."""
+    cores = processor.cores()
+    counts = [1 << power for power in range(cores.bit_length()) if 1 << power < cores]
+    others = [replace(found.candidate, threads=count) for count in counts]
+    timed = [Timed(other, measure(other, camera, images)) for other in others]
+    return min([found, *(other for other in timed if other.ms < CLEARLY * found.ms)], key=lambda each: each.ms)
+
+
+def measure(candidate: Candidate, camera: Camera, images: Sequence[Image]) -> float:
+    """The 90th percentile of the milliseconds from a grey image, or pair, to its matches.
+
+    It is cut short, and the least is given, where even the fastest of the first images took too long.
+    """
+    extractor = Extractor.load(
+        max_keypoints=candidate.max_keypoints,
+        precision=candidate.precision,
+        scale=candidate.scale,
+        threads=candidate.threads,
+    )
+    front_end = FrontEnd(extractor, FrontEndOptions(radius=candidate.radius or None))
+    times: list[float] = []
+    end = float("inf")
+    for index in range(10_000):
+        started = time.perf_counter()
+        step = front_end.process(images[index % len(images)], index)
+        if camera.stereo:
+            match_stereo(step.frame.features, extractor(images[(index + 1) % len(images)]))
+        times.append(1e3 * (time.perf_counter() - started))
+        if len(times) == WARM_UP:
+            end = time.perf_counter() + SECONDS
+        if len(times) >= WARM_UP + FEWEST:
+            if min(times[WARM_UP:]) > camera.budget_ms:
+                return min(times[WARM_UP:])
+            if time.perf_counter() > end:
+                break
+    return float(np.percentile(times[WARM_UP:], 90))
+
+
+def _views(camera: Camera) -> Iterator[Image]:
+    """What a camera sees that moves over a photograph and back."""
+    moves = 8
+    photo = photographs(camera.height + moves * STEP, camera.width + moves * STEP)[0]
+    for index in (*range(moves), *range(moves, 0, -1)):
+        start = index * STEP
+        yield np.ascontiguousarray(photo[start : start + camera.height, start : start + camera.width])
