@@ -55,7 +55,8 @@ class DemoMonitor(Node):
         self._video: cv2.VideoWriter | None = None
         self._video_frames = 0
         self._first_overlay = 0.0
-        self._best_overlay = -1
+        self._most_matches = -1
+        self._best_overlay: NDArray[np.uint8] | None = None  # the one with the most matches
         self.create_subscription(PointCloud2, "/silk/features", self._on_features, 10)
         self.create_subscription(PointCloud2, "/silk/matches", self._on_matches, 10)
         self.create_subscription(
@@ -130,14 +131,15 @@ class DemoMonitor(Node):
             self._video.write(overlay)
             self._video_frames += 1
         matches = self.records[-1].matches if self.records else 0
-        if matches > self._best_overlay:
-            self._best_overlay = matches
-            cv2.imwrite(str(self._output / "overlay.png"), overlay)
+        if matches > self._most_matches:
+            self._most_matches, self._best_overlay = matches, overlay
 
     def close(self) -> None:
-        """Finish the video and write the CSV."""
+        """Finish the video, and write the best overlay and the CSV."""
         if self._video is not None:
             self._video.release()
+        if self._best_overlay is not None:
+            cv2.imwrite(str(self._output / "overlay.png"), self._best_overlay)
         with (self._output / "frames.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [field.name for field in fields(FrameRecord)])
             writer.writeheader()
