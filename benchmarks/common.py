@@ -8,16 +8,20 @@ from pathlib import Path
 
 from silk_ros.backends import processor
 from silk_ros.benchmark.timing import interleaved
+from silk_ros.evaluation.report import slug
 
 __all__ = ["RESULTS", "interleaved", "save", "verdict"]
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def save(name: str, results: Mapping[str, object]) -> None:
-    """Write benchmarks/results/NAME.json, with the machine that made it."""
+def save(name: str, results: Mapping[str, object], per_machine: bool = False) -> None:
+    """Write benchmarks/results/NAME.json, with the machine that made it.
+
+    per_machine: keep a file for each kind of processor, NAME-avx2.json and the like.
+    """
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
+    path = RESULTS / f"{name}-{slug(processor.instruction_sets())}.json" if per_machine else RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": processor.describe(), **results}, indent=2) + "\n", encoding="utf-8")
     print(f"wrote {path}")
 

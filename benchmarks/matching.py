@@ -20,7 +20,7 @@ def main() -> int:
         ratio = times[FULL]["median"] / times[MATCH]["median"]
         verdicts.append(verdict(f"{FULL} / {MATCH}, n = {count}", ratio, bound, at_least=True))
         results[f"n = {count}, ms"] = times
-    save("matching", {**results, "verdicts": verdicts})
+    save("matching", {**results, "verdicts": verdicts}, per_machine=True)
     return 0
 
 

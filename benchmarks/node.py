@@ -248,7 +248,11 @@ def main() -> int:
         return 1
     finally:
         rclpy.try_shutdown()
-    save("node", {"keypoints": KEYPOINTS, "precision": PRECISION, "scenarios": results, "verdicts": judge(results)})
+    save(
+        "node",
+        {"keypoints": KEYPOINTS, "precision": PRECISION, "scenarios": results, "verdicts": judge(results)},
+        per_machine=True,
+    )
     return 0
 
 

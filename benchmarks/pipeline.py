@@ -119,7 +119,7 @@ def main() -> int:
             if fast in own:
                 ratio = own[slow]["median"] / own[fast]["median"]
                 verdicts.append(verdict(f"{slow} / {fast}, {setting}", ratio, bound, at_least=True))
-    save("pipeline", {"threads": options.threads, "ms": times, "verdicts": verdicts})
+    save("pipeline", {"threads": options.threads, "ms": times, "verdicts": verdicts}, per_machine=True)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Write the tables of README.md from benchmarks/results/{pipeline,matching,node}.json.
+"""Write the tables of README.md from benchmarks/results/{pipeline,matching,node}-MACHINE.json, machine by machine.
 
 python -m benchmarks.readme_table            # between <!-- benchmark --> and <!-- /benchmark -->
 python -m benchmarks.readme_table --check    # status 1 if they are not those of the results
@@ -56,16 +56,26 @@ def verdict_rows(*results: Results) -> list[str]:
 
 def tables(folder: Path) -> str:
     """The Markdown between the markers. Raises OSError or ValueError for results that are not there or of old."""
+    machines = sorted(path.stem.removeprefix("pipeline-") for path in folder.glob("pipeline-*.json"))
+    if not machines:
+        raise ValueError(f"no pipeline-*.json in '{folder}': run make benchmark")
+    head = f"In brackets the speed relative to the {REFERENCE}'s; missed aims in bold. Each table is of one machine."
+    return "\n\n".join([head, *(_machine_tables(folder, machine) for machine in machines)])
+
+
+def _machine_tables(folder: Path, machine: str) -> str:
     try:
         pipeline, matching, node = (
-            json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+            json.loads((folder / f"{name}-{machine}.json").read_text(encoding="utf-8"))
             for name in ("pipeline", "matching", "node")
         )
-        machines = " and ".join(dict.fromkeys(results["machine"] for results in (pipeline, matching, node)))
-        head = f"On {machines}; in brackets the speed relative to the {REFERENCE}'s, missed aims in bold:"
-        return "\n".join([head, "", *pipeline_rows(pipeline), "", *verdict_rows(pipeline, matching, node)])
+        labels = {results["machine"] for results in (pipeline, matching, node)}
+        if len(labels) > 1:
+            raise ValueError(f"results of several machines in '{folder}': {'; '.join(sorted(labels))}")
+        rows = ["", *pipeline_rows(pipeline), "", *verdict_rows(pipeline, matching, node)]
+        return "\n".join([f"**On {labels.pop()}:**", *rows])
     except KeyError as error:
-        raise ValueError(f"no {error} in the results in '{folder}': run make benchmark again") from error
+        raise ValueError(f"no {error} in the results of {machine} in '{folder}': run make benchmark again") from error
 
 
 def replaced(text: str, block: str) -> str:

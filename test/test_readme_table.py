@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from benchmarks.readme_table import END, README, START, main, replaced
+from benchmarks.common import RESULTS
+from benchmarks.readme_table import END, README, START, main, replaced, tables
 
 
 def test_the_readme_shows_the_committed_results() -> None:
@@ -27,4 +29,17 @@ def test_missing_markers_and_results_are_named(tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(ValueError, match=f"no {START} and {END}"):
         replaced("text", "block")
     assert main(["--check", "--results", str(tmp_path)]) == 1
-    assert "pipeline.json" in capsys.readouterr().err
+    assert "pipeline-*.json" in capsys.readouterr().err
+
+
+def test_each_machine_has_a_table_of_its_own_with_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in RESULTS.glob("*-avx2.json"):
+        shutil.copy(path, tmp_path)
+        other = json.loads(path.read_text(encoding="utf-8")) | {"machine": "Other CPU, 8 cores, NEON"}
+        (tmp_path / path.name.replace("avx2", "neon")).write_text(json.dumps(other), encoding="utf-8")
+    text = tables(tmp_path)
+    assert text.count("| naive export |") == 2
+    assert text.index(", AVX2") < text.index("**On Other CPU, 8 cores, NEON:**")
+    (tmp_path / "node-neon.json").unlink()
+    assert main(["--check", "--results", str(tmp_path)]) == 1
+    assert "node-neon.json" in capsys.readouterr().err

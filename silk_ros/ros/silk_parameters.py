@@ -38,7 +38,7 @@ DECLARATIONS = (
     _live(
         "precision",
         "auto",
-        f"what the backend computes in: auto, {', '.join(ALL_PRECISIONS)}; auto takes 16 bits where there are",
+        f"what the backend computes in: auto, {', '.join(ALL_PRECISIONS)}; auto takes what suits the machine",
         choices=("auto", *ALL_PRECISIONS),
     ),
     _live("max_keypoints", CAMERA_MAX_KEYPOINTS, "keypoints extracted per image, at most", (1, 30000)),
