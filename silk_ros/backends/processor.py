@@ -28,7 +28,7 @@ _LEVELS = (
 _GROUPS = (
     (("AVX-512", "avx512bw", "AVX512_CORE"), ("AVX2", "avx2", "AVX2"), ("AVX", "avx", "AVX"), ("SSE4.1", "sse4_1", "")),
     (("VNNI", "avx512_vnni", "AVX512_CORE_VNNI"), ("VNNI", "avx_vnni", "AVX2_VNNI")),
-    (("bf16", "avx512_bf16", "AVX512_CORE_BF16"), ("bf16", "avx_ne_convert", "AVX2_VNNI_2")),
+    (("bf16", "avx512_bf16", "AVX512_CORE_BF16"),),  # beside AVX2, bf16 is converted only, not computed in
     (("AMX", "amx_tile", "AVX512_CORE_AMX"),),
     (("NEON", "asimd", ""),),
     (("i8mm", "i8mm", ""),),

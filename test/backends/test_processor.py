@@ -20,7 +20,7 @@ def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (X86.format(""), "AVX2"),
         (X86.format("avx_vnni"), "AVX2, VNNI"),
-        (X86.format("avx_vnni avx_ne_convert"), "AVX2, VNNI, bf16"),
+        (X86.format("avx_vnni avx_ne_convert"), "AVX2, VNNI"),
         (X86.format("avx512f avx512bw"), "AVX-512"),
         (X86.format("avx512bw avx512_vnni"), "AVX-512, VNNI"),
         (X86.format("avx512bw avx512_vnni avx512_bf16 amx_tile"), "AVX-512, VNNI, bf16, AMX"),
