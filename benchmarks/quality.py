@@ -72,7 +72,8 @@ def main() -> int:
         {"precision": precision, "edge": edge, "keypoints": keypoints, "auc": round(float(np.mean(found)), 4)}
         for (precision, edge, keypoints), found in values.items()
     ]
-    described = f"{METRIC} of relative poses, mean over {', '.join(folder.name for folder in options.sequences)}"
+    names = " and ".join(folder.name for folder in options.sequences)
+    described = f"{METRIC} of relative poses, mean over {names}, at most {PAIRS} pairs each, {RUNS} estimates of each"
     TABLE.write_text(
         json.dumps({"measured": described, "machine": processor.describe(), "rows": rows}, indent=1) + "\n",
         encoding="utf-8",
