@@ -3,14 +3,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
+import pytest
 from harness import ROOT
 
 from silk_ros.backends import select_backend
 from silk_ros.evaluation.trajectory import read_tum
 from silk_ros.paths import default_model
+from silk_ros.ros.demo import slow_line
 
 
 def run_demo(domain_id: int, output: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -45,6 +48,21 @@ def test_demo_runs_on_a_folder_without_poses(domain_id: int, tmp_path: Path, ima
     assert not (tmp_path / "trajectory.png").exists()
     matches = [int(row["matches"]) for row in csv.DictReader((tmp_path / "frames.csv").open())][1:]
     assert min(matches) > 0
+
+
+@pytest.mark.parametrize(("dropped", "told"), [("11", True), ("10", False)])
+def test_too_many_drops_are_told_with_the_command_that_helps(dropped: str, told: bool) -> None:
+    monitor = SimpleNamespace(
+        diagnostics={"silk": {"received_frames": "100", "dropped_frames": dropped}},
+        image_stamps=[7 + index / 15 for index in range(100)],
+        image_size=(640, 480),
+    )
+    line = slow_line(monitor, stereo=True)
+    if told:
+        assert line.startswith("11 of 100 images were dropped: this machine does not hold 15 Hz with these settings; ")
+        assert "benchmark --rate 15 --size 640x480 --stereo' finds settings that it holds" in line
+    else:
+        assert line is None
 
 
 def test_demo_without_a_source_fails_with_the_reason(domain_id: int, tmp_path: Path) -> None:
