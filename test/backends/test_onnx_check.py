@@ -82,19 +82,19 @@ def test_a_truncated_model_is_refused(length: int) -> None:
         check_content(SHIPPED[:length])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.binary(max_size=200))
 def test_random_bytes_pass_or_are_a_value_error(content: bytes) -> None:
     passes(content)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, len(SHIPPED)), st.binary(max_size=8), st.integers(0, 8))
 def test_damaged_models_pass_or_are_a_value_error(position: int, inserted: bytes, dropped: int) -> None:
     passes(SHIPPED[:position] + inserted + SHIPPED[position + dropped :])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.integers(0, len(EXTERNAL)), st.binary(max_size=8), st.integers(0, 3))
 def test_nothing_passes_that_a_parser_reads_as_external(position: int, inserted: bytes, dropped: int) -> None:
     content = EXTERNAL[:position] + inserted + EXTERNAL[position + dropped :]

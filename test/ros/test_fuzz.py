@@ -33,7 +33,7 @@ LONG_TEXT = "mono8\n" * 10_000
 def cases(count: int) -> settings:
     """The same cases in every run."""
     health = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-    return settings(max_examples=count, derandomize=True, deadline=None, suppress_health_check=health)
+    return settings(max_examples=count, derandomize=True, suppress_health_check=health)
 
 
 @st.composite
