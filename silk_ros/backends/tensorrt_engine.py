@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -66,7 +68,8 @@ def build(
     with ThreadPoolExecutor(1, "silk-build") as pool:
         future = pool.submit(_build, network, options, timing, progress, for_this_gpu, cancel)
         try:
-            return future.result()
+            with _builders_freed():
+                return future.result()
         except BaseException:
             cancel.set()
             raise
@@ -77,7 +80,22 @@ def check_dla(options: EngineOptions, precision: str) -> None:
     if options.dla_core != NO_DLA:
         if precision != "fp16":
             raise ValueError(f"a DLA computes this network in fp16, not {precision}: use precision fp16, or the GPU")
-        _dla_half_flag(_new_builder(Log()), options.dla_core)
+        with _builders_freed():
+            _dla_half_flag(_new_builder(Log()), options.dla_core)
+
+
+@contextlib.contextmanager
+def _builders_freed() -> Iterator[None]:
+    """Let no error's traceback keep a builder.
+
+    A later garbage collection would free it. In a call back of another builder that is being made, it would wait for
+    ever for the lock that TensorRT holds there, and hold Python's own.
+    """
+    try:
+        yield
+    except BaseException as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
 
 
 def _new_builder(log: Log) -> trt.Builder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from silk_ros.backends.model_file import int8_path
 from silk_ros.backends.onnx_graph import read_network
 from silk_ros.backends.tensorrt_engine import BuildCancelled, Built, Tensor, build
 from silk_ros.backends.tensorrt_graph import specialise
+from silk_ros.backends.tensorrt_library import trt
 from silk_ros.paths import default_model
 
 # Every precision of every shipped model.
@@ -65,6 +67,18 @@ def test_a_graph_that_is_not_valid_is_refused_in_the_librarys_words() -> None:
         build(graph, EngineOptions())
 
 
+def test_the_error_of_a_build_keeps_no_builder() -> None:
+    """Freed in a call back of the next one, it would wait for a lock that this holds: Python would stand still."""
+    graph = specialise(read_network(default_model()), 96, 120, 100, half=False)
+    del graph.graph.node[4]
+    with pytest.raises(ValueError, match="cannot read the graph") as caught:
+        build(graph, EngineOptions())
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    assert "_build" in [frame.f_code.co_name for frame in frames]
+    kept = [name for frame in frames for name, value in frame.f_locals.items() if isinstance(value, trt.Builder)]
+    assert not kept
+
+
 def test_a_graph_beyond_the_librarys_limits_is_refused() -> None:
     graph = specialise(read_network(default_model()), 96, 120, 100, half=False)
     for tensor in graph.graph.initializer:
@@ -104,6 +118,7 @@ from silk_ros.backends import tensorrt_engine
 from silk_ros.backends.base import EngineOptions
 from silk_ros.backends.onnx_graph import read_network
 from silk_ros.backends.tensorrt_graph import specialise
+from silk_ros.backends.tensorrt_library import trt
 from silk_ros.paths import default_model
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 graph = specialise(read_network(default_model()), 480, 640, 5000, half=True)
