@@ -2,8 +2,9 @@
 
 python -m benchmarks.training [--threads N] [--device cuda]
 
-The same network (VGGnp-mu, bfloat16) and the same pairs; the loss differs: float32 and all at once, as one would write
-it down, against bfloat16 block by block. Each peak is that of its own process.
+The same network (VGGnp-mu) and the same pairs; the loss differs: float32 and all at once, as one would write it down,
+against block by block. Network and blocks are in bfloat16 where the device computes in it, as a training's are by
+default. Each peak is that of its own process.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from silk_ros.matcher import TEMPERATURE
 from training.config import DEFAULT_CONFIG, load_config
 from training.homography import HomographyRange, dense_correspondences, random_homography
 from training.model import SiLK
+from training.precision import computes_in_bf16
 from training.step import dense_maps, pair_loss
 from training.train import keep_large_buffers
 
@@ -43,9 +45,9 @@ def random_pair(map_size: int, border: int) -> Pair:
     return torch.from_numpy(rng.integers(0, 256, (2, 1, side, side), dtype=np.uint8)), torch.from_numpy(correspondences)
 
 
-def full_matrix_loss(model: SiLK, images: Tensor, correspondences: Tensor) -> Tensor:
+def full_matrix_loss(model: SiLK, images: Tensor, correspondences: Tensor, bf16: bool) -> Tensor:
     """The paper's loss as it is written: all similarities, then log-softmax of rows and columns (App. A)."""
-    logits, descriptors = dense_maps(model, images, bf16=True)
+    logits, descriptors = dense_maps(model, images, bf16)
     correspondences = correspondences.to(logits.device)
     first, second = F.normalize(descriptors.float().flatten(2).transpose(1, 2), dim=2)
     index0, index1 = correspondences.unbind(dim=1)
@@ -63,12 +65,12 @@ def step_of(kind: str, map_size: int, device: str) -> Callable[[], None]:
     model = SiLK("vggnp-mu").train().to(device)
     optimizer = torch.optim.Adam(model.parameters())
     images, correspondences = random_pair(map_size, model.border)
-    queries = load_config(DEFAULT_CONFIG).queries
+    queries, bf16 = load_config(DEFAULT_CONFIG).queries, computes_in_bf16(torch.device(device))
 
     def loss() -> Tensor:
         if kind == "full matrix":
-            return full_matrix_loss(model, images, correspondences)
-        return pair_loss(model, images, correspondences, queries if kind == "queries" else 0, 0, bf16=True).total
+            return full_matrix_loss(model, images, correspondences, bf16)
+        return pair_loss(model, images, correspondences, queries if kind == "queries" else 0, 0, bf16).total
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
@@ -134,7 +136,8 @@ def main() -> int:
             verdicts.append(verdict("peak at 146x146, GB", peaks["exact"], 1.5, at_least=False))
     name = "training" if options.device == "cpu" else "training-gpu"
     device = torch.cuda.get_device_name() if options.device == "cuda" else f"{options.threads} threads"
-    save(name, {"device": device, "steps": results, "verdicts": verdicts})
+    bf16 = computes_in_bf16(torch.device(options.device))
+    save(name, {"device": device, "bf16": bf16, "steps": results, "verdicts": verdicts})
     return 0
 
 

@@ -6,12 +6,15 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 CONFIGS = Path(__file__).parent / "configs"
 DEFAULT_CONFIG = CONFIGS / "vggnp_mu.yaml"
+AUTO = "auto"
+
+Switch = bool | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class TrainConfig:
     final_learning_rate: float
     warmup: int
     queries: int
-    bf16: bool
+    bf16: Switch
     seed: int
     validation_photos: int
     validation_every: int
@@ -47,6 +50,13 @@ class TrainConfig:
                 raise ValueError(f"{name} ({getattr(self, name)}) must be at least {least}")
         if not self.learning_rate > 0:
             raise ValueError(f"learning_rate ({self.learning_rate}) must be positive")
+
+    @property
+    def in_bf16(self) -> bool:
+        """`bf16` of a training that runs. Raises ValueError while it is still auto: precision.py resolves that."""
+        if self.bf16 == AUTO:
+            raise ValueError("bf16 is auto: resolve it for a device first")
+        return bool(self.bf16)
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values, equal to what JSON gives back."""
@@ -110,9 +120,11 @@ def _checked(name: str, value: Any, known: Mapping[str, Any]) -> Any:
             return tuple(_number(part) for part in value)
         if kind == "dict[str, float]" and isinstance(value, dict):
             return {str(key): _number(part) for key, part in value.items()}
+        if kind == "Switch" and (isinstance(value, bool) or value == AUTO):
+            return value
         if kind == type(value).__name__:
             return value
-    raise ValueError(f"{name} must be {kind}, not {value!r}")
+    raise ValueError(f"{name} must be {'true, false or auto' if kind == 'Switch' else kind}, not {value!r}")
 
 
 def _number(value: Any) -> float:

@@ -25,6 +25,14 @@ class Workplace:
         """Whether this process writes the files and the progress bar."""
         return self.rank == 0
 
+    def from_main(self, value: bool) -> bool:
+        """The main process's value, in every process: their devices may differ."""
+        if self.world == 1:
+            return value
+        values = [value]
+        distributed.broadcast_object_list(values, src=0)
+        return values[0]
+
 
 @contextmanager
 def workplace(device: str | None = None) -> Iterator[Workplace]:

@@ -43,11 +43,12 @@ class _SummedLogSumExp(torch.autograd.Function):
         is_best = torch.empty(len(queries), dtype=torch.bool, device=queries.device)
         needs_gradient = any(ctx.needs_input_grad)
         grad_queries, grad_keys = torch.empty_like(queries), torch.zeros_like(keys, dtype=torch.float32)
-        # As a bias the bound is subtracted before bfloat16 rounds: what is close to the bound stays exact.
-        bias = keys.new_full((len(keys),), -bound)
+        # One buffer for all blocks: a new one each time would leave the processor's cache.
+        buffer = keys.new_empty((min(block, len(queries)), len(keys)))
         for start in range(0, len(queries), block):
             rows = slice(start, start + block)
-            similarity = F.linear(queries[rows], keys, bias)
+            # The bound is subtracted before bfloat16 rounds: what is close to the bound stays exact.
+            similarity = buffer[: len(queries[rows])].fill_(-bound).addmm_(queries[rows], keys.T)
             is_best[rows] = similarity.gather(1, targets[rows, None])[:, 0] >= similarity.amax(dim=1)
             exponential = similarity.exp_()
             sums = exponential.sum(dim=1).float()

@@ -28,11 +28,12 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from .checkpoint import Checkpoint, git_commit, load_checkpoint, optimizer_tensors, restore_optimizer
-from .config import DEFAULT_CONFIG, TrainConfig, load_config, parse_override
+from .config import AUTO, DEFAULT_CONFIG, TrainConfig, load_config, parse_override
 from .data import HomographyPairs
 from .distributed import Workplace, workplace
 from .model import SiLK
 from .photos import Photos
+from .precision import resolve_bf16
 from .step import pair_loss
 from .validation import Validation
 
@@ -69,6 +70,8 @@ def find_start(path: Path, resume: bool, config: TrainConfig, provenance: dict[s
         raise FileNotFoundError(f"no checkpoint '{path}' to go on from: leave out --resume")
     checkpoint = load_checkpoint(path)
     before, now = checkpoint.config, config.as_dict()
+    if now["bf16"] == AUTO and isinstance(before.get("bf16"), bool):
+        now["bf16"] = before["bf16"]  # it was resolved when the training began
     # The data may lie elsewhere now: their contents count.
     names = [name for name in now if name != "data" and before.get(name) != now[name]]
     if names:
@@ -120,6 +123,10 @@ def train(
         "processes": str(place.world),
     }
     checkpoint = find_start(last_path, resume, config, provenance)
+    bf16, reason = resolve_bf16(config, place.device, checkpoint.config if checkpoint else None)
+    config = config.changed(bf16=place.from_main(bf16))
+    if reason and place.is_main:
+        print(reason)
     output.mkdir(parents=True, exist_ok=True)
 
     torch.manual_seed(config.seed)
@@ -154,7 +161,7 @@ def train(
     for step, (images, correspondences, _) in enumerate(progress, start=first_step):
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * learning_rate_factor(step, config)
-        loss = pair_loss(parallel, images, correspondences, config.queries, step, config.bf16)
+        loss = pair_loss(parallel, images, correspondences, config.queries, step, config.in_bf16)
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
         optimizer.step()

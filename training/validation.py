@@ -39,7 +39,7 @@ class Validation:
             for map_size in (config.map_size, VIEW_SIZE)
         )
         self._crops, self._views = [crops[i] for i in range(count)], [views[i] for i in range(count)]
-        self._bf16 = config.bf16
+        self._bf16 = config.in_bf16
 
     def __call__(self, model: SiLK) -> dict[str, float]:
         """Scores by name. All but the loss are in [0, 1] and the higher, the better.

@@ -9,7 +9,7 @@ import torch
 from training.checkpoint import load_checkpoint
 from training.config import TrainConfig, from_dict
 from training.data import HomographyPairs
-from training.distributed import workplace
+from training.distributed import Workplace, workplace
 from training.model import SiLK
 from training.photos import Photos
 from training.step import pair_loss
@@ -25,6 +25,16 @@ def test_without_torchrun_this_process_is_alone(monkeypatch: pytest.MonkeyPatch)
     with workplace("cpu") as place:
         assert (place.rank, place.world, place.device.type, place.is_main) == (0, 1, "cpu", True)
         assert not torch.distributed.is_initialized()
+        assert place.from_main(True) is True
+
+
+def test_a_process_takes_the_main_ones_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    def receive(values: list[bool], src: int) -> None:
+        assert src == 0
+        values[:] = [True]
+
+    monkeypatch.setattr(torch.distributed, "broadcast_object_list", receive)
+    assert Workplace(rank=1, world=2, device=torch.device("cpu")).from_main(False) is True
 
 
 def torchrun(photos: Path, output: Path) -> subprocess.CompletedProcess[str]:
@@ -52,7 +62,7 @@ def parameters_of_one_process(config: TrainConfig, photos: Photos) -> dict[str, 
         optimizer.param_groups[0]["lr"] = config.learning_rate * learning_rate_factor(step, config)
         own = [pairs[WORLD * step + rank][:2] for rank in range(WORLD)]
         optimizer.zero_grad()
-        sum(pair_loss(model, *pair, config.queries, step, config.bf16).total / WORLD for pair in own).backward()
+        sum(pair_loss(model, *pair, config.queries, step, config.in_bf16).total / WORLD for pair in own).backward()
         optimizer.step()
     return dict(model.named_parameters())
 

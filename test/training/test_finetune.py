@@ -7,6 +7,7 @@ import skimage.data
 
 from silk_ros import Extractor
 from training import finetune as module
+from training import precision
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.config import load_config
 from training.finetune import ONNX_NAME, main
@@ -65,6 +66,28 @@ def test_training_starts_from_the_weights_and_changes_them(
     before, after = (load_checkpoint(path).model for path in (weights, tmp_path / "run" / "last.safetensors"))
     changes = [(before[name] - after[name]).abs().max().item() for name in before if name.endswith("weight")]
     assert 0 < max(changes) < 0.01
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_it_computes_as_the_device_does_and_not_as_the_weights_were_trained(
+    frames: Path,
+    weights: Path,
+    tmp_path: Path,
+    judged: dict,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    own: bool,
+) -> None:
+    start = load_checkpoint(weights)
+    start.config["bf16"] = not own
+    start.save(weights)
+    judged |= {"before": Quality(1, 1), "after": Quality(1, 1)}
+    monkeypatch.setattr(precision, "computes_in_bf16", lambda device: own)
+    arguments = command(frames, weights, tmp_path / "run", "--device", "cpu")
+    arguments.remove("bf16=false")
+    assert main(arguments) == 0
+    assert load_checkpoint(tmp_path / "run" / "last.safetensors").config["bf16"] is own
+    assert f"bf16 auto: {str(own).lower()}, this processor (" in capsys.readouterr().out
 
 
 def test_a_network_that_got_worse_is_not_exported(

@@ -81,7 +81,8 @@ class _Recorder(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         sizes = [leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         self.largest = max(self.largest, *sizes, 0)
-        self.products += func in (torch.ops.aten.mm.default, torch.ops.aten.addmm.default)
+        aten = torch.ops.aten
+        self.products += func in (aten.mm.default, aten.addmm.default, aten.addmm_.default)
         return result
 
 

@@ -7,8 +7,8 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
+from training import precision, validation
 from training import train as training
-from training import validation
 from training.checkpoint import load_checkpoint
 from training.config import DEFAULT_CONFIG, TrainConfig, load_config
 from training.data import HomographyPairs
@@ -341,6 +341,60 @@ def test_a_training_without_enough_photos_to_validate_by_starts_nothing(config: 
     with pytest.raises(ValueError, match="validation_photos"):
         run(config.changed(validation_photos=2), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+# --- bfloat16 ---------------------------------------------------------------------------------------------------------
+
+
+def on_a_machine_that(computes_in_bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "computes_in_bf16", lambda device: computes_in_bf16)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_auto_trains_as_the_device_computes_says_so_and_is_stored_resolved(
+    validated: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, own: bool
+) -> None:
+    expected = tensors(run(validated.changed(bf16=own), tmp_path / "explicit"))
+    assert "bf16" not in capsys.readouterr().out
+    on_a_machine_that(own, monkeypatch)
+    last = run(validated.changed(bf16="auto"), tmp_path / "auto")
+    assert same(tensors(last), expected)
+    for name in ("last.safetensors", "best.safetensors"):
+        assert load_checkpoint(tmp_path / "auto" / name).config == validated.changed(bf16=own).as_dict()
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"bf16 auto: {str(own).lower()}, this processor (") and printed.count("\n") == 1
+
+
+@pytest.mark.parametrize("began", [True, False])
+@pytest.mark.parametrize("setting", ["auto", None])
+def test_a_training_goes_on_as_it_began_on_a_machine_that_would_choose_otherwise(
+    validated: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+    began: bool,
+    setting: str | None,
+) -> None:
+    """Also where it began with an explicit value, as every training did before there was auto."""
+    through = tensors(run(validated.changed(bf16=began), tmp_path / "through"))
+    on_a_machine_that(began, monkeypatch)
+    interrupted(validated.changed(bf16=setting or began), tmp_path / "moved", monkeypatch)
+    capsys.readouterr()
+    on_a_machine_that(not began, monkeypatch)
+    last = run(validated.changed(bf16="auto"), tmp_path / "moved", resume=True)
+    assert same(tensors(last), through)
+    assert load_checkpoint(last).config["bf16"] is began
+    value, other = str(began).lower(), str(not began).lower()
+    assert f"bf16 auto: {value}, as this training began; a new one would take {other}" in capsys.readouterr().out
+
+
+def test_resuming_with_another_explicit_bf16_is_refused(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_a_machine_that(False, monkeypatch)
+    run(config.changed(steps=1, bf16="auto"), tmp_path)
+    with pytest.raises(ValueError, match="other settings: bf16 False -> True"):
+        run(config.changed(steps=1, bf16=True), tmp_path, resume=True)
 
 
 # --- the command line -------------------------------------------------------------------------------------------------
