@@ -23,9 +23,8 @@ def computes_in_bf16(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    instructions = processor.instruction_sets().split(", ")
-    # oneDNN also says yes of an AVX-512 without bf16; and beside AVX2, bf16 are conversions alone.
-    has_products = "bf16" in instructions and "AVX2" not in instructions
+    has_products = "bf16" in processor.instruction_sets().split(", ")
+    # oneDNN also says yes of an AVX-512 without bf16.
     return has_products and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
