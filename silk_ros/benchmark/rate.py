@@ -18,7 +18,8 @@ from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOpt
 from ..stereo import match_stereo
 from .quality import table
 
-RESERVE = 0.3  # share of the time between two images that is left to everything else
+RESERVE = 0.3  # share of the time between two images that is left to other programs
+MESSAGES_MS = 2.0  # of an image, for taking it in and publishing what was found: about what the node takes
 RADIUS = 1 / 12  # of the image's shorter edge: 40 pixels of 480 (docs/performance.md, Radius)
 WARM_UP, FEWEST = 3, 5  # images
 SECONDS = 0.6  # that a setting which seems to hold the rate is timed for
@@ -39,7 +40,7 @@ class Camera(NamedTuple):
     @property
     def budget_ms(self) -> float:
         """Milliseconds of an image that extraction and matching may take."""
-        return 1e3 * (1 - RESERVE) / self.rate
+        return 1e3 * (1 - RESERVE) / self.rate - MESSAGES_MS
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Timed(NamedTuple):
     @property
     def hertz(self) -> float:
         """The rate that it holds with the reserve."""
-        return 1e3 * (1 - RESERVE) / self.ms
+        return 1e3 * (1 - RESERVE) / (self.ms + MESSAGES_MS)
 
 
 def candidates(camera: Camera, precisions: Mapping[str, str]) -> list[Candidate]:

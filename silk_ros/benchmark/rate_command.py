@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..backends import processor
 from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
-from .rate import RESERVE, Camera, Candidate, Timed, find
+from .rate import MESSAGES_MS, RESERVE, Camera, Candidate, Timed, find
 from .tables import text_table
 
 HEADS = ("scale", "keypoints", "precision", "radius", "ms", "holds Hz", "AUC@10", "of the first")
@@ -18,8 +18,8 @@ def run(camera: Camera, output: Path) -> int:
     """Find, print and write. Returns the exit status: 1 if no setting holds the rate. Raises OSError or ValueError."""
     print(
         f"{processor.describe()}\n\n{'pairs' if camera.stereo else 'images'} of {camera.width}x{camera.height} at "
-        f"{camera.rate:g} Hz: extraction and matching may take {camera.budget_ms:.1f} ms, {1 - RESERVE:.0%} of the "
-        "time; the rest is for the camera's driver, messages and other programs"
+        f"{camera.rate:g} Hz: extraction and matching may take {camera.budget_ms:.1f} ms: of the time,\n{RESERVE:.0%} is "
+        f"kept for the camera's driver and other programs, and {MESSAGES_MS:g} ms for the messages"
     )
     found, timed = find(camera)
     tried = [each for each in timed[1:] if each.candidate.threads == 0] or timed
