@@ -16,10 +16,10 @@ SHOWN = 12  # settings
 
 def run(camera: Camera, output: Path) -> int:
     """Find, print and write. Returns the exit status: 1 if no setting holds the rate. Raises OSError or ValueError."""
+    images = f"{'pairs' if camera.stereo else 'images'} of {camera.width}x{camera.height} at {camera.rate:g} Hz"
     print(
-        f"{processor.describe()}\n\n{'pairs' if camera.stereo else 'images'} of {camera.width}x{camera.height} at "
-        f"{camera.rate:g} Hz: extraction and matching may take {camera.budget_ms:.1f} ms: of the time,\n{RESERVE:.0%} is "
-        f"kept for the camera's driver and other programs, and {MESSAGES_MS:g} ms for the messages"
+        f"{processor.describe()}\n\n{images}: extraction and matching may take {camera.budget_ms:.1f} ms.\n"
+        f"{RESERVE:.0%} of the time is kept for the camera's driver and other programs, and {MESSAGES_MS:g} ms for messages."
     )
     found, timed = find(camera)
     tried = [each for each in timed[1:] if each.candidate.threads == 0] or timed
