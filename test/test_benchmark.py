@@ -43,6 +43,10 @@ def test_the_command_writes_json_and_a_chart_and_prints_tables(
     assert command.main([*SMALL, "--backends", "onnxruntime", "--output", str(output)]) == 0
     results = json.loads((output / "benchmark.json").read_text())
     rows = results["extraction"]
+    assert (
+        results["automatic"].startswith("backend and precision auto: ")
+        and results["automatic"] in capsys.readouterr().out
+    )
     assert {(*row["size"], row["keypoints"]) for row in rows} == {
         (80, 64, 20),
         (80, 64, 50),
@@ -63,6 +67,7 @@ def test_the_command_writes_json_and_a_chart_and_prints_tables(
     assert set(results["by_threads"]["ms"]) == {"1"} and set(results["matching_ms"]) == {"30", "60"}
     assert results["threads"] == 1 and results["versions"]["onnxruntime"] and results["models"]["SiLK"]["sha256"]
     printed = capsys.readouterr().out
+    assert results["automatic"].startswith("backend and precision auto: ") and results["automatic"] in printed
     assert "onnxruntime int8" in printed and "ORB" in printed and "times faster" in printed
     chart = cv2.imread(str(output / "benchmark.png"))
     assert chart is not None and chart.shape[1] > 1000

@@ -48,6 +48,7 @@ try:
         PUBLISHED,
         Pipeline,
         Timing,
+        automatic,
         find_pipelines,
         measure_extraction,
         measure_threads,
@@ -137,7 +138,8 @@ def run(options: argparse.Namespace, command: str) -> None:
 
     description = describe_run(command, {"SiLK": default_model()}).as_json()
     machine = f"{processor.describe()}, {options.threads} threads"
-    print(f"\n{machine}\n\nextraction; GFLOP/s of {PUBLISHED}")
+    chosen = automatic()
+    print(f"\n{machine}\n{chosen}\n\nextraction; GFLOP/s of {PUBLISHED}")
     print(
         text_table(
             ("size", "K", "pipeline", "ms", "quartiles", "images/s", "GFLOP/s", "of GEMM"), _rows(timings), ["pipeline"]
@@ -151,6 +153,7 @@ def run(options: argparse.Namespace, command: str) -> None:
     kept = {name: description[name] for name in ("silk_ros", "created", "command", "machine", "versions", "models")}
     results = {
         **kept,
+        "automatic": chosen,
         "threads": options.threads,
         "repeats": options.repeats,
         "image": options.image.name if options.image else "noise at all scales",

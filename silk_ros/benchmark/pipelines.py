@@ -59,6 +59,13 @@ class Pipeline:
         return Extractor.load(max_keypoints=keypoints, backend=self.backend, precision=self.precision, threads=threads)
 
 
+def automatic() -> str:
+    """What the node takes by itself on this machine, and why."""
+    backend = Extractor.load(max_keypoints=1).backend
+    reason = f": {backend.reason}" if backend.reason else ""
+    return f"backend and precision auto: {backend.name} on {backend.device}, {backend.precision}{reason}"
+
+
 def find_pipelines(backends: Sequence[str], image: Image, threads: int) -> tuple[list[Pipeline], dict[str, str]]:
     """What this machine can run, by trying it, and the reasons for what it cannot.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..backends import processor
 from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
+from .pipelines import automatic
 from .rate import MESSAGES_MS, RESERVE, Camera, Candidate, Timed, find
 from .tables import text_table
 
@@ -18,8 +19,10 @@ def run(camera: Camera, output: Path) -> int:
     """Find, print and write. Returns the exit status: 1 if no setting holds the rate. Raises OSError or ValueError."""
     images = f"{'pairs' if camera.stereo else 'images'} of {camera.width}x{camera.height} at {camera.rate:g} Hz"
     print(
-        f"{processor.describe()}\n\n{images}: extraction and matching may take {camera.budget_ms:.1f} ms.\n"
-        f"{RESERVE:.0%} of the time is kept for the camera's driver and other programs, and {MESSAGES_MS:g} ms for messages."
+        f"{processor.describe()}\n{automatic()}\n\n"
+        f"{images}: extraction and matching may take {camera.budget_ms:.1f} ms.\n"
+        f"{RESERVE:.0%} of the time is kept for the camera's driver and other programs, and {MESSAGES_MS:g} ms for "
+        "messages."
     )
     found, timed = find(camera)
     tried = [each for each in timed[1:] if each.candidate.threads == 0] or timed

@@ -93,6 +93,7 @@ def summary(monitor: DemoMonitor, output: Path) -> list[tuple[str, str]]:
         ("dropped frames", f"{value('dropped_frames', '?')} of {value('received_frames', '?')}"),
         ("odometry", odometry_line(monitor, output)),
         ("backend", f"{value('backend', '?')} on {value('device', '?')}, {value('precision', '?')}"),
+        ("precision", value("precision_reason", "") or "as asked for"),
     ]
 
 

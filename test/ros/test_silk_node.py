@@ -296,6 +296,7 @@ def test_diagnostics_name_the_backend_and_measure_latency(graph: Graph) -> None:
     graph.wait_for_count("processed_frames", send_now, least=3)
     best = select_backend("auto", "auto", default_model(), 10)
     assert (graph.diagnostics["backend"], graph.diagnostics["precision"]) == (best.name, best.precision)
+    assert graph.diagnostics["precision_reason"] == best.reason
     assert graph.diagnostics["keypoints"] == "200"
     assert 0 < float(graph.diagnostics["latency_p50_ms"]) <= float(graph.diagnostics["latency_p99_ms"]) < 5000
 
