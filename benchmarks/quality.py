@@ -12,7 +12,6 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +31,7 @@ SHORTER_EDGE = 480  # of the sequences
 EDGES = (240, 192, 144, 120)  # of what the network sees
 KEYPOINTS = (5000, 3000, 2000, 1000, 500)
 PRECISIONS = ("fp32", "int8")  # bf16 finds what fp32 finds (docs/performance.md)
-PAIRS, RUNS = 100, 2  # pairs of frames of each sequence, and estimates of each
+RUNS = 2  # estimates of each pair
 
 Values = dict[tuple[str, int, int], list[float]]  # by precision, edge and keypoints: one of each sequence
 
@@ -43,11 +42,12 @@ def measure(folder: Path, precision: str, values: Values) -> None:
     if edge != SHORTER_EDGE:
         raise ValueError(f"the images of '{folder}' have a shorter edge of {edge} pixels, not {SHORTER_EDGE}")
     failures: list[Failure] = []
-    task = replace(TASKS[TASK], run=partial(TASKS[TASK].run, max_pairs=PAIRS))
     over: dict[str, Sequence[float]] = {"scale": [edge / SHORTER_EDGE for edge in EDGES], "top-k": list(KEYPOINTS)}
     load = partial(load_method, "silk", precision=precision)
     options = Options(top_k=max(KEYPOINTS), pictures=0, runs=RUNS)
-    sweep = run_sweep(TASK, task, [lambda count, scale: load(count, scale=scale)], folder, options, 1.0, over, failures)
+    sweep = run_sweep(
+        TASK, TASKS[TASK], [lambda count, scale: load(count, scale=scale)], folder, options, 1.0, over, failures
+    )
     if sweep is None or failures:
         raise ValueError("; ".join(map(str, failures)) or f"nothing could be evaluated on '{folder}'")
     for point in sweep.points:
@@ -73,7 +73,7 @@ def main() -> int:
         for (precision, edge, keypoints), found in values.items()
     ]
     names = " and ".join(folder.name for folder in options.sequences)
-    described = f"{METRIC} of relative poses, mean over {names}, at most {PAIRS} pairs each, {RUNS} estimates of each"
+    described = f"{METRIC} of relative poses, mean over {names}, {RUNS} estimates of each pair"
     TABLE.write_text(
         json.dumps({"measured": described, "machine": processor.describe(), "rows": rows}, indent=1) + "\n",
         encoding="utf-8",

@@ -13,7 +13,7 @@ def positive(text: str) -> int:
 
 
 def hertz(text: str) -> float:
-    """A rate above 0."""
+    """A rate above 0, in Hz."""
     try:
         rate = float(text)
     except ValueError:

@@ -21,8 +21,8 @@ def draw_matches(
     `matches.indices` pairs rows of `features` with rows of `previous`. The colour of a line is its direction, so that
     matches which disagree with their neighbours stand out.
     """
-    gray = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
-    overlay = np.asarray(cv2.convertScaleAbs(gray, alpha=0.8), np.uint8)  # lines read better on a darker picture
+    darker = cv2.convertScaleAbs(image, alpha=0.8)  # lines read better on it
+    overlay = np.asarray(cv2.cvtColor(darker, cv2.COLOR_GRAY2BGR), np.uint8)
     _draw_dots(overlay, features.keypoints, 1, KEYPOINT_COLOUR)
     if previous is not None and len(matches):
         now = features.keypoints[matches.indices[:, 0]]
@@ -46,10 +46,11 @@ def _draw_dots(
     """Discs at pixels (N, 2), in one colour or in colours (N, 3)."""
     height, width = overlay.shape[:2]
     side = np.arange(-radius, radius + 1)
-    dx, dy = (offset[np.hypot(*np.meshgrid(side, side)) <= radius] for offset in np.meshgrid(side, side))
-    x, y = (np.rint(points).astype(np.intp).T[:, :, None] + np.stack([dx, dy])[:, None]).reshape(2, -1)
+    offsets = np.stack(np.meshgrid(side, side)).reshape(2, -1)
+    offsets = offsets[:, np.hypot(*offsets) <= radius]
+    x, y = (np.rint(points).astype(np.intp).T[:, :, None] + offsets[:, None]).reshape(2, -1)
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    spread = np.repeat(np.broadcast_to(np.asarray(colours, np.uint8), (len(points), 3)), len(dx), axis=0)
+    spread = np.repeat(np.broadcast_to(np.asarray(colours, np.uint8), (len(points), 3)), offsets.shape[1], axis=0)
     overlay[y[inside], x[inside]] = spread[inside]
 
 

@@ -23,9 +23,12 @@ def computes_in_bf16(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    has_products = "bf16" in processor.instruction_sets().split(", ")
     # oneDNN also says yes of an AVX-512 without bf16.
-    return has_products and torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return (
+        processor.computes_bf16()
+        and torch.backends.mkldnn.is_available()
+        and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
 
 
 def resolve_bf16(config: TrainConfig, device: torch.device, stored: Mapping[str, Any] | None) -> tuple[bool, str]:

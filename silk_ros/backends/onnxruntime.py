@@ -111,7 +111,7 @@ class OnnxRuntimeBackend:
         self.border, self.descriptor_dim = info.border, info.descriptor_dim
         self.precision = info.checked_precision(precision, file)
         chosen = precision == "auto" and self.precision == "fp32"
-        self.reason = "int8 gains little in ONNX Runtime" if chosen else ""
+        self.reason = "what ONNX Runtime takes by default" if chosen else ""
 
         self._builds_engines = name == "onnxruntime_tensorrt"
         self._sizes: set[tuple[int, ...]] = set()

@@ -35,8 +35,7 @@ _CORE = openvino.Core()
 
 def _has_bf16() -> bool:
     """Whether the processor computes in bfloat16. OpenVINO also offers to emulate it, at a third of fp32's speed."""
-    offered = _CORE.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES")
-    return "BF16" in offered and "bf16" in processor.instruction_sets()
+    return "BF16" in _CORE.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES") and processor.computes_bf16()
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,17 +126,24 @@ class OpenVinoBackend:
             return "fp32"
         try:
             quantised = _Network.read(path, self.model)
+            quantised.info.checked_precision("int8", path)
         except (OSError, ValueError) as error:
             self.reason = str(error)
             return "fp32"
-        gain = speed.gain_of_int8(
-            f"{LIBRARY} {self._network.digest} {quantised.digest}",
-            partial(self._runner, self._network, "fp32"),
-            partial(self._runner, quantised, "int8"),
-        )
-        self.reason = f"int8 is {gain:.1f} times as fast as fp32 on this processor ({processor.instruction_sets()})"
-        if gain < speed.WORTHWHILE:
+        try:
+            gain = speed.gain_of_int8(
+                f"{LIBRARY}, {self._threads} threads, {self._network.digest} {quantised.digest}",
+                partial(self._runner, self._network, "fp32"),
+                partial(self._runner, quantised, "int8"),
+            )
+        except RuntimeError as error:
+            self.reason = f"int8 does not run here: {str(error).strip().splitlines()[-1]}"
             return "fp32"
+        here = f"fast as fp32 on this processor ({processor.instruction_sets()})"
+        if gain < speed.WORTHWHILE:
+            self.reason = f"int8 is only {gain:.2f} times as {here}; {speed.WORTHWHILE} times are asked for"
+            return "fp32"
+        self.reason = f"int8 is {gain:.1f} times as {here}"
         self._network = quantised
         return "int8"
 

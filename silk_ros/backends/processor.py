@@ -11,28 +11,33 @@ from pathlib import Path
 LIMIT = "ONEDNN_MAX_CPU_ISA"  # limits oneDNN, and with it OpenVINO and torch, to older instruction sets
 
 _CPU_INFO = Path("/proc/cpuinfo")
-# oneDNN's names of the limits, each with all before it.
-_LEVELS = (
-    "SSE41",
-    "AVX",
-    "AVX2",
-    "AVX2_VNNI",
-    "AVX2_VNNI_2",
-    "AVX512_CORE",
-    "AVX512_CORE_VNNI",
-    "AVX512_CORE_BF16",
-    "AVX512_CORE_FP16",
-    "AVX512_CORE_AMX",
-)
-# Groups of instruction sets, of each the first that is there: what to call it, the kernel's flag, the least limit.
-_GROUPS = (
-    (("AVX-512", "avx512bw", "AVX512_CORE"), ("AVX2", "avx2", "AVX2"), ("AVX", "avx", "AVX"), ("SSE4.1", "sse4_1", "")),
-    (("VNNI", "avx512_vnni", "AVX512_CORE_VNNI"), ("VNNI", "avx_vnni", "AVX2_VNNI")),
-    (("bf16", "avx512_bf16", "AVX512_CORE_BF16"),),  # beside AVX2, bf16 is converted only, not computed in
-    (("AMX", "amx_tile", "AVX512_CORE_AMX"),),
-    (("NEON", "asimd", ""),),
-    (("i8mm", "i8mm", ""),),
-    (("bf16", "bf16", ""),),
+# Limits, by oneDNN's names, that hide AVX2 and AVX-512.
+_BELOW_AVX2 = ("SSE41", "AVX")
+_BELOW_AVX512 = (*_BELOW_AVX2, "AVX2", "AVX2_VNNI", "AVX2_VNNI_2")
+# Groups of instruction sets, of each the first that is there: what to call it, the kernel's flag, what hides it.
+_GROUPS: tuple[tuple[tuple[str, str, tuple[str, ...]], ...], ...] = (
+    (
+        ("AVX-512", "avx512bw", _BELOW_AVX512),
+        ("AVX2", "avx2", _BELOW_AVX2),
+        ("AVX", "avx", ("SSE41",)),
+        ("SSE4.1", "sse4_1", ()),
+    ),
+    (
+        ("VNNI", "avx512_vnni", (*_BELOW_AVX512, "AVX512_CORE")),
+        ("VNNI", "avx_vnni", (*_BELOW_AVX2, "AVX2", "AVX512_CORE")),
+    ),
+    # Beside AVX2, bf16 is converted only, not computed in.
+    (("bf16", "avx512_bf16", (*_BELOW_AVX512, "AVX512_CORE", "AVX512_CORE_VNNI")),),
+    (
+        (
+            "AMX",
+            "amx_tile",
+            (*_BELOW_AVX512, "AVX512_CORE", "AVX512_CORE_VNNI", "AVX512_CORE_BF16", "AVX512_CORE_FP16"),
+        ),
+    ),
+    (("NEON", "asimd", ()),),
+    (("i8mm", "i8mm", ()),),
+    (("bf16", "bf16", ()),),
 )
 
 
@@ -52,11 +57,15 @@ def instruction_sets() -> str:
     found = re.search(r"^(?:flags|Features)\s*: (.+)", _cpu_info(), re.MULTILINE)
     flags = set(found[1].split()) if found else set()
     limit = os.environ.get(LIMIT, "").upper()
-    allowed = _LEVELS[: _LEVELS.index(limit) + 1] if limit in _LEVELS else _LEVELS
-    present = []
+    present: list[str] = []
     for group in _GROUPS:
-        present += [label for label, flag, least in group if flag in flags and (not least or least in allowed)][:1]
+        present += [label for label, flag, hidden_by in group if flag in flags and limit not in hidden_by][:1]
     return ", ".join(present) or platform.machine()
+
+
+def computes_bf16() -> bool:
+    """Whether the processor multiplies in bfloat16, as far as ONEDNN_MAX_CPU_ISA allows it."""
+    return "bf16" in instruction_sets().split(", ")
 
 
 def cores() -> int:

@@ -27,10 +27,11 @@ Run = Callable[[], object]
 def gain_of_int8(what: str, load_fp32: Callable[[], Run], load_int8: Callable[[], Run]) -> float:
     """How many times as fast as fp32 int8 is, from the user's cache if this processor has been measured before.
 
-    what: names the library with its version, and both files by their digests. The functions load a network, and return
-    what runs it once on an image of SIZE.
+    what: names the library with its version and threads, and both files by their digests. The functions load a network,
+    and return what runs it once on an image of SIZE.
     """
-    known = processor.name(), processor.instruction_sets(), os.environ.get(processor.LIMIT, ""), what
+    limit = os.environ.get(processor.LIMIT, "")
+    known = processor.name(), processor.instruction_sets(), processor.cores(), limit, what
     folder = cache_directory("speed")
     file = folder / f"{hashlib.sha256(repr(known).encode()).hexdigest()[:32]}.json" if folder is not None else None
     milliseconds = None if file is None else _read(file)

@@ -111,6 +111,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     add("--stereo", action="store_true", help="with --rate: for pairs of images")
     add("--output", type=Path, default=Path("benchmark_output"), metavar="FOLDER", help="where to write (%(default)s/)")
     options = parser.parse_args(arguments)
+    others = {"--size": SIZES[0], "--stereo": False}
+    if options.rate:
+        names = ("--sizes", "--keypoints", "--backends", "--threads", "--repeats", "--quick", "--image")
+        others = {name: parser.get_default(name.lstrip("-")) for name in names}
+    given = [name for name, default in others.items() if getattr(options, name.lstrip("-")) != default]
+    if given:
+        parser.error(f"{', '.join(given)} {'do not go' if options.rate else 'go only'} with --rate")
     if options.quick:
         options.sizes, options.keypoints = options.sizes[:1], options.keypoints[:1]
         options.repeats = min(options.repeats, QUICK_REPEATS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ MESSAGES_MS = 2.0  # of an image, for taking it in and publishing what was found
 RADIUS = 1 / 12  # of the image's shorter edge: 40 pixels of 480 (docs/performance.md, Radius)
 WARM_UP, FEWEST = 3, 5  # images
 SECONDS = 0.6  # that a setting which seems to hold the rate is timed for
+TIME_LIMIT = 45.0  # seconds of trying, after which the cheapest setting is taken
 CLEARLY = 0.9  # times the milliseconds: what another number of threads has to gain
 STEP = 4  # pixels that the view moves by, from image to image
 
@@ -30,7 +32,7 @@ Image = NDArray[np.uint8]
 
 
 class Camera(NamedTuple):
-    """What the node is to follow."""
+    """A camera that the node is to follow: its rate in Hz, the size of its images, and whether they come in pairs."""
 
     rate: float
     width: int
@@ -39,8 +41,12 @@ class Camera(NamedTuple):
 
     @property
     def budget_ms(self) -> float:
-        """Milliseconds of an image that extraction and matching may take."""
-        return 1e3 * (1 - RESERVE) / self.rate - MESSAGES_MS
+        """Milliseconds that extraction and matching may take. Raises ValueError for a rate that leaves none."""
+        budget = 1e3 * (1 - RESERVE) / self.rate - MESSAGES_MS
+        if budget <= 0:
+            most = 1e3 * (1 - RESERVE) / MESSAGES_MS
+            raise ValueError(f"{self.rate:g} Hz leave no time for an image: {most:.0f} Hz are the limit of any machine")
+        return budget
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Candidate:
     threads: int = 0
 
     def parameters(self) -> dict[str, float | int | str]:
-        """By the names of the node's parameters."""
+        """The values of the node's parameters, by their names."""
         return {
             "scale": self.scale,
             "max_keypoints": self.max_keypoints,
@@ -75,7 +81,7 @@ class Candidate:
 
 
 class Timed(NamedTuple):
-    """A candidate, and the 90th percentile of its milliseconds an image."""
+    """A candidate, and the 90th percentile of the milliseconds that it takes for an image."""
 
     candidate: Candidate
     ms: float
@@ -90,8 +96,8 @@ def candidates(camera: Camera, precisions: Mapping[str, str]) -> list[Candidate]
     """All settings of the table for a camera: the node's defaults first, then by quality, each with a radius first.
 
     precisions: what each value of the parameter stands for on this machine, the preferred one first. Nothing above the
-    default scale is tried: it is slower and no better. An image that is larger at that scale than those of the table
-    has the quality of the table's largest.
+    default scale is tried: it is slower and no better. Where the network sees images larger or smaller than those of
+    the table, the quality is taken to be that of the nearest size.
     """
     shorter = min(camera.width, camera.height)
     radius = float(round(RADIUS * shorter))
@@ -115,27 +121,53 @@ def candidates(camera: Camera, precisions: Mapping[str, str]) -> list[Candidate]
     return sorted(found, key=order)
 
 
-def find(camera: Camera) -> tuple[Timed | None, list[Timed]]:
-    """The best settings that hold the camera's rate, or None, and everything that was timed on the way."""
-    automatic = Extractor.load(max_keypoints=1).backend.precision
-    precisions = {"auto": automatic} | ({"int8": "int8"} if automatic == "bf16" else {})
-    images = list(_views(camera))
-    everything = candidates(camera, precisions)
+class Search(NamedTuple):
+    """What a search found.
+
+    best:     the best settings that hold the rate; None if none does.
+    timed:    what was tried, the node's defaults first; the cheapest settings alone if not even they hold the rate.
+    defaults: quality of the node's defaults.
+    complete: whether all settings better than the best one were tried, within TIME_LIMIT.
+    """
+
+    best: Timed | None
+    timed: list[Timed]
+    defaults: float
+    complete: bool = True
+
+
+def find(camera: Camera) -> Search:
+    """Try settings from the best one down until one holds the camera's rate.
+
+    Raises ValueError for a rate that leaves no time for an image.
+    """
+    end, budget = time.monotonic() + TIME_LIMIT, camera.budget_ms
+    images, everything = list(_views(camera)), candidates(camera, precisions())
+    defaults = everything[0].auc
     cheapest = min(everything, key=lambda each: (each.scale, each.max_keypoints, each.precision != "int8", each.radius))
-    timed: list[Timed] = [Timed(cheapest, measure(cheapest, camera, images))]
-    if timed[0].ms > camera.budget_ms:
-        return None, timed
-    failed: list[Candidate] = []
+    # Twice: a moment of other load is not to decide.
+    bottom = min((Timed(cheapest, measure(cheapest, camera, images)) for _ in range(2)), key=lambda each: each.ms)
+    if bottom.ms > budget:
+        return Search(None, [bottom], defaults)
+    timed: list[Timed] = []
     with tqdm(total=len(everything), desc=f"settings for {camera.rate:g} Hz", unit="setting", leave=False) as progress:
         for candidate in everything:
             progress.update()
-            if any(candidate.no_faster_than(other) for other in failed):
+            if candidate == cheapest or any(candidate.no_faster_than(each.candidate) for each in timed):
                 continue
+            if time.monotonic() > end:
+                return Search(bottom, [*timed, bottom], defaults, complete=False)
             timed.append(Timed(candidate, measure(candidate, camera, images)))
-            if timed[-1].ms <= camera.budget_ms:
-                return _with_threads(timed[-1], camera, images), timed
-            failed.append(candidate)
-    return timed[0], timed
+            if timed[-1].ms <= budget:
+                best = _with_threads(timed[-1], camera, images)
+                return Search(best, timed, defaults)
+    return Search(_with_threads(bottom, camera, images), [*timed, bottom], defaults)
+
+
+def precisions() -> dict[str, str]:
+    """What values of the parameter stand for on this machine: its own choice, and int8 where that is another one."""
+    automatic = Extractor.load(max_keypoints=1).backend.precision
+    return {"auto": automatic} | ({"int8": "int8"} if automatic == "bf16" else {})
 
 
 def _with_threads(found: Timed, camera: Camera, images: Sequence[Image]) -> Timed:
@@ -150,7 +182,7 @@ def _with_threads(found: Timed, camera: Camera, images: Sequence[Image]) -> Time
 def measure(candidate: Candidate, camera: Camera, images: Sequence[Image]) -> float:
     """The 90th percentile of the milliseconds from a grey image, or pair, to its matches.
 
-    It is cut short, and the least is given, where even the fastest of the first images took too long.
+    It is of the first images alone where even the fastest of them took too long.
     """
     extractor = Extractor.load(
         max_keypoints=candidate.max_keypoints,
@@ -161,7 +193,7 @@ def measure(candidate: Candidate, camera: Camera, images: Sequence[Image]) -> fl
     front_end = FrontEnd(extractor, FrontEndOptions(radius=candidate.radius or None))
     times: list[float] = []
     end = float("inf")
-    for index in range(10_000):
+    for index in itertools.count():
         started = time.perf_counter()
         step = front_end.process(images[index % len(images)], index)
         if camera.stereo:
@@ -169,11 +201,9 @@ def measure(candidate: Candidate, camera: Camera, images: Sequence[Image]) -> fl
         times.append(1e3 * (time.perf_counter() - started))
         if len(times) == WARM_UP:
             end = time.perf_counter() + SECONDS
-        if len(times) >= WARM_UP + FEWEST:
-            if min(times[WARM_UP:]) > camera.budget_ms:
-                return min(times[WARM_UP:])
-            if time.perf_counter() > end:
-                break
+        enough = len(times) >= WARM_UP + FEWEST
+        if enough and (time.perf_counter() > end or min(times[WARM_UP:]) > camera.budget_ms):
+            break
     return float(np.percentile(times[WARM_UP:], 90))
 
 

@@ -1,4 +1,4 @@
-"""Aligned text."""
+"""Tables of aligned text for the console."""
 
 from __future__ import annotations
 

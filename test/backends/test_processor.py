@@ -39,15 +39,16 @@ def test_instruction_sets_are_named_by_what_the_kernel_says(
     [
         ("SSE41", "SSE4.1"),
         ("AVX2", "AVX2"),
-        ("AVX2_VNNI", "AVX2"),
+        ("AVX2_VNNI", "AVX2, VNNI"),
         ("AVX512_CORE", "AVX-512"),
         ("avx512_core_vnni", "AVX-512, VNNI"),
         ("AVX512_CORE_BF16", "AVX-512, VNNI, bf16"),
+        ("AVX2_VNNI_2", "AVX2, VNNI"),
         ("DEFAULT", "AVX-512, VNNI, bf16, AMX"),
     ],
 )
 def test_a_limit_hides_what_is_above_it(monkeypatch: pytest.MonkeyPatch, limit: str, expected: str) -> None:
-    everything = X86.format("avx512bw avx512_vnni avx512_bf16 amx_tile")
+    everything = X86.format("avx_vnni avx512bw avx512_vnni avx512_bf16 amx_tile")
     monkeypatch.setattr(processor, "_cpu_info", lambda: everything)
     monkeypatch.setenv(processor.LIMIT, limit)
     assert processor.instruction_sets() == expected

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from harness import Graph, camera_info, image_message, picture
+from harness import DEADLINE, Graph, Peer, camera_info, image_message, picture
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image, PointCloud, PointField
 from std_srvs.srv import SetBool, Trigger
 
 from silk_ros import match
 from silk_ros.backends import select_backend
+from silk_ros.benchmark.rate import Camera, Candidate
+from silk_ros.benchmark.rate_command import params_file
 from silk_ros.paths import default_model
-from silk_ros.ros import outputs
+from silk_ros.ros import drop_watch, outputs
+from silk_ros.ros.drop_watch import DropWatch
 from silk_ros.ros.messages import features_from_cloud, matches_from_cloud, points_from_cloud
 
 
@@ -312,3 +317,28 @@ def test_stamp_before_the_epoch_is_processed(graph: Graph) -> None:
     message.header.stamp.sec = -5
     assert graph.send(message)[0].header.stamp.sec == -5
     assert graph.diagnostics.get("rejected_images", "0") == "0"
+
+
+def test_too_many_drops_are_warned_of_once(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(drop_watch, "WINDOW", 0.5)
+    graph.node._drops = DropWatch(said.append)
+    backend = graph.node._pipeline.plan.extractor.backend
+    extract = backend.extract
+    monkeypatch.setattr(backend, "extract", lambda image: (time.sleep(0.2), extract(image))[1])
+    graph.spin_until(lambda: said, lambda: graph.images.publish(image_message(picture())), period=0.02)
+    assert "images of the last" in said[0] and "--size 160x120' finds settings that it holds" in said[0]
+
+
+def test_the_file_that_benchmark_writes_sets_the_node(
+    spawn: Callable[..., subprocess.Popen[str]], peer: Peer, tmp_path: Path
+) -> None:
+    file = tmp_path / "silk_30hz.yaml"
+    file.write_text(params_file(Candidate(0.4, 123, "fp32", 40.0, 0.5, 1), Camera(30, 160, 120)))
+    process = spawn("silk_node", "--ros-args", "--params-file", str(file))
+    peer.wait_for_node()
+    features, _ = peer.send(image_message(picture()))
+    assert features.width == 123 and peer.diagnostics["precision"] == "fp32"
+    process.terminate()
+    _, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0, errors
