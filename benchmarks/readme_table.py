@@ -73,7 +73,7 @@ def _machine_tables(folder: Path, machine: str) -> str:
             raise ValueError(f"results of several machines in '{folder}': {'; '.join(sorted(labels))}")
         missing = [path.stem.partition("-")[0] for path in paths if not path.is_file()]
         note = f" (not measured there: {', '.join(missing)})" if missing else ""
-        return "\n".join([f"**On {labels.pop()}**{note}**:**", "", *pipeline_rows(found[0]), "", *verdict_rows(*found)])
+        return "\n".join([f"**On {labels.pop()}**{note}:", "", *pipeline_rows(found[0]), "", *verdict_rows(*found)])
     except KeyError as error:
         raise ValueError(f"no {error} in the results of {machine} in '{folder}': run make benchmark again") from error
 
