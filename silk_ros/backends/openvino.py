@@ -76,7 +76,7 @@ class OpenVinoBackend:
     """An exported SiLK file in OpenVINO on the CPU: one graph from the image to the descriptors.
 
     It is compiled for each size of image when the first one comes, which takes a tenth of a second, or less when the
-    cache on disk has it. With precision "auto" the processor is measured once, which takes less than a second.
+    cache on disk has it. With precision "auto", a processor without bfloat16 is measured once, in less than a second.
     """
 
     name = "openvino"
