@@ -18,18 +18,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks import gpu, gpu_pipelines, gpu_tensorrt
-from benchmarks.gpu import Measured, Skipped, check_targets, measure
-from benchmarks.gpu_pipelines import COMPILED, EAGER, Loaded, OnnxRuntimeRunner, candidates, frames, load
-from benchmarks.gpu_report import markdown, table
-from benchmarks.gpu_tensorrt import Engines, Setting, TensorRtRunner, try_in_child
-from benchmarks.gpu_torch import TorchPipeline
+from benchmarks.gpu import __main__ as gpu
+from benchmarks.gpu import pipelines as gpu_pipelines
+from benchmarks.gpu import tensorrt_stages as gpu_tensorrt
+from benchmarks.gpu.__main__ import Measured, Skipped, check_targets, measure
+from benchmarks.gpu.pipelines import COMPILED, EAGER, Loaded, OnnxRuntimeRunner, candidates, frames, load
+from benchmarks.gpu.report import markdown, table
+from benchmarks.gpu.tensorrt_stages import Engines, Setting, TensorRtRunner, try_in_child
+from benchmarks.gpu.torch_pipelines import TorchPipeline
 from silk_ros import Extractor, Features, Matches, match
 from silk_ros.backends.engine_cache import EngineCache
 
 Image = NDArray[np.uint8]
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "benchmarks" / "gpu.sh"
 SMALL = Setting(128, 96, 200)
 H100 = {"name": "NVIDIA H100 80GB HBM3", "compute_capability": "9.0", "libraries": {"torch": "2"}}

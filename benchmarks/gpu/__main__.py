@@ -33,10 +33,10 @@ from silk_ros.evaluation.report import slug
 from silk_ros.evaluation.run_info import describe_run
 from silk_ros.paths import default_model
 
-from .common import interleaved
-from .gpu_pipelines import EAGER, TENSORRT, Loaded, Runner, candidates, frames, load, reason, release
-from .gpu_report import describe_device, draw, markdown, setting_tables, target_line
-from .gpu_tensorrt import Engines, Image, Setting, TensorRtRunner
+from ..common import interleaved
+from .pipelines import EAGER, TENSORRT, Loaded, Runner, candidates, frames, load, reason, release
+from .report import describe_device, draw, markdown, setting_tables, target_line
+from .tensorrt_stages import Engines, Image, Setting, TensorRtRunner
 
 SIZES, KEYPOINTS, REPEATS = ((640, 480), (1280, 720)), (1000, 2000, 5000), 200
 QUICK_REPEATS = 20

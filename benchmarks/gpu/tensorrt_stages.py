@@ -114,8 +114,8 @@ def try_engine(precision: str) -> None:
 
 def try_in_child(precision: str) -> str:
     """Why a small engine does not run here; empty if it does. In a process of its own: it may crash on a new chip."""
-    command = [sys.executable, "-m", "benchmarks.gpu_tensorrt", precision]
-    root = Path(__file__).resolve().parents[1]
+    command = [sys.executable, "-m", "benchmarks.gpu.tensorrt_stages", precision]
+    root = Path(__file__).resolve().parents[2]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=TRIAL_SECONDS)
     except subprocess.TimeoutExpired:

@@ -1,8 +1,8 @@
 """How many images a second a Jetson could run the network on at best: an ESTIMATE, computed and not measured.
 
-    python -m benchmarks.roofline               # the shipped network on each Jetson and power mode listed
-    python -m benchmarks.roofline --layers      # the FLOPs and bytes of its layers instead
-    python -m benchmarks.roofline my_model.onnx --size 752x480 --max-keypoints 2000
+    python -m benchmarks.gpu.roofline               # the shipped network on each Jetson and power mode listed
+    python -m benchmarks.gpu.roofline --layers      # the FLOPs and bytes of its layers instead
+    python -m benchmarks.gpu.roofline my_model.onnx --size 752x480 --max-keypoints 2000
 
 The roofline: a layer takes as long as its arithmetic at the peak rate or its memory traffic at the full bandwidth,
 whichever is longer, and layers run one after another:

@@ -17,10 +17,10 @@ from silk_ros.backends.cuda import call
 from silk_ros.backends.parity import photographs
 from silk_ros.paths import default_model
 
-from .gpu_tensorrt import MEGABYTE, Engines, Image, Setting, TensorRtRunner
+from .tensorrt_stages import MEGABYTE, Engines, Image, Setting, TensorRtRunner
 
 if TYPE_CHECKING:
-    from .gpu_torch import TorchPipeline
+    from .torch_pipelines import TorchPipeline
 
 TENSORRT = "TensorRT"
 NO_GRAPH = ", no CUDA graph"
@@ -87,7 +87,7 @@ def _load_onnxruntime(backend: str, precision: str, setting: Setting) -> Runner:
 
 
 def _load_torch(half: bool, compiled: bool, setting: Setting) -> TorchPipeline:
-    from .gpu_torch import TorchPipeline
+    from .torch_pipelines import TorchPipeline
 
     return TorchPipeline(setting.width, setting.height, setting.keypoints, half, compiled)
 
@@ -141,6 +141,6 @@ def release() -> None:
     """Give back the memory of pipelines that are gone."""
     gc.collect()
     if "torch" in sys.modules:
-        from .gpu_torch import release as release_torch
+        from .torch_pipelines import release as release_torch
 
         release_torch()
