@@ -17,7 +17,7 @@ import numpy as np
 import pycolmap
 
 from silk_ros.evaluation.sequences import open_sequence
-from silk_ros.evaluation.trajectory import absolute_error, path_length
+from silk_ros.geometry.trajectory import absolute_error, path_length
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

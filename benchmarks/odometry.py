@@ -26,9 +26,9 @@ from tqdm import tqdm
 from benchmarks.common import RESULTS, save
 from silk_ros.binary import unit_vectors
 from silk_ros.evaluation.methods import Method, load_method
-from silk_ros.evaluation.trajectory import end_drift, path_length, read_tum, segment_drift
 from silk_ros.extractor import Extractor
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS
+from silk_ros.geometry.trajectory import end_drift, path_length, read_tum, segment_drift
 from silk_ros.paths import default_model
 from silk_ros.ros.demo import isolate_ros, start, stop
 from silk_ros.ros.settings import NetworkSettings

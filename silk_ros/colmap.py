@@ -18,8 +18,8 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from .camera import Camera
 from .extractor import Extractor
+from .geometry.camera import Camera
 from .matcher import match
 from .sequence import View
 from .types import Features, Matches

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import Camera
 from .extractor import Extractor
+from .geometry.camera import Camera
 from .mask import mask_rows
 from .matcher import check_filters, match
 from .tracker import Tracker, Tracks, others

@@ -26,11 +26,11 @@ from tqdm import tqdm
 
 from .backends.model_file import check_gate, int8_path, sha256
 from .backends.parity import common_keypoints
-from .evaluation.epipolar import estimated_inliers
 from .evaluation.homography import reprojection_error
 from .evaluation.homography_data import SHORTER_EDGE, find_sequences
 from .evaluation.options import DatasetError
 from .extractor import Extractor
+from .geometry.epipolar import estimated_inliers
 from .image import to_gray
 from .matcher import match
 from .sources import IMAGE_SUFFIXES, open_source

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import Camera
+from .geometry.camera import Camera
 from .image import to_gray
 from .sources import Source, SourceImage
 

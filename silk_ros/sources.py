@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import Camera, camera_from_message
 from .flight import LAP, SyntheticFlight
+from .geometry.camera import Camera, camera_from_message
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 FLIGHT_RATE = FOLDER_RATE = 10.0  # Hz

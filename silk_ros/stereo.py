@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .camera import Camera, is_projection
+from .geometry.camera import Camera, is_projection
 from .matcher import check_descriptors, check_filters, mutual_best_within
 from .types import Features
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import Camera
-from .evaluation.epipolar import CONFIDENCE, MAX_ITERATIONS, estimated_inliers
+from .geometry.camera import Camera
+from .geometry.epipolar import CONFIDENCE, MAX_ITERATIONS, estimated_inliers
 
 METHODS = ("none", "fundamental", "essential")
 OUTLIERS = ("drop", "flag")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from silk_ros.camera import Camera
+from silk_ros.geometry.camera import Camera
 from silk_ros.sequence import FIRST_STAMP, View, read_views
 from silk_ros.sources import SourceImage
 

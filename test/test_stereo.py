@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from silk_ros import Features, match
-from silk_ros.camera import Camera
+from silk_ros.geometry.camera import Camera
 from silk_ros.stereo import StereoGeometry, StereoRules, match_stereo
 
 SIZE = (640, 480)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.camera import Camera
+from silk_ros.geometry.camera import Camera
 from silk_ros.verification import METHODS, Verification
 
 RNG = np.random.default_rng(0)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from silk_ros.evaluation.epipolar import estimated_inliers
 from silk_ros.extractor import Extractor
+from silk_ros.geometry.epipolar import estimated_inliers
 from silk_ros.matcher import match
 from silk_ros.sources import open_source
 

@@ -36,6 +36,7 @@ from silk_ros.extractor import DEFAULT_SCALE
 from ..arguments import positive
 
 try:
+    from ..geometry.trajectory import write_tum
     from .homography_data import SHORTER_EDGE
     from .html import write_html
     from .methods import DEFAULT_PRECISION, METHODS, Method, OnnxMethod, load_method
@@ -46,7 +47,6 @@ try:
     from .sweeps import AXES, run_sweep
     from .tables import console_table
     from .tasks import TASKS, protocol, run_task
-    from .trajectory import write_tum
 except ModuleNotFoundError as error:
     raise SystemExit(f"evaluate needs {error.name}: pip install 'silk_ros[evaluate]'") from error
 

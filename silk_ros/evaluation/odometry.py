@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .geometry import Points, motion_between
+from ..geometry.motion import Points, motion_between
+from ..geometry.pnp import RANSAC_ITERATIONS, RANSAC_THRESHOLD, Step, estimate_motion
+from ..geometry.trajectory import absolute_error, end_drift, path_length, relative_error, segment_drift, tum_rows
 from .methods import Keypoints, Method
 from .options import DatasetError, Options
 from .pictures import draw_pair
-from .pnp import RANSAC_ITERATIONS, RANSAC_THRESHOLD, Step, estimate_motion
 from .results import Curve, Picture, Row, TaskResult
 from .sequences import PosedSequence, evenly_spaced, open_sequence
 from .stereo import disparity_offset, shift_disparities, stereo_depths
-from .trajectory import absolute_error, end_drift, path_length, relative_error, segment_drift, tum_rows
 
 
 def track(method: Method, sequence: PosedSequence, options: Options) -> Iterator[Step]:

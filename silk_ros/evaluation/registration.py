@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from tqdm import tqdm
 
-from .geometry import Points, back_project, motion_between, rigid_alignment, rotation_angle, transform
+from ..geometry.motion import Points, back_project, motion_between, rigid_alignment, rotation_angle, transform
 from .homography import share_within
 from .methods import Keypoints, Method
 from .options import DatasetError, Options

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .epipolar import epipolar_distance, fundamental_from_poses
-from .geometry import Points, angle_between, motion_between, rotation_angle
+from ..geometry.epipolar import epipolar_distance, fundamental_from_poses
+from ..geometry.motion import Points, angle_between, motion_between, rotation_angle
 from .homography import recall_auc, share_within
 from .methods import Method
 from .options import DatasetError, Options

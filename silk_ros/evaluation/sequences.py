@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import Points
+from ..geometry.motion import Points
 from .homography_data import read_image, resize, resize_shorter_edge
 from .methods import Keypoints, Method
 from .options import DatasetError, Options

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from ..geometry.motion import Points
+from ..geometry.pnp import Step, estimate_motion, refine_motion
 from ..stereo import StereoRules
-from .geometry import Points
-from .pnp import Step, estimate_motion, refine_motion
 from .sequences import evenly_spaced
 
 ROW_TOLERANCE, MIN_DISPARITY = StereoRules.row_tolerance, StereoRules.min_disparity  # pixels

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import Camera
+from ..geometry.camera import Camera
 from .mono import MonoOdometry
 from .stereo import StereoOdometry, StereoPoints, points_from_stereo_matches
 from .types import Estimate, Links, links_from_matches

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..camera import Camera
+from ..geometry.camera import Camera
 
 WIDEST = 10.0  # x and y at z = 1 of a ray that a pinhole camera can see; 84 degrees from the axis
 

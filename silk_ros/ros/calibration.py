@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sensor_msgs.msg import CameraInfo
 
-from ..camera import Camera, camera_from_message
+from ..geometry.camera import Camera, camera_from_message
 from ..stereo import StereoGeometry
 
 

@@ -21,7 +21,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from ..camera import Camera
+from ..geometry.camera import Camera
 from ..image import to_gray
 from ..sources import Source, SourceImage, open_source
 from ..stereo_source import StereoFolderSource

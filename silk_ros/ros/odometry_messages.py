@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from std_msgs.msg import Header
 
-from ..evaluation.trajectory import tum_line, tum_rows, write_tum
+from ..geometry.trajectory import tum_line, tum_rows, write_tum
 from ..odometry.types import Estimate
 from .messages import pose_message
 

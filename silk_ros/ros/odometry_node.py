@@ -25,7 +25,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, PointCloud2
 from std_msgs.msg import Header
 
-from ..camera import Camera, camera_from_message
+from ..geometry.camera import Camera, camera_from_message
 from ..odometry.tracking import MODES, Tracking
 from ..odometry.types import Estimate
 from .change_log import ChangeLog

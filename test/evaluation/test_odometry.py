@@ -6,7 +6,7 @@ import pytest
 
 from silk_ros.evaluation.odometry import evaluate_odometry
 from silk_ros.evaluation.options import DatasetError, Options
-from silk_ros.evaluation.trajectory import end_drift
+from silk_ros.geometry.trajectory import end_drift
 
 OPTIONS = Options(pictures=1, runs=2)
 

@@ -5,7 +5,6 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.geometry import transform
 from silk_ros.evaluation.methods import Keypoints
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.registration import (
@@ -15,6 +14,7 @@ from silk_ros.evaluation.registration import (
     register,
     registration_errors,
 )
+from silk_ros.geometry.motion import transform
 
 
 def keypoints(descriptors: np.ndarray) -> Keypoints:

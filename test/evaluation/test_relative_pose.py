@@ -5,7 +5,6 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.geometry import motion_between, project, rotation_angle, transform
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.relative_pose import (
     choose_pairs,
@@ -14,6 +13,7 @@ from silk_ros.evaluation.relative_pose import (
     pose_error,
 )
 from silk_ros.evaluation.sequences import open_sequence
+from silk_ros.geometry.motion import motion_between, project, rotation_angle, transform
 
 MATRIX = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.camera import Camera
+from silk_ros.geometry.camera import Camera
 
 MATCHES = np.dtype(
     [(name, "<f4") for name in ("u", "v", "u_prev", "v_prev")]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from silk_ros.camera import Camera
-from silk_ros.evaluation.pnp import Step
-from silk_ros.evaluation.trajectory import end_drift
+from silk_ros.geometry.camera import Camera
+from silk_ros.geometry.pnp import Step
+from silk_ros.geometry.trajectory import end_drift
 from silk_ros.odometry.stereo import NEAR, far_points
 from silk_ros.odometry.tracking import Tracking
 from silk_ros.odometry.types import Estimate, links_from_matches

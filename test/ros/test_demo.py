@@ -11,7 +11,7 @@ import pytest
 from harness import ROOT
 
 from silk_ros.backends import select_backend
-from silk_ros.evaluation.trajectory import read_tum
+from silk_ros.geometry.trajectory import read_tum
 from silk_ros.paths import default_model
 from silk_ros.ros.demo import slow_line
 

@@ -24,8 +24,8 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from silk_ros.camera import Camera
-from silk_ros.evaluation.trajectory import read_tum
+from silk_ros.geometry.camera import Camera
+from silk_ros.geometry.trajectory import read_tum
 from silk_ros.ros.image_player import camera_info_message
 from silk_ros.ros.messages import MATCH_DTYPE, cloud_from_points, transform_from_pose
 from silk_ros.ros.odometry_node import OdometryNode

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.geometry import project, transform
-from silk_ros.evaluation.pnp import Step, estimate_motion
+from silk_ros.geometry.motion import project, transform
+from silk_ros.geometry.pnp import Step, estimate_motion
 
 MATRIX = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 MOTION = np.eye(4)

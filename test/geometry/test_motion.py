@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from silk_ros.evaluation.geometry import (
+from silk_ros.geometry.motion import (
     angle_between,
     back_project,
     motion_between,

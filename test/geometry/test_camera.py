@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.camera import Camera
+from silk_ros.geometry.camera import Camera
 
 MATRIX = np.array([[450.0, 0, 322], [0, 460, 238], [0, 0, 1]])
 PIXELS = np.stack(np.meshgrid(np.linspace(0, 639, 9), np.linspace(0, 479, 7)), axis=-1).reshape(-1, 2)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from .geometry import Points, motion_between, rigid_alignment, rotation_angle, transform
+from .motion import Points, motion_between, rigid_alignment, rotation_angle, transform
 
 TumRow = list[float]  # [timestamp, tx, ty, tz, qx, qy, qz, qw]
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.epipolar import epipolar_distance, estimated_inliers, fundamental_from_poses
+from silk_ros.geometry.epipolar import epipolar_distance, estimated_inliers, fundamental_from_poses
 
 MATRIX = np.array([[400.0, 0, 319.5], [0, 400, 239.5], [0, 0, 1]])
 

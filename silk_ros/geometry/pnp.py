@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from .geometry import Points, back_project, project, transform
+from .motion import Points, back_project, project, transform
 
 RANSAC_THRESHOLD = 3.0  # pixels; in the refinement of stereo points, of the residuals that `Step.residuals` scales
 RANSAC_ITERATIONS = 1000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from silk_ros.evaluation.trajectory import (
+from silk_ros.geometry.trajectory import (
     absolute_error,
     end_drift,
     path_length,
