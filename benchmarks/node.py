@@ -28,7 +28,7 @@ from sensor_msgs.msg import PointCloud2
 from tqdm import tqdm
 
 from benchmarks.common import save, verdict
-from silk_ros.flight import SyntheticFlight
+from silk_ros.images.flight import SyntheticFlight
 from silk_ros.ros.demo import isolate_ros, start, stop
 
 KEYPOINTS, PRECISION = 1000, "int8"

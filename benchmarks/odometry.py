@@ -29,11 +29,11 @@ from silk_ros.evaluation.methods import Method, load_method
 from silk_ros.extractor import Extractor
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS
 from silk_ros.geometry.trajectory import end_drift, path_length, read_tum, segment_drift
+from silk_ros.images.folders import read_poses
 from silk_ros.paths import default_model
 from silk_ros.ros.demo import isolate_ros, start, stop
 from silk_ros.ros.settings import NetworkSettings
 from silk_ros.ros.silk_node import main as run_silk_node
-from silk_ros.stereo_source import read_poses
 from silk_ros.types import Features, Matches
 
 matplotlib.use("Agg")

@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from .extractor import Extractor
 from .geometry.camera import Camera
+from .images.sequence import View
 from .matcher import match
-from .sequence import View
 from .types import Features, Matches
 
 try:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from .extractor import Extractor
 from .geometry.camera import Camera
-from .mask import mask_rows
+from .images.mask import mask_rows
 from .matcher import check_filters, match
 from .tracker import Tracker, Tracks, others
 from .types import Features, Matches

@@ -31,9 +31,9 @@ from .evaluation.homography_data import SHORTER_EDGE, find_sequences
 from .evaluation.options import DatasetError
 from .extractor import Extractor
 from .geometry.epipolar import estimated_inliers
-from .image import to_gray
+from .images.gray import to_gray
+from .images.sources import IMAGE_SUFFIXES, open_source
 from .matcher import match
-from .sources import IMAGE_SUFFIXES, open_source
 from .types import Features
 
 CALIBRATION_IMAGES = 48

@@ -20,9 +20,9 @@ from tqdm import tqdm
 from .arguments import positive
 from .extractor import Extractor
 from .frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
+from .images.sequence import read_views
+from .images.sources import open_source
 from .matcher import check_filters
-from .sequence import read_views
-from .sources import open_source
 
 # By name: ROS is needed for this one format, and all that imports it stays in one folder.
 BAG_WRITER = "silk_ros.ros.feature_bag"

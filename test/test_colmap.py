@@ -13,8 +13,8 @@ import pycolmap
 from silk_ros import Features
 from silk_ros.colmap import DATABASE, DatabaseSummary, DatabaseWriter, camera_model, map_images
 from silk_ros.geometry.camera import Camera
-from silk_ros.sequence import View
-from silk_ros.sources import SourceImage
+from silk_ros.images.sequence import View
+from silk_ros.images.sources import SourceImage
 
 WIDTH, HEIGHT, FOCAL = 320, 240, 250.0
 MATRIX = np.array([[FOCAL, 0, 160.0], [0, FOCAL, 120.0], [0, 0, 1]])

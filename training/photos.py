@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from silk_ros.image import to_gray
-from silk_ros.sources import IMAGE_SUFFIXES, SourceImage, open_source
+from silk_ros.images.gray import to_gray
+from silk_ros.images.sources import IMAGE_SUFFIXES, SourceImage, open_source
 
 Image = NDArray[np.uint8]
 

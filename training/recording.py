@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from silk_ros.extractor import Extractor
 from silk_ros.geometry.epipolar import estimated_inliers
+from silk_ros.images.sources import open_source
 from silk_ros.matcher import match
-from silk_ros.sources import open_source
 
 from .photos import MAX_FRAMES, Image, gray_frame
 

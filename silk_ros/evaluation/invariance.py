@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from silk_ros.sources import IMAGE_SUFFIXES
+from silk_ros.images.sources import IMAGE_SUFFIXES
 
 from .homography import share_within
 from .homography_data import read_image, resize, resize_shorter_edge

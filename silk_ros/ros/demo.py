@@ -21,8 +21,8 @@ import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
+from ..images.folders import stereo_folders
 from ..paths import share_directory
-from ..stereo_source import stereo_folders
 from .demo_monitor import EPIPOLAR_THRESHOLD, FRONT_END, ODOMETRY, DemoMonitor, FrameRecord
 from .demo_trajectory import compare, draw_trajectories
 from .drop_watch import TOO_MANY, advice

@@ -9,7 +9,7 @@ from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
 from ..frontend import FrontEnd
-from ..sequence import View
+from ..images.sequence import View
 from .messages import features_to_cloud, matches_to_cloud
 from .recorder import Recorder
 

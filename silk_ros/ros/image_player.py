@@ -22,9 +22,9 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from ..geometry.camera import Camera
-from ..image import to_gray
-from ..sources import Source, SourceImage, open_source
-from ..stereo_source import StereoFolderSource
+from ..images.folders import StereoFolderSource
+from ..images.gray import to_gray
+from ..images.sources import Source, SourceImage, open_source
 from .messages import image_message, pose_message, stamp_nanoseconds
 from .parameters import Declaration, declare
 from .process import WorkerNode, run_node

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..binary import encoder
 from ..extractor import Extractor
-from ..mask import read_mask
+from ..images.mask import read_mask
 from .settings import Settings
 
 

@@ -18,7 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, Poi
 from std_msgs.msg import Header
 
 from silk_ros.geometry.camera import DISTORTION_MODELS, camera_from_message
-from silk_ros.image import ENCODING_ALIASES, ENCODINGS, packed_size
+from silk_ros.images.gray import ENCODING_ALIASES, ENCODINGS, packed_size
 from silk_ros.ros.images import gray_from_message, mask_from_message
 from silk_ros.ros.messages import points_from_cloud
 

@@ -5,7 +5,7 @@ from harness import camera_info, image_message, picture
 from sensor_msgs.msg import CameraInfo, CompressedImage, RegionOfInterest
 
 from silk_ros.geometry.camera import camera_from_message
-from silk_ros.image import ENCODINGS
+from silk_ros.images.gray import ENCODINGS
 from silk_ros.ros.images import CV_BRIDGE, gray_from_compressed, gray_from_message, mask_from_message
 
 

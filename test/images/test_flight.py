@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.flight import HEIGHT, LAP, ROOM, WIDTH, SyntheticFlight
+from silk_ros.images.flight import HEIGHT, LAP, ROOM, WIDTH, SyntheticFlight
 
 TIMES = np.linspace(0, LAP, 101)
 

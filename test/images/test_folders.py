@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.sources import FolderSource, open_source
-from silk_ros.stereo_source import StereoFolderSource
+from silk_ros.images.folders import StereoFolderSource
+from silk_ros.images.sources import FolderSource, open_source
 
 COUNT, HEIGHT, WIDTH = 3, 6, 8
 P0 = "50 0 3.5 0  0 50 2.5 0  0 0 1 0"

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from silk_ros.geometry.camera import Camera
-from silk_ros.sequence import FIRST_STAMP, View, read_views
-from silk_ros.sources import SourceImage
+from silk_ros.images.sequence import FIRST_STAMP, View, read_views
+from silk_ros.images.sources import SourceImage
 
 CAMERA = Camera(4, 2, np.array([[5.0, 0, 1.5], [0, 5, 0.5], [0, 0, 1]]), np.zeros(5))
 

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry.camera import Camera, camera_from_message
 from .flight import LAP, SyntheticFlight
-from .geometry.camera import Camera, camera_from_message
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 FLIGHT_RATE = FOLDER_RATE = 10.0  # Hz
@@ -244,7 +244,7 @@ def open_source(source: str, topic: str = "") -> Source:
         # A file inside a rosbag2 folder is read through the folder's metadata.
         return BagSource(path.parent if (path.parent / "metadata.yaml").exists() else path, topic)
     if path.is_dir():
-        from .stereo_source import StereoFolderSource, stereo_folders  # which is built on this module
+        from .folders import StereoFolderSource, stereo_folders  # which is built on this module
 
         if (folders := stereo_folders(path)) is not None:
             return StereoFolderSource(*folders)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.image import ENCODING_ALIASES, ENCODINGS, check_layout, to_gray
+from silk_ros.images.gray import ENCODING_ALIASES, ENCODINGS, check_layout, to_gray
 
 EVERY_ENCODING = [*ENCODINGS, *ENCODING_ALIASES]
 MEANING = {"8UC1": "mono8", "16UC1": "mono16", "8UC3": "bgr8", "8UC4": "bgra8", "16UC3": "bgr16",

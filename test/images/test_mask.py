@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.mask import mask_rows, read_mask
+from silk_ros.images.mask import mask_rows, read_mask
 
 HALF = np.repeat([[0, 0, 255, 255]], 3, axis=0).astype(np.uint8)  # the right half is wanted
 

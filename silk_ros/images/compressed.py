@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .image import check_pixels, to_gray
+from .gray import check_pixels, to_gray
 
 # Pixels as they are stored, which is what a calibration belongs to, whatever side a phone's EXIF data calls up.
 FLAGS = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION

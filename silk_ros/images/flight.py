@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry.camera import Camera
+from ..geometry.camera import Camera
 
 WIDTH, HEIGHT, FOCAL_LENGTH = 640, 480, 420.0  # pixels; 75 degrees wide
 ROOM = np.array([4.0, 3.0, 1.5])  # half sizes, metres

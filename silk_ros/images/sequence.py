@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry.camera import Camera
-from .image import to_gray
+from ..geometry.camera import Camera
+from .gray import to_gray
 from .sources import Source, SourceImage
 
 FIRST_STAMP = 10**9  # nanoseconds; of sources without a clock, as zero means "no stamp" to ROS

@@ -13,8 +13,8 @@ from rosbags import rosbag1
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from silk_ros import sources
-from silk_ros.sources import SourceImage, open_source
+from silk_ros.images import sources
+from silk_ros.images.sources import SourceImage, open_source
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 ROS = STORE.types

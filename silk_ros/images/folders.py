@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry.camera import Camera
+from ..geometry.camera import Camera
 from .sources import FOLDER_RATE, FolderSource, SourceImage
 
 SIDES = (("image_0", "image_1"), ("left", "right"))  # folders of the two cameras' images
