@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .backends.model_file import check_gate, int8_path, sha256
+from .backends.model import check_gate, int8_path, sha256
 from .backends.parity import common_keypoints
 from .evaluation.homography import reprojection_error
 from .evaluation.homography_data import SHORTER_EDGE, find_sequences

@@ -45,7 +45,7 @@ def skip_without_gpu(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("gpu") is None:
         return
     from silk_ros.backends import BackendUnavailable
-    from silk_ros.backends.cuda import gpu
+    from silk_ros.backends.tensorrt.cuda import gpu
 
     try:
         gpu()

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("silk_ros.backends.tensorrt_library", exc_type=ImportError)
+pytest.importorskip("silk_ros.backends.tensorrt.library", exc_type=ImportError)
 
 from silk_ros import build_engine
-from silk_ros.backends import BackendUnavailable, EngineOptions, engine_maker, tensorrt
+from silk_ros.backends import BackendUnavailable, EngineOptions
 from silk_ros.backends.parity import Parity
+from silk_ros.backends.tensorrt import backend as tensorrt
+from silk_ros.backends.tensorrt import engine_maker
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from silk_ros import Extractor
-from silk_ros.backends import model_file, quantization
+from silk_ros.backends import model as model_file
+from silk_ros.backends import quantization
 from silk_ros.paths import default_model
 from silk_ros.quantize import CALIBRATION_SIZE, calibration_images, compare, main, read_pairs
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from silk_ros.backends.model_file import sha256
+from silk_ros.backends.model import sha256
 
 from .checkpoint import Checkpoint, load_checkpoint
 

@@ -29,7 +29,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from silk_ros import Extractor, match
-from silk_ros.backends.model_file import int8_path, sha256
+from silk_ros.backends.model import int8_path, sha256
 from silk_ros.backends.quantization import save, set_metadata
 from silk_ros.binary import BITS, BinaryCode, hamming_match
 from silk_ros.matcher import TEMPERATURE

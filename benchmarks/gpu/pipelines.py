@@ -13,8 +13,8 @@ import numpy as np
 
 from silk_ros import Features, Matches, match
 from silk_ros.backends import PRECISIONS, Backend, BackendUnavailable, select_backend
-from silk_ros.backends.cuda import call
 from silk_ros.backends.parity import photographs
+from silk_ros.backends.tensorrt.cuda import call
 from silk_ros.paths import default_model
 
 from .tensorrt_stages import MEGABYTE, Engines, Image, Setting, TensorRtRunner

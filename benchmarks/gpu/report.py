@@ -8,7 +8,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from silk_ros.backends import BackendUnavailable, cuda
+from silk_ros.backends import BackendUnavailable
+from silk_ros.backends.tensorrt import cuda
 
 VERSIONS = ("tensorrt", "cuda-", "onnxruntime", "nvidia-cudnn", "torch", "triton")  # how the libraries' names begin
 COLOURS = {"TensorRT": "#D55E00", "ONNX": "#0072B2", "torch": "#6b6b6b"}  # by how pipelines' names begin
@@ -38,7 +39,7 @@ def describe_device() -> dict[str, Any] | None:
     except (OSError, subprocess.TimeoutExpired) as error:
         found["driver"] = f"unknown ({error})"
     try:
-        from silk_ros.backends.tensorrt_library import IS_RTX, VERSION, trt
+        from silk_ros.backends.tensorrt.library import IS_RTX, VERSION, trt
 
         found["TensorRT"] = VERSION
         if IS_RTX:

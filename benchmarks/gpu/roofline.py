@@ -32,7 +32,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import numpy_helper, shape_inference
 
-from silk_ros.backends.model_file import int8_path
+from silk_ros.backends.model import int8_path
 from silk_ros.paths import default_model
 
 SIZES = ((640, 480), (320, 240), (1280, 720))  # as the network sees them, after the node's `scale`

@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from silk_ros.backends import EngineOptions
-from silk_ros.backends.cuda import call, runtime
-from silk_ros.backends.model_file import model_file
+from silk_ros.backends.model import model_file
+from silk_ros.backends.tensorrt.cuda import call, runtime
 from silk_ros.paths import default_model
 
 if TYPE_CHECKING:
-    from silk_ros.backends.tensorrt_pipeline import Pipeline
+    from silk_ros.backends.tensorrt.runner import Pipeline
 
 MEGABYTE = 2**20
 TRIAL_SECONDS = 300
@@ -67,7 +67,7 @@ class Engines:
         return made
 
     def _build(self, precision: str, setting: Setting) -> bytes:
-        from silk_ros.backends.tensorrt import TensorRtBackend
+        from silk_ros.backends.tensorrt.backend import TensorRtBackend
 
         if precision not in self._refusals:
             self._refusals[precision] = try_in_child(precision)
@@ -103,9 +103,9 @@ def _warnings() -> Iterator[list[str]]:
 def try_engine(precision: str) -> None:
     """Build and run a small engine. Raises, or takes the process with it, where TensorRT does not take the chip."""
     from silk_ros.backends.onnx_graph import read_network
-    from silk_ros.backends.tensorrt_engine import build
-    from silk_ros.backends.tensorrt_graph import specialise
-    from silk_ros.backends.tensorrt_pipeline import Pipeline
+    from silk_ros.backends.tensorrt.build import build
+    from silk_ros.backends.tensorrt.graph import specialise
+    from silk_ros.backends.tensorrt.runner import Pipeline
 
     network = read_network(model_file(default_model(), precision))
     graph = specialise(network, *TRIAL_SIZE, TRIAL_KEYPOINTS, precision != "fp32")
@@ -134,8 +134,8 @@ class TensorRtRunner:
 
     def __init__(self, engines: Engines, precision: str, use_graph: bool, setting: Setting) -> None:
         engine = engines.get(precision, setting)
-        from silk_ros.backends.tensorrt_graph import PARTNER
-        from silk_ros.backends.tensorrt_pipeline import Pipeline
+        from silk_ros.backends.tensorrt.graph import PARTNER
+        from silk_ros.backends.tensorrt.runner import Pipeline
 
         with _warnings() as said:
             self.pipeline: Pipeline = Pipeline(engine, use_graph)
@@ -152,8 +152,8 @@ class TensorRtRunner:
 
         Without a graph of our own the gaps between launches count as well.
         """
-        from silk_ros.backends.tensorrt_graph import IMAGE, PREVIOUS
-        from silk_ros.backends.tensorrt_pipeline import DESCRIPTORS
+        from silk_ros.backends.tensorrt.graph import IMAGE, PREVIOUS
+        from silk_ros.backends.tensorrt.runner import DESCRIPTORS
 
         own = self.pipeline
         stream, host, device = own._stream, own._pinned, own._memory

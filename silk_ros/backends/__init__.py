@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from . import model_file
+from . import model as model_file
 from .base import (
     PRECISIONS,
     Backend,
@@ -37,11 +37,11 @@ log = logging.getLogger(__name__)
 
 # A backend's library is imported only when the backend is chosen.
 def _tensorrt(model: Path, max_keypoints: int, precision: str, threads: int, engine: EngineOptions) -> Backend:
-    from .cuda import gpu
+    from .tensorrt.cuda import gpu
 
     check_precision("tensorrt", precision)
     gpu()  # TensorRT takes 100 MB by being imported: not where it has no use
-    from .tensorrt import TensorRtBackend
+    from .tensorrt.backend import TensorRtBackend
 
     return TensorRtBackend(model, max_keypoints, precision, threads, engine)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from .base import BackendUnavailable
-from .model_file import model_file, read_model, unusable
+from .model import model_file, read_model, unusable
 
 try:
     import onnxruntime

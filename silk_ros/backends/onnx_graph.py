@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from .base import BackendUnavailable
-from .model_file import read_model, unusable
+from .model import read_model, unusable
 
 try:
     import onnx as onnx  # for the other modules too: the error is told once

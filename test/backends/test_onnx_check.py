@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, helper
 
-from silk_ros.backends.model_file import int8_path
+from silk_ros.backends.model import int8_path
 from silk_ros.backends.onnx_check import check_content
 from silk_ros.paths import default_model
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 pytest.importorskip("openvino")
 
 from silk_ros.backends import openvino, processor, speed
-from silk_ros.backends.model_file import int8_path
+from silk_ros.backends.model import int8_path
 from silk_ros.backends.openvino import SIZES_KEPT, OpenVinoBackend
 from silk_ros.paths import default_model
 

@@ -159,7 +159,7 @@ import sys
 for name in {hidden!r}:
     sys.modules[name] = None
 import silk_ros
-from silk_ros.backends import cuda
+from silk_ros.backends.tensorrt import cuda
 if "cuda" not in sys.modules:
     cuda.gpu = lambda: cuda.Gpu("Test GPU", "8.7")
 try:

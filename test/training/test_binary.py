@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from silk_ros import Extractor, Features, Matches
-from silk_ros.backends.model_file import int8_path, sha256
+from silk_ros.backends.model import int8_path, sha256
 from silk_ros.binary import BITS, METADATA_KEY, BinaryCode, binary_code
 from silk_ros.paths import default_model
 from training import binary

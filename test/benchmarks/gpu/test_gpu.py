@@ -27,7 +27,7 @@ from benchmarks.gpu.report import markdown, table
 from benchmarks.gpu.tensorrt_stages import Engines, Setting, TensorRtRunner, try_in_child
 from benchmarks.gpu.torch_pipelines import TorchPipeline
 from silk_ros import Extractor, Features, Matches, match
-from silk_ros.backends.engine_cache import EngineCache
+from silk_ros.backends.tensorrt.engine_cache import EngineCache
 
 Image = NDArray[np.uint8]
 
@@ -143,7 +143,7 @@ def test_without_a_gpu_each_thing_is_skipped_by_name_and_nothing_written(
     def call(name: str, *arguments: object) -> None:
         raise RuntimeError(f"{name}: no GPU here")
 
-    monkeypatch.setattr("silk_ros.backends.cuda.call", call)
+    monkeypatch.setattr("silk_ros.backends.tensorrt.cuda.call", call)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     cache = os.environ["XDG_CACHE_HOME"]
@@ -267,8 +267,8 @@ class FakeBackend:
 
 @pytest.fixture
 def fake_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("silk_ros.backends.tensorrt", exc_type=ImportError)
-    monkeypatch.setattr("silk_ros.backends.tensorrt.TensorRtBackend", FakeBackend)
+    pytest.importorskip("silk_ros.backends.tensorrt.backend", exc_type=ImportError)
+    monkeypatch.setattr("silk_ros.backends.tensorrt.backend.TensorRtBackend", FakeBackend)
 
 
 @pytest.mark.usefixtures("fake_backend")

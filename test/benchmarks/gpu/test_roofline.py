@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.gpu.roofline import DEVICES, Device, Layer, count_layers, main, rate
-from silk_ros.backends.model_file import int8_path
+from silk_ros.backends.model import int8_path
 from silk_ros.paths import default_model
 
 K = 5000

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import parity
-from .base import EngineOptions, Extracted
+from .. import parity
+from ..base import EngineOptions, Extracted
+from ..model import OUTPUTS, model_file, sha256
+from ..onnx_graph import read_network
+from ..onnxruntime import OnnxRuntimeBackend
+from .build import build
 from .cuda import Gpu
 from .engine_cache import EngineCache, Key
-from .model_file import OUTPUTS, model_file, sha256
-from .onnx_graph import read_network
-from .onnxruntime import OnnxRuntimeBackend
-from .tensorrt_engine import build
-from .tensorrt_graph import specialise
-from .tensorrt_library import VERSION
-from .tensorrt_pipeline import Pipeline
+from .graph import specialise
+from .library import VERSION
+from .runner import Pipeline
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..paths import cache_directory
+from ...paths import cache_directory
 
 log = logging.getLogger(__name__)
 

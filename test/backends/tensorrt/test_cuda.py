@@ -5,7 +5,8 @@ import pytest
 
 pytest.importorskip("cuda")
 
-from silk_ros.backends import BackendUnavailable, cuda
+from silk_ros.backends import BackendUnavailable
+from silk_ros.backends.tensorrt import cuda
 
 
 def test_no_gpu_is_told_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

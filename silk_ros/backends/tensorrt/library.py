@@ -7,7 +7,7 @@ import logging
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from .base import BackendUnavailable
+from ..base import BackendUnavailable
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from silk_ros.backends import model_file as model_file_module
+from silk_ros.backends import model as model_file_module
 from silk_ros.backends import select_backend
 from silk_ros.backends.metadata import read_metadata
-from silk_ros.backends.model_file import check_gate, int8_path, model_file, read_info, read_model, sha256
+from silk_ros.backends.model import check_gate, int8_path, model_file, read_info, read_model, sha256
 from silk_ros.backends.onnx_graph import read_network
 from silk_ros.backends.quantization import quantize_network
 from silk_ros.paths import default_model

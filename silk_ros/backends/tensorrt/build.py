@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, SupportsInt
 
 from tqdm import tqdm
 
-from .base import NO_DLA, BackendUnavailable, EngineOptions
-from .tensorrt_library import IS_RTX, VERSION, Log, trt
+from ..base import NO_DLA, BackendUnavailable, EngineOptions
+from .library import IS_RTX, VERSION, Log, trt
 
 if TYPE_CHECKING:
     import onnx

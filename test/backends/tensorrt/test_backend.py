@@ -12,16 +12,18 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("silk_ros.backends.tensorrt_library", exc_type=ImportError)
+pytest.importorskip("silk_ros.backends.tensorrt.library", exc_type=ImportError)
 
 from silk_ros import Extractor, Features, match
-from silk_ros.backends import BackendUnavailable, EngineOptions, MatchingBackend, engine_maker, tensorrt
-from silk_ros.backends.cuda import Gpu
-from silk_ros.backends.model_file import int8_path
+from silk_ros.backends import BackendUnavailable, EngineOptions, MatchingBackend
+from silk_ros.backends.model import int8_path
 from silk_ros.backends.onnxruntime import OnnxRuntimeBackend
 from silk_ros.backends.parity import Parity
-from silk_ros.backends.tensorrt import TensorRtBackend
-from silk_ros.backends.tensorrt_engine import BuildCancelled, Built
+from silk_ros.backends.tensorrt import backend as tensorrt
+from silk_ros.backends.tensorrt import engine_maker
+from silk_ros.backends.tensorrt.backend import TensorRtBackend
+from silk_ros.backends.tensorrt.build import BuildCancelled, Built
+from silk_ros.backends.tensorrt.cuda import Gpu
 from silk_ros.frontend import FrontEnd, FrontEndOptions
 from silk_ros.paths import default_model
 

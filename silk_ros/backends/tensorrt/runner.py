@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cuda import Graph, Memory, PinnedArray, Stream
-from .tensorrt_graph import IMAGE, PREVIOUS
-from .tensorrt_library import IS_RTX, VERSION, Log, trt
+from .graph import IMAGE, PREVIOUS
+from .library import IS_RTX, VERSION, Log, trt
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from silk_ros import Features, match
-from silk_ros.backends.model_file import int8_path
+from silk_ros.backends.model import int8_path
 from silk_ros.backends.onnx_graph import read_network
 from silk_ros.backends.onnxruntime import OnnxRuntimeBackend
 from silk_ros.backends.parity import TOLERANCES, Parity, common_keypoints
-from silk_ros.backends.tensorrt_graph import PARTNER, TOP_K_LIMIT, specialise
+from silk_ros.backends.tensorrt.graph import PARTNER, TOP_K_LIMIT, specialise
 from silk_ros.paths import default_model
 
 HEIGHT, WIDTH = 96, 120

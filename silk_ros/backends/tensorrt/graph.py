@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ..onnx_graph import SELECTION, add_constant, drop_unused_constants, find_node, onnx, replace_nodes
 from .half_precision import to_half
-from .onnx_graph import SELECTION, add_constant, drop_unused_constants, find_node, onnx, replace_nodes
 
 TOP_K_LIMIT = 3840  # of one TopK layer of TensorRT
 LOWEST = float(np.finfo(np.float16).min)  # below every logit, and no infinity: those are slow or refused in places

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from .base import BackendUnavailable
+from ..base import BackendUnavailable
 
 
 def runtime() -> ModuleType:

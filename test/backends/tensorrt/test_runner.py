@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-pytest.importorskip("silk_ros.backends.tensorrt_library", exc_type=ImportError)
+pytest.importorskip("silk_ros.backends.tensorrt.library", exc_type=ImportError)
 
 from silk_ros import Features, match
 from silk_ros.backends.base import EngineOptions
 from silk_ros.backends.onnx_graph import read_network
-from silk_ros.backends.tensorrt import TensorRtBackend
-from silk_ros.backends.tensorrt_engine import build
-from silk_ros.backends.tensorrt_graph import PARTNER, specialise
-from silk_ros.backends.tensorrt_pipeline import Pipeline
+from silk_ros.backends.tensorrt.backend import TensorRtBackend
+from silk_ros.backends.tensorrt.build import build
+from silk_ros.backends.tensorrt.graph import PARTNER, specialise
+from silk_ros.backends.tensorrt.runner import Pipeline
 from silk_ros.paths import default_model
 
 pytestmark = pytest.mark.gpu

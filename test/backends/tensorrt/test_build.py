@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("silk_ros.backends.tensorrt_library", exc_type=ImportError)
+pytest.importorskip("silk_ros.backends.tensorrt.library", exc_type=ImportError)
 
 from silk_ros.backends.base import EngineOptions
-from silk_ros.backends.model_file import int8_path
+from silk_ros.backends.model import int8_path
 from silk_ros.backends.onnx_graph import read_network
-from silk_ros.backends.tensorrt_engine import BuildCancelled, Built, Tensor, build
-from silk_ros.backends.tensorrt_graph import specialise
-from silk_ros.backends.tensorrt_library import trt
+from silk_ros.backends.tensorrt.build import BuildCancelled, Built, Tensor, build
+from silk_ros.backends.tensorrt.graph import specialise
+from silk_ros.backends.tensorrt.library import trt
 from silk_ros.paths import default_model
 
 # Every precision of every shipped model.
@@ -114,11 +114,11 @@ def test_a_build_can_be_cancelled() -> None:
 def test_an_interrupt_ends_a_build() -> None:
     program = """
 import os, signal, sys, threading
-from silk_ros.backends import tensorrt_engine
+from silk_ros.backends.tensorrt import build as tensorrt_engine
 from silk_ros.backends.base import EngineOptions
 from silk_ros.backends.onnx_graph import read_network
-from silk_ros.backends.tensorrt_graph import specialise
-from silk_ros.backends.tensorrt_library import trt
+from silk_ros.backends.tensorrt.graph import specialise
+from silk_ros.backends.tensorrt.library import trt
 from silk_ros.paths import default_model
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 graph = specialise(read_network(default_model()), 480, 640, 5000, half=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .onnx_graph import SELECTION, add_constant, onnx, replace_nodes
+from ..onnx_graph import SELECTION, add_constant, onnx, replace_nodes
 
 # Of the nodes that select keypoints, those that may compute in half precision.
 HALF_SELECTION = {

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import BackendUnavailable, EngineOptions, Extracted, Matched, check_precision
+from ..base import BackendUnavailable, EngineOptions, Extracted, Matched, check_precision
+from ..model import OUTPUTS, model_file, read_info
+from ..onnx_graph import onnx, read_network
+from .build import build, check_dla
 from .cuda import gpu
 from .engine_maker import EngineMaker, Prepared
-from .model_file import OUTPUTS, model_file, read_info
-from .onnx_graph import onnx, read_network
-from .tensorrt_engine import build, check_dla
-from .tensorrt_graph import IMAGE, PARTNER, SIMILARITY, specialise
-from .tensorrt_library import IS_RTX, VERSION
-from .tensorrt_pipeline import Pipeline
+from .graph import IMAGE, PARTNER, SIMILARITY, specialise
+from .library import IS_RTX, VERSION
+from .runner import Pipeline
 
 SIZES_KEPT = 4  # engines in memory, of the image sizes used last
 

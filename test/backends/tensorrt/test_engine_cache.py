@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from silk_ros.backends.engine_cache import MAGIC, EngineCache, Key
+from silk_ros.backends.tensorrt.engine_cache import MAGIC, EngineCache, Key
 
 KEY: Key = {"model_sha256": "a", "gpu": "Orin", "height": 480, "width": 640}
 ENGINE = bytes(range(256)) * 40 + b"\n" + MAGIC  # with line ends inside
@@ -171,7 +171,7 @@ def test_two_builders_build_once(cache: EngineCache) -> None:
     program = f"""
 import sys, time
 from pathlib import Path
-from silk_ros.backends.engine_cache import EngineCache
+from silk_ros.backends.tensorrt.engine_cache import EngineCache
 key, cache = {dict(KEY)!r}, EngineCache(Path(sys.argv[1]))
 print("ready", flush=True)
 input()
