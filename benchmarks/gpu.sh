@@ -59,7 +59,7 @@ judge() { # the networks that were trained
     for name in vggnp_1 vggnp_4; do
         [ -e "$output/silk_$name.onnx" ] && set -- "$@" "$output/silk_$name.onnx"
     done
-    "$python" -m silk_ros.evaluation.evaluate homography "$hpatches" --output "$output/report" \
+    "$python" -m silk_ros.commands.evaluate homography "$hpatches" --output "$output/report" \
         --methods silk "$@" sift orb
 }
 

@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from silk_ros import Extractor
-from silk_ros.benchmark import command, rate
+from silk_ros.benchmark import rate
 from silk_ros.benchmark.quality import table
 from silk_ros.benchmark.rate import Camera, Candidate, candidates, find
+from silk_ros.commands import benchmark as command
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 
 FP32 = {"auto": "fp32"}

@@ -15,7 +15,7 @@ OUTPUTS = ("keypoints", "scores", "descriptors")
 REQUIRED_METADATA = ("architecture", "border", "descriptor_dim")
 MAX_MODEL_BYTES = 128 << 20  # five times the paper's largest network
 
-# What a quantised network must keep of the float one, on pairs of real images (see `silk_ros.quantize`).
+# What a quantised network must keep of the float one, on pairs of real images (see `silk_ros.commands.quantize`).
 MIN_OVERLAP = 0.90  # share of the best keypoints that are the same
 MAX_PRECISION_LOSS = 0.01  # of the share of matches that are right
 

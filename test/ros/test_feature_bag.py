@@ -7,10 +7,10 @@ from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import PointCloud2
 
+from silk_ros.commands.run_sequence import main
 from silk_ros.images.sequence import FIRST_STAMP
 from silk_ros.images.sources import FOLDER_RATE
 from silk_ros.ros.messages import feature_dtype, features_from_cloud, matches_from_cloud, points_from_cloud
-from silk_ros.run_sequence import main
 
 
 def test_a_folder_becomes_a_bag_of_the_nodes_clouds(image_folder: Path, tmp_path: Path) -> None:

@@ -35,15 +35,15 @@ from pathlib import Path
 
 import cv2
 
-from ..arguments import hertz, image_size, positive
 from ..backends import BACKENDS, processor
 from ..evaluation.methods import load_method
 from ..evaluation.run_info import describe_run
 from ..paths import default_model
+from .arguments import hertz, image_size, positive
 
 try:
-    from . import matching
-    from .pipelines import (
+    from ..benchmark import matching
+    from ..benchmark.pipelines import (
         PEERS,
         PUBLISHED,
         Pipeline,
@@ -55,10 +55,10 @@ try:
         noise_image,
         read_image,
     )
-    from .rate import Camera
-    from .rate_command import run as run_rate
-    from .tables import text_table
-    from .timing import Quartiles
+    from ..benchmark.rate import Camera
+    from ..benchmark.tables import text_table
+    from ..benchmark.timing import Quartiles
+    from .benchmark_rate import run as run_rate
 except ModuleNotFoundError as error:
     raise SystemExit(f"benchmark needs {error.name}: pip install {error.name}") from error
 
@@ -174,7 +174,7 @@ def run(options: argparse.Namespace, command: str) -> None:
     path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"\nwrote {path}")
     try:
-        from .chart import draw_chart
+        from ..benchmark.chart import draw_chart
     except ImportError as error:
         print(f"no chart: {error}; pip install matplotlib")
         return
@@ -233,7 +233,7 @@ def _limit_threads(arguments: Sequence[str], threads: int) -> None:
     if all(os.environ.get(name) == value for name, value in wanted.items()):
         return
     sys.stdout.flush()
-    program = [sys.executable, "-m", "silk_ros.benchmark.command", *arguments]
+    program = [sys.executable, "-m", "silk_ros.commands.benchmark", *arguments]
     os.execve(sys.executable, program, {**os.environ, **wanted})
 
 

@@ -13,8 +13,8 @@ from onnx import numpy_helper
 from silk_ros import Extractor
 from silk_ros.backends import model as model_file
 from silk_ros.backends import quantization
+from silk_ros.commands.quantize import CALIBRATION_SIZE, calibration_images, compare, main, read_pairs
 from silk_ros.paths import default_model
-from silk_ros.quantize import CALIBRATION_SIZE, calibration_images, compare, main, read_pairs
 
 Image = NDArray[np.uint8]
 
@@ -39,7 +39,7 @@ def model(tmp_path: Path) -> Path:
 def test_the_command_writes_a_sibling_that_runs(
     model: Path, frames: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("silk_ros.quantize.KEYPOINTS", 500)
+    monkeypatch.setattr("silk_ros.commands.quantize.KEYPOINTS", 500)
     monkeypatch.setattr(model_file, "MIN_OVERLAP", 0.5)
     monkeypatch.setattr(model_file, "MAX_PRECISION_LOSS", 0.2)
     assert main([str(model), "--images", str(frames), "--pairs", str(frames)]) == 0
@@ -60,7 +60,7 @@ def test_the_command_writes_a_sibling_that_runs(
 def test_what_lost_too_much_is_not_written(
     model: Path, frames: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("silk_ros.quantize.KEYPOINTS", 500)
+    monkeypatch.setattr("silk_ros.commands.quantize.KEYPOINTS", 500)
     monkeypatch.setattr(model_file, "MIN_OVERLAP", 1.1)
     assert main([str(model), "--images", str(frames), "--pairs", str(frames)]) == 1
     assert "lost too much by quantisation" in capsys.readouterr().err

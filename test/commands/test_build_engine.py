@@ -6,11 +6,11 @@ import pytest
 
 pytest.importorskip("silk_ros.backends.tensorrt.library", exc_type=ImportError)
 
-from silk_ros import build_engine
 from silk_ros.backends import BackendUnavailable, EngineOptions
 from silk_ros.backends.parity import Parity
 from silk_ros.backends.tensorrt import backend as tensorrt
 from silk_ros.backends.tensorrt import engine_maker
+from silk_ros.commands import build_engine
 
 
 @pytest.fixture

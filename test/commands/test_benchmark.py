@@ -12,10 +12,11 @@ import pytest
 
 from silk_ros import match
 from silk_ros.backends import BackendUnavailable
-from silk_ros.benchmark import command, matching
+from silk_ros.benchmark import matching
 from silk_ros.benchmark.pipelines import Pipeline, Timing, find_pipelines, noise_image, published_flops, read_image
 from silk_ros.benchmark.tables import text_table
 from silk_ros.benchmark.timing import interleaved
+from silk_ros.commands import benchmark as command
 
 SMALL = ["--sizes", "80x64", "96x64", "--keypoints", "20", "50", "--repeats", "1", "--threads", "1"]
 

@@ -11,7 +11,7 @@ pytest.importorskip("pycolmap", reason="the extra 'colmap' is not installed")
 import pycolmap
 
 from silk_ros import Features
-from silk_ros.colmap import DATABASE, DatabaseSummary, DatabaseWriter, camera_model, map_images
+from silk_ros.commands.colmap import DATABASE, DatabaseSummary, DatabaseWriter, camera_model, map_images
 from silk_ros.geometry.camera import Camera
 from silk_ros.images.sequence import View
 from silk_ros.images.sources import SourceImage

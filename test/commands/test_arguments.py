@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from silk_ros.arguments import image_size, positive
+from silk_ros.commands.arguments import image_size, positive
 
 
 def test_what_is_meant_is_read() -> None:

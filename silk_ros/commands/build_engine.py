@@ -18,11 +18,11 @@ import logging
 import sys
 from pathlib import Path
 
+from ..backends import PRECISIONS, BackendUnavailable
+from ..backends.base import MAX_OPTIMIZATION_LEVEL, EngineOptions
+from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
+from ..paths import default_model
 from .arguments import image_size, positive
-from .backends import PRECISIONS, BackendUnavailable
-from .backends.base import MAX_OPTIMIZATION_LEVEL, EngineOptions
-from .frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
-from .paths import default_model
 
 CAMERA_SIZE = (640, 480)
 
@@ -65,7 +65,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def build_and_keep(options: argparse.Namespace, engine: EngineOptions) -> None:
     """Build what is not in the cache yet, and print what there is then."""
-    from .backends.tensorrt.backend import TensorRtBackend
+    from ..backends.tensorrt.backend import TensorRtBackend
 
     model = options.model or default_model()
     backend = TensorRtBackend(
@@ -81,11 +81,11 @@ def build_and_keep(options: argparse.Namespace, engine: EngineOptions) -> None:
 
 def check_only(options: argparse.Namespace, engine: EngineOptions) -> None:
     """Parse and build without a GPU, and print what comes out. Keeps nothing."""
-    from .backends.model import model_file
-    from .backends.onnx_graph import read_network
-    from .backends.tensorrt.build import build
-    from .backends.tensorrt.graph import specialise
-    from .backends.tensorrt.library import VERSION
+    from ..backends.model import model_file
+    from ..backends.onnx_graph import read_network
+    from ..backends.tensorrt.build import build
+    from ..backends.tensorrt.graph import specialise
+    from ..backends.tensorrt.library import VERSION
 
     precision = "fp16" if options.precision == "auto" else options.precision
     network = read_network(model_file(options.model or default_model(), precision))

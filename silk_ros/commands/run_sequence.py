@@ -17,12 +17,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..extractor import Extractor
+from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
+from ..images.sequence import read_views
+from ..images.sources import open_source
+from ..matcher import check_filters
 from .arguments import positive
-from .extractor import Extractor
-from .frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
-from .images.sequence import read_views
-from .images.sources import open_source
-from .matcher import check_filters
 
 # By name: ROS is needed for this one format, and all that imports it stays in one folder.
 BAG_WRITER = "silk_ros.ros.feature_bag"
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> None:
     filters = {name: getattr(options, name) for name in ("ratio", "min_similarity", "double_softmax")}
     check_filters(**filters)
     if options.format == "colmap":
-        from . import colmap  # says what to install
+        from .. import colmap  # says what to install
 
     source = open_source(options.source, options.topic)
     extractor = Extractor.load(options.model, options.max_keypoints, scale=options.scale)

@@ -33,20 +33,20 @@ from pathlib import Path
 
 from silk_ros.extractor import DEFAULT_SCALE
 
-from ..arguments import positive
+from .arguments import positive
 
 try:
+    from ..evaluation.homography_data import SHORTER_EDGE
+    from ..evaluation.html import write_html
+    from ..evaluation.methods import DEFAULT_PRECISION, METHODS, Method, OnnxMethod, load_method
+    from ..evaluation.options import Options
+    from ..evaluation.plots import draw_outcome, method_styles
+    from ..evaluation.report import Failure, Outcome, Report, TaskOutcome, slug
+    from ..evaluation.run_info import describe_run
+    from ..evaluation.sweeps import AXES, run_sweep
+    from ..evaluation.tables import console_table
+    from ..evaluation.tasks import TASKS, protocol, run_task
     from ..geometry.trajectory import write_tum
-    from .homography_data import SHORTER_EDGE
-    from .html import write_html
-    from .methods import DEFAULT_PRECISION, METHODS, Method, OnnxMethod, load_method
-    from .options import Options
-    from .plots import draw_outcome, method_styles
-    from .report import Failure, Outcome, Report, TaskOutcome, slug
-    from .run_info import describe_run
-    from .sweeps import AXES, run_sweep
-    from .tables import console_table
-    from .tasks import TASKS, protocol, run_task
 except ModuleNotFoundError as error:
     raise SystemExit(f"evaluate needs {error.name}: pip install 'silk_ros[evaluate]'") from error
 

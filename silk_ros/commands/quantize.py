@@ -24,17 +24,17 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from .backends.model import check_gate, int8_path, sha256
-from .backends.parity import common_keypoints
-from .evaluation.homography import reprojection_error
-from .evaluation.homography_data import SHORTER_EDGE, find_sequences
-from .evaluation.options import DatasetError
-from .extractor import Extractor
-from .geometry.epipolar import estimated_inliers
-from .images.gray import to_gray
-from .images.sources import IMAGE_SUFFIXES, open_source
-from .matcher import match
-from .types import Features
+from ..backends.model import check_gate, int8_path, sha256
+from ..backends.parity import common_keypoints
+from ..evaluation.homography import reprojection_error
+from ..evaluation.homography_data import SHORTER_EDGE, find_sequences
+from ..evaluation.options import DatasetError
+from ..extractor import Extractor
+from ..geometry.epipolar import estimated_inliers
+from ..images.gray import to_gray
+from ..images.sources import IMAGE_SUFFIXES, open_source
+from ..matcher import match
+from ..types import Features
 
 CALIBRATION_IMAGES = 48
 CALIBRATION_SIZE = 320, 240  # width and height: what a camera of 640x480 gives at half size
@@ -162,7 +162,7 @@ def compare(reference: Extractor, quantised: Extractor, pairs: Sequence[Pair]) -
 
 def check_before(model: Path, output: Path) -> Extractor:
     """The float network. Raises before anything slow is done if it, the output or an installation is not as needed."""
-    from .backends import quantization  # noqa: F401 - says what to install
+    from ..backends import quantization  # noqa: F401 - says what to install
 
     if output.resolve() == model.resolve():
         raise ValueError(f"--output '{output}' is the float file: give another name")
@@ -176,7 +176,7 @@ def quantize(reference: Extractor, images: Sequence[Image], pairs: Sequence[Pair
 
     Raises ValueError, with the figures, instead if it lost too much.
     """
-    from .backends import quantization
+    from ..backends import quantization
 
     model = reference.backend.model
     with tqdm(images, desc="calibrating", unit="image") as progress:

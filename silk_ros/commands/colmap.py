@@ -18,11 +18,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from .extractor import Extractor
-from .geometry.camera import Camera
-from .images.sequence import View
-from .matcher import match
-from .types import Features, Matches
+from ..extractor import Extractor
+from ..geometry.camera import Camera
+from ..images.sequence import View
+from ..matcher import match
+from ..types import Features, Matches
 
 try:
     import pycolmap

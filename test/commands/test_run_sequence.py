@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.run_sequence import main, parse
+from silk_ros.commands.run_sequence import main, parse
 
 SMALL = ["--max-keypoints", "200", "--scale", "1"]
 
@@ -61,7 +61,7 @@ def test_mistakes_name_the_fix(
 @pytest.mark.parametrize(
     ("kind", "package", "loaded", "remedy"),
     [
-        ("colmap", "pycolmap", "silk_ros.colmap", "silk_ros[colmap]"),
+        ("colmap", "pycolmap", "silk_ros.commands.colmap", "silk_ros[colmap]"),
         ("bag", "rclpy", "silk_ros.ros", "source its setup.bash"),
     ],
 )

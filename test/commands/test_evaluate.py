@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.evaluate import main, parse
+from silk_ros.commands.evaluate import main, parse
 from silk_ros.evaluation.homography_task import evaluate_homography
 from silk_ros.evaluation.options import Options
 from silk_ros.evaluation.results import TaskResult
