@@ -16,7 +16,7 @@ import matplotlib
 import numpy as np
 import pycolmap
 
-from silk_ros.evaluation.sequences import open_sequence
+from silk_ros.evaluation.datasets.posed import open_sequence
 from silk_ros.geometry.trajectory import absolute_error, path_length
 
 matplotlib.use("Agg")

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from silk_ros.backends import processor
-from silk_ros.benchmark.timing import interleaved
-from silk_ros.evaluation.report import slug
+from silk_ros.evaluation.report.report import slug
+from silk_ros.evaluation.speed.timing import interleaved
 
 __all__ = ["RESULTS", "interleaved", "save", "verdict"]
 

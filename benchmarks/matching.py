@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks.common import save, verdict
-from silk_ros.benchmark.matching import FULL, MATCH, measure_matching
+from silk_ros.evaluation.speed.matching import FULL, MATCH, measure_matching
 
 SIZES = {2000: 2.7, 10_000: 9.0}  # number of descriptors -> least ratio
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from benchmarks.common import interleaved, save, verdict
 from silk_ros.backends import BACKENDS
-from silk_ros.benchmark.pipelines import find_pipelines
+from silk_ros.evaluation.speed.extraction import find_pipelines
 from silk_ros.paths import default_model
 from training.checkpoint import load_checkpoint
 from training.model import SiLK

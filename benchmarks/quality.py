@@ -3,7 +3,7 @@
 python -m benchmarks.quality path/to/tsukuba path/to/7scenes    # half an hour; sequences of 640x480
 
 Runs `evaluate sweep relative-pose` over the network's input scale and the number of keypoints, in fp32 and
-int8, and writes silk_ros/benchmark/quality.json.
+int8, and writes silk_ros/evaluation/speed/quality.json.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from silk_ros.backends import processor
-from silk_ros.benchmark.quality import TABLE
-from silk_ros.evaluation.methods import load_method
+from silk_ros.evaluation.datasets.posed import open_sequence
+from silk_ros.evaluation.methods.load import load_method
 from silk_ros.evaluation.options import Options
-from silk_ros.evaluation.report import Failure
-from silk_ros.evaluation.sequences import open_sequence
-from silk_ros.evaluation.sweeps import run_sweep
-from silk_ros.evaluation.tasks import TASKS
+from silk_ros.evaluation.report.report import Failure
+from silk_ros.evaluation.speed.quality import TABLE
+from silk_ros.evaluation.tasks.registry import TASKS
+from silk_ros.evaluation.tasks.sweeps import run_sweep
 
 TASK, METRIC = "relative-pose", "AUC@10"
 SHORTER_EDGE = 480  # of the sequences

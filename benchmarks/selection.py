@@ -17,10 +17,10 @@ from tqdm import tqdm
 
 from benchmarks.common import save
 from silk_ros import Extractor, Features
-from silk_ros.evaluation.methods import DEFAULT_PRECISION, FloatMethod, Keypoints
-from silk_ros.evaluation.odometry import evaluate_odometry
+from silk_ros.evaluation.datasets.posed import open_sequence
+from silk_ros.evaluation.methods.load import DEFAULT_PRECISION, FloatMethod, Keypoints
 from silk_ros.evaluation.options import DatasetError, Options
-from silk_ros.evaluation.sequences import open_sequence
+from silk_ros.evaluation.tasks.odometry import evaluate_odometry
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
 from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.epipolar import epipolar_distance, fundamental_from_poses

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from silk_ros.draw import draw_matches
-from silk_ros.evaluation.homography import corner_error
+from silk_ros.evaluation.metrics import corner_error
 from silk_ros.matcher import match
 from silk_ros.types import Features
 

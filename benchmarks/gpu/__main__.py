@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from silk_ros.commands.arguments import image_size
-from silk_ros.evaluation.report import slug
+from silk_ros.evaluation.report.report import slug
 from silk_ros.evaluation.run_info import describe_run
 from silk_ros.paths import default_model
 

@@ -145,7 +145,7 @@ def draw(rows: Sequence[Row], title: str, path: Path) -> None:
     from matplotlib.colors import to_rgb
     from matplotlib.figure import Figure
 
-    from silk_ros.benchmark.chart import BAR_HEIGHT, FAINT, INK, PANEL_WIDTH
+    from silk_ros.evaluation.speed.chart import BAR_HEIGHT, FAINT, INK, PANEL_WIDTH
 
     sizes = list(dict.fromkeys((row["setting"]["width"], row["setting"]["height"]) for row in rows))
     counts = sorted({row["setting"]["keypoints"] for row in rows})

@@ -36,14 +36,14 @@ from pathlib import Path
 import cv2
 
 from ..backends import BACKENDS, processor
-from ..evaluation.methods import load_method
+from ..evaluation.methods.load import load_method
 from ..evaluation.run_info import describe_run
 from ..paths import default_model
 from .arguments import hertz, image_size, positive
 
 try:
-    from ..benchmark import matching
-    from ..benchmark.pipelines import (
+    from ..evaluation.speed import matching
+    from ..evaluation.speed.extraction import (
         PEERS,
         PUBLISHED,
         Pipeline,
@@ -55,9 +55,9 @@ try:
         noise_image,
         read_image,
     )
-    from ..benchmark.rate import Camera
-    from ..benchmark.tables import text_table
-    from ..benchmark.timing import Quartiles
+    from ..evaluation.speed.rate import Camera
+    from ..evaluation.speed.tables import text_table
+    from ..evaluation.speed.timing import Quartiles
     from .benchmark_rate import run as run_rate
 except ModuleNotFoundError as error:
     raise SystemExit(f"benchmark needs {error.name}: pip install {error.name}") from error
@@ -174,7 +174,7 @@ def run(options: argparse.Namespace, command: str) -> None:
     path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"\nwrote {path}")
     try:
-        from ..benchmark.chart import draw_chart
+        from ..evaluation.speed.chart import draw_chart
     except ImportError as error:
         print(f"no chart: {error}; pip install matplotlib")
         return

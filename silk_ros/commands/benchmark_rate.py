@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..backends import processor
-from ..benchmark.pipelines import automatic
-from ..benchmark.rate import MESSAGES_MS, RESERVE, TIME_LIMIT, Camera, Candidate, Timed, find
-from ..benchmark.tables import text_table
+from ..evaluation.speed.extraction import automatic
+from ..evaluation.speed.rate import MESSAGES_MS, RESERVE, TIME_LIMIT, Camera, Candidate, Timed, find
+from ..evaluation.speed.tables import text_table
 
 HEADS = ("scale", "keypoints", "precision", "radius", "ms", "holds Hz", "AUC@10", "of the defaults")
 SHOWN = 11  # of the settings that were tried last

@@ -16,7 +16,7 @@ for example
     evaluate sweep odometry DATA --over scale 1 0.7 0.5 --over top-k 1000 2000 5000
 
 Tables are printed. The output folder gets report.html (one file, to be opened or sent on), results.json (its keys are
-described in silk_ros/evaluation/report.py), plots/*.png and, of odometry, trajectories/*.txt in TUM's format, for evo.
+described in silk_ros/evaluation/report/report.py), plots/*.png and, of odometry, trajectories/*.txt in TUM's format, for evo.
 The exit status is 1 if anything could not be evaluated; the rest is reported all the same.
 """
 
@@ -36,16 +36,16 @@ from silk_ros.extractor import DEFAULT_SCALE
 from .arguments import positive
 
 try:
-    from ..evaluation.homography_data import SHORTER_EDGE
-    from ..evaluation.html import write_html
-    from ..evaluation.methods import DEFAULT_PRECISION, METHODS, Method, OnnxMethod, load_method
+    from ..evaluation.datasets.hpatches import SHORTER_EDGE
+    from ..evaluation.methods.load import DEFAULT_PRECISION, METHODS, Method, OnnxMethod, load_method
     from ..evaluation.options import Options
-    from ..evaluation.plots import draw_outcome, method_styles
-    from ..evaluation.report import Failure, Outcome, Report, TaskOutcome, slug
+    from ..evaluation.report.html import write_html
+    from ..evaluation.report.plots import draw_outcome, method_styles
+    from ..evaluation.report.report import Failure, Outcome, Report, TaskOutcome, slug
+    from ..evaluation.report.tables import console_table
     from ..evaluation.run_info import describe_run
-    from ..evaluation.sweeps import AXES, run_sweep
-    from ..evaluation.tables import console_table
-    from ..evaluation.tasks import TASKS, protocol, run_task
+    from ..evaluation.tasks.registry import TASKS, protocol, run_task
+    from ..evaluation.tasks.sweeps import AXES, run_sweep
     from ..geometry.trajectory import write_tum
 except ModuleNotFoundError as error:
     raise SystemExit(f"evaluate needs {error.name}: pip install 'silk_ros[evaluate]'") from error

@@ -26,8 +26,8 @@ from tqdm import tqdm
 
 from ..backends.model import check_gate, int8_path, sha256
 from ..backends.parity import common_keypoints
-from ..evaluation.homography import reprojection_error
-from ..evaluation.homography_data import SHORTER_EDGE, find_sequences
+from ..evaluation.datasets.hpatches import SHORTER_EDGE, find_sequences
+from ..evaluation.metrics import reprojection_error
 from ..evaluation.options import DatasetError
 from ..extractor import Extractor
 from ..geometry.epipolar import estimated_inliers

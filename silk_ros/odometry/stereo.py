@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ..evaluation.stereo import shift_disparities
+from ..evaluation.tasks.disparity import shift_disparities
 from ..geometry.motion import Points, project
 from ..geometry.pnp import RANSAC_THRESHOLD, Step, estimate_motion, refine_motion
 from .types import Estimate, Floats, Links, inverse

@@ -25,7 +25,7 @@ class Tracking:
     """
 
     def __init__(self, mode: str = "auto", disparity_offset: float = 0.0) -> None:
-        """disparity_offset: pixels to add to all disparities, see `silk_ros.evaluation.stereo`."""
+        """disparity_offset: pixels to add to all disparities, see `silk_ros.evaluation.tasks.disparity`."""
         self._auto = mode == "auto"
         self.mode = "mono" if self._auto else mode
         self.late = 0

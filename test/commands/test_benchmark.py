@@ -12,11 +12,18 @@ import pytest
 
 from silk_ros import match
 from silk_ros.backends import BackendUnavailable
-from silk_ros.benchmark import matching
-from silk_ros.benchmark.pipelines import Pipeline, Timing, find_pipelines, noise_image, published_flops, read_image
-from silk_ros.benchmark.tables import text_table
-from silk_ros.benchmark.timing import interleaved
 from silk_ros.commands import benchmark as command
+from silk_ros.evaluation.speed import matching
+from silk_ros.evaluation.speed.extraction import (
+    Pipeline,
+    Timing,
+    find_pipelines,
+    noise_image,
+    published_flops,
+    read_image,
+)
+from silk_ros.evaluation.speed.tables import text_table
+from silk_ros.evaluation.speed.timing import interleaved
 
 SMALL = ["--sizes", "80x64", "96x64", "--keypoints", "20", "50", "--repeats", "1", "--threads", "1"]
 
@@ -33,7 +40,7 @@ def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what is quick to load and to match."""
     monkeypatch.setattr(command, "PEERS", ("orb",))
     monkeypatch.setattr(matching, "SIZES", (30, 60))
-    monkeypatch.setattr("silk_ros.benchmark.pipelines.GEMM_SIDE", 32)
+    monkeypatch.setattr("silk_ros.evaluation.speed.extraction.GEMM_SIDE", 32)
 
 
 @pytest.mark.usefixtures("fewer")
@@ -75,7 +82,7 @@ def test_without_matplotlib_there_is_no_chart_and_a_line_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "silk_ros.benchmark.chart", raising=False)
+    monkeypatch.delitem(sys.modules, "silk_ros.evaluation.speed.chart", raising=False)
     arguments = [*SMALL, "--quick", "--backends", "onnxruntime", "--output", str(tmp_path)]
     assert command.main(arguments) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["benchmark.json"]

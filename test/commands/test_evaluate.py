@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from silk_ros.commands.evaluate import main, parse
-from silk_ros.evaluation.homography_task import evaluate_homography
 from silk_ros.evaluation.options import Options
 from silk_ros.evaluation.results import TaskResult
-from silk_ros.evaluation.tasks import TASKS
+from silk_ros.evaluation.tasks.homography import evaluate_homography
+from silk_ros.evaluation.tasks.registry import TASKS
 
 SHIFT = 8
 

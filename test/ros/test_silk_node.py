@@ -16,8 +16,8 @@ from std_srvs.srv import SetBool, Trigger
 
 from silk_ros import match
 from silk_ros.backends import select_backend
-from silk_ros.benchmark.rate import Camera, Candidate
 from silk_ros.commands.benchmark_rate import params_file
+from silk_ros.evaluation.speed.rate import Camera, Candidate
 from silk_ros.paths import default_model
 from silk_ros.ros import drop_watch, outputs
 from silk_ros.ros.drop_watch import DropWatch

@@ -1,0 +1,272 @@
+"""Posed image folders, read frame by frame: KITTI odometry (stereo or one camera) and 7-Scenes (RGB-D)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...geometry.motion import Points
+from ..methods.load import Keypoints, Method
+from ..options import DatasetError, Options
+from .hpatches import read_image, resize, resize_shorter_edge
+
+Matrix = NDArray[np.float64]
+
+LAYOUTS = """expected one of
+  KITTI:    image_0/*.png, poses.txt (12 numbers a row, camera-to-world), calib.txt (row P0, 12 numbers);
+            for stereo also image_1/*.png and row P1
+  7-Scenes: frame-N.color.jpg or .png, frame-N.depth.png (uint16, mm), frame-N.pose.txt (4x4, camera-to-world),
+            camera-intrinsics.txt (3x3, of the depth camera)"""
+STEREO_RATE, MONO_RATE, RGBD_RATE = 10.0, 30.0, 30.0  # Hz: KITTI, New Tsukuba, 7-Scenes
+# 7-Scenes gives the intrinsics of the depth camera only; these are the colour camera's, for 640x480.
+SEVEN_SCENES_COLOUR, SEVEN_SCENES_SIZE = np.array([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]]), (640, 480)
+INVALID_DEPTHS = (0, 65535)
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One moment of a sequence.
+
+    image: (H, W) uint8 grey. right: the same of the right camera of a rectified stereo pair, or None.
+    depth: (H, W) float32 metres along z at the pixels of `image`, NaN where unknown, or None.
+    """
+
+    image: NDArray[np.uint8]
+    right: NDArray[np.uint8] | None
+    depth: NDArray[np.float32] | None
+
+    def depth_at(self, pixels: Points) -> NDArray[np.float64]:
+        """Depths (N,) at the pixels nearest to points (N, 2), NaN where unknown."""
+        depths = np.full(len(pixels), np.nan)
+        if self.depth is not None and len(pixels):
+            column, row = np.rint(pixels).astype(int).T
+            height, width = self.depth.shape
+            inside = (column >= 0) & (row >= 0) & (column < width) & (row < height)
+            depths[inside] = self.depth[row[inside], column[inside]]
+        return depths
+
+
+@dataclass(frozen=True, eq=False)
+class _Files:
+    image: Path
+    right: Path | None = None
+    depth: Path | None = None
+
+
+class PosedSequence:
+    """Frames in the order of time; each is read when it is asked for.
+
+    name:       the folder's.
+    matrix:     (3, 3) intrinsics of the images as they are given, that is after resizing.
+    baseline:   metres between the cameras of a stereo pair, or None.
+    poses:      (N, 4, 4) camera-to-world, metres.
+    timestamps: (N,) seconds from the first frame.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        files: list[_Files],
+        poses: Matrix,
+        rate: float,
+        matrix: Matrix,
+        baseline: float | None = None,
+        depth_matrix: Matrix | None = None,
+        shorter_edge: int | None = None,
+    ) -> None:
+        self.name, self.poses, self.baseline = name, poses, baseline
+        self.timestamps = np.arange(len(files)) / rate
+        self._files, self._depth_matrix = files, depth_matrix
+        image = read_image(files[0].image)
+        self._original_shape = image.shape
+        resized, transform = resize_shorter_edge(image, shorter_edge or min(image.shape))
+        self._size = resized.shape[1], resized.shape[0]
+        self.matrix: Matrix = transform @ matrix
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    @property
+    def has_depth(self) -> bool:
+        return self._depth_matrix is not None
+
+    @property
+    def shorter_edge(self) -> int:
+        """Pixels of the images as they are given."""
+        return min(self._size)
+
+    def depth_file(self, index: int) -> Path | None:
+        return self._files[index].depth
+
+    def __getitem__(self, index: int) -> Frame:
+        """Raises DatasetError for a file that cannot be read or has another size than the first."""
+        files = self._files[index]
+        depth = None
+        if files.depth is not None and self._depth_matrix is not None:
+            depth = register_depth(_read_depth(files.depth), self._depth_matrix, self.matrix, self._size)
+        right = None if files.right is None else self._read(files.right)
+        return Frame(self._read(files.image), right, depth)
+
+    def _read(self, path: Path) -> NDArray[np.uint8]:
+        image = read_image(path)
+        if image.shape != self._original_shape:
+            (height, width), found = self._original_shape, image.shape
+            raise DatasetError(f"'{path}' has {found[1]}x{found[0]} pixels, the first image {width}x{height}")
+        return image if image.shape == self._size[::-1] else resize(image, self._size)[0]
+
+
+def open_sequence(root: str | Path, shorter_edge: int | None = None) -> PosedSequence:
+    """The sequence in a folder, its layout recognised by what the folder holds.
+
+    shorter_edge: resize images, and the intrinsics with them, so that the shorter edge has this many pixels.
+
+    Colour and depth of 7-Scenes are taken to come from one place, by two focal lengths: a registered depth is that of
+    the pixel on the same ray. Under the true poses this leaves SIFT matches of the kitchen's frames 10 to 30 apart
+    2.5 px from where they should be (median); a published calibration with the cameras 2.5 cm apart, 2.3 px.
+
+    Raises DatasetError, naming the file and the expected layouts, when something is missing or malformed.
+    """
+    folder = Path(root).expanduser()
+    if not folder.is_dir():
+        raise DatasetError(f"there is no folder '{folder}': {LAYOUTS}")
+    if (folder / "image_0").is_dir():
+        sequence = _open_kitti(folder, shorter_edge)
+    elif next(folder.glob("frame-*.color.*"), None):
+        sequence = _open_seven_scenes(folder, shorter_edge)
+    else:
+        raise DatasetError(f"'{folder}' holds neither image_0/ nor frame-N.color.* files: {LAYOUTS}")
+    if len(sequence) < 2:
+        raise DatasetError(f"'{folder}' holds a single frame, which is no sequence: {LAYOUTS}")
+    return sequence
+
+
+def frame_features(method: Method, sequence: PosedSequence, options: Options) -> Callable[[int], Keypoints]:
+    """The best keypoints of a frame by its index; those of the last frames asked for are kept."""
+
+    @lru_cache(maxsize=64)
+    def features(index: int) -> Keypoints:
+        return method.extract(sequence[index].image).best(options.top_k)
+
+    return features
+
+
+def evenly_spaced(total: int, count: int) -> list[int]:
+    """At most `count` of the numbers below `total`: the middles of equal parts."""
+    count = min(count, total)
+    return [int((part + 0.5) * total / count) for part in range(count)]
+
+
+def register_depth(
+    depth: NDArray[np.float32], depth_matrix: Matrix, matrix: Matrix, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Depth image of one camera seen by another at the same place: intrinsics `matrix`, `size` (width, height).
+
+    Every pixel takes the depth of the nearest pixel on its ray, so that edges stay sharp; NaN outside the view.
+    """
+    registered = cv2.warpPerspective(
+        depth,
+        depth_matrix @ np.linalg.inv(matrix),
+        size,
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=float("nan"),
+    )
+    return np.asarray(registered, np.float32)
+
+
+def _open_kitti(folder: Path, shorter_edge: int | None) -> PosedSequence:
+    calibration, pose_file = folder / "calib.txt", folder / "poses.txt"
+    poses = _poses(pose_file, (-1, 3, 4))
+    left, right = (sorted((folder / side).glob("*.png")) for side in ("image_0", "image_1"))
+    for side, images in ("image_0", left), ("image_1", right):
+        if len(images) != len(poses) and (images or side == "image_0"):
+            raise DatasetError(
+                f"{len(images)} images in '{folder / side}', {len(poses)} poses in '{pose_file}': {LAYOUTS}"
+            )
+    projection = _projection(calibration, "P0")
+    if not right:
+        files = [_Files(image) for image in left]
+        return PosedSequence(folder.name, files, poses, MONO_RATE, projection[:, :3], shorter_edge=shorter_edge)
+    baseline = float(projection[0, 3] - _projection(calibration, "P1")[0, 3]) / projection[0, 0]
+    if baseline <= 0:
+        raise DatasetError(f"row P1 of '{calibration}' is not that of a camera to the right of P0: {LAYOUTS}")
+    files = [_Files(image, right=other) for image, other in zip(left, right)]
+    return PosedSequence(
+        folder.name, files, poses, STEREO_RATE, projection[:, :3], baseline=baseline, shorter_edge=shorter_edge
+    )
+
+
+def _open_seven_scenes(folder: Path, shorter_edge: int | None) -> PosedSequence:
+    images = sorted(folder.glob("frame-*.color.*"))
+    height, width = read_image(images[0]).shape
+    if (width, height) != SEVEN_SCENES_SIZE:
+        raise DatasetError(
+            f"'{images[0]}' has {width}x{height} pixels: the intrinsics of 7-Scenes' colour camera are for "
+            "640x480; to resize, give --shorter-edge instead"
+        )
+    stems = [path.name.split(".color.")[0] for path in images]
+    files = [_Files(image, depth=folder / f"{stem}.depth.png") for image, stem in zip(images, stems)]
+    poses = np.concatenate([_poses(folder / f"{stem}.pose.txt", (4, 4)) for stem in stems])
+    depth_matrix = _numbers(folder / "camera-intrinsics.txt", (3, 3))
+    return PosedSequence(
+        folder.name, files, poses, RGBD_RATE, SEVEN_SCENES_COLOUR, depth_matrix=depth_matrix, shorter_edge=shorter_edge
+    )
+
+
+def _numbers(path: Path, shape: tuple[int, ...]) -> Matrix:
+    try:
+        return _array(np.loadtxt(path), shape)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"cannot read '{path}' ({error}): {LAYOUTS}") from error
+
+
+def _array(values: object, shape: tuple[int, ...]) -> Matrix:
+    """Numbers of a shape, in which one length can be -1 for any. Raises ValueError."""
+    array = np.asarray(values, np.float64).reshape(shape)
+    if not array.size or not np.isfinite(array).all():
+        raise ValueError("empty or not finite")
+    return array
+
+
+def _poses(path: Path, shape: tuple[int, ...]) -> Matrix:
+    """Poses (N, 4, 4) from a file whose numbers have a shape of (..., 3 or 4, 4)."""
+    rows = _numbers(path, shape).reshape(-1, *shape[-2:])
+    poses: Matrix = np.tile(np.eye(4), (len(rows), 1, 1))
+    poses[:, : shape[-2]] = rows
+    rotations = poses[:, :3, :3]
+    if (
+        not np.allclose(rotations @ rotations.swapaxes(1, 2), np.eye(3), atol=1e-2)
+        or (poses[:, 3] != [0, 0, 0, 1]).any()
+    ):
+        raise DatasetError(f"'{path}' holds matrices that are no poses: {LAYOUTS}")
+    return poses
+
+
+def _projection(path: Path, name: str) -> Matrix:
+    """The projection matrix (3, 4) of a camera from a calib.txt, whose rows may be labelled or not."""
+    try:
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        parts = [line.rpartition(":") for line in lines]
+        rows = {label.strip() or f"P{index}": numbers for index, (label, _, numbers) in enumerate(parts)}
+        if name not in rows:
+            raise ValueError(f"no row {name}")
+        projection = _array([float(number) for number in rows[name].split()], (3, 4))
+        if min(projection[0, 0], projection[1, 1]) <= 0:
+            raise ValueError(f"row {name} has no focal length")
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"cannot read '{path}' ({error}): {LAYOUTS}") from error
+    return projection
+
+
+def _read_depth(path: Path) -> NDArray[np.float32]:
+    """Metres (H, W), NaN where unknown, from uint16 millimetres."""
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image is None or image.dtype != np.uint16 or image.ndim != 2:
+        raise DatasetError(f"'{path}' is not a depth image of 16 bits: {LAYOUTS}")
+    return np.asarray(np.where(np.isin(image, INVALID_DEPTHS), np.nan, image / 1000), np.float32)

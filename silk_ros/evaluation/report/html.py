@@ -1,0 +1,80 @@
+"""The report as one HTML file that needs nothing else: styles inline, pictures as data URIs."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from ..results import Picture
+from .plots import Plot
+from .report import Outcome, Report, slug
+
+TITLE = "Evaluation of local features"
+PICTURE_BYTES = 5_000_000  # of all pictures of matches together: the page stays below 10 MB
+_QUALITIES = ((1400, 80), (1200, 70), (960, 60), (720, 50), (480, 40))  # greatest width in pixels, WebP quality
+
+
+def write_html(report: Report, plots: Sequence[Sequence[Plot]], path: Path) -> None:
+    """Write the page. `plots` are those of each outcome, in order."""
+    environment = Environment(
+        loader=PackageLoader("silk_ros.evaluation", "."), autoescape=True, undefined=StrictUndefined
+    )
+    environment.globals["zip"] = zip
+    images = iter(_encoded([picture for outcome in report.outcomes for picture in outcome.pictures]))
+    sections = [_section(outcome, drawn, images) for outcome, drawn in zip(report.outcomes, plots)]
+    page = environment.get_template("report.html.j2").render(title=TITLE, report=report, sections=sections)
+    path.write_text(page, encoding="utf-8")
+
+
+def _section(outcome: Outcome, plots: Sequence[Plot], images: Iterator[bytes]) -> dict[str, Any]:
+    return {
+        "title": outcome.title,
+        "anchor": slug(outcome.title),
+        "settings": [
+            (name.replace("_", " "), _text(value))
+            for name, value in outcome.settings.items()
+            if value not in (None, [])
+        ],
+        "grids": outcome.grids(),
+        "plots": [
+            {"title": plot.title, "light": _uri("png", plot.light), "dark": _uri("png", plot.dark)} for plot in plots
+        ],
+        "pictures": [{"caption": picture.caption, "image": _uri("webp", next(images))} for picture in outcome.pictures],
+    }
+
+
+def _text(value: Any) -> str:
+    """A setting for people."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(entry)}" for name, entry in value.items())
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_text, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _encoded(pictures: Sequence[Picture]) -> list[bytes]:
+    """WebP of each, as good as PICTURE_BYTES allow."""
+    encoded: list[bytes] = []
+    for width, quality in _QUALITIES:
+        encoded = [_webp(picture.image, width, quality) for picture in pictures]
+        if sum(map(len, encoded)) <= PICTURE_BYTES:
+            break
+    return encoded
+
+
+def _webp(image: NDArray[np.uint8], max_width: int, quality: int) -> bytes:
+    factor = max_width / image.shape[1]
+    if factor < 1:
+        image = np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), np.uint8)
+    return cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

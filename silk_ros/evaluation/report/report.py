@@ -1,0 +1,149 @@
+"""What an evaluation leaves behind: tables for the console, and results.json.
+
+results.json holds, with null for numbers that are not finite:
+
+    silk_ros     version of this package
+    created      local date and time, ISO 8601
+    command      the command line
+    machine      processor, its instruction sets and what limits them, cores, operating system
+    versions     Python and the libraries that do the work
+    models       file name and sha256 of the ONNX file behind each method that is one
+    results      a list, one entry for each task and data set: either
+                 task, data, settings, overall {method: {metric: value}}, groups {group: {method: {metric: value}}},
+                 details, curves [{title, x_label, y_label, lines {method: [x values, y values]}}]; or, of a sweep,
+                 task, data, settings, over {setting: values}, curves,
+                 points [{method, values {setting: value}, metrics {metric: value}}]
+    failures     a list of {task, data, method, message}; method is empty if the data set itself was at fault
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ..results import Curve, Picture, TaskResult
+from .tables import Grid, group_grid, method_grid
+
+GROUND_TRUTH = "ground truth"
+
+
+def slug(title: str) -> str:
+    """A title as a file name or an anchor."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What could not be evaluated, and why. `method` is empty if the data set itself was at fault."""
+
+    task: str
+    data: str
+    method: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{' '.join(filter(None, [self.task, self.method]))} on {self.data}: {self.message}"
+
+
+class Outcome(Protocol):
+    """A section of the report: one task over one data set, or a sweep of one."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def settings(self) -> Mapping[str, Any]: ...
+    @property
+    def curves(self) -> Sequence[Curve]: ...
+    @property
+    def pictures(self) -> Sequence[Picture]: ...
+    @property
+    def trajectories(self) -> Mapping[str, Sequence[Sequence[float]]]:
+        """Rows [t, tx, ty, tz, qx, qy, qz, qw] by method, the true ones under GROUND_TRUTH. Empty but of odometry."""
+
+    def grids(self) -> Sequence[tuple[str, Grid]]:
+        """Tables with their captions; the first is the one that matters."""
+
+    def as_json(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class TaskOutcome:
+    """A task over the data set in the folder `data`."""
+
+    data: str
+    result: TaskResult
+
+    @property
+    def title(self) -> str:
+        return f"{self.result.task.replace('_', ' ')} on {Path(self.data).resolve().name}"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        return self.result.settings
+
+    @property
+    def curves(self) -> Sequence[Curve]:
+        return self.result.curves
+
+    @property
+    def pictures(self) -> Sequence[Picture]:
+        return self.result.pictures
+
+    @property
+    def trajectories(self) -> Mapping[str, Sequence[Sequence[float]]]:
+        details = self.result.details
+        return {GROUND_TRUTH: details["ground_truth"], **details["trajectories"]} if "trajectories" in details else {}
+
+    def grids(self) -> Sequence[tuple[str, Grid]]:
+        grids = [("", method_grid(self.result.overall))]
+        return [*grids, ("by group", group_grid(self.result.groups))] if self.result.groups else grids
+
+    def as_json(self) -> dict[str, Any]:
+        return {"task": self.result.task, "data": self.data} | self.result.as_json()
+
+
+@dataclass
+class Report:
+    """All of one run of `evaluate`, in the order it is shown."""
+
+    command: str
+    created: str
+    version: str
+    machine: Mapping[str, Any]
+    versions: Mapping[str, str]
+    models: Mapping[str, Mapping[str, str]]  # method -> file, sha256
+    outcomes: list[Outcome] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "silk_ros": self.version,
+            "created": self.created,
+            "command": self.command,
+            "machine": dict(self.machine),
+            "versions": dict(self.versions),
+            "models": {name: dict(model) for name, model in self.models.items()},
+            "results": [outcome.as_json() for outcome in self.outcomes],
+            "failures": [vars(failure) | {"task": failure.task.replace("-", "_")} for failure in self.failures],
+        }
+
+    def write_json(self, path: Path) -> None:
+        path.write_text(json.dumps(_finite(self.as_json()), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for NaN and infinity, which JSON lacks, and with numpy's numbers and arrays as plain ones."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite(entry) for key, entry in value.items()}
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,148 @@
+"""Tables of metrics for people: what is best, how many decimals, and their form on a console."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from ..results import Row, Table
+
+BETTER_HIGH = re.compile(r"repeatab|accura|\b(auc|mma|maa|ha)\b|inlier|correct|widest|largest", re.IGNORECASE)
+BETTER_LOW = re.compile(r"error|drift|fail|lost|smallest|\b(ate|rpe)\b", re.IGNORECASE)
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric as it heads a table: `MMA@3` is the threshold `@3` below the name `MMA`."""
+
+    metric: str
+
+    @property
+    def name(self) -> str:
+        return self.metric.partition("@")[0]
+
+    @property
+    def threshold(self) -> str:
+        _, at, value = self.metric.partition("@")
+        return at + value
+
+    @property
+    def sign(self) -> int:
+        """1 if higher is better, -1 if lower is, 0 for what is neither, such as a count."""
+        if BETTER_HIGH.search(self.name):
+            return 1
+        return -1 if BETTER_LOW.search(self.name) else 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table for people. `heads` name the columns of labels; the best value is found within each block of rows."""
+
+    heads: tuple[str, ...]
+    blocks: Sequence[Sequence[tuple[tuple[str, ...], Row]]]
+
+    @property
+    def columns(self) -> list[Column]:
+        rows = [row for block in self.blocks for _, row in block]
+        return [Column(metric) for metric in dict.fromkeys(metric for row in rows for metric in row)]
+
+    def spans(self) -> list[tuple[Column, int]]:
+        """The names above the thresholds: the first column of each, and how many share the name."""
+        grouped = [list(columns) for _, columns in groupby(self.columns, key=lambda column: column.name)]
+        return [(columns[0], len(columns)) for columns in grouped]
+
+    def starts(self) -> list[bool]:
+        """Whether each column is the first below its name."""
+        return [index == 0 for _, count in self.spans() for index in range(count)]
+
+    def cells(self) -> list[list[tuple[tuple[str, ...], list[Cell]]]]:
+        """The rows of each block as text. A first label that repeats the one above it is left empty."""
+        columns = self.columns
+        all_rows = [row for block in self.blocks for _, row in block]
+        digits = {column.metric: _digits(column, all_rows) for column in columns}
+        shown = []
+        for block in self.blocks:
+            best = {column.metric: _best(column, [row for _, row in block]) for column in columns}
+            rows, above = [], ""
+            for labels, row in block:
+                values = [(column.metric, row.get(column.metric, math.nan)) for column in columns]
+                cells = [Cell(_text(value, digits[metric]), value == best[metric]) for metric, value in values]
+                rows.append((("" if labels[0] == above else labels[0], *labels[1:]), cells))
+                above = labels[0]
+            shown.append(rows)
+        return shown
+
+
+def _best(column: Column, rows: Sequence[Row]) -> float | None:
+    """The best value, unless there is nothing to choose between."""
+    values = [row.get(column.metric, math.nan) for row in rows]
+    finite = [value for value in values if math.isfinite(value)]
+    return (
+        max(finite, key=lambda value: column.sign * value) if column.sign and finite and len(set(values)) > 1 else None
+    )
+
+
+def _digits(column: Column, rows: Sequence[Row]) -> int:
+    """Decimals of a column: none for counts, three for shares."""
+    finite = [abs(row[column.metric]) for row in rows if math.isfinite(row.get(column.metric, math.nan))]
+    if not finite or (column.sign == 0 and max(finite) > 10):
+        return 0
+    if all(value == int(value) for value in finite) and (max(finite) > 1 or column.sign < 1):
+        return 0
+    return 3 if max(finite) < 10 else 2 if max(finite) < 100 else 1 if max(finite) < 1000 else 0
+
+
+def _text(value: float, digits: int) -> str:
+    if math.isnan(value):
+        return MISSING
+    return f"{value:.{digits}f}" if math.isfinite(value) else "∞" if value > 0 else "-∞"
+
+
+def method_grid(table: Table) -> Grid:
+    """One row for each method."""
+    return Grid(("method",), [[((name,), row) for name, row in table.items()]])
+
+
+def group_grid(groups: Mapping[str, Table]) -> Grid:
+    """One block for each group, one row in it for each method."""
+    return Grid(
+        ("group", "method"), [[((group, name), row) for name, row in table.items()] for group, table in groups.items()]
+    )
+
+
+def console_table(grid: Grid) -> str:
+    """Aligned text, labels to the left and numbers to the right."""
+    columns, blocks = grid.columns, grid.cells()
+    rows = [row for block in blocks for row in block]
+    label_widths = [
+        max(len(head), *(len(labels[index]) for labels, _ in rows)) for index, head in enumerate(grid.heads)
+    ]
+    widths = [
+        max(len(column.threshold), *(len(cells[index].text) for _, cells in rows))
+        for index, column in enumerate(columns)
+    ]
+    names, start = [], 0
+    for column, count in grid.spans():
+        missing = len(column.name) - (sum(widths[start : start + count]) + 2 * (count - 1))
+        widths[start] += max(0, missing)
+        names.append(column.name.rjust(sum(widths[start : start + count]) + 2 * (count - 1)))
+        start += count
+    heads = [head.ljust(width) for head, width in zip(grid.heads, label_widths)]
+    lines = ["  ".join([*heads, *names])]
+    if any(column.threshold for column in columns):
+        blank = [" " * width for width in label_widths]
+        lines.append("  ".join([*blank, *(column.threshold.rjust(width) for column, width in zip(columns, widths))]))
+    for labels, cells in rows:
+        left = [label.ljust(width) for label, width in zip(labels, label_widths)]
+        lines.append("  ".join([*left, *(cell.text.rjust(width) for cell, width in zip(cells, widths))]))
+    return "\n".join(line.rstrip() for line in lines)

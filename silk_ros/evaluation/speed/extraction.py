@@ -1,0 +1,170 @@
+"""Image to keypoints and descriptors: every backend and precision, and the peers, in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ...backends import PRECISIONS, BackendUnavailable
+from ...extractor import Extractor
+from ..methods.load import load_method
+from .timing import Quartiles, interleaved
+
+PEERS = ("orb", "sift", "xfeat")
+GEMM = "GEMM"
+GEMM_SIDE = 2048  # of the square matrices: large enough for BLAS to be at its best
+PUBLISHED = "VGGnp-mu as published"
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One pipeline on one size of image.
+
+    size:      width and height.
+    keypoints: asked for; `found` is what it gave.
+    gflops:    GFLOP/s by the published network's count of operations, None for a peer.
+    of_gemm:   the same over what numpy's float32 GEMM reached in the same rounds.
+    """
+
+    pipeline: str
+    peer: bool
+    size: tuple[int, int]
+    keypoints: int
+    found: int
+    ms: Quartiles
+    gflops: float | None
+    of_gemm: float | None
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A backend in one of its precisions."""
+
+    backend: str
+    precision: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.backend} {self.precision}"
+
+    def load(self, keypoints: int, threads: int) -> Extractor:
+        return Extractor.load(max_keypoints=keypoints, backend=self.backend, precision=self.precision, threads=threads)
+
+
+def automatic() -> str:
+    """What the node takes by itself on this machine, and why."""
+    backend = Extractor.load(max_keypoints=1).backend
+    reason = f": {backend.reason}" if backend.reason else ""
+    return f"backend and precision auto: {backend.name} on {backend.device}, {backend.precision}{reason}"
+
+
+def find_pipelines(backends: Sequence[str], image: Image, threads: int) -> tuple[list[Pipeline], dict[str, str]]:
+    """What this machine can run, by trying it, and the reasons for what it cannot.
+
+    Raises ValueError, with the reasons, if nothing runs.
+    """
+    found: list[Pipeline] = []
+    skipped: dict[str, str] = {}
+    for backend in backends:
+        for precision in PRECISIONS[backend]:
+            pipeline = Pipeline(backend, precision)
+            try:
+                pipeline.load(1, threads)(image)
+                found.append(pipeline)
+            except BackendUnavailable as error:
+                skipped[backend] = str(error)
+                break
+            except (OSError, ValueError, RuntimeError) as error:
+                skipped[pipeline.name] = str(error)
+    if not found:
+        raise ValueError("; ".join(f"{name}: {reason}" for name, reason in skipped.items()))
+    return found, skipped
+
+
+def measure_extraction(
+    pipelines: Sequence[Pipeline], peers: Sequence[str], image: Image, keypoints: int, threads: int, repeats: int
+) -> list[Timing]:
+    """Time pipelines, peers and a GEMM in turn on a grey image (H, W)."""
+    height, width = image.shape
+    runs: dict[str, Callable[[], object]] = {}
+    found = {}
+    for pipeline in pipelines:
+        extractor = pipeline.load(keypoints, threads)
+        runs[pipeline.name] = partial(extractor, image)
+        found[pipeline.name] = len(extractor(image))
+    for peer in peers:
+        method = load_method(peer, keypoints)
+        runs[method.name] = partial(method.extract, image)
+        found[method.name] = len(method.extract(image))
+    times = interleaved({**runs, GEMM: _gemm()}, repeats, f"{width}x{height}, K = {keypoints}")
+    peak = 2 * GEMM_SIDE**3 / times[GEMM]["median"] / 1e6
+    own = {pipeline.name for pipeline in pipelines}
+    timings = []
+    for name, count in found.items():
+        rate = published_flops(width, height) / times[name]["median"] / 1e6 if name in own else None
+        timings.append(
+            Timing(
+                name,
+                name not in own,
+                (width, height),
+                keypoints,
+                count,
+                times[name],
+                gflops=rate and round(rate, 1),
+                of_gemm=rate and round(rate / peak, 3),
+            )
+        )
+    return timings
+
+
+def measure_threads(
+    pipeline: Pipeline, image: Image, keypoints: int, threads: int, repeats: int
+) -> dict[int, Quartiles]:
+    """Times by the number of threads: 1, 2, 4 and so on up to `threads`."""
+    counts = sorted({*(1 << power for power in range(threads.bit_length())), threads})
+    extractors = {f"{count}": pipeline.load(keypoints, count) for count in counts}
+    runs = {name: partial(extractor, image) for name, extractor in extractors.items()}
+    times = interleaved(runs, repeats, f"{pipeline.name}, threads")
+    return {count: times[f"{count}"] for count in counts}
+
+
+def published_flops(width: int, height: int) -> float:
+    """Operations of VGGnp-mu on an image as published, two for a multiplication with its addition.
+
+    Every layer at every position, descriptors included: 45.5 GFLOP at 640x480. The exported file needs less: channels
+    that training left dead are gone from it, and it describes the best keypoints only.
+    """
+    layers = [(9 * 64, 1), (9 * 64 * 64, 2), (2 * 9 * 64 * 32 + 32 * (1 + 32), 3)]  # weights, border in pixels
+    return 2.0 * sum(weights * (width - 2 * border) * (height - 2 * border) for weights, border in layers)
+
+
+def _gemm() -> Callable[[], object]:
+    a, b = np.random.default_rng(0).random((2, GEMM_SIDE, GEMM_SIDE), dtype=np.float32)
+    product = np.empty_like(a)
+    return lambda: np.matmul(a, b, out=product)
+
+
+def noise_image(width: int, height: int) -> Image:
+    """Texture of all scales that needs no file: noise at every octave, with a deviation of 45 grey levels."""
+    rng = np.random.default_rng(0)
+    total = np.zeros((height, width), np.float32)
+    for octave in range(min(width, height).bit_length()):
+        coarse = rng.normal(size=(-(-height >> octave), -(-width >> octave))).astype(np.float32)
+        total += cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(128 + 45 * (total - total.mean()) / total.std(), 0, 255).astype(np.uint8)
+
+
+def read_image(path: Path, width: int, height: int) -> Image:
+    """A picture in grey, resized. Raises ValueError if it cannot be read."""
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise ValueError(f"cannot read the image '{path}': give a PNG or JPEG file")
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

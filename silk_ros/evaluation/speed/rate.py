@@ -1,0 +1,216 @@
+"""The settings that hold a camera's rate on this machine, the best first: `benchmark --rate`."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from ...backends import processor
+from ...backends.parity import photographs
+from ...extractor import Extractor
+from ...frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
+from ...stereo import match_stereo
+from .quality import table
+
+RESERVE = 0.3  # share of the time between two images that is left to other programs
+MESSAGES_MS = 2.0  # of an image, for taking it in and publishing what was found: about what the node takes
+RADIUS = 1 / 12  # of the image's shorter edge: 40 pixels of 480 (docs/performance.md, Radius)
+WARM_UP, FEWEST = 3, 5  # images
+SECONDS = 0.6  # that a setting which seems to hold the rate is timed for
+TIME_LIMIT = 45.0  # seconds of trying, after which the cheapest setting is taken
+CLEARLY = 0.9  # times the milliseconds: what another number of threads has to gain
+STEP = 4  # pixels that the view moves by, from image to image
+
+Image = NDArray[np.uint8]
+
+
+class Camera(NamedTuple):
+    """A camera that the node is to follow: its rate in Hz, the size of its images, and whether they come in pairs."""
+
+    rate: float
+    width: int
+    height: int
+    stereo: bool = False
+
+    @property
+    def budget_ms(self) -> float:
+        """Milliseconds that extraction and matching may take. Raises ValueError for a rate that leaves none."""
+        budget = 1e3 * (1 - RESERVE) / self.rate - MESSAGES_MS
+        if budget <= 0:
+            most = 1e3 * (1 - RESERVE) / MESSAGES_MS
+            raise ValueError(f"{self.rate:g} Hz leave no time for an image: {most:.0f} Hz are the limit of any machine")
+        return budget
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Parameters of the node. auc: their quality by the table; `radius` 0 matches everywhere."""
+
+    scale: float
+    max_keypoints: int
+    precision: str
+    radius: float
+    auc: float
+    threads: int = 0
+
+    def parameters(self) -> dict[str, float | int | str]:
+        """The values of the node's parameters, by their names."""
+        return {
+            "scale": self.scale,
+            "max_keypoints": self.max_keypoints,
+            "precision": self.precision,
+            "matcher.radius": self.radius,
+            "threads": self.threads,
+        }
+
+    def no_faster_than(self, other: Candidate) -> bool:
+        """Whether it does at least the work of another one in the same precision."""
+        return (
+            self.precision == other.precision
+            and self.scale >= other.scale
+            and self.max_keypoints >= other.max_keypoints
+            and self.radius == other.radius
+        )
+
+
+class Timed(NamedTuple):
+    """A candidate, and the 90th percentile of the milliseconds that it takes for an image."""
+
+    candidate: Candidate
+    ms: float
+
+    @property
+    def hertz(self) -> float:
+        """The rate that it holds with the reserve."""
+        return 1e3 * (1 - RESERVE) / (self.ms + MESSAGES_MS)
+
+
+def candidates(camera: Camera, precisions: Mapping[str, str]) -> list[Candidate]:
+    """All settings of the table for a camera: the node's defaults first, then by quality, each with a radius first.
+
+    precisions: what each value of the parameter stands for on this machine, the preferred one first. Nothing above the
+    default scale is tried: it is slower and no better. Where the network sees images larger or smaller than those of
+    the table, the quality is taken to be that of the nearest size.
+    """
+    shorter = min(camera.width, camera.height)
+    radius = float(round(RADIUS * shorter))
+    edges = sorted({setting.edge for setting in table()}, reverse=True)
+    scales = {CAMERA_SCALE: max((edge for edge in edges if edge <= CAMERA_SCALE * shorter), default=edges[-1])}
+    scales |= {round(edge / shorter, 4): edge for edge in edges if round(edge / shorter, 4) < CAMERA_SCALE}
+    found = [
+        Candidate(scale, setting.keypoints, name, near, auc)
+        for name, precision in precisions.items()
+        for scale, edge in scales.items()
+        for setting, auc in table().items()
+        if setting.edge == edge and (setting.precision == "int8") == (precision == "int8")
+        for near in (radius, 0.0)
+    ]
+    preferred = next(iter(precisions))
+
+    def order(candidate: Candidate) -> tuple[bool, float]:
+        default = candidate.scale, candidate.max_keypoints, candidate.precision
+        return default != (CAMERA_SCALE, CAMERA_MAX_KEYPOINTS, preferred), -candidate.auc
+
+    return sorted(found, key=order)
+
+
+class Search(NamedTuple):
+    """What a search found.
+
+    best:     the best settings that hold the rate; None if none does.
+    timed:    what was tried, the node's defaults first; the cheapest settings alone if not even they hold the rate.
+    defaults: quality of the node's defaults.
+    complete: whether all settings better than the best one were tried, within TIME_LIMIT.
+    """
+
+    best: Timed | None
+    timed: list[Timed]
+    defaults: float
+    complete: bool = True
+
+
+def find(camera: Camera) -> Search:
+    """Try settings from the best one down until one holds the camera's rate.
+
+    Raises ValueError for a rate that leaves no time for an image.
+    """
+    end, budget = time.monotonic() + TIME_LIMIT, camera.budget_ms
+    images, everything = list(_views(camera)), candidates(camera, precisions())
+    defaults = everything[0].auc
+    cheapest = min(everything, key=lambda each: (each.scale, each.max_keypoints, each.precision != "int8", each.radius))
+    # Twice: a moment of other load is not to decide.
+    bottom = min((Timed(cheapest, measure(cheapest, camera, images)) for _ in range(2)), key=lambda each: each.ms)
+    if bottom.ms > budget:
+        return Search(None, [bottom], defaults)
+    timed: list[Timed] = []
+    with tqdm(total=len(everything), desc=f"settings for {camera.rate:g} Hz", unit="setting", leave=False) as progress:
+        for candidate in everything:
+            progress.update()
+            if candidate == cheapest or any(candidate.no_faster_than(each.candidate) for each in timed):
+                continue
+            if time.monotonic() > end:
+                return Search(bottom, [*timed, bottom], defaults, complete=False)
+            timed.append(Timed(candidate, measure(candidate, camera, images)))
+            if timed[-1].ms <= budget:
+                best = _with_threads(timed[-1], camera, images)
+                return Search(best, timed, defaults)
+    return Search(_with_threads(bottom, camera, images), [*timed, bottom], defaults)
+
+
+def precisions() -> dict[str, str]:
+    """What values of the parameter stand for on this machine: its own choice, and int8 where that is another one."""
+    automatic = Extractor.load(max_keypoints=1).backend.precision
+    return {"auto": automatic} | ({"int8": "int8"} if automatic == "bf16" else {})
+
+
+def _with_threads(found: Timed, camera: Camera, images: Sequence[Image]) -> Timed:
+    """The same with the number of threads that is fastest; 0, one on each core, unless another is clearly so."""
+    cores = processor.cores()
+    counts = [1 << power for power in range(cores.bit_length()) if 1 << power < cores]
+    others = [replace(found.candidate, threads=count) for count in counts]
+    timed = [Timed(other, measure(other, camera, images)) for other in others]
+    return min([found, *(other for other in timed if other.ms < CLEARLY * found.ms)], key=lambda each: each.ms)
+
+
+def measure(candidate: Candidate, camera: Camera, images: Sequence[Image]) -> float:
+    """The 90th percentile of the milliseconds from a grey image, or pair, to its matches.
+
+    It is of the first images alone where even the fastest of them took too long.
+    """
+    extractor = Extractor.load(
+        max_keypoints=candidate.max_keypoints,
+        precision=candidate.precision,
+        scale=candidate.scale,
+        threads=candidate.threads,
+    )
+    front_end = FrontEnd(extractor, FrontEndOptions(radius=candidate.radius or None))
+    times: list[float] = []
+    end = float("inf")
+    for index in itertools.count():
+        started = time.perf_counter()
+        step = front_end.process(images[index % len(images)], index)
+        if camera.stereo:
+            match_stereo(step.frame.features, extractor(images[(index + 1) % len(images)]))
+        times.append(1e3 * (time.perf_counter() - started))
+        if len(times) == WARM_UP:
+            end = time.perf_counter() + SECONDS
+        enough = len(times) >= WARM_UP + FEWEST
+        if enough and (time.perf_counter() > end or min(times[WARM_UP:]) > camera.budget_ms):
+            break
+    return float(np.percentile(times[WARM_UP:], 90))
+
+
+def _views(camera: Camera) -> Iterator[Image]:
+    """What a camera sees that moves over a photograph and back."""
+    moves = 8
+    photo = photographs(camera.height + moves * STEP, camera.width + moves * STEP)[0]
+    for index in (*range(moves), *range(moves, 0, -1)):
+        start = index * STEP
+        yield np.ascontiguousarray(photo[start : start + camera.height, start : start + camera.width])

@@ -1,0 +1,178 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from silk_ros.evaluation.datasets.posed import Frame, evenly_spaced, open_sequence, register_depth
+from silk_ros.evaluation.options import DatasetError
+
+POSE = "1 0 0 0 0 1 0 0 0 0 1"
+P0, P1 = "100 0 31.5 0 0 100 23.5 0 0 0 1 0", "100 0 31.5 -50 0 100 23.5 0 0 0 1 0"
+
+
+def write_image(path: Path, value: int = 0, size: tuple[int, int] = (64, 48)) -> None:
+    path.parent.mkdir(exist_ok=True)
+    cv2.imwrite(str(path), np.full(size[::-1], value, np.uint8))
+
+
+@pytest.fixture
+def kitti(tmp_path: Path) -> Path:
+    """Two stereo frames, the second a metre ahead; image values say which is which."""
+    for index in range(2):
+        write_image(tmp_path / f"image_0/{index}.png", 10 + index)
+        write_image(tmp_path / f"image_1/{index}.png", 20 + index)
+    (tmp_path / "calib.txt").write_text(f"P0: {P0}\nP1: {P1}\n")
+    (tmp_path / "poses.txt").write_text(f"{POSE} 0\n{POSE} 1\n")
+    return tmp_path
+
+
+@pytest.fixture
+def seven_scenes(tmp_path: Path) -> Path:
+    np.savetxt(tmp_path / "camera-intrinsics.txt", [[585, 0, 320], [0, 585, 240], [0, 0, 1]])
+    depth = np.full((480, 640), 2000, np.uint16)
+    depth[:, 437:] = 3000
+    depth[0], depth[479] = 0, 65535
+    for index in range(2):
+        write_image(tmp_path / f"frame-00000{index}.color.png", 10 + index, (640, 480))
+        cv2.imwrite(str(tmp_path / f"frame-00000{index}.depth.png"), depth)
+        np.savetxt(tmp_path / f"frame-00000{index}.pose.txt", np.eye(4))
+    return tmp_path
+
+
+def test_kitti_stereo(kitti: Path) -> None:
+    sequence = open_sequence(kitti)
+    assert len(sequence) == 2 and not sequence.has_depth
+    assert sequence.baseline == pytest.approx(0.5)
+    np.testing.assert_allclose(sequence.matrix, [[100, 0, 31.5], [0, 100, 23.5], [0, 0, 1]])
+    np.testing.assert_allclose(sequence.poses[1], [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 1]])
+    np.testing.assert_allclose(sequence.timestamps, [0, 0.1])
+    frame = sequence[1]
+    assert frame.image[0, 0] == 11 and frame.right is not None and frame.right[0, 0] == 21 and frame.depth is None
+
+
+def test_rows_of_the_calibration_need_no_labels(kitti: Path) -> None:
+    (kitti / "calib.txt").write_text(f"{P0}\n{P1}")
+    assert open_sequence(kitti).baseline == pytest.approx(0.5)
+
+
+def test_one_camera_has_no_baseline(kitti: Path) -> None:
+    for path in (kitti / "image_1").iterdir():
+        path.unlink()
+    (kitti / "image_1").rmdir()
+    (kitti / "calib.txt").write_text(f"P0: {P0}")
+    sequence = open_sequence(kitti)
+    assert sequence.baseline is None and sequence[0].right is None
+    np.testing.assert_allclose(sequence.timestamps, [0, 1 / 30])
+
+
+def test_intrinsics_follow_the_size_by_pixel_areas(kitti: Path) -> None:
+    # At half size, centre 31.5 of 64 pixels is 15.5 of 32, in the middle as before.
+    sequence = open_sequence(kitti, shorter_edge=24)
+    np.testing.assert_allclose(sequence.matrix, [[50, 0, 15.5], [0, 50, 11.5], [0, 0, 1]])
+    assert sequence[0].image.shape == (24, 32) and sequence.baseline == pytest.approx(0.5)
+
+
+def test_seven_scenes(seven_scenes: Path) -> None:
+    sequence = open_sequence(seven_scenes)
+    assert sequence.has_depth and sequence.baseline is None
+    np.testing.assert_allclose(sequence.timestamps, [0, 1 / 30])
+    np.testing.assert_allclose(sequence.matrix, [[525, 0, 320], [0, 525, 240], [0, 0, 1]])
+    assert sequence[1].image[0, 0] == 11
+
+
+def test_depth_is_that_of_the_colour_pixel_on_the_same_ray(seven_scenes: Path) -> None:
+    # The edge at 437 of the depth image lies (437 - 320) / 585 = 0.2 to the right: 0.2 * 525 + 320 = 425 in colour.
+    depth = open_sequence(seven_scenes)[0].depth
+    assert depth is not None and depth.shape == (480, 640)
+    assert depth[240, 424] == pytest.approx(2) and depth[240, 425] == pytest.approx(3)
+    # The colour camera sees more than the depth camera: by 240 * (585 / 525 - 1) = 27 pixels at the top.
+    assert np.isnan(depth[20, 320]) and np.isfinite(depth[30, 320])
+
+
+def test_depth_follows_the_size(seven_scenes: Path) -> None:
+    depth = open_sequence(seven_scenes, shorter_edge=240)[0].depth
+    assert depth is not None and depth.shape == (240, 320)
+    assert depth[120, 211] == pytest.approx(2) and depth[120, 213] == pytest.approx(3)
+
+
+def test_invalid_depths_are_unknown() -> None:
+    depth = np.array([[1.0, np.nan], [3, 4]], np.float32)
+    same = register_depth(depth, np.eye(3), np.eye(3), (2, 2))
+    np.testing.assert_array_equal(same, depth)
+    frame = Frame(np.zeros((2, 2), np.uint8), None, same)
+    np.testing.assert_array_equal(
+        frame.depth_at(np.array([[0.4, 0.4], [1, 0], [0, 0.6], [1.6, 0], [0, -0.6]])), [1, np.nan, 3, np.nan, np.nan]
+    )
+
+
+def test_images_are_read_when_asked_for(kitti: Path) -> None:
+    (kitti / "image_0/1.png").write_text("no image")
+    sequence = open_sequence(kitti)
+    with pytest.raises(DatasetError, match=r"1\.png"):
+        sequence[1]
+
+
+def test_images_of_one_size(kitti: Path) -> None:
+    write_image(kitti / "image_1/1.png", size=(32, 24))
+    with pytest.raises(DatasetError, match=r"image_1/1\.png' has 32x24 pixels, the first image 64x48"):
+        open_sequence(kitti)[1]
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("calib.txt", "P1: 1", r"calib\.txt' \(no row P0\)"),
+        ("calib.txt", "P0: 1 2 3", r"calib\.txt'"),
+        ("calib.txt", f"{P0.replace('100', '0')}\n{P1}", r"calib\.txt' \(row P0 has no focal length\)"),
+        ("calib.txt", f"{P0}\n{P0}", r"P1 of .*calib\.txt'"),
+        ("poses.txt", f"{POSE} 0\n", r"2 images in .*image_0', 1 poses in .*poses\.txt'"),
+        ("poses.txt", f"{POSE} 0\n1 2 3\n", r"poses\.txt'"),
+        ("poses.txt", f"{POSE} 0\n{POSE} nan\n", r"poses\.txt' \(empty or not finite\)"),
+        ("poses.txt", f"{POSE} 0\n2{POSE[1:]} 0\n", r"poses\.txt' holds matrices that are no poses"),
+    ],
+)
+def test_what_is_wrong_with_kitti_is_named(kitti: Path, file: str, text: str, message: str) -> None:
+    (kitti / file).write_text(text)
+    with pytest.raises(DatasetError, match=message) as raised:
+        open_sequence(kitti)
+    assert "expected one of" in str(raised.value)
+
+
+@pytest.mark.parametrize("file", ["calib.txt", "poses.txt", "image_1/0.png"])
+def test_what_kitti_lacks_is_named(kitti: Path, file: str) -> None:
+    (kitti / file).unlink()
+    with pytest.raises(DatasetError, match=file.split("/")[0]):
+        open_sequence(kitti)
+
+
+@pytest.mark.parametrize("file", ["camera-intrinsics.txt", "frame-000001.pose.txt"])
+def test_what_seven_scenes_lacks_is_named(seven_scenes: Path, file: str) -> None:
+    (seven_scenes / file).unlink()
+    with pytest.raises(DatasetError, match=file):
+        open_sequence(seven_scenes)
+
+
+def test_seven_scenes_has_one_size(seven_scenes: Path) -> None:
+    write_image(seven_scenes / "frame-000000.color.png", size=(320, 240))
+    with pytest.raises(DatasetError, match=r"frame-000000\.color\.png' has 320x240 pixels: .* for 640x480"):
+        open_sequence(seven_scenes)
+
+
+def test_depth_must_have_16_bits(seven_scenes: Path) -> None:
+    write_image(seven_scenes / "frame-000001.depth.png", size=(640, 480))
+    with pytest.raises(DatasetError, match=r"frame-000001\.depth\.png"):
+        open_sequence(seven_scenes)[1]
+
+
+def test_other_folders_are_told_the_layouts(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="KITTI"):
+        open_sequence(tmp_path)
+    with pytest.raises(DatasetError, match="there is no folder"):
+        open_sequence(tmp_path / "missing")
+
+
+def test_evenly_spaced() -> None:
+    assert evenly_spaced(10, 2) == [2, 7]
+    assert evenly_spaced(3, 5) == [0, 1, 2]
+    assert evenly_spaced(3, 0) == evenly_spaced(0, 3) == []
