@@ -25,7 +25,7 @@ from ..matcher import check_filters
 from .arguments import positive
 
 # By name: ROS is needed for this one format, and all that imports it stays in one folder.
-BAG_WRITER = "silk_ros.ros.feature_bag"
+BAG_WRITER = "silk_ros.ros.recording.feature_bag"
 COLMAP_WINDOW = 10  # earlier images that each is matched with
 # Keypoints and scale by format: those of the node, and those that COLMAP maps well with (docs/offline.md).
 DEFAULTS = {"bag": (CAMERA_MAX_KEYPOINTS, CAMERA_SCALE), "colmap": (3000, 1.0)}

@@ -26,9 +26,9 @@ from ..images.folders import StereoFolderSource
 from ..images.gray import to_gray
 from ..images.sources import Source, SourceImage, open_source
 from .messages import image_message, pose_message, stamp_nanoseconds
-from .parameters import Declaration, declare
-from .process import WorkerNode, run_node
-from .recorder import Recorder
+from .node.declarations import Declaration, declare
+from .node.process import WorkerNode, run_node
+from .recording.recorder import Recorder
 
 SOURCE = "flight, a camera index, a folder of images or of stereo pairs, a video file, or a rosbag2 or .mcap recording"
 JPEG_QUALITY = 95

@@ -28,11 +28,11 @@ from std_msgs.msg import Header
 from ..geometry.camera import Camera, camera_from_message
 from ..odometry.tracking import MODES, Tracking
 from ..odometry.types import Estimate
-from .change_log import ChangeLog
 from .messages import points_from_cloud, stamp_nanoseconds
+from .node.declarations import Declaration, declare
+from .node.logs import ChangeLog
+from .node.process import WorkerNode, run_node
 from .odometry_messages import TransformPublisher, TumFile, odometry_message, pose_stamped
-from .parameters import Declaration, declare
-from .process import WorkerNode, run_node
 
 TOPICS = {"matches": "silk/matches", "stereo": "silk/stereo_matches"}
 QUEUE = 10  # clouds that a subscription holds

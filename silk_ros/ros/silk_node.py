@@ -19,18 +19,18 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
 from ..paths import confined
-from .change_log import ChangeLog
-from .diagnostics import Statistics, diagnostics_message
-from .drop_watch import DropWatch
-from .inputs import Inputs
-from .live_parameters import answer_when_prepared, in_thread
+from .front_end.configuration import Plan
+from .front_end.drop_watch import DropWatch
+from .front_end.inputs import Inputs
+from .front_end.parameter_changes import answer_when_prepared, in_thread
+from .front_end.parameters import DECLARATIONS
+from .front_end.settings import Settings, settings_from
+from .front_end.statistics import Statistics, diagnostics_message
+from .front_end.worker import Pipeline
 from .log import NodeLog
-from .parameters import check_change, declare
-from .pipeline import Pipeline
-from .plan import Plan
-from .process import WorkerNode, guard_transitions, run_node
-from .settings import Settings, settings_from
-from .silk_parameters import DECLARATIONS
+from .node.declarations import check_change, declare
+from .node.logs import ChangeLog
+from .node.process import WorkerNode, guard_transitions, run_node
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 CONFIGURATION_ERRORS = (OSError, ValueError, ImportError, RuntimeError)

@@ -342,7 +342,7 @@ def test_log_folder_that_cannot_be_written_is_a_reason_in_one_line(spawn: Spawn)
 
 IDLE_NODE = """
 import sys, threading
-from silk_ros.ros.process import WorkerNode, run_node
+from silk_ros.ros.node.process import WorkerNode, run_node
 
 class Idle(WorkerNode):
     def __init__(self):

@@ -19,7 +19,7 @@ from std_msgs.msg import Header
 
 from silk_ros.geometry.camera import DISTORTION_MODELS, camera_from_message
 from silk_ros.images.gray import ENCODING_ALIASES, ENCODINGS, packed_size
-from silk_ros.ros.images import gray_from_message, mask_from_message
+from silk_ros.ros.front_end.images import gray_from_message, mask_from_message
 from silk_ros.ros.messages import points_from_cloud
 
 UINT32 = st.integers(0, 2**32 - 1)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from harness import ROOT
 
-from silk_ros.ros.diagnostics import Statistics
+from silk_ros.ros.front_end.statistics import Statistics
 from silk_ros.ros.messages import feature_dtype
 
 CONFIG = ROOT / "config"

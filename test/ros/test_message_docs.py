@@ -19,8 +19,8 @@ from silk_ros import Features, Matches
 from silk_ros.binary import BinaryCode, encoder
 from silk_ros.frontend import Frame, Step
 from silk_ros.ros import messages
+from silk_ros.ros.front_end.tracks import TrackMessages, TrackRules
 from silk_ros.ros.messages import cloud_from_points, features_to_cloud, matches_to_cloud, points_from_cloud
-from silk_ros.ros.tracks import TrackMessages, TrackRules
 from silk_ros.tracker import Tracks
 
 DOCUMENT = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")

@@ -248,7 +248,7 @@ def test_a_file_that_cannot_be_written_is_said_at_the_start(context: Context, tm
 
 
 def test_picture_of_the_trajectories_shows_both(tmp_path: Path) -> None:
-    from silk_ros.ros.demo_trajectory import compare, draw_trajectories
+    from silk_ros.ros.demo.trajectory import compare, draw_trajectories
 
     truth, estimate = {}, {}
     for number in range(50):

@@ -78,7 +78,8 @@ def test_signal_at_any_moment_ends_the_node_with_zero(
     """The node signals itself while it loads its model, or while it publishes."""
     script = f"""
 import os, signal, sys, time
-from silk_ros.ros import settings, silk_node
+from silk_ros.ros import silk_node
+from silk_ros.ros.front_end import settings
 owner = settings.Extractor if {moment!r} == "load" else silk_node
 original = getattr(owner, {moment!r})
 def interrupted(*args, **kwargs):
@@ -98,7 +99,7 @@ INTERRUPTED_NODE = """
 import gc, os, signal, sys, threading
 import rclpy
 from rclpy.signals import SignalHandlerGuardCondition
-from silk_ros.ros.process import WorkerNode, run_node
+from silk_ros.ros.node.process import WorkerNode, run_node
 
 class Interrupted(WorkerNode):
     def __init__(self):

@@ -19,8 +19,8 @@ from silk_ros.backends import select_backend
 from silk_ros.commands.benchmark_rate import params_file
 from silk_ros.evaluation.speed.rate import Camera, Candidate
 from silk_ros.paths import default_model
-from silk_ros.ros import drop_watch, outputs
-from silk_ros.ros.drop_watch import DropWatch
+from silk_ros.ros.front_end import drop_watch, outputs
+from silk_ros.ros.front_end.drop_watch import DropWatch
 from silk_ros.ros.messages import features_from_cloud, matches_from_cloud, points_from_cloud
 
 

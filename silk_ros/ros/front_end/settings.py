@@ -7,14 +7,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..backends import EngineOptions
-from ..extractor import Extractor, Region
-from ..frontend import FrontEndOptions
-from ..selection import Selection
-from ..stereo import StereoRules
-from ..verification import Verification
-from .parameters import check_choices
-from .silk_parameters import DECLARATIONS
+from ...backends import EngineOptions
+from ...extractor import Extractor, Region
+from ...frontend import FrontEndOptions
+from ...selection import Selection
+from ...stereo import StereoRules
+from ...verification import Verification
+from ..node.declarations import check_choices
+from .parameters import DECLARATIONS
 from .tracks import TrackRules
 
 

@@ -19,18 +19,18 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
-from ..frame_slot import FrameSlot
-from ..frontend import FrontEnd, Step
-from ..stereo import match_stereo
-from ..types import Features
+from ...frontend import FrontEnd, Step
+from ...stereo import match_stereo
+from ...types import Features
+from ..messages import stamp_nanoseconds
+from ..node.logs import ChangeLog
 from .calibration import Calibration, StereoCalibration
-from .change_log import ChangeLog
-from .diagnostics import Statistics
+from .configuration import Plan
+from .frame_slot import FrameSlot
 from .images import gray_from_compressed, gray_from_message
-from .messages import stamp_nanoseconds
 from .outputs import Outputs, StereoPair
-from .plan import Plan
 from .settings import Settings
+from .statistics import Statistics
 
 STOP_TIMEOUT = 30.0  # seconds; an engine that is being built takes a while to give up
 MAX_LATENCY = 3600.0  # seconds; an older stamp is of another clock, such as a recording's

@@ -19,7 +19,8 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters,
 from std_srvs.srv import Trigger
 
 from silk_ros.paths import default_model
-from silk_ros.ros import pipeline, settings
+from silk_ros.ros.front_end import settings
+from silk_ros.ros.front_end import worker as pipeline
 from silk_ros.ros.messages import features_from_cloud, points_from_cloud
 
 

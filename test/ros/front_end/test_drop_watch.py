@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from silk_ros.ros import drop_watch
-from silk_ros.ros.drop_watch import Counts, DropWatch
+from silk_ros.ros.front_end import drop_watch
+from silk_ros.ros.front_end.drop_watch import Counts, DropWatch
 
 
 @pytest.fixture

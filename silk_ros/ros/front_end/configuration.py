@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..binary import encoder
-from ..extractor import Extractor
-from ..images.mask import read_mask
+from ...binary import encoder
+from ...extractor import Extractor
+from ...images.mask import read_mask
 from .settings import Settings
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sensor_msgs.msg import CameraInfo
 
-from ..geometry.camera import Camera, camera_from_message
-from ..stereo import StereoGeometry
+from ...geometry.camera import Camera, camera_from_message
+from ...stereo import StereoGeometry
 
 
 class Calibration:

@@ -17,8 +17,8 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
-from ..geometry.epipolar import epipolar_distance, estimated_inliers, fundamental_from_poses
-from .messages import points_from_cloud, stamp_nanoseconds, transform_from_pose
+from ...geometry.epipolar import epipolar_distance, estimated_inliers, fundamental_from_poses
+from ..messages import points_from_cloud, stamp_nanoseconds, transform_from_pose
 
 EPIPOLAR_THRESHOLD = 1.5  # pixels
 FRONT_END = "silk"  # names of the nodes, as on /diagnostics

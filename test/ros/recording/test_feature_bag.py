@@ -45,7 +45,7 @@ def test_stamps_and_frames_of_a_recording_are_kept(image_folder: Path, tmp_path:
     from std_msgs.msg import Header
 
     from silk_ros.ros.messages import image_message
-    from silk_ros.ros.recorder import Recorder
+    from silk_ros.ros.recording.recorder import Recorder
 
     recorder = Recorder(tmp_path / "recording")
     for index in range(2):

@@ -8,9 +8,9 @@ from pathlib import Path
 from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
-from ..frontend import FrontEnd
-from ..images.sequence import View
-from .messages import features_to_cloud, matches_to_cloud
+from ...frontend import FrontEnd
+from ...images.sequence import View
+from ..messages import features_to_cloud, matches_to_cloud
 from .recorder import Recorder
 
 FEATURES_TOPIC, MATCHES_TOPIC = "/silk/features", "/silk/matches"

@@ -6,7 +6,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, RegionOfInterest
 
 from silk_ros.geometry.camera import camera_from_message
 from silk_ros.images.gray import ENCODINGS
-from silk_ros.ros.images import CV_BRIDGE, gray_from_compressed, gray_from_message, mask_from_message
+from silk_ros.ros.front_end.images import CV_BRIDGE, gray_from_compressed, gray_from_message, mask_from_message
 
 
 def random_message(encoding: str) -> object:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry.trajectory import end_drift, path_length
+from ...geometry.trajectory import end_drift, path_length
 
 SIZE = 720  # pixels of the picture's side
 MARGIN = 70

@@ -16,14 +16,14 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from ..messages import stamp_nanoseconds
+from ..node.logs import ChangeLog, no_data_warning
 from .calibration import Calibration, StereoCalibration
-from .change_log import ChangeLog, no_data_warning
-from .diagnostics import Statistics
 from .images import mask_from_message
-from .messages import stamp_nanoseconds
-from .pipeline import ImageMessage, Moment, Pipeline
 from .settings import InputSettings
+from .statistics import Statistics
 from .stereo_sync import PairSync
+from .worker import ImageMessage, Moment, Pipeline
 
 IMAGE_TYPES = {"raw": ("image_raw", Image), "compressed": ("image_raw/compressed", CompressedImage)}
 

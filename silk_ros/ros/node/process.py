@@ -16,7 +16,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 
-from .change_log import ChangeLog
+from .logs import ChangeLog
 
 WAKE_PERIOD = 0.5  # seconds
 MAX_FAILURES = 100  # callbacks in a row that may fail

@@ -6,7 +6,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from silk_ros.frame_slot import FrameSlot
+from silk_ros.ros.front_end.frame_slot import FrameSlot
 
 DEADLINE = 5.0  # seconds
 

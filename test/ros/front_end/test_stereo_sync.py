@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from silk_ros.ros.stereo_sync import DEPTH, PairSync
+from silk_ros.ros.front_end.stereo_sync import DEPTH, PairSync
 
 MS = 10**6
 PERIOD = 33 * MS

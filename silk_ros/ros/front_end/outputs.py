@@ -10,12 +10,12 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image, PointCloud, PointCloud2
 from std_msgs.msg import Header
 
-from ..draw import draw_matches
-from ..frontend import Frame, Step
-from ..stereo import StereoMatches
-from ..types import Features
-from .messages import features_to_cloud, image_message, matches_to_cloud, stereo_matches_to_cloud
-from .plan import Plan
+from ...draw import draw_matches
+from ...frontend import Frame, Step
+from ...stereo import StereoMatches
+from ...types import Features
+from ..messages import features_to_cloud, image_message, matches_to_cloud, stereo_matches_to_cloud
+from .configuration import Plan
 from .tracks import Observations, TrackMessages
 
 

@@ -21,11 +21,11 @@ import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-from ..images.folders import stereo_folders
-from ..paths import share_directory
-from .demo_monitor import EPIPOLAR_THRESHOLD, FRONT_END, ODOMETRY, DemoMonitor, FrameRecord
-from .demo_trajectory import compare, draw_trajectories
-from .drop_watch import TOO_MANY, advice
+from ...images.folders import stereo_folders
+from ...paths import share_directory
+from ..front_end.drop_watch import TOO_MANY, advice
+from .monitor import EPIPOLAR_THRESHOLD, FRONT_END, ODOMETRY, DemoMonitor, FrameRecord
+from .trajectory import compare, draw_trajectories
 
 START_TIMEOUT = 30.0  # seconds for the first matches to arrive
 VIDEO_RATE = 10.0  # frames per second of the overlay video

@@ -1,7 +1,7 @@
 import pytest
 
-from silk_ros.ros import change_log
-from silk_ros.ros.change_log import ChangeLog
+from silk_ros.ros.node import logs as change_log
+from silk_ros.ros.node.logs import ChangeLog
 
 
 class Clock:

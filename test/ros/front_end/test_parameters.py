@@ -9,9 +9,9 @@ from rclpy.exceptions import InvalidParameterValueException
 from rclpy.parameter import Parameter
 
 from silk_ros.frontend import FrontEndOptions
-from silk_ros.ros.parameters import NEVER, declare
-from silk_ros.ros.settings import Settings, settings_from
-from silk_ros.ros.silk_parameters import DECLARATIONS
+from silk_ros.ros.front_end.parameters import DECLARATIONS
+from silk_ros.ros.front_end.settings import Settings, settings_from
+from silk_ros.ros.node.declarations import NEVER, declare
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "silk.yaml"
 

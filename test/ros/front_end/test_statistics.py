@@ -4,8 +4,8 @@ import pytest
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from silk_ros.ros import diagnostics
-from silk_ros.ros.diagnostics import Statistics, diagnostics_message
+from silk_ros.ros.front_end import statistics as diagnostics
+from silk_ros.ros.front_end.statistics import Statistics, diagnostics_message
 
 
 def status(statistics: Statistics, pause: str = "") -> DiagnosticStatus:
