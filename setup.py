@@ -51,7 +51,7 @@ setup(
     packages=[*find_packages(include=["silk_ros", "silk_ros.*"]), "silk_ros_training", "silk_ros_training.backbones"],
     package_dir={"silk_ros_training": "training"},
     package_data={
-        "silk_ros": ["py.typed", "evaluation/*.j2", "backends/images/*", "benchmark/*.json"],
+        "silk_ros": ["py.typed", "evaluation/report/*.j2", "backends/images/*", "evaluation/speed/*.json"],
         "silk_ros_training": ["configs/*.yaml"],
     },
     data_files=[

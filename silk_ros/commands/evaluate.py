@@ -16,7 +16,7 @@ for example
     evaluate sweep odometry DATA --over scale 1 0.7 0.5 --over top-k 1000 2000 5000
 
 Tables are printed. The output folder gets report.html (one file, to be opened or sent on), results.json (its keys are
-described in silk_ros/evaluation/report/report.py), plots/*.png and, of odometry, trajectories/*.txt in TUM's format, for evo.
+described in silk_ros/evaluation/report/report.py), plots/*.png and, of odometry, trajectories/*.txt in TUM's format.
 The exit status is 1 if anything could not be evaluated; the rest is reported all the same.
 """
 

@@ -1,0 +1,1 @@
+"""Cameras, motions and the geometry of two views. Nothing here imports the rest of the package."""

@@ -1,0 +1,1 @@
+"""TensorRT: engines built from the ONNX file, checked, kept on disk and run on an NVIDIA GPU."""

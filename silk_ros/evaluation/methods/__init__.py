@@ -1,0 +1,1 @@
+"""Detectors and descriptors that evaluation compares, behind one interface."""

@@ -24,7 +24,7 @@ _QUALITIES = ((1400, 80), (1200, 70), (960, 60), (720, 50), (480, 40))  # greate
 def write_html(report: Report, plots: Sequence[Sequence[Plot]], path: Path) -> None:
     """Write the page. `plots` are those of each outcome, in order."""
     environment = Environment(
-        loader=PackageLoader("silk_ros.evaluation", "."), autoescape=True, undefined=StrictUndefined
+        loader=PackageLoader("silk_ros.evaluation.report", "."), autoescape=True, undefined=StrictUndefined
     )
     environment.globals["zip"] = zip
     images = iter(_encoded([picture for outcome in report.outcomes for picture in outcome.pictures]))

@@ -1,0 +1,1 @@
+"""How fast pipelines run on this machine."""

@@ -1,0 +1,1 @@
+"""The demo: the whole front-end on one machine, measured from outside."""

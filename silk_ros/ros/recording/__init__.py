@@ -1,0 +1,1 @@
+"""Recordings of messages without the ros2 bag command."""

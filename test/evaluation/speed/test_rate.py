@@ -161,7 +161,7 @@ def test_the_command_writes_parameters_that_the_node_declares(
     (path,) = (tmp_path / "new").glob("*.yaml")
     assert path.name == "silk_20hz.yaml" and str(path) in output
     values = yaml.safe_load(path.read_text())["/**"]["ros__parameters"]
-    declared = yaml.safe_load((Path(__file__).parents[1] / "config" / "silk.yaml").read_text())
+    declared = yaml.safe_load((Path(__file__).parents[3] / "config" / "silk.yaml").read_text())
     (known,) = (each["ros__parameters"] for each in declared.values())
     flat = {**known, **{f"{group}.{name}": 0 for group, of in known.items() if isinstance(of, dict) for name in of}}
     assert values.keys() <= flat.keys() and values["stereo.sync"] == "exact"

@@ -13,7 +13,7 @@ from silk_ros.ros.front_end.parameters import DECLARATIONS
 from silk_ros.ros.front_end.settings import Settings, settings_from
 from silk_ros.ros.node.declarations import NEVER, declare
 
-CONFIG = Path(__file__).resolve().parents[2] / "config" / "silk.yaml"
+CONFIG = Path(__file__).resolve().parents[3] / "config" / "silk.yaml"
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

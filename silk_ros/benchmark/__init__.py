@@ -1,1 +1,0 @@
-"""What this machine makes of the front-end: the `benchmark` command."""
