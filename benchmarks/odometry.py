@@ -29,7 +29,7 @@ from silk_ros.evaluation.methods.load import Method, load_method
 from silk_ros.extractor import Extractor
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS
 from silk_ros.geometry.trajectory import end_drift, path_length, read_tum, segment_drift
-from silk_ros.images.folders import read_poses
+from silk_ros.images.kitti import read_poses
 from silk_ros.paths import default_model
 from silk_ros.ros.demo.__main__ import isolate_ros, start, stop
 from silk_ros.ros.front_end.settings import NetworkSettings

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from .geometry.camera import Camera
-from .geometry.epipolar import CONFIDENCE, MAX_ITERATIONS, estimated_inliers
+from .geometry.epipolar import essential_inliers, estimated_inliers
 
 METHODS = ("none", "fundamental", "essential")
 OUTLIERS = ("drop", "flag")
-FEWEST = 5  # matches that an essential matrix takes
 
 Points = NDArray[np.float32]
 
@@ -52,17 +50,5 @@ class Verification:
     def inliers(self, points: Points, points_prev: Points, camera: Camera | None) -> NDArray[np.bool_]:
         """Which matches (M,) between pixels (M, 2) of an image and of the one before agree; none of too few."""
         if self.method == "essential" and camera is not None:
-            return _essential_inliers(points, points_prev, camera, self.threshold)
+            return essential_inliers(points, points_prev, camera, self.threshold)
         return estimated_inliers(points, points_prev, self.threshold)
-
-
-def _essential_inliers(points: Points, points_prev: Points, camera: Camera, threshold: float) -> NDArray[np.bool_]:
-    if len(points) < FEWEST:
-        return np.zeros(len(points), bool)
-    # As pixels of a camera without distortion.
-    straight, straight_prev = ((camera.rays(pixels) @ camera.matrix.T)[:, :2] for pixels in (points, points_prev))
-    cv2.setRNGSeed(0)
-    _, mask = cv2.findEssentialMat(
-        straight, straight_prev, camera.matrix, cv2.USAC_MAGSAC, CONFIDENCE, threshold, MAX_ITERATIONS
-    )
-    return np.zeros(len(points), bool) if mask is None else mask.ravel().astype(bool)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from silk_ros import Features, match
 from silk_ros.geometry.camera import Camera
-from silk_ros.stereo import StereoGeometry, StereoRules, match_stereo
+from silk_ros.geometry.stereo_geometry import StereoGeometry
+from silk_ros.stereo import StereoRules, match_stereo
 
 SIZE = (640, 480)
 LEFT_MATRIX = np.array([[430.0, 0, 318], [0, 432, 241], [0, 0, 1]])

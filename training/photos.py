@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from silk_ros.images.gray import to_gray
-from silk_ros.images.sources import IMAGE_SUFFIXES, SourceImage, open_source
+from silk_ros.images.source import IMAGE_SUFFIXES, SourceImage
+from silk_ros.images.sources import open_source
 
 Image = NDArray[np.uint8]
 

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ..extractor import Extractor
 from ..geometry.camera import Camera
-from ..images.sequence import View
+from ..images.sequence import SequenceFrame
 from ..matcher import match
 from ..types import Features, Matches
 
@@ -92,7 +92,7 @@ class DatabaseWriter:
         self._count = self._pairs = 0
         self._inliers: list[int] = []
 
-    def add(self, view: View, features: Features) -> None:
+    def add(self, view: SequenceFrame, features: Features) -> None:
         """Store an image and its keypoints, and match it with those before it.
 
         Raises ValueError for an image of another size than the first, whose camera all share.
@@ -135,7 +135,7 @@ class DatabaseWriter:
         self._database.write_rig(rig, use_rig_id=True)
         return camera
 
-    def _write_image(self, view: View) -> int:
+    def _write_image(self, view: SequenceFrame) -> int:
         name = f"{view.index:06d}.png"
         if not cv2.imwrite(str(self._images / name), view.picture()):
             raise OSError(f"cannot write '{self._images / name}': is the disk full?")
@@ -161,7 +161,7 @@ class DatabaseWriter:
         return DatabaseSummary(self._count, self._pairs, len(self._inliers), inliers)
 
 
-def write_database(views: Iterable[View], extractor: Extractor, writer: DatabaseWriter) -> DatabaseSummary:
+def write_database(views: Iterable[SequenceFrame], extractor: Extractor, writer: DatabaseWriter) -> DatabaseSummary:
     """Extract and match a whole sequence."""
     try:
         for view in views:

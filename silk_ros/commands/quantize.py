@@ -27,12 +27,13 @@ from tqdm import tqdm
 from ..backends.model import check_gate, int8_path, sha256
 from ..backends.parity import common_keypoints
 from ..evaluation.datasets.hpatches import SHORTER_EDGE, find_sequences
-from ..evaluation.metrics import reprojection_error
 from ..evaluation.options import DatasetError
 from ..extractor import Extractor
 from ..geometry.epipolar import estimated_inliers
+from ..geometry.homography import reprojection_error
 from ..images.gray import to_gray
-from ..images.sources import IMAGE_SUFFIXES, open_source
+from ..images.source import IMAGE_SUFFIXES
+from ..images.sources import open_source
 from ..matcher import match
 from ..types import Features
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from ..extractor import Extractor
 from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
-from ..images.sequence import read_views
+from ..images.sequence import read_frames
 from ..images.sources import open_source
 from ..matcher import check_filters
 from .arguments import positive
@@ -84,11 +84,11 @@ def run(options: argparse.Namespace) -> None:
     filters = {name: getattr(options, name) for name in ("ratio", "min_similarity", "double_softmax")}
     check_filters(**filters)
     if options.format == "colmap":
-        from .. import colmap  # says what to install
+        from . import colmap  # says what to install
 
     source = open_source(options.source, options.topic)
     extractor = Extractor.load(options.model, options.max_keypoints, scale=options.scale)
-    views = tqdm(read_views(source, options.every, options.camera), desc="images", unit="image")
+    views = tqdm(read_frames(source, options.every, options.camera), desc="images", unit="image")
     if options.format == "bag":
         count = import_module(BAG_WRITER).write_bag(
             views, FrontEnd(extractor, FrontEndOptions(**filters)), options.output

@@ -8,20 +8,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry.homography import warp_points
+
 Points = NDArray[np.floating]
 RANSAC_THRESHOLD = 3.0  # pixels
 _ROUNDING = 1e-6  # pixels: an error of a whole pixel counts as within one pixel, whatever the last digits are
-
-
-def warp_points(homography: Points, points: Points) -> NDArray[np.float64]:
-    """Points (N, 2) mapped by a homography (3, 3)."""
-    mapped = np.asarray(points, np.float64) @ homography[:, :2].T + homography[:, 2]
-    return mapped[:, :2] / mapped[:, 2:]
-
-
-def reprojection_error(homography: Points, points0: Points, points1: Points) -> NDArray[np.float64]:
-    """Distance (N,) in pixels of image 1 between matched points (N, 2) and where they should be."""
-    return np.linalg.norm(warp_points(homography, points0) - points1, axis=1)
 
 
 def share_within(errors: Points | Sequence[float], threshold: float) -> float:

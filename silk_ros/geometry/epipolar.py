@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .camera import Camera
+
 CONFIDENCE, MAX_ITERATIONS = 0.999, 2000  # of RANSAC
+FEWEST_FUNDAMENTAL, FEWEST_ESSENTIAL = 8, 5  # matches that an estimate needs
 
 Points = NDArray[np.floating]
 
@@ -36,8 +41,29 @@ def epipolar_distance(fundamental: Points, points: Points, points_prev: Points) 
 
 def estimated_inliers(points: Points, points_prev: Points, threshold: float) -> NDArray[np.bool_]:
     """Which matches (N,) agree with the fundamental matrix that most of them share (MAGSAC), within pixels."""
-    if len(points) < 8:
+    if len(points) < FEWEST_FUNDAMENTAL:
         return np.zeros(len(points), bool)
     cv2.setRNGSeed(0)
     _, mask = cv2.findFundamentalMat(points, points_prev, cv2.USAC_MAGSAC, threshold, CONFIDENCE, MAX_ITERATIONS)
-    return np.zeros(len(points), bool) if mask is None else mask.ravel().astype(bool)
+    return _as_rows(mask, len(points))
+
+
+def essential_inliers(points: Points, points_prev: Points, camera: Camera, threshold: float) -> NDArray[np.bool_]:
+    """Which matches (N,) agree with the essential matrix that most of them share (MAGSAC), within pixels.
+
+    points, points_prev: pixels (N, 2) of the camera's images, distorted as they are.
+    """
+    if len(points) < FEWEST_ESSENTIAL:
+        return np.zeros(len(points), bool)
+    # As pixels of a camera without distortion.
+    straight, straight_prev = ((camera.rays(pixels) @ camera.matrix.T)[:, :2] for pixels in (points, points_prev))
+    cv2.setRNGSeed(0)
+    _, mask = cv2.findEssentialMat(
+        straight, straight_prev, camera.matrix, cv2.USAC_MAGSAC, CONFIDENCE, threshold, MAX_ITERATIONS
+    )
+    return _as_rows(mask, len(points))
+
+
+def _as_rows(mask: Any, count: int) -> NDArray[np.bool_]:
+    """OpenCV's mask of inliers, or none of `count` matches where it found no geometry."""
+    return np.zeros(count, bool) if mask is None else mask.ravel().astype(bool)

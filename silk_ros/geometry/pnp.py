@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from .motion import Points, back_project, project, transform
+from .stereo_geometry import MIN_DISPARITY
 
 RANSAC_THRESHOLD = 3.0  # pixels; in the refinement of stereo points, of the residuals that `Step.residuals` scales
 RANSAC_ITERATIONS = 1000
@@ -124,6 +125,13 @@ def refine_motion(
         if (inliers == before).all():
             break
     return np.asarray(motion, np.float64)
+
+
+def shift_disparities(step: Step, offset: float) -> Step:
+    """The same stereo step with `offset` pixels added to its disparities; points beyond the horizon stay far away."""
+    assert step.focal_baseline is not None
+    disparities = np.maximum(step.focal_baseline / step.depths + offset, MIN_DISPARITY / 2)
+    return replace(step, depths=step.focal_baseline / disparities)
 
 
 def _motion(rotation: Any, translation: Any) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ World axes: x east, y north, z up, in metres. Camera axes as in OpenCV: x right,
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.camera import Camera
+from .source import DEFAULT_RATE, SourceImage
 
 WIDTH, HEIGHT, FOCAL_LENGTH = 640, 480, 420.0  # pixels; 75 degrees wide
 ROOM = np.array([4.0, 3.0, 1.5])  # half sizes, metres
@@ -113,6 +115,22 @@ class SyntheticFlight:
         homography = self.camera.matrix @ (world_to_camera[:, :3] @ plane + np.outer(world_to_camera[:, 3], [0, 0, 1]))
         warped = cv2.warpPerspective(panel.texture, homography, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
         cv2.copyTo(warped, mask, image)
+
+
+class FlightSource:
+    """The synthetic flight, one lap."""
+
+    rate = DEFAULT_RATE
+
+    def __init__(self) -> None:
+        self._flight = SyntheticFlight()
+
+    def __iter__(self) -> Iterator[SourceImage]:
+        for index in range(round(LAP * self.rate)):
+            time = index / self.rate
+            yield SourceImage.from_array(
+                self._flight.render(time), pose=self._flight.pose(time), camera=self._flight.camera
+            )
 
 
 def _distance(box: list[_Panel], position: Floats) -> float:

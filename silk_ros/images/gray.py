@@ -1,11 +1,12 @@
-"""Raw image buffers, as cameras and ROS deliver them, to 8-bit grey. No ROS needed.
+"""Images in 8-bit grey, from the raw buffers and the JPEG and PNG data that cameras and ROS deliver.
 
-Gives what cv_bridge's conversion to mono8 gives, and says what is wrong with a buffer that does not fit.
+The conversion gives what cv_bridge's conversion to mono8 gives. Errors say what is wrong with data that do not fit.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import struct
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -49,6 +50,11 @@ ENCODING_ALIASES = {
     "uyvy": "yuv422",
     "yuyv": "yuv422_yuy2",
 }
+
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of headers with the size
+JPEG_ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 
 MAX_PIXELS = 64_000_000  # a larger image would cost gigabytes on its way through the network
 
@@ -114,3 +120,76 @@ def to_gray(
     if layout.bits == 16:
         pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)  # round(v * 255 / 65535)
     return np.ascontiguousarray(pixels)
+
+
+def decode_gray(data: bytes) -> NDArray[np.uint8]:
+    """Grey image (H, W) uint8 from the bytes of a JPEG or PNG file; 16-bit images are scaled by 255 / 65535.
+
+    Raises ValueError as `decode_image` does.
+    """
+    image = decode_image(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+    encoding = "mono8" if image.dtype == np.uint8 else "mono16"
+    height, width = image.shape
+    return to_gray(image.data, height, width, encoding, image.strides[0])
+
+
+def decode_image(data: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
+    """The image (H, W) or (H, W, channels), uint8 or uint16, in the bytes of a JPEG or PNG file.
+
+    Pixels stay where the file stores them, whatever orientation its EXIF data asks for: calibrations belong to them.
+    Raises ValueError, naming the fix, for other data and for data that is cut off, and for more than MAX_PIXELS
+    before any of them are decoded.
+    """
+    if not data:
+        raise ValueError("the compressed image is empty: check the camera driver")
+    width, height = _size(data)
+    check_pixels(height, width)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:  # some versions raise where others give None
+        image = None
+    if image is None or image.shape[:2] != (height, width) or image.dtype not in (np.uint8, np.uint16):
+        raise ValueError("cannot decode a compressed image: its data is damaged")
+    return image
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    """Width and height by the file's header."""
+    if data.startswith(PNG_START):
+        header = data[12:24]
+        if len(header) < 12 or not header.startswith(b"IHDR") or PNG_END not in data:
+            raise _cut_off("PNG")
+        width, height = struct.unpack(">II", header[4:])
+        return width, height
+    if data.startswith(JPEG_START):
+        return _jpeg_size(data)
+    raise ValueError("a compressed image is neither JPEG nor PNG: set the publisher's format to jpeg or png")
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Width and height in the frame header, which comes after segments of a marker and a length each.
+
+    Stricter than decoders, which look for the next marker behind what they cannot make out: they must not see another
+    frame header than this.
+    """
+    at = len(JPEG_START)
+    while at + 9 <= len(data) and data[at] == 0xFF and data[at + 1] != 0:
+        marker = data[at + 1]
+        if marker in JPEG_FRAMES:
+            if data.find(JPEG_END, at) < 0:
+                break
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return width, height
+        if marker == 0xFF:  # padding
+            at += 1
+        elif marker in JPEG_ALONE:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    raise _cut_off("JPEG")
+
+
+def _cut_off(kind: str) -> ValueError:
+    return ValueError(
+        f"a compressed image is a {kind} that is cut off or damaged: check the camera driver and the link"
+    )

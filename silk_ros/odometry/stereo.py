@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ..evaluation.tasks.disparity import shift_disparities
 from ..geometry.motion import Points, project
-from ..geometry.pnp import RANSAC_THRESHOLD, Step, estimate_motion, refine_motion
+from ..geometry.pnp import RANSAC_THRESHOLD, Step, estimate_motion, refine_motion, shift_disparities
 from .types import Estimate, Floats, Links, inverse
 
 LONGEST_GAP = 1.0  # seconds that the last motion is believed to go on for

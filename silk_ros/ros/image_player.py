@@ -24,7 +24,8 @@ from std_msgs.msg import Header
 from ..geometry.camera import Camera
 from ..images.folders import StereoFolderSource
 from ..images.gray import to_gray
-from ..images.sources import Source, SourceImage, open_source
+from ..images.source import Source, SourceImage
+from ..images.sources import open_source
 from .messages import image_message, pose_message, stamp_nanoseconds
 from .node.declarations import Declaration, declare
 from .node.process import WorkerNode, run_node

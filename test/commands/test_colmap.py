@@ -13,8 +13,8 @@ import pycolmap
 from silk_ros import Features
 from silk_ros.commands.colmap import DATABASE, DatabaseSummary, DatabaseWriter, camera_model, map_images
 from silk_ros.geometry.camera import Camera
-from silk_ros.images.sequence import View
-from silk_ros.images.sources import SourceImage
+from silk_ros.images.sequence import SequenceFrame
+from silk_ros.images.source import SourceImage
 
 WIDTH, HEIGHT, FOCAL = 320, 240, 250.0
 MATRIX = np.array([[FOCAL, 0, 160.0], [0, FOCAL, 120.0], [0, 0, 1]])
@@ -25,9 +25,9 @@ def camera(*distortion: float, model: str = "plumb_bob") -> Camera:
     return Camera(WIDTH, HEIGHT, MATRIX, np.array(distortion), model)
 
 
-def view(index: int, calibration: Camera | None = None, size: tuple[int, int] = (WIDTH, HEIGHT)) -> View:
+def view(index: int, calibration: Camera | None = None, size: tuple[int, int] = (WIDTH, HEIGHT)) -> SequenceFrame:
     image = np.full((size[1], size[0], 3), (10, 20, 30), np.uint8)
-    return View(index, index, SourceImage.from_array(image), image[..., 0].copy(), calibration)
+    return SequenceFrame(index, index, SourceImage.from_array(image), image[..., 0].copy(), calibration)
 
 
 def centre(index: int) -> NDArray[np.float64]:

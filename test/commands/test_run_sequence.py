@@ -76,10 +76,12 @@ def test_what_is_not_installed_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     import silk_ros
+    import silk_ros.commands
 
     for name in [name for name in sys.modules if f"{name}.".startswith(f"{loaded}.")]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delattr(silk_ros, loaded.split(".")[1], raising=False)
+    parent, _, last = loaded.rpartition(".")
+    monkeypatch.delattr(sys.modules[parent], last, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     assert main([str(folder), "--output", str(tmp_path / "out"), "--format", kind, *SMALL]) == 1
     assert remedy in capsys.readouterr().err

@@ -1,14 +1,8 @@
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.metrics import (
-    corner_error,
-    recall_auc,
-    repeatability,
-    reprojection_error,
-    share_within,
-    warp_points,
-)
+from silk_ros.evaluation.metrics import corner_error, recall_auc, repeatability, share_within
+from silk_ros.geometry.homography import reprojection_error, warp_points
 
 SHIFT = np.array([[1, 0, 10], [0, 1, 0], [0, 0, 1]], np.float64)
 ZOOM = np.diag([2.0, 2, 1])

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from silk_ros.images.compressed import decode_gray
+from silk_ros.images.gray import decode_gray
 
 
 def encode(kind: str, image: NDArray[np.generic], *flags: int) -> bytes:

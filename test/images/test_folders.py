@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.images.folders import StereoFolderSource
-from silk_ros.images.sources import FolderSource, open_source
+from silk_ros.images.folders import FolderSource, StereoFolderSource
+from silk_ros.images.sources import open_source
 
 COUNT, HEIGHT, WIDTH = 3, 6, 8
 P0 = "50 0 3.5 0  0 50 2.5 0  0 0 1 0"
@@ -71,7 +71,7 @@ def test_one_camera_s_folder_is_one_camera(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", P0, f"P0: {P0}\nP2: {P1}", f"{P0}\n1 2 3", f"{P0}\nno numbers"])
 def test_another_calibration_is_explained(tmp_path: Path, text: str) -> None:
     (stereo_folder(tmp_path) / "calib.txt").write_text(text)
-    with pytest.raises(ValueError, match=r"calib.txt' is no KITTI calibration: its rows P0 and P1 need twelve numbers"):
+    with pytest.raises(ValueError, match=r"calib.txt' is no KITTI calibration: its row P[01] needs twelve numbers"):
         open_source(str(tmp_path))
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from silk_ros.geometry.camera import Camera
-from silk_ros.images.sequence import FIRST_STAMP, View, read_views
-from silk_ros.images.sources import SourceImage
+from silk_ros.images.sequence import FIRST_STAMP, SequenceFrame, read_frames
+from silk_ros.images.source import SourceImage
 
 CAMERA = Camera(4, 2, np.array([[5.0, 0, 1.5], [0, 5, 0.5], [0, 0, 1]]), np.zeros(5))
 
@@ -26,7 +26,7 @@ class Listed:
 
 
 def test_every_second_image_at_the_sources_rate() -> None:
-    views = list(read_views(Listed(), every=2))
+    views = list(read_frames(Listed(), every=2))
     assert [view.index for view in views] == [0, 2, 4] == [view.gray[0, 0] for view in views]
     assert [view.stamp - FIRST_STAMP for view in views] == [0, 200_000_000, 400_000_000]
     assert views[0].camera is None and FIRST_STAMP > 0
@@ -34,9 +34,9 @@ def test_every_second_image_at_the_sources_rate() -> None:
 
 def test_stamps_and_intrinsics_of_the_source_are_kept_and_given_ones_come_first() -> None:
     source = Listed([7, 8, 9], CAMERA)
-    views = list(read_views(source))
+    views = list(read_frames(source))
     assert [view.stamp for view in views] == [7, 8, 9] and views[0].camera is CAMERA
-    given = next(read_views(source, intrinsics=[6.0, 7.0, 2.0, 1.0, 0.1, 0.2, 0.3, 0.4])).camera
+    given = next(read_frames(source, intrinsics=[6.0, 7.0, 2.0, 1.0, 0.1, 0.2, 0.3, 0.4])).camera
     assert given is not None and (given.width, given.height) == (4, 2)
     np.testing.assert_array_equal(given.matrix, [[6, 0, 2], [0, 7, 1], [0, 0, 1]])
     np.testing.assert_array_equal(given.distortion, [0.1, 0.2, 0.3, 0.4])
@@ -47,10 +47,10 @@ def test_pictures_keep_their_colours(encoding: str, blue: int) -> None:
     rows = np.zeros((2, 14), np.uint8)  # two bytes of padding
     rows[:, :12] = np.tile([10, 20, 30], 4)
     image = SourceImage(rows.ravel(), 2, 4, encoding, 14)
-    picture = View(0, 0, image, np.zeros((2, 4), np.uint8), None).picture()
+    picture = SequenceFrame(0, 0, image, np.zeros((2, 4), np.uint8), None).picture()
     assert picture.shape == (2, 4, 3) and (picture[..., 0] == blue).all() and (picture[..., 1] == 20).all()
 
 
 def test_a_grey_source_gives_grey_pictures() -> None:
-    (first, *_) = read_views(Listed())
+    (first, *_) = read_frames(Listed())
     assert first.picture() is first.gray

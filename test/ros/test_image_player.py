@@ -18,12 +18,13 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from silk_ros.geometry.camera import camera_from_message
+from silk_ros.geometry.stereo_geometry import StereoGeometry
 from silk_ros.images.flight import SyntheticFlight
-from silk_ros.images.sources import FolderSource, open_source
+from silk_ros.images.folders import FolderSource
+from silk_ros.images.sources import open_source
 from silk_ros.ros.front_end.images import gray_from_compressed
 from silk_ros.ros.image_player import ImagePlayer, read_calibration
 from silk_ros.ros.messages import pose_message, stamp_nanoseconds, transform_from_pose
-from silk_ros.stereo import StereoGeometry
 
 CALIBRATION = """
 image_width: 320

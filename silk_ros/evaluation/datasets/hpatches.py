@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from silk_ros.images.sources import IMAGE_SUFFIXES
+from silk_ros.images.source import IMAGE_SUFFIXES
 
 from ..options import DatasetError
 

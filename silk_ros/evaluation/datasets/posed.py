@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...geometry.motion import Points
+from ...images.folders import image_files
+from ...images.kitti import CALIBRATION, POSES, read_poses, read_projections
 from ..methods.load import Keypoints, Method
 from ..options import DatasetError, Options
 from .hpatches import read_image, resize, resize_shorter_edge
@@ -156,12 +160,6 @@ def frame_features(method: Method, sequence: PosedSequence, options: Options) ->
     return features
 
 
-def evenly_spaced(total: int, count: int) -> list[int]:
-    """At most `count` of the numbers below `total`: the middles of equal parts."""
-    count = min(count, total)
-    return [int((part + 0.5) * total / count) for part in range(count)]
-
-
 def register_depth(
     depth: NDArray[np.float32], depth_matrix: Matrix, matrix: Matrix, size: tuple[int, int]
 ) -> NDArray[np.float32]:
@@ -181,25 +179,23 @@ def register_depth(
 
 
 def _open_kitti(folder: Path, shorter_edge: int | None) -> PosedSequence:
-    calibration, pose_file = folder / "calib.txt", folder / "poses.txt"
-    poses = _poses(pose_file, (-1, 3, 4))
-    left, right = (sorted((folder / side).glob("*.png")) for side in ("image_0", "image_1"))
+    left, right = (image_files(folder / side) for side in ("image_0", "image_1"))
+    with _layouts_named():
+        poses = read_poses(folder / POSES)
+        projections = read_projections(folder / CALIBRATION, 2 if right else 1)
     for side, images in ("image_0", left), ("image_1", right):
         if len(images) != len(poses) and (images or side == "image_0"):
             raise DatasetError(
-                f"{len(images)} images in '{folder / side}', {len(poses)} poses in '{pose_file}': {LAYOUTS}"
+                f"{len(images)} images in '{folder / side}', {len(poses)} poses in '{folder / POSES}': {LAYOUTS}"
             )
-    projection = _projection(calibration, "P0")
-    if not right:
-        files = [_Files(image) for image in left]
-        return PosedSequence(folder.name, files, poses, MONO_RATE, projection[:, :3], shorter_edge=shorter_edge)
-    baseline = float(projection[0, 3] - _projection(calibration, "P1")[0, 3]) / projection[0, 0]
-    if baseline <= 0:
-        raise DatasetError(f"row P1 of '{calibration}' is not that of a camera to the right of P0: {LAYOUTS}")
-    files = [_Files(image, right=other) for image, other in zip(left, right)]
-    return PosedSequence(
-        folder.name, files, poses, STEREO_RATE, projection[:, :3], baseline=baseline, shorter_edge=shorter_edge
-    )
+    matrix, baseline = projections[0][:, :3], None
+    if right:
+        baseline = float(projections[0][0, 3] - projections[1][0, 3]) / matrix[0, 0]
+        if baseline <= 0:
+            raise DatasetError(f"row P1 of '{folder / CALIBRATION}' is no camera to the right of P0: {LAYOUTS}")
+    files = [_Files(image, right=other) for image, other in zip_longest(left, right)]
+    rate = STEREO_RATE if right else MONO_RATE
+    return PosedSequence(folder.name, files, poses, rate, matrix, baseline=baseline, shorter_edge=shorter_edge)
 
 
 def _open_seven_scenes(folder: Path, shorter_edge: int | None) -> PosedSequence:
@@ -212,56 +208,32 @@ def _open_seven_scenes(folder: Path, shorter_edge: int | None) -> PosedSequence:
         )
     stems = [path.name.split(".color.")[0] for path in images]
     files = [_Files(image, depth=folder / f"{stem}.depth.png") for image, stem in zip(images, stems)]
-    poses = np.concatenate([_poses(folder / f"{stem}.pose.txt", (4, 4)) for stem in stems])
-    depth_matrix = _numbers(folder / "camera-intrinsics.txt", (3, 3))
+    with _layouts_named():
+        poses = np.concatenate([read_poses(folder / f"{stem}.pose.txt", rows=4) for stem in stems])
+    depth_matrix = _intrinsics(folder / "camera-intrinsics.txt")
     return PosedSequence(
         folder.name, files, poses, RGBD_RATE, SEVEN_SCENES_COLOUR, depth_matrix=depth_matrix, shorter_edge=shorter_edge
     )
 
 
-def _numbers(path: Path, shape: tuple[int, ...]) -> Matrix:
+@contextmanager
+def _layouts_named() -> Iterator[None]:
+    """Turn errors of reading a file into DatasetError with the expected layouts."""
     try:
-        return _array(np.loadtxt(path), shape)
+        yield
+    except DatasetError:
+        raise
     except (OSError, ValueError) as error:
-        raise DatasetError(f"cannot read '{path}' ({error}): {LAYOUTS}") from error
+        raise DatasetError(f"{error}: {LAYOUTS}") from error
 
 
-def _array(values: object, shape: tuple[int, ...]) -> Matrix:
-    """Numbers of a shape, in which one length can be -1 for any. Raises ValueError."""
-    array = np.asarray(values, np.float64).reshape(shape)
-    if not array.size or not np.isfinite(array).all():
-        raise ValueError("empty or not finite")
-    return array
-
-
-def _poses(path: Path, shape: tuple[int, ...]) -> Matrix:
-    """Poses (N, 4, 4) from a file whose numbers have a shape of (..., 3 or 4, 4)."""
-    rows = _numbers(path, shape).reshape(-1, *shape[-2:])
-    poses: Matrix = np.tile(np.eye(4), (len(rows), 1, 1))
-    poses[:, : shape[-2]] = rows
-    rotations = poses[:, :3, :3]
-    if (
-        not np.allclose(rotations @ rotations.swapaxes(1, 2), np.eye(3), atol=1e-2)
-        or (poses[:, 3] != [0, 0, 0, 1]).any()
-    ):
-        raise DatasetError(f"'{path}' holds matrices that are no poses: {LAYOUTS}")
-    return poses
-
-
-def _projection(path: Path, name: str) -> Matrix:
-    """The projection matrix (3, 4) of a camera from a calib.txt, whose rows may be labelled or not."""
-    try:
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-        parts = [line.rpartition(":") for line in lines]
-        rows = {label.strip() or f"P{index}": numbers for index, (label, _, numbers) in enumerate(parts)}
-        if name not in rows:
-            raise ValueError(f"no row {name}")
-        projection = _array([float(number) for number in rows[name].split()], (3, 4))
-        if min(projection[0, 0], projection[1, 1]) <= 0:
-            raise ValueError(f"row {name} has no focal length")
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"cannot read '{path}' ({error}): {LAYOUTS}") from error
-    return projection
+def _intrinsics(path: Path) -> Matrix:
+    """The intrinsics (3, 3) of a text file."""
+    with _layouts_named():
+        matrix: Matrix = np.loadtxt(path)
+        if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
+            raise ValueError(f"'{path}' does not hold the 3x3 numbers of an intrinsic matrix")
+    return matrix
 
 
 def _read_depth(path: Path) -> NDArray[np.float32]:

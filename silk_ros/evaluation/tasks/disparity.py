@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from ...geometry.motion import Points
-from ...geometry.pnp import Step, estimate_motion, refine_motion
+from ...geometry.pnp import Step, estimate_motion, refine_motion, shift_disparities
+from ...geometry.stereo_geometry import MIN_DISPARITY
+from ...images.sampling import evenly_spaced
 from ...stereo import StereoRules
-from ..datasets.posed import evenly_spaced
 
-ROW_TOLERANCE, MIN_DISPARITY = StereoRules.row_tolerance, StereoRules.min_disparity  # pixels
+ROW_TOLERANCE = StereoRules.row_tolerance  # pixels
 MAX_OFFSET = 3.0  # pixels
 OFFSET_THRESHOLD = 2.0  # pixels of reprojection error, beyond which a match says nothing about the offset
 OFFSET_STEPS = 30
@@ -57,10 +58,3 @@ def disparity_offset(steps: Sequence[Step], matrix: Points) -> float:
     if not starts:
         return 0.0
     return float(minimize_scalar(cost, bounds=(-MAX_OFFSET, MAX_OFFSET), method="bounded", options={"xatol": 0.01}).x)
-
-
-def shift_disparities(step: Step, offset: float) -> Step:
-    """The same stereo step with `offset` pixels added to its disparities; points beyond the horizon stay far away."""
-    assert step.focal_baseline is not None
-    disparities = np.maximum(step.focal_baseline / step.depths + offset, MIN_DISPARITY / 2)
-    return replace(step, depths=step.focal_baseline / disparities)

@@ -11,17 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ...geometry.homography import reprojection_error
+from ...images.sampling import evenly_spaced
 from ..datasets.hpatches import SHORTER_EDGE, find_sequences
-from ..datasets.posed import evenly_spaced
 from ..methods.load import Keypoints, Method
-from ..metrics import (
-    RANSAC_THRESHOLD,
-    corner_error,
-    recall_auc,
-    repeatability,
-    reprojection_error,
-    share_within,
-)
+from ..metrics import RANSAC_THRESHOLD, corner_error, recall_auc, repeatability, share_within
 from ..options import Options
 from ..pictures import draw_pair
 from ..results import Curve, Picture, Row, TaskResult

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from silk_ros.images.sources import IMAGE_SUFFIXES
+from silk_ros.images.source import IMAGE_SUFFIXES
 
+from ...images.sampling import evenly_spaced
 from ..datasets.hpatches import read_image, resize, resize_shorter_edge
-from ..datasets.posed import evenly_spaced
 from ..methods.load import Method
 from ..metrics import share_within
 from ..options import DatasetError, Options

@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ...geometry.motion import Points, motion_between
-from ...geometry.pnp import RANSAC_ITERATIONS, RANSAC_THRESHOLD, Step, estimate_motion
+from ...geometry.pnp import RANSAC_ITERATIONS, RANSAC_THRESHOLD, Step, estimate_motion, shift_disparities
 from ...geometry.trajectory import absolute_error, end_drift, path_length, relative_error, segment_drift, tum_rows
-from ..datasets.posed import PosedSequence, evenly_spaced, open_sequence
+from ...images.sampling import evenly_spaced
+from ..datasets.posed import PosedSequence, open_sequence
 from ..methods.load import Keypoints, Method
 from ..options import DatasetError, Options
 from ..pictures import draw_pair
 from ..results import Curve, Picture, Row, TaskResult
-from .disparity import disparity_offset, shift_disparities, stereo_depths
+from .disparity import disparity_offset, stereo_depths
 
 
 def track(method: Method, sequence: PosedSequence, options: Options) -> Iterator[Step]:

@@ -17,7 +17,8 @@ from scipy.spatial import KDTree
 from tqdm import tqdm
 
 from ...geometry.motion import Points, back_project, motion_between, rigid_alignment, rotation_angle, transform
-from ..datasets.posed import Frame, PosedSequence, evenly_spaced, frame_features, open_sequence
+from ...images.sampling import evenly_spaced
+from ..datasets.posed import Frame, PosedSequence, frame_features, open_sequence
 from ..methods.load import Keypoints, Method
 from ..metrics import share_within
 from ..options import DatasetError, Options

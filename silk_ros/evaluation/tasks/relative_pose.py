@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from ...geometry.epipolar import epipolar_distance, fundamental_from_poses
 from ...geometry.motion import Points, angle_between, motion_between, rotation_angle
-from ..datasets.posed import PosedSequence, evenly_spaced, frame_features, open_sequence
+from ...images.sampling import evenly_spaced
+from ..datasets.posed import PosedSequence, frame_features, open_sequence
 from ..methods.load import Method
 from ..metrics import recall_auc, share_within
 from ..options import DatasetError, Options

@@ -21,7 +21,7 @@ import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-from ...images.folders import stereo_folders
+from ...images.kitti import stereo_folders
 from ...paths import share_directory
 from ..front_end.drop_watch import TOO_MANY, advice
 from .monitor import EPIPOLAR_THRESHOLD, FRONT_END, ODOMETRY, DemoMonitor, FrameRecord

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sensor_msgs.msg import CameraInfo
 
 from ...geometry.camera import Camera, camera_from_message
-from ...stereo import StereoGeometry
+from ...geometry.stereo_geometry import StereoGeometry
 
 
 class Calibration:

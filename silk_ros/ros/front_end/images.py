@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
-from ...images.compressed import decode_gray
-from ...images.gray import check_layout, packed_size, to_gray
+from ...images.gray import check_layout, decode_gray, packed_size, to_gray
 
 try:  # comes with a ROS installation; there is no wheel of it
     from cv_bridge import CvBridge

@@ -9,7 +9,7 @@ from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
 from ...frontend import FrontEnd
-from ...images.sequence import View
+from ...images.sequence import SequenceFrame
 from ..messages import features_to_cloud, matches_to_cloud
 from .recorder import Recorder
 
@@ -17,7 +17,7 @@ FEATURES_TOPIC, MATCHES_TOPIC = "/silk/features", "/silk/matches"
 FRAME_ID = "camera"  # of sources that name none
 
 
-def write_bag(views: Iterable[View], front_end: FrontEnd, folder: Path) -> int:
+def write_bag(views: Iterable[SequenceFrame], front_end: FrontEnd, folder: Path) -> int:
     """Record the clouds of all views in a new folder. Returns their number.
 
     Raises FileExistsError, ImportError without the rosbags library, and what reading the views raises.

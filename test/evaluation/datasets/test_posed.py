@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.datasets.posed import Frame, evenly_spaced, open_sequence, register_depth
+from silk_ros.evaluation.datasets.posed import Frame, open_sequence, register_depth
 from silk_ros.evaluation.options import DatasetError
+from silk_ros.images.sampling import evenly_spaced
 
 POSE = "1 0 0 0 0 1 0 0 0 0 1"
 P0, P1 = "100 0 31.5 0 0 100 23.5 0 0 0 1 0", "100 0 31.5 -50 0 100 23.5 0 0 0 1 0"
@@ -122,14 +123,14 @@ def test_images_of_one_size(kitti: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "message"),
     [
-        ("calib.txt", "P1: 1", r"calib\.txt' \(no row P0\)"),
+        ("calib.txt", "P1: 1", r"calib\.txt' is no KITTI calibration: its row P0 needs twelve numbers"),
         ("calib.txt", "P0: 1 2 3", r"calib\.txt'"),
-        ("calib.txt", f"{P0.replace('100', '0')}\n{P1}", r"calib\.txt' \(row P0 has no focal length\)"),
+        ("calib.txt", f"{P0.replace('100', '0')}\n{P1}", r"row P0 of .*calib\.txt' has no focal length"),
         ("calib.txt", f"{P0}\n{P0}", r"P1 of .*calib\.txt'"),
         ("poses.txt", f"{POSE} 0\n", r"2 images in .*image_0', 1 poses in .*poses\.txt'"),
         ("poses.txt", f"{POSE} 0\n1 2 3\n", r"poses\.txt'"),
-        ("poses.txt", f"{POSE} 0\n{POSE} nan\n", r"poses\.txt' \(empty or not finite\)"),
-        ("poses.txt", f"{POSE} 0\n2{POSE[1:]} 0\n", r"poses\.txt' holds matrices that are no poses"),
+        ("poses.txt", f"{POSE} 0\n{POSE} nan\n", r"poses\.txt' does not hold poses"),
+        ("poses.txt", f"{POSE} 0\n2{POSE[1:]} 0\n", r"poses\.txt' does not hold poses: each is a rotation"),
     ],
 )
 def test_what_is_wrong_with_kitti_is_named(kitti: Path, file: str, text: str, message: str) -> None:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.tasks.disparity import disparity_offset, shift_disparities, stereo_depths
+from silk_ros.evaluation.tasks.disparity import disparity_offset, stereo_depths
 from silk_ros.geometry.motion import project, transform
-from silk_ros.geometry.pnp import Step
+from silk_ros.geometry.pnp import Step, shift_disparities
 
 MATRIX = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 FOCAL_BASELINE = 250.0  # a disparity of d pixels is a depth of FOCAL_BASELINE / d metres

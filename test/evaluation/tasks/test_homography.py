@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from silk_ros.evaluation.methods.load import Keypoints, load_method
-from silk_ros.evaluation.metrics import warp_points
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.tasks.homography import evaluate_homography
+from silk_ros.geometry.homography import warp_points
 
 SHIFT = np.array([[1, 0, 10], [0, 1, 0], [0, 0, 1]], np.float64)
 CORNERS = np.array([[10, 10], [60, 10], [60, 30], [10, 30], [35, 20]], np.float32)

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from silk_ros.evaluation.methods.load import Keypoints, load_method
-from silk_ros.evaluation.metrics import warp_points
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.tasks.invariance import (
     evaluate_rotation,
@@ -15,6 +14,7 @@ from silk_ros.evaluation.tasks.invariance import (
     rotated_views,
     scaled_views,
 )
+from silk_ros.geometry.homography import warp_points
 
 
 class Upright:

@@ -9,7 +9,7 @@ from sensor_msgs.msg import PointCloud2
 
 from silk_ros.commands.run_sequence import main
 from silk_ros.images.sequence import FIRST_STAMP
-from silk_ros.images.sources import FOLDER_RATE
+from silk_ros.images.source import DEFAULT_RATE
 from silk_ros.ros.messages import feature_dtype, features_from_cloud, matches_from_cloud, points_from_cloud
 
 
@@ -29,7 +29,7 @@ def test_a_folder_becomes_a_bag_of_the_nodes_clouds(image_folder: Path, tmp_path
     first = points_from_cloud(features[0])
     assert first.dtype == feature_dtype(np.dtype(np.float32), 32) and len(first) == 300
     np.testing.assert_allclose(first["x"], (first["u"] - 159.5) / 200, atol=1e-6)
-    assert features[1].header.stamp.nanosec == (FIRST_STAMP + round(4e9 / FOLDER_RATE)) % 10**9
+    assert features[1].header.stamp.nanosec == (FIRST_STAMP + round(4e9 / DEFAULT_RATE)) % 10**9
     # Rows of the match cloud are rows of the feature clouds of this image and the one before it.
     now, before = (features_from_cloud(cloud) for cloud in (features[1], features[0]))
     rows = matches_from_cloud(matches[1]).indices

@@ -1,0 +1,26 @@
+"""Choosing some of many frames, evenly spread."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def evenly_spaced(total: int, count: int) -> list[int]:
+    """At most `count` of the numbers below `total`: the middles of equal parts."""
+    count = min(count, total)
+    return [int((part + 0.5) * total / count) for part in range(count)]
+
+
+def spread(items: Iterable[T], count: int) -> list[T]:
+    """At most `count` items of a stream of unknown length, at equal distances; few more than `count` are held."""
+    kept: list[T] = []
+    stride = 1
+    for index, item in enumerate(items):
+        if index % stride == 0:
+            kept.append(item)
+            if len(kept) > count:
+                kept, stride = kept[::2], stride * 2
+    return kept
