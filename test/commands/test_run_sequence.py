@@ -75,9 +75,6 @@ def test_what_is_not_installed_is_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    import silk_ros
-    import silk_ros.commands
-
     for name in [name for name in sys.modules if f"{name}.".startswith(f"{loaded}.")]:
         monkeypatch.delitem(sys.modules, name)
     parent, _, last = loaded.rpartition(".")

@@ -213,7 +213,7 @@ def test_an_undecodable_compressed_image_is_explained(tmp_path: Path) -> None:
         return ROS["sensor_msgs/msg/CompressedImage"](header(), "jpeg", np.full(100, level, np.uint8))
 
     recording = write_recording(tmp_path / "bag", StoragePlugin.MCAP, image_raw=broken)
-    with pytest.raises(ValueError, match="in the recording .*bag.: a compressed image is neither JPEG nor PNG"):
+    with pytest.raises(ValueError, match=r"in the recording .*bag.: a compressed image is neither JPEG nor PNG"):
         list(open_source(str(recording)))
 
 
