@@ -74,7 +74,6 @@ class Extractor:
         self.max_keypoints = max_keypoints or backend.max_keypoints
         self.selection = selection or Selection()
         self.region = region or Region()
-        self._last: Features | None = None  # what a matching backend still holds
 
     @classmethod
     def load(
@@ -135,7 +134,6 @@ class Extractor:
         Raises TypeError or ValueError, naming the fix, for anything else, and for images below the receptive field.
         """
         part = self._checked(image)
-        self._last = None
         seen = self._resized(part)
         features = self._features(part.shape, self.backend.extract(seen), seen.shape)
         return self.selection.apply(features, self.max_keypoints) if self.selection else features
@@ -143,19 +141,16 @@ class Extractor:
     def extract_and_match(self, image: NDArray[np.uint8], previous: Features | None) -> tuple[Features, Matches | None]:
         """Features of an image, and their mutual nearest neighbours in `previous` where the backend finds them itself.
 
-        None instead where it does not, or `previous` is not what this extractor gave for the image before.
+        The matches are None where the backend does not match, or does not hold the descriptors of `previous` any more.
         Raises what calling the extractor raises.
         """
         if not isinstance(self.backend, MatchingBackend) or self.selection:
             return self(image), None
         part = self._checked(image)
-        last, self._last = self._last, None  # should it fail half way
         seen = self._resized(part)
-        extracted, matched = self.backend.extract_and_match(seen)
-        self._last = features = self._features(part.shape, extracted, seen.shape)
-        if matched is None or last is None or previous is not last:
-            return features, None
-        return features, Matches(*matched)
+        # The backend knows the descriptors that it gave by identity: `Features` keeps the array itself.
+        extracted, matched = self.backend.extract_and_match(seen, None if previous is None else previous.descriptors)
+        return self._features(part.shape, extracted, seen.shape), None if matched is None else Matches(*matched)
 
     def close(self) -> None:
         """End what the backend does in another thread, such as building an engine, as soon as it can."""

@@ -8,8 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import Camera
-
 CONFIDENCE, MAX_ITERATIONS = 0.999, 2000  # of RANSAC
 FEWEST_FUNDAMENTAL, FEWEST_ESSENTIAL = 8, 5  # matches that an estimate needs
 
@@ -48,20 +46,20 @@ def estimated_inliers(points: Points, points_prev: Points, threshold: float) -> 
     return _as_rows(mask, len(points))
 
 
-def essential_inliers(points: Points, points_prev: Points, camera: Camera, threshold: float) -> NDArray[np.bool_]:
+def essential_inliers(rays: Points, rays_prev: Points, matrix: Points, threshold: float) -> NDArray[np.bool_]:
     """Which matches (N,) agree with the essential matrix that most of them share (MAGSAC), within pixels.
 
-    points, points_prev: pixels (N, 2) of the camera's images, distorted as they are.
+    rays, rays_prev: (N, 3) undistorted, z = 1. matrix: (3, 3) intrinsics, in whose pixels the threshold is.
     """
-    if len(points) < FEWEST_ESSENTIAL:
-        return np.zeros(len(points), bool)
-    # As pixels of a camera without distortion.
-    straight, straight_prev = ((camera.rays(pixels) @ camera.matrix.T)[:, :2] for pixels in (points, points_prev))
+    if len(rays) < FEWEST_ESSENTIAL:
+        return np.zeros(len(rays), bool)
+    # Pixels of a camera without distortion.
+    straight, straight_prev = ((each @ matrix.T)[:, :2] for each in (rays, rays_prev))
     cv2.setRNGSeed(0)
     _, mask = cv2.findEssentialMat(
-        straight, straight_prev, camera.matrix, cv2.USAC_MAGSAC, CONFIDENCE, threshold, MAX_ITERATIONS
+        straight, straight_prev, matrix, cv2.USAC_MAGSAC, CONFIDENCE, threshold, MAX_ITERATIONS
     )
-    return _as_rows(mask, len(points))
+    return _as_rows(mask, len(rays))
 
 
 def _as_rows(mask: Any, count: int) -> NDArray[np.bool_]:
