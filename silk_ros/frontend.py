@@ -1,4 +1,4 @@
-"""Frame after frame: features, matches with the previous frame, track ids and stereo matches. The node without ROS."""
+"""The front-end: features, matches with the previous frame, track ids and stereo matches of a sequence of images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BRIDGED_AGE = 2  # least number of images that saw a track which is taken up aga
 
 @dataclass(frozen=True)
 class FrontEndOptions:
-    """What the front-end does with features. The filters are those of `silk_ros.match`.
+    """Options of the front-end. The filters are those of `silk_ros.match`.
 
     radius:        keypoints are expected to move on as between the last two images, and searched for this close to
                    there. At the start, and after an image with far fewer matches than usual, they are searched for in

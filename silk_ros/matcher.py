@@ -23,7 +23,7 @@ def match(
     radius: float | None = None,
     expected: Floats | None = None,
 ) -> Matches:
-    """Mutual nearest neighbours between the descriptors of two images, in the order of `a`. None: no such filter.
+    """Mutual nearest neighbours between the descriptors of two images, in the order of `a`. A filter of None is off.
 
     ratio:          in [0, 1]; keep a match if its cosine distance (1 - cosine) is at most this share of the distance
                     from the same descriptor of `a` to the second best of `b` (within the radius). Lower is stricter, 1
@@ -31,7 +31,7 @@ def match(
     min_similarity: in [-1, 1]; keep a match if its cosine is at least this.
     double_softmax: in [0, 1]; match by the probability p of a round trip (softmax over the row times softmax over
                     the column of cosine / 0.05), and keep a match if 1 - p is at most this. Lower is stricter, 1 keeps
-                    all. An alternative to `ratio`, and not to be had with `radius`.
+                    all. It excludes `ratio` and `radius`.
     radius:         in pixels, above 0; a keypoint of `a` is only compared with those of `b` expected this close to it.
     expected:       (len(b), 2) x y in the image of `a` where those of `b` are expected; None for where they were.
 
@@ -56,7 +56,7 @@ def match(
         )
     passed = np.ones(len(pairs), bool)
     if ratio is not None:
-        # Between equal candidates nothing decides, whatever their distance.
+        # Two equal candidates are ambiguous, whatever their distance.
         passed &= (1 - similarity <= ratio * (1 - second)) & ((second < similarity) | (ratio == 1))
     if min_similarity is not None:
         passed &= similarity >= min_similarity
@@ -94,7 +94,7 @@ def check_filters(
 def _match_window(
     a: Features, b: Features, expected: Floats, radius: float, want_second: bool
 ) -> tuple[NDArray[np.int32], Floats, Floats]:
-    """Mutual best among keypoints that are close enough, tile by tile of the image."""
+    """Mutual nearest neighbours among keypoints that are close enough, searched in tiles of the image."""
     expected = np.asarray(expected, np.float32)
     if expected.shape != b.keypoints.shape:
         raise ValueError(
@@ -121,7 +121,7 @@ def _match_window(
 
 
 def _match_probability(a: Floats, b: Floats, threshold: float, min_similarity: float | None) -> Matches:
-    """Mutual best by the double-softmax probability; two passes, the first for the two partition sums."""
+    """Mutual best by the double-softmax probability, in two passes; the first computes the partition sums."""
     row_sum = np.empty(len(a), np.float32)
     column_sum = np.zeros(len(b), np.float32)
     for rows, _, block in cosine_blocks(a, b, 0, len(a)):

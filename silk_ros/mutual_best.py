@@ -24,7 +24,7 @@ Block = tuple[slice, "slice | NDArray[np.intp]", Floats]
 
 
 def cosine_blocks(a: Floats, b: Floats, start: int, stop: int) -> Iterator[Block]:
-    """Rows start to stop of a @ b.T, some at a time, in one buffer that is reused."""
+    """Blocks of the rows start to stop of a @ b.T, in one buffer that is reused."""
     buffer = np.empty((min(BLOCK_ROWS, stop - start), len(b)), np.float32)
     for first in range(start, stop, BLOCK_ROWS):
         rows = slice(first, min(first + BLOCK_ROWS, stop))
@@ -32,7 +32,7 @@ def cosine_blocks(a: Floats, b: Floats, start: int, stop: int) -> Iterator[Block
 
 
 def all_cosines(a: Floats, b: Floats) -> list[Iterator[Block]]:
-    """All of a @ b.T, in as many parts as threads are worth their while."""
+    """Blocks of a @ b.T in parts that threads can visit at the same time; one part where it is small."""
     parts = max(1, min(_threads(), len(a) // BLOCK_ROWS))
     bounds = [len(a) * part // parts for part in range(parts + 1)]
     return [cosine_blocks(a, b, start, stop) for start, stop in itertools.pairwise(bounds)]
@@ -45,7 +45,7 @@ def _blas() -> ThreadpoolController:
 
 @cache
 def _threads() -> int:
-    """As many as the BLAS would take, so that OMP_NUM_THREADS and the like hold here too."""
+    """The number of threads that the BLAS uses, so that OMP_NUM_THREADS and the like hold here too."""
     return max([1, *(pool["num_threads"] for pool in _blas().info() if pool["user_api"] == "blas")])
 
 
@@ -56,11 +56,11 @@ def _thread_pool() -> ThreadPoolExecutor:
 
 @cache
 def _turn() -> threading.Lock:
-    """One caller at a time: the limit on BLAS threads is the whole process's."""
+    """The lock that lets in one caller at a time: the limit on BLAS threads is that of the whole process."""
     return threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):  # threads do not come along, and a lock may come along held
+if hasattr(os, "register_at_fork"):  # a child has no threads of the parent, and may have a lock that is held
     os.register_at_fork(after_in_child=_thread_pool.cache_clear)
     os.register_at_fork(after_in_child=_turn.cache_clear)
 
@@ -68,10 +68,10 @@ if hasattr(os, "register_at_fork"):  # threads do not come along, and a lock may
 def mutual_best(
     parts: Sequence[Iterator[Block]], rows_total: int, columns_total: int, want_second: bool
 ) -> tuple[NDArray[np.int32], Floats, Floats]:
-    """Pairs (M, 2) that are best for each other, their values, and (if wanted) each row's second best value.
+    """Pairs (M, 2) that are best for each other, their values (M,), and (if wanted) the second best value of each row.
 
-    Each row is in one block at most. The parts are visited at the same time, each in a thread with a BLAS of its own:
-    BLAS threads that share every block wait for each other at every block, and for long if another process has a core.
+    Each row is in one block at most. The parts are visited at the same time, each in a thread with one BLAS thread:
+    BLAS threads that share a block wait for each other at every block, and longer where another process has a core.
     """
     best = np.zeros(rows_total, np.intp)
     value = np.full(rows_total, -np.inf, np.float32)
@@ -90,7 +90,7 @@ def mutual_best(
                 second[rows] = np.maximum(block.max(axis=1), -1)
         return column_value
 
-    _threads()  # is to be known before the limit
+    _threads()  # counted before the limit changes it
     with _turn(), _blas().limit(limits=1, user_api="blas"):
         visited = map(visit, parts) if len(parts) == 1 else _thread_pool().map(visit, parts)
         column_value = np.maximum.reduce(list(visited))
@@ -100,7 +100,7 @@ def mutual_best(
     return np.stack([row, best[row]], axis=1).astype(np.int32), value[row], second[row]
 
 
-# Of rows of a: the rows of b that some of them may match (M,), and which may match which (N, M).
+# For rows of a (N,): the rows of b that some of them may match (M,), and which may match which (N, M).
 Gate = Callable[["NDArray[np.intp]"], "tuple[NDArray[np.intp], NDArray[np.bool_]]"]
 
 
@@ -109,9 +109,10 @@ def mutual_best_within(
 ) -> tuple[NDArray[np.int32], Floats, Floats]:
     """Mutual nearest neighbours among the pairs that a gate lets through, in the order of `a`.
 
-    The rows of `a` are visited in an `order` that brings those together that have the same candidates, in blocks from
-    each of the `bounds` to the next. Returns pairs (M, 2), their cosines (M,), and (if wanted) each one's second best
-    cosine (M,).
+    order:  all rows of `a`, those with the same candidates beside each other.
+    bounds: positions in `order` that separate the blocks, the first and the last one included.
+
+    Returns pairs (M, 2), their cosines (M,), and (if wanted) the second best cosine (M,) of each.
     """
     descriptors = a.descriptors[order]
 

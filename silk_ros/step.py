@@ -1,4 +1,4 @@
-"""What the front-end makes of one image: its frame, and the step from the previous one."""
+"""The results of the front-end for one image: its frame, and the step from the previous frame."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Frame:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What one image, or one stereo pair, added. `matches` pairs rows of `frame` with rows of `previous`.
+    """The result for one image or stereo pair. `matches` pairs rows of `frame` with rows of `previous`.
 
     inliers:       (M,) which matches agree with the geometry that most share; None where nothing was verified. All of
                    them agree where outliers are dropped.

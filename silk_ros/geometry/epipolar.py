@@ -1,4 +1,4 @@
-"""Matches against the epipolar geometry of two views."""
+"""The epipolar geometry of two views: from known poses, and estimated from matches."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Points = NDArray[np.floating]
 
 
 def fundamental_from_poses(matrix: Points, pose: Points, pose_prev: Points) -> NDArray[np.float64]:
-    """Fundamental matrix F (3, 3) with x_prev^T F x = 0 for pixels x of a view and x_prev of the one before.
+    """Fundamental matrix F (3, 3) with x_prev^T F x = 0 for pixels x of a view and x_prev of the previous one.
 
     matrix (3, 3) are the intrinsics of both views, poses (4, 4) are camera-to-world.
     """
@@ -27,7 +27,7 @@ def fundamental_from_poses(matrix: Points, pose: Points, pose_prev: Points) -> N
 
 
 def epipolar_distance(fundamental: Points, points: Points, points_prev: Points) -> NDArray[np.float64]:
-    """Distance (N,) in pixels of points (N, 2) from their epipolar lines, the larger of the two images."""
+    """Distances (N,) in pixels of points (N, 2) from their epipolar lines, the larger one of the two images."""
     ones = np.ones((len(points), 1))
     a, b = np.hstack([points, ones]), np.hstack([points_prev, ones])
     line, line_prev = b @ fundamental, a @ fundamental.T

@@ -1,4 +1,4 @@
-"""The front-end node: images in; features, matches, tracks, an overlay and diagnostics out.
+"""The front-end node: it takes images, and publishes features, matches, tracks, an overlay and diagnostics.
 
 A managed node: `configure` loads the network, `activate` subscribes. With `autostart` it does both by itself.
 """
@@ -80,7 +80,7 @@ class SilkNode(LifecycleNode, WorkerNode):
     # Transitions.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the network. Fails, with the reason in the log, where that cannot be."""
+        """Load the network. Fails, with the reason in the log, where it cannot be loaded."""
         started = time.monotonic()
         try:
             configuration = Configuration.load(self._settings)
@@ -91,7 +91,7 @@ class SilkNode(LifecycleNode, WorkerNode):
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take images in. Fails, with the reason in the log, where that cannot be."""
+        """Subscribe to images. Fails, with the reason in the log, where that is not possible."""
         assert self._worker is not None
         self._statistics.listening()
         try:
@@ -107,7 +107,7 @@ class SilkNode(LifecycleNode, WorkerNode):
         return FAILURE
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Take no more images in; the network stays loaded."""
+        """Subscribe to images no more; the network stays loaded."""
         self._close_inputs()
         if self._worker is not None:
             self._worker.pause()

@@ -1,4 +1,4 @@
-"""What the front-end node publishes for each image."""
+"""The publishers of the front-end node."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The values of silk_node's parameters, in the types that its parts take."""
+"""The settings of the front-end node: the values of its parameters, in the types that its parts take."""
 
 from __future__ import annotations
 
