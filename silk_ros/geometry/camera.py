@@ -104,9 +104,7 @@ def camera_from_message(message: Any) -> Camera:
     to_image = np.eye(3)  # from full-resolution pixels to those of the image
     for axis, (offset, factor) in enumerate(zip((roi.x_offset, roi.y_offset), binning)):
         to_image[axis, axis] = 1 / factor
-        to_image[axis, 2] = (
-            0.5 - offset
-        ) / factor - 0.5  # the centre of a binned pixel is the mean of the centres of its pixels
+        to_image[axis, 2] = (0.5 - offset) / factor - 0.5  # a binned pixel has the mean centre of its pixels
     return Camera(
         size[0] // binning[0],
         size[1] // binning[1],
