@@ -1,7 +1,7 @@
 """Draw the curves of trainings from their TensorBoard logs.
 
 python -m training.plot runs/mu curves.png
-python -m training.plot runs/a runs/b curves.png       # beside each other
+python -m training.plot runs/a runs/b curves.png       # several runs in one picture
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 PANELS = {
     "loss": {"train/descriptor": "descriptor", "train/keypoint": "keypoint"},
-    "correct round trips (share)": {"train/match_rate": "training", "validation/match_rate": "held-out photos"},
+    "match rate": {"train/match_rate": "training", "validation/match_rate": "held-out photos"},
     "held-out photos": {
         "validation/f1": "keypoint F1",
         "validation/homography_accuracy": "homography accuracy at 3 px",
     },
 }
-SMOOTHING = 100  # values averaged for the line; the values themselves stand pale behind it
+SMOOTHING = 100  # window of the running mean, drawn over the pale single values
 
 
 def draw_curves(runs: list[Path], path: Path) -> None:
-    """Write a picture of loss, round trips and validation. Raises ValueError for a run without logs."""
+    """Write a picture of loss, match rate and validation scores. Raises ValueError for a run without logs."""
     matplotlib.use("Agg")
     figure, axes = pyplot.subplots(1, len(PANELS), figsize=(14, 4), layout="constrained")
     for run_index, run in enumerate(runs):
@@ -62,7 +62,7 @@ def draw_curves(runs: list[Path], path: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="--output folders of training.train")
-    parser.add_argument("picture", type=Path, help="the PNG to write")
+    parser.add_argument("picture", type=Path, help="PNG file to write")
     options = parser.parse_args(arguments)
     try:
         draw_curves(options.runs, options.picture)

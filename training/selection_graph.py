@@ -1,0 +1,107 @@
+"""ONNX graph from the dense maps to the best keypoints, their scores and their descriptors."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx.parser
+from onnx import numpy_helper
+from torch import Tensor, nn
+
+from .model import SiLK
+
+# ONNX's text format. Inputs of the graph: the logits (1, 1, h, w) and the features (1, C, h + 2, w + 2).
+GRAPH = """
+select (float[1, 1, h, w] logits, float[1, c, H, W] features)
+    => (float[1, k, 2] keypoints, float[1, k] scores, float[1, k, d] descriptors)
+{
+    # TopK over the logits, not the scores: the sigmoid rounds the highest ones to equal values.
+    flat_logits = Reshape(logits, shape_flat)
+    position_count = Shape(flat_logits)
+    keypoint_count = Min(max_keypoints, position_count)
+    best_logits, position = TopK <axis = 0, largest = 1, sorted = 1> (flat_logits, keypoint_count)
+    unsorted_scores = Sigmoid(best_logits)
+    # Sorted again: vectorised sigmoids of some processors round neighbours into the wrong order.
+    flat_scores, score_order = TopK <axis = 0, largest = 1, sorted = 1> (unsorted_scores, keypoint_count)
+    scores = Unsqueeze(flat_scores, shape_first)
+
+    # Keypoints in pixels.
+    map_width = Shape <end = 4, start = 3> (logits)
+    y = Div(position, map_width)
+    row_start = Mul(y, map_width)
+    x = Sub(position, row_start)
+    x_column = Unsqueeze(x, shape_last)
+    y_column = Unsqueeze(y, shape_last)
+    map_keypoints = Concat <axis = 1> (x_column, y_column)
+    float_keypoints = Cast <to = 1> (map_keypoints)
+    strided_keypoints = Mul(float_keypoints, stride)
+    pixel_keypoints = Add(strided_keypoints, border)
+    keypoints = Unsqueeze(pixel_keypoints, shape_first)
+
+    # Flat indices of the nine neighbours of each keypoint in the feature map, keypoint by keypoint.
+    feature_width = Shape <end = 4, start = 3> (features)
+    neighbour_start = Mul(neighbour_row, feature_width)
+    neighbour = Add(neighbour_start, neighbour_column)
+    centre_start = Mul(y_column, feature_width)
+    corner = Add(centre_start, x_column)
+    neighbours = Add(corner, neighbour)
+    flat_neighbours = Reshape(neighbours, shape_flat)
+
+    # Channels last, the memory layout of the convolutions' output: each gathered row is contiguous.
+    features_last = Transpose <perm = [0, 2, 3, 1]> (features)
+    flat_features = Reshape(features_last, feature_columns)
+    gathered = Gather <axis = 0> (flat_features, flat_neighbours)
+    patches = Reshape(gathered, patch_columns)
+    hidden_product = MatMul(patches, describe__weight)
+    hidden_sum = Add(hidden_product, describe__bias)
+    hidden_relu = Relu(hidden_sum)
+    projected_product = MatMul(hidden_relu, project__weight)
+    projected = Add(projected_product, project__bias)
+    # Not LpNormalization: it is ten times slower in OpenVINO.
+    length = ReduceL2 <keepdims = 1> (projected, shape_last)
+    positive_length = Max(length, least_length)
+    flat_descriptors = Div(projected, positive_length)
+    descriptors = Unsqueeze(flat_descriptors, shape_first)
+}
+"""
+
+
+def selection_nodes() -> list[onnx.NodeProto]:
+    """Nodes from `logits` and `features` to `keypoints`, `scores` and `descriptors`, named select/OUTPUT."""
+    nodes = list(onnx.parser.parse_graph(GRAPH).node)
+    for node in nodes:
+        node.name = f"select/{node.output[0]}"
+        inputs = [name.replace("__", ".") for name in node.input]  # names in the text format have no dots
+        del node.input[:]
+        node.input.extend(inputs)
+    return nodes
+
+
+def selection_constants(model: SiLK, max_keypoints: int) -> list[onnx.TensorProto]:
+    """Constants of the nodes, for a network without BatchNorms in its descriptor head."""
+    conv3x3, conv1x1 = (layer for layer in model.descriptor_head.modules() if isinstance(layer, nn.Conv2d))
+    channels = conv3x3.in_channels
+    rows, columns = np.divmod(np.arange(9), 3)
+    constants: list[tuple[str, object, type]] = [
+        ("max_keypoints", [max_keypoints], np.int64),
+        ("shape_flat", [-1], np.int64),
+        ("shape_first", [0], np.int64),
+        ("shape_last", [1], np.int64),
+        ("stride", model.stride, np.float32),
+        ("border", model.border, np.float32),
+        ("neighbour_row", rows, np.int64),
+        ("neighbour_column", columns, np.int64),
+        ("feature_columns", [-1, channels], np.int64),
+        ("patch_columns", [-1, 9 * channels], np.int64),
+        ("describe.weight", conv3x3.weight.permute(2, 3, 1, 0).flatten(0, 2), np.float32),
+        ("describe.bias", conv3x3.bias, np.float32),
+        ("project.weight", conv1x1.weight.flatten(1).T, np.float32),
+        ("project.bias", conv1x1.bias, np.float32),
+        ("least_length", 1e-12, np.float32),
+    ]
+    return [_constant(name, value, dtype) for name, value, dtype in constants]
+
+
+def _constant(name: str, value: object, dtype: type) -> onnx.TensorProto:
+    array = value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
+    return numpy_helper.from_array(np.ascontiguousarray(array, dtype), name)
