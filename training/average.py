@@ -17,7 +17,7 @@ from pathlib import Path
 from silk_ros.backends.model import sha256
 
 from .checkpoint import Checkpoint, load_checkpoint
-from .options import parse_data
+from .options import parse_data, readable_errors
 
 
 def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
@@ -49,6 +49,7 @@ def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
     return Checkpoint(model, {}, first.step, first.config, provenance, {})
 
 
+@readable_errors
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=parse_data, nargs="+", metavar="FILE[=WEIGHT]", help="weight 1 by default")
@@ -58,11 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not 0 < weight < math.inf:
             parser.error(f"'{weight}' of '{path}' is not a weight: write FILE or FILE=2")
     paths, weights = zip(*options.checkpoints, strict=True)
-    try:
-        average([Path(path) for path in paths], weights).save(options.output)
-    except (OSError, ValueError) as error:
-        print(f"average: {error}", file=sys.stderr)
-        return 1
+    average([Path(path) for path in paths], weights).save(options.output)
     print(f"wrote {options.output}; training.export turns it into an ONNX file for the node")
     return 0
 

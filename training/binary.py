@@ -27,7 +27,7 @@ from silk_ros.backends.quantization import save, set_metadata
 from silk_ros.binary import BinaryCode
 
 from .binary_learning import STEPS, descriptor_pairs, learn, mean_recall, random_code
-from .options import parse_data
+from .options import parse_data, readable_errors
 from .photos import Photos
 
 KEYPOINTS = 2000  # per crop: about the density of 5000 in a camera image
@@ -67,6 +67,7 @@ def _write(network: onnx.ModelProto, path: Path, entries: dict[str, str]) -> Non
     partial.replace(path)
 
 
+@readable_errors
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="binary", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -86,21 +87,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="seed of pairs and directions (%(default)s)")
     options = parser.parse_args(arguments)
     output = options.output or options.model
-    try:
-        if min(options.pairs, options.steps) < 1 or options.seed < 0:
-            raise ValueError("--pairs and --steps must be at least 1, --seed at least 0")
-        extractor = Extractor.load(options.model, KEYPOINTS, precision="fp32")
-        check_files(options.model, output)
-        photos = Photos.from_sources(dict(options.images))
-        if len(photos) < 2:
-            raise ValueError("one image is not enough for a training set and a test set: give --images more of them")
-        photos, held_out = photos.split(min(HELD_OUT_PHOTOS, len(photos) // 2))
-        code = learn(descriptor_pairs(extractor, photos, options.pairs, options.seed), options.steps, options.seed)
-        tested = descriptor_pairs(extractor, held_out, HELD_OUT_PAIRS, options.seed)
-        written = write_code(options.model, output, code)
-    except (OSError, ValueError, ImportError) as error:
-        print(f"binary: {error}", file=sys.stderr)
-        return 1
+    if min(options.pairs, options.steps) < 1 or options.seed < 0:
+        raise ValueError("--pairs and --steps must be at least 1, --seed at least 0")
+    extractor = Extractor.load(options.model, KEYPOINTS, precision="fp32")
+    check_files(options.model, output)
+    photos = Photos.from_sources(dict(options.images))
+    if len(photos) < 2:
+        raise ValueError("one image is not enough for a training set and a test set: give --images more of them")
+    photos, held_out = photos.split(min(HELD_OUT_PHOTOS, len(photos) // 2))
+    code = learn(descriptor_pairs(extractor, photos, options.pairs, options.seed), options.steps, options.seed)
+    tested = descriptor_pairs(extractor, held_out, HELD_OUT_PAIRS, options.seed)
+    written = write_code(options.model, output, code)
     print("share of the same points that are mutual nearest neighbours, on held-out photographs:")
     random = random_code(code.descriptor_dim, options.seed)
     for name, candidate in (("float descriptors", None), ("this code", code), ("random hyperplanes", random)):

@@ -21,13 +21,14 @@ from pathlib import Path
 import onnx
 import torch
 import torch.nn.functional as F
-from onnx import TensorProto, helper
+from onnx import helper
 from torch import Tensor, nn
 
 from .checkpoint import load_checkpoint
 from .fold import fold_batch_norms
 from .model import SiLK
-from .selection_graph import selection_constants, selection_nodes
+from .options import readable_errors
+from .selection_graph import selection_graph
 
 OPSET, IR_VERSION = 18, 9  # the newest that ONNX Runtime 1.17 reads
 DEFAULT_KEYPOINTS = 1000  # value in the file until a runtime replaces the initializer
@@ -49,8 +50,8 @@ class _DensePart(nn.Module):
         return self.keypoint_head(features), F.pad(features, [self.padding] * 4) if self.padding else features
 
 
-def _export_dense(model: SiLK) -> onnx.ModelProto:
-    """ONNX model of the dense part, for any image size from 32 pixels a side."""
+def _export_dense(model: SiLK) -> onnx.GraphProto:
+    """ONNX graph of the dense part, for any image size from 32 pixels a side."""
     size = torch.export.Dim("H", min=32), torch.export.Dim("W", min=32)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
@@ -65,7 +66,7 @@ def _export_dense(model: SiLK) -> onnx.ModelProto:
             dynamo=True,
         )
     assert program is not None
-    return program.model_proto
+    return program.model_proto.graph
 
 
 def export_model(
@@ -78,18 +79,13 @@ def export_model(
     positions of the map if that is smaller.
     """
     folded = fold_batch_norms(model)
-    dense = _export_dense(folded)
-    outputs = [
-        helper.make_tensor_value_info("keypoints", TensorProto.FLOAT, [1, "K", 2]),
-        helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, "K"]),
-        helper.make_tensor_value_info("descriptors", TensorProto.FLOAT, [1, "K", model.architecture.descriptor_dim]),
-    ]
+    dense, selection = _export_dense(folded), selection_graph(folded, max_keypoints)
     graph = helper.make_graph(
-        [*dense.graph.node, *selection_nodes()],
+        [*dense.node, *selection.node],
         f"SiLK {model.name}",
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, 1, "H", "W"])],
-        outputs,
-        [*dense.graph.initializer, *selection_constants(folded, max_keypoints)],
+        dense.input,
+        selection.output,
+        [*dense.initializer, *selection.initializer],
     )
     for node in graph.node:
         del node.metadata_props[:]  # PyTorch's stack traces hold paths of this machine
@@ -116,6 +112,7 @@ def export(checkpoint: str | Path, output: str | Path, max_keypoints: int = DEFA
     return export_model(training.network(), output, {**metadata, "training_steps": training.step}, max_keypoints)
 
 
+@readable_errors
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="best.safetensors or last.safetensors of a training")
@@ -127,11 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
         help="keypoints per image unless a runtime sets another number (%(default)s)",
     )
     options = parser.parse_args(arguments)
-    try:
-        proto = export(options.checkpoint, options.output, options.max_keypoints)
-    except (FileNotFoundError, ValueError) as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 1
+    proto = export(options.checkpoint, options.output, options.max_keypoints)
     print(f"wrote {options.output}: " + ", ".join(f"{entry.key}={entry.value}" for entry in proto.metadata_props))
     return 0
 

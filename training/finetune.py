@@ -26,7 +26,7 @@ from .checkpoint import load_checkpoint
 from .config import TrainConfig, load_config, parse_override
 from .distributed import workplace
 from .export import export
-from .options import add_training_options, parse_data
+from .options import add_training_options, parse_data, readable_errors
 from .output import LAST
 from .photos import Photos
 from .recording import PAIRS, Quality, Recording, matching_quality, read_recording
@@ -36,10 +36,6 @@ SHIPPED_WEIGHTS = "silk_vggnp_mu.safetensors"
 ONNX_NAME = "silk_finetuned.onnx"
 HOLD_OUT = 0.2  # share of the recording, at its end, that is held out as the test set
 REPLAY = 0.5  # share of the pairs that come from the base photographs, if there are any
-
-
-class GotWorse(Exception):
-    """The tuned network has fewer correct matches in the held-out frames than the one that it started from."""
 
 
 def finetune(
@@ -56,7 +52,7 @@ def finetune(
     """Tune, test and export a network; prints both qualities.
 
     Returns the path of the ONNX file; None in the processes of torchrun other than the main one.
-    Raises GotWorse instead of exporting a network with fewer correct matches, ValueError or OSError for bad input.
+    Raises ValueError or OSError for bad input, and ValueError instead of exporting a network that got worse.
     """
     if (output / LAST).exists():
         raise FileExistsError(f"'{output}' holds a fine-tuning already: choose another --output")
@@ -81,7 +77,7 @@ def finetune(
         if not before.inliers:
             raise ValueError(f"no held-out frames of '{source}' match: record a moving camera in a lit scene")
         if after.inliers < before.inliers:
-            raise GotWorse(
+            raise ValueError(
                 f"the tuned network has fewer correct matches, nothing was exported: lower learning_rate "
                 f"({config.learning_rate:g}), add --base photographs, or record more ('{last}' keeps the weights)"
             )
@@ -102,6 +98,7 @@ def print_table(quality: Mapping[str, Quality]) -> None:
         print(f"{name:16}{values.matches:10.1f}{values.inliers:10.1f}{values.share:8.1%}")
 
 
+@readable_errors
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", help="folder of images in order of time, video, rosbag2 or .mcap recording")
@@ -119,21 +116,19 @@ def main(arguments: list[str] | None = None) -> int:
     )
     add_training_options(parser)
     options = parser.parse_intermixed_args(arguments)
+    settings = load_config(Path("finetune")).changed(**dict(parse_override(text) for text in options.settings))
     try:
         path = finetune(
             options.source,
             options.output,
             options.weights or share_directory() / "models" / SHIPPED_WEIGHTS,
-            load_config(Path("finetune")).changed(**dict(parse_override(text) for text in options.settings)),
+            settings,
             dict(options.base),
             options.hold_out,
             options.topic,
             options.device,
             options.workers,
         )
-    except (OSError, ValueError, ImportError, FloatingPointError, GotWorse) as error:
-        print(f"finetune: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print("\nstopped: nothing was exported", file=sys.stderr)
         return 130

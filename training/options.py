@@ -1,14 +1,33 @@
-"""Command-line options that the programs of this package share."""
+"""Command-line options and error messages that the programs of this package share."""
 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from .config import TrainConfig
+
+Program = Callable[[list[str] | None], int]
+
+
+def readable_errors(main: Program) -> Program:
+    """Decorator of a program: bad input becomes one line on stderr, and the exit status 1."""
+
+    @functools.wraps(main)
+    def wrapped(arguments: list[str] | None = None) -> int:
+        try:
+            return main(arguments)
+        except (OSError, ValueError, ImportError, FloatingPointError) as error:
+            print(f"{Path(main.__code__.co_filename).stem}: {error}", file=sys.stderr)
+            return 1
+
+    return wrapped
 
 
 def parse_data(text: str) -> tuple[str, float]:

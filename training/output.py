@@ -42,11 +42,11 @@ class TrainingOutput:
             self._writer.add_image(f"matches/{index}", picture, done, dataformats="HWC")
         if scores["loss"] < self._best:
             self._best = scores["loss"]
-            self._run.validated(done, scores).save(self._folder / BEST)
+            self._run.checkpoint(done, scores).save(self._folder / BEST)
 
     def save(self, done: int) -> None:
         """Save the checkpoint that --resume continues from, after `done` steps."""
-        self._run.resumable(done).save(self._folder / LAST)
+        self._run.checkpoint(done).save(self._folder / LAST)
 
     def close(self) -> None:
         self._writer.close()

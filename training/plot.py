@@ -15,6 +15,8 @@ import numpy as np
 from matplotlib import pyplot
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from .options import readable_errors
+
 PANELS = {
     "loss": {"train/descriptor": "descriptor", "train/keypoint": "keypoint"},
     "match rate": {"train/match_rate": "training", "validation/match_rate": "held-out photos"},
@@ -59,16 +61,13 @@ def draw_curves(runs: list[Path], path: Path) -> None:
     pyplot.close(figure)
 
 
+@readable_errors
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="--output folders of training.train")
     parser.add_argument("picture", type=Path, help="PNG file to write")
     options = parser.parse_args(arguments)
-    try:
-        draw_curves(options.runs, options.picture)
-    except (OSError, ValueError) as error:
-        print(f"plot: {error}", file=sys.stderr)
-        return 1
+    draw_curves(options.runs, options.picture)
     print(f"wrote {options.picture}")
     return 0
 

@@ -30,16 +30,10 @@ class TrainingRun:
     provenance: dict[str, str]
     first_step: int = 0
 
-    def resumable(self, step: int) -> Checkpoint:
-        """Checkpoint to continue from, after `step` steps."""
-        return self._checkpoint(step, optimizer_tensors(self.optimizer), {})
-
-    def validated(self, step: int, scores: dict[str, float]) -> Checkpoint:
-        """Checkpoint of the network alone, with its validation scores after `step` steps."""
-        return self._checkpoint(step, {}, scores)
-
-    def _checkpoint(self, step: int, optimizer: dict[str, torch.Tensor], scores: dict[str, float]) -> Checkpoint:
-        return Checkpoint(self.model.state_dict(), optimizer, step, self.config.as_dict(), self.provenance, scores)
+    def checkpoint(self, step: int, scores: dict[str, float] | None = None) -> Checkpoint:
+        """State after `step` steps: to continue from, or, with validation scores, the network without the optimizer."""
+        tensors = optimizer_tensors(self.optimizer) if scores is None else {}
+        return Checkpoint(self.model.state_dict(), tensors, step, self.config.as_dict(), self.provenance, scores or {})
 
 
 def start_run(

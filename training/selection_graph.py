@@ -5,15 +5,19 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import onnx.parser
+import torch
 from onnx import numpy_helper
-from torch import Tensor, nn
+from torch import nn
 
 from .model import SiLK
 
 # ONNX's text format. Inputs of the graph: the logits (1, 1, h, w) and the features (1, C, h + 2, w + 2).
 GRAPH = """
 select (float[1, 1, h, w] logits, float[1, c, H, W] features)
-    => (float[1, k, 2] keypoints, float[1, k] scores, float[1, k, d] descriptors)
+    => (float[1, K, 2] keypoints, float[1, K] scores, float[1, K, D] descriptors)
+    <int64[1] shape_flat = {-1}, int64[1] shape_first = {0}, int64[1] shape_last = {1},
+     int64[9] neighbour_row = {0, 0, 0, 1, 1, 1, 2, 2, 2}, int64[9] neighbour_column = {0, 1, 2, 0, 1, 2, 0, 1, 2},
+     float[1] least_length = {1e-12}>
 {
     # TopK over the logits, not the scores: the sigmoid rounds the highest ones to equal values.
     flat_logits = Reshape(logits, shape_flat)
@@ -66,42 +70,28 @@ select (float[1, 1, h, w] logits, float[1, c, H, W] features)
 """
 
 
-def selection_nodes() -> list[onnx.NodeProto]:
-    """Nodes from `logits` and `features` to `keypoints`, `scores` and `descriptors`, named select/OUTPUT."""
-    nodes = list(onnx.parser.parse_graph(GRAPH).node)
-    for node in nodes:
+def selection_graph(model: SiLK, max_keypoints: int) -> onnx.GraphProto:
+    """Graph for a network without BatchNorms in its descriptor head; nodes are named select/OUTPUT."""
+    graph = onnx.parser.parse_graph(GRAPH.replace("D]", f"{model.architecture.descriptor_dim}]"))
+    for node in graph.node:
         node.name = f"select/{node.output[0]}"
-        inputs = [name.replace("__", ".") for name in node.input]  # names in the text format have no dots
-        del node.input[:]
-        node.input.extend(inputs)
-    return nodes
-
-
-def selection_constants(model: SiLK, max_keypoints: int) -> list[onnx.TensorProto]:
-    """Constants of the nodes, for a network without BatchNorms in its descriptor head."""
+        node.input[:] = [name.replace("__", ".") for name in node.input]  # names in the text format have no dots
     conv3x3, conv1x1 = (layer for layer in model.descriptor_head.modules() if isinstance(layer, nn.Conv2d))
     channels = conv3x3.in_channels
-    rows, columns = np.divmod(np.arange(9), 3)
-    constants: list[tuple[str, object, type]] = [
-        ("max_keypoints", [max_keypoints], np.int64),
-        ("shape_flat", [-1], np.int64),
-        ("shape_first", [0], np.int64),
-        ("shape_last", [1], np.int64),
-        ("stride", model.stride, np.float32),
-        ("border", model.border, np.float32),
-        ("neighbour_row", rows, np.int64),
-        ("neighbour_column", columns, np.int64),
-        ("feature_columns", [-1, channels], np.int64),
-        ("patch_columns", [-1, 9 * channels], np.int64),
-        ("describe.weight", conv3x3.weight.permute(2, 3, 1, 0).flatten(0, 2), np.float32),
-        ("describe.bias", conv3x3.bias, np.float32),
-        ("project.weight", conv1x1.weight.flatten(1).T, np.float32),
-        ("project.bias", conv1x1.bias, np.float32),
-        ("least_length", 1e-12, np.float32),
-    ]
-    return [_constant(name, value, dtype) for name, value, dtype in constants]
-
-
-def _constant(name: str, value: object, dtype: type) -> onnx.TensorProto:
-    array = value.detach().numpy() if isinstance(value, Tensor) else np.asarray(value)
-    return numpy_helper.from_array(np.ascontiguousarray(array, dtype), name)
+    integers = {
+        "max_keypoints": [max_keypoints],
+        "feature_columns": [-1, channels],
+        "patch_columns": [-1, 9 * channels],
+    }
+    floats = {
+        "stride": torch.tensor([model.stride]),
+        "border": torch.tensor([model.border]),
+        "describe.weight": conv3x3.weight.permute(2, 3, 1, 0).flatten(0, 2),
+        "describe.bias": conv3x3.bias,
+        "project.weight": conv1x1.weight.flatten(1).T,
+        "project.bias": conv1x1.bias,
+    }
+    constants = {name: np.array(value, np.int64) for name, value in integers.items()}
+    constants |= {name: value.detach().float().numpy() for name, value in floats.items()}
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    return graph

@@ -20,7 +20,6 @@ import sys
 from pathlib import Path
 
 import cv2
-import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
@@ -32,10 +31,10 @@ from .data import HomographyPairs
 from .distributed import Workplace, workplace
 from .loss import SiLKLoss
 from .model import SiLK
-from .options import add_training_options, parse_data
+from .options import add_training_options, parse_data, readable_errors
 from .output import LAST, TrainingOutput
 from .photos import Photos
-from .run import start_run
+from .run import TrainingRun, start_run
 from .step import pair_loss
 from .validation import Validation
 
@@ -75,15 +74,9 @@ def make_loader(pairs: HomographyPairs, first_step: int, place: Workplace, worke
     )
 
 
-def optimise(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    images: Tensor,
-    correspondences: Tensor,
-    step: int,
-    config: TrainConfig,
-) -> SiLKLoss:
+def optimise(model: nn.Module, run: TrainingRun, images: Tensor, correspondences: Tensor, step: int) -> SiLKLoss:
     """One optimisation step on a pair of images, uint8 (2, 1, H, W). Returns the loss before the step."""
+    config, optimizer = run.config, run.optimizer
     for group in optimizer.param_groups:
         group["lr"] = config.learning_rate * learning_rate_factor(step, config)
     loss = pair_loss(model, images, correspondences, config.queries, step, config.in_bf16)
@@ -129,7 +122,7 @@ def train(
     name, quiet = config.architecture, not place.is_main
     progress = tqdm(loader, name, config.steps, initial=first_step, unit="step", disable=quiet)
     for step, (images, correspondences, _) in enumerate(progress, start=first_step):
-        loss = optimise(parallel, run.optimizer, images, correspondences, step, config)
+        loss = optimise(parallel, run, images, correspondences, step)
         done = step + 1
         to_log = step % LOG_EVERY == 0
         to_save = done % SAVE_EVERY == 0 or done == config.steps
@@ -149,6 +142,7 @@ def train(
     return output / LAST
 
 
+@readable_errors
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -181,9 +175,6 @@ def main(arguments: list[str] | None = None) -> int:
             path = train(config, photos, options.output, place, options.resume, options.workers, start)
             if place.is_main:
                 print(f"wrote {path}")
-    except (OSError, ValueError, ImportError, FloatingPointError) as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         saved = (options.output / LAST).exists()
         advice = "add --resume to continue from the last checkpoint" if saved else "no checkpoint yet, start again"

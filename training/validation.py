@@ -52,17 +52,18 @@ class Validation:
         with torch.no_grad(), evaluating(model):
             losses = [pair_loss(model, images, pairs, 0, 0, self._bf16) for images, pairs, _ in self._crops]
             errors = [self._corner_error(model, images, truth.numpy()) for images, _, truth in self._views]
-        scores = {
-            name: float(np.mean([getattr(loss, name).item() for loss in losses]))
+        total, match_rate, precision, recall = (
+            float(np.mean([getattr(loss, name).item() for loss in losses]))
             for name in ("total", "match_rate", "precision", "recall")
-        }
-        total = scores["precision"] + scores["recall"]
-        scores["f1"] = 2 * scores["precision"] * scores["recall"] / total if total else 0.0
-        return (
-            {"loss": scores.pop("total")}
-            | scores
-            | {"homography_accuracy": float(np.mean([error < CORNER_ERROR for error in errors]))}
         )
+        return {
+            "loss": total,
+            "match_rate": match_rate,
+            "precision": precision,
+            "recall": recall,
+            "f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
+            "homography_accuracy": float(np.mean([error < CORNER_ERROR for error in errors])),
+        }
 
     def _corner_error(self, model: SiLK, images: Tensor, truth: NDArray[np.float64]) -> float:
         a, b = features(model, images, self._bf16)
