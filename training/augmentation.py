@@ -12,21 +12,15 @@ def _motion_blur(kernel_size: tuple[int, int], p: float) -> A.MotionBlur:
 
 def _pose_recipe() -> A.Compose:
     """Recipe of the paper for camera poses (IMC): one strong change at a time."""
-    return A.Compose(
-        [
-            A.OneOf(
-                [
-                    A.RandomGamma(p=1.0),
-                    A.HueSaturationValue(sat_shift_limit=0, p=1.0),
-                    A.Blur(blur_limit=(3, 9), p=1.0),
-                    _motion_blur((3, 25), p=1.0),
-                    A.RandomBrightnessContrast(brightness_limit=(-0.3, 0.0), contrast_limit=(-0.5, 0.3), p=1.0),
-                    A.GaussNoise(std_range=(0.01, 0.04), p=1.0),
-                ],
-                p=0.95,
-            )
-        ]
-    )
+    changes = [
+        A.RandomGamma(p=1.0),
+        A.HueSaturationValue(sat_shift_limit=0, p=1.0),
+        A.Blur(blur_limit=(3, 9), p=1.0),
+        _motion_blur((3, 25), p=1.0),
+        A.RandomBrightnessContrast(brightness_limit=(-0.3, 0.0), contrast_limit=(-0.5, 0.3), p=1.0),
+        A.GaussNoise(std_range=(0.01, 0.04), p=1.0),
+    ]
+    return A.Compose([A.OneOf(changes, p=0.95)])
 
 
 def _homography_recipe() -> A.Compose:
@@ -46,8 +40,7 @@ def _homography_recipe() -> A.Compose:
 def _video_recipe() -> A.Compose:
     """Recipe for the frames of one camera: strong changes of exposure, gain and gamma, little noise.
 
-    A network with a 7x7 receptive field becomes invariant to these changes; it barely learns under the noise of the
-    other recipes.
+    A network with a 7x7 receptive field becomes invariant to these; it barely learns under the noise of the others.
     """
     return A.Compose(
         [
@@ -64,10 +57,7 @@ RECIPES = {"pose": _pose_recipe, "homography": _homography_recipe, "video": _vid
 
 
 def augmentation(recipe: str) -> A.Compose:
-    """The named recipe, a transform to call as `transform(image=rgb)["image"]` on uint8 (H, W, 3).
-
-    Raises ValueError for an unknown name.
-    """
+    """The named recipe, called as `transform(image=rgb)["image"]` on uint8 (H, W, 3). Raises ValueError."""
     if recipe not in RECIPES:
         raise ValueError(f"unknown augmentation '{recipe}': choose one of {', '.join(RECIPES)}")
     return RECIPES[recipe]()

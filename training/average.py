@@ -14,6 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from silk_ros.backends.model import sha256
 
 from .checkpoint import Checkpoint, load_checkpoint
@@ -33,13 +35,10 @@ def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
                 f"'{path}' is a {other.config['architecture']}, '{paths[0]}' a {first.config['architecture']}: "
                 "only trainings of one architecture from the same start can be averaged"
             )
-    total = sum(weights)
-    model = {}
+    model, total = {}, sum(weights)
     for name, tensor in first.model.items():
-        mean = sum(
-            weight / total * other.model[name].double() for weight, other in zip(weights, checkpoints, strict=True)
-        )
-        model[name] = mean.to(tensor.dtype)  # type: ignore[union-attr]
+        scaled = (weight / total * other.model[name].double() for weight, other in zip(weights, checkpoints))
+        model[name] = sum(scaled, start=torch.zeros(())).to(tensor.dtype)
     parts = [
         f"{weight:g} x {part.config['augmentation']}, {part.step} steps, "
         f"commit {part.provenance.get('commit')}, sha256 {sha256(path)}"

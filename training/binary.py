@@ -69,9 +69,7 @@ def _write(network: onnx.ModelProto, path: Path, entries: dict[str, str]) -> Non
 
 @readable_errors
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="binary", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="the float ONNX file that training.export wrote")
     parser.add_argument(
         "--images",
@@ -79,7 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
         nargs="+",
         required=True,
         metavar="PATH[=WEIGHT]",
-        help="folders of photographs, videos or recordings; weights as in training.train --data",
+        help="as training.train --data",
     )
     parser.add_argument("--output", type=Path, help="file to write (default: the model itself)")
     parser.add_argument("--pairs", type=int, default=PAIRS, help="pairs of views to learn from (%(default)s)")

@@ -80,26 +80,17 @@ def export_model(
     """
     folded = fold_batch_norms(model)
     dense, selection = _export_dense(folded), selection_graph(folded, max_keypoints)
-    graph = helper.make_graph(
-        [*dense.node, *selection.node],
-        f"SiLK {model.name}",
-        dense.input,
-        selection.output,
-        [*dense.initializer, *selection.initializer],
-    )
+    nodes, constants = [*dense.node, *selection.node], [*dense.initializer, *selection.initializer]
+    graph = helper.make_graph(nodes, f"SiLK {model.name}", dense.input, selection.output, constants)
     for node in graph.node:
         del node.metadata_props[:]  # PyTorch's stack traces hold paths of this machine
         node.doc_string = ""
     proto = helper.make_model(
         graph, producer_name="silk_ros", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
     )
-    own = {
-        "architecture": model.name,
-        "border": model.border,
-        "stride": model.stride,
-        "descriptor_dim": model.architecture.descriptor_dim,
-    }
-    helper.set_model_props(proto, {name: str(value) for name, value in {**own, **metadata}.items()})
+    own = {"architecture": model.name, "border": model.border, "stride": model.stride}
+    own |= {"descriptor_dim": model.architecture.descriptor_dim, **metadata}
+    helper.set_model_props(proto, {name: str(value) for name, value in own.items()})
     onnx.checker.check_model(proto, full_check=True)
     onnx.save(proto, output)
     return proto
@@ -121,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--max-keypoints",
         type=int,
         default=DEFAULT_KEYPOINTS,
-        help="keypoints per image unless a runtime sets another number (%(default)s)",
+        help="keypoints until a runtime changes it (%(default)s)",
     )
     options = parser.parse_args(arguments)
     proto = export(options.checkpoint, options.output, options.max_keypoints)

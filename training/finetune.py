@@ -39,33 +39,22 @@ REPLAY = 0.5  # share of the pairs that come from the base photographs, if there
 
 
 def finetune(
-    source: str,
+    recording: Recording,
+    photos: Photos,
+    config: TrainConfig,
     output: Path,
     weights: Path,
-    config: TrainConfig,
-    base: Mapping[str, float] | None = None,
-    hold_out: float = HOLD_OUT,
-    topic: str = "",
-    device: str | None = None,
-    workers: int = 0,
+    device: str | None,
+    workers: int,
 ) -> Path | None:
-    """Tune, test and export a network; prints both qualities.
+    """Tune a network on `photos`, test it on the pairs of the recording, and export it; prints both qualities.
 
     Returns the path of the ONNX file; None in the processes of torchrun other than the main one.
-    Raises ValueError or OSError for bad input, and ValueError instead of exporting a network that got worse.
+    Raises ValueError instead of exporting a network with fewer correct matches than before.
     """
-    if (output / LAST).exists():
-        raise FileExistsError(f"'{output}' holds a fine-tuning already: choose another --output")
-    checkpoint = load_checkpoint(weights)
-    recording = read_recording(source, hold_out, topic)
-    photos = Photos.from_frames(recording.frames, source)
-    if base:
-        photos = photos.mixed_with(Photos.from_sources(base), REPLAY)
-    config = config.changed(architecture=checkpoint.config["architecture"], data={source: 1.0, **(base or {})})
     print(f"{len(recording.frames)} frames for training, {len(recording.pairs)} pairs of frames for the test")
-
     with workplace(device) as place:
-        last = train(config, photos, output, place, workers=workers, start=checkpoint.network())
+        last = train(config, photos, output, place, workers=workers, start=load_checkpoint(weights).network())
         if not place.is_main:
             return None
 
@@ -75,7 +64,7 @@ def finetune(
         after = exported_quality(last, tuned, recording)
         print_table({"before": before, "after": after})
         if not before.inliers:
-            raise ValueError(f"no held-out frames of '{source}' match: record a moving camera in a lit scene")
+            raise ValueError("no held-out frames match: record a moving camera in a lit scene")
         if after.inliers < before.inliers:
             raise ValueError(
                 f"the tuned network has fewer correct matches, nothing was exported: lower learning_rate "
@@ -104,31 +93,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("source", help="folder of images in order of time, video, rosbag2 or .mcap recording")
     parser.add_argument("--output", type=Path, required=True, help=f"folder for {ONNX_NAME}, checkpoints and logs")
     parser.add_argument("--topic", default="", help="image topic of a recording (default: the first one)")
-    parser.add_argument(
-        "--base", type=parse_data, nargs="+", default=[], metavar="PATH[=WEIGHT]", help="photographs to mix in"
-    )
+    base = "photographs to mix in, with weights as in training.train --data"
+    parser.add_argument("--base", type=parse_data, nargs="+", default=[], metavar="PATH[=WEIGHT]", help=base)
     parser.add_argument("--weights", type=Path, help=f"checkpoint to start from (default: {SHIPPED_WEIGHTS})")
-    parser.add_argument(
-        "--hold-out",
-        type=float,
-        default=HOLD_OUT,
-        help=f"last share of the frames, from which {PAIRS} test pairs are taken (%(default)s)",
-    )
+    hold_out = f"last share of the frames, for {PAIRS} test pairs (%(default)s)"
+    parser.add_argument("--hold-out", type=float, default=HOLD_OUT, help=hold_out)
     add_training_options(parser)
     options = parser.parse_intermixed_args(arguments)
-    settings = load_config(Path("finetune")).changed(**dict(parse_override(text) for text in options.settings))
+    output, others = options.output, dict(options.base)
+    weights = options.weights or share_directory() / "models" / SHIPPED_WEIGHTS
+    config = load_config(Path("finetune")).changed(**dict(parse_override(text) for text in options.settings))
+    architecture = load_checkpoint(weights).config["architecture"]
+    config = config.changed(architecture=architecture, data={options.source: 1.0, **others})
+    if (output / LAST).exists():
+        raise FileExistsError(f"'{output}' holds a fine-tuning already: choose another --output")
     try:
-        path = finetune(
-            options.source,
-            options.output,
-            options.weights or share_directory() / "models" / SHIPPED_WEIGHTS,
-            settings,
-            dict(options.base),
-            options.hold_out,
-            options.topic,
-            options.device,
-            options.workers,
-        )
+        recording = read_recording(options.source, options.hold_out, options.topic)
+        photos = Photos.from_frames(recording.frames, options.source)
+        if others:
+            photos = photos.mixed_with(Photos.from_sources(others), REPLAY)
+        path = finetune(recording, photos, config, output, weights, options.device, options.workers)
     except KeyboardInterrupt:
         print("\nstopped: nothing was exported", file=sys.stderr)
         return 130

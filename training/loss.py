@@ -17,11 +17,8 @@ from silk_ros.matcher import TEMPERATURE
 
 
 class SiLKLoss(NamedTuple):
-    """Losses and rates of one image pair, scalars.
-
-    total:             the sum of the descriptor and keypoint losses, which training minimises.
-    match_rate:        share of correspondences that are mutual nearest neighbours.
-    precision, recall: of positive keypoint logits as a prediction of these correspondences.
+    """Scalars of one image pair. Training minimises `total`; `match_rate` is the share of correspondences that are
+    mutual nearest neighbours; precision and recall are those of positive keypoint logits as predictions of them.
     """
 
     total: Tensor

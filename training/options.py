@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
+from silk_ros.backends import processor
+
 from .config import TrainConfig
 
-Program = Callable[[list[str] | None], int]
 
-
-def readable_errors(main: Program) -> Program:
+def readable_errors(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
     """Decorator of a program: bad input becomes one line on stderr, and the exit status 1."""
 
     @functools.wraps(main)
@@ -46,7 +46,7 @@ def parse_data(text: str) -> tuple[str, float]:
 def default_workers() -> int:
     """Number of loader processes: enough to keep a GPU busy; 0 on a CPU, where the step takes most of the time."""
     local_world = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes that torchrun started on this machine
-    return min(16, len(os.sched_getaffinity(0)) // local_world) if torch.cuda.is_available() else 0
+    return min(16, processor.cores() // local_world) if torch.cuda.is_available() else 0
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:

@@ -81,9 +81,8 @@ class Photos:
     @classmethod
     def from_frames(cls, frames: Sequence[Image], name: str) -> Photos:
         """Grey images (H, W) uint8 with equal probabilities."""
-        return cls(
-            [f"{name}#{index}" for index in range(len(frames))], np.full(len(frames), 1 / len(frames)), [*frames]
-        )
+        names = [f"{name}#{index}" for index in range(len(frames))]
+        return cls(names, np.full(len(frames), 1 / len(frames)), [*frames])
 
     def mixed_with(self, other: Photos, share: float) -> Photos:
         """The union of both sets; an image of `other` is drawn with probability `share`."""

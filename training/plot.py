@@ -45,8 +45,7 @@ def draw_curves(runs: list[Path], path: Path) -> None:
                 name = f"{run.name}: {label}" if len(runs) > 1 else label
                 if len(values) > 3 * SMOOTHING:
                     axis.plot(steps, values, color=colour, alpha=0.15, linewidth=0.5)
-                    kernel = np.ones(SMOOTHING) / SMOOTHING
-                    values = np.convolve(values, kernel, mode="valid")
+                    values = np.convolve(values, np.ones(SMOOTHING) / SMOOTHING, mode="valid")
                     steps = steps[SMOOTHING - 1 :]
                 axis.plot(steps, values, color=colour, label=name)
             axis.set(title=title, xlabel="step")

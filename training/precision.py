@@ -42,17 +42,13 @@ def resolve_bf16(config: TrainConfig, device: torch.device, stored: Mapping[str,
     own = computes_in_bf16(device)
     reason = f"{_described(device)} {'computes' if own else 'does not compute'} in bfloat16"
     if stored is None:
-        return own, f"bf16 auto: {_word(own)}, {reason}; bf16={_word(not own)} overrides"
+        return own, f"bf16 auto: {str(own).lower()}, {reason}; bf16={str(not own).lower()} overrides"
     begun = bool(stored["bf16"])
-    line = f"bf16 auto: {_word(begun)}, as this training began"
-    return begun, line if begun == own else f"{line}; a new one would take {_word(own)}: {reason}"
+    line = f"bf16 auto: {str(begun).lower()}, as this training began"
+    return begun, line if begun == own else f"{line}; a new one would take {str(own).lower()}: {reason}"
 
 
 def _described(device: torch.device) -> str:
     if device.type == "cuda":
         return f"this GPU ({torch.cuda.get_device_name(device)})"
     return f"this processor ({processor.instruction_sets()})"
-
-
-def _word(value: bool) -> str:
-    return "true" if value else "false"

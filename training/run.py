@@ -43,12 +43,8 @@ def start_run(
 
     start: network to begin with, instead of a random one.
     """
-    provenance = {
-        "commit": git_commit(),
-        "data_hash": photos.hash(),
-        "torch": str(torch.__version__),
-        "processes": str(place.world),
-    }
+    versions = {"commit": git_commit(), "torch": str(torch.__version__)}
+    provenance = versions | {"data_hash": photos.hash(), "processes": str(place.world)}
     checkpoint = find_start(last, resume, config, provenance)
     bf16, reason = resolve_bf16(config, place.device, checkpoint.config if checkpoint else None)
     if reason and place.is_main:

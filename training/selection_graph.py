@@ -76,22 +76,20 @@ def selection_graph(model: SiLK, max_keypoints: int) -> onnx.GraphProto:
     for node in graph.node:
         node.name = f"select/{node.output[0]}"
         node.input[:] = [name.replace("__", ".") for name in node.input]  # names in the text format have no dots
-    conv3x3, conv1x1 = (layer for layer in model.descriptor_head.modules() if isinstance(layer, nn.Conv2d))
-    channels = conv3x3.in_channels
-    integers = {
-        "max_keypoints": [max_keypoints],
-        "feature_columns": [-1, channels],
-        "patch_columns": [-1, 9 * channels],
-    }
+    convolutions = [layer for layer in model.descriptor_head.modules() if isinstance(layer, nn.Conv2d)]
+    describe, project = (layer.state_dict() for layer in convolutions)  # 3x3 and 1x1
+    channels = describe["weight"].shape[1]
+    integers = {"max_keypoints": [max_keypoints]}
+    integers |= {"feature_columns": [-1, channels], "patch_columns": [-1, 9 * channels]}
     floats = {
         "stride": torch.tensor([model.stride]),
         "border": torch.tensor([model.border]),
-        "describe.weight": conv3x3.weight.permute(2, 3, 1, 0).flatten(0, 2),
-        "describe.bias": conv3x3.bias,
-        "project.weight": conv1x1.weight.flatten(1).T,
-        "project.bias": conv1x1.bias,
+        "describe.weight": describe["weight"].permute(2, 3, 1, 0).flatten(0, 2),
+        "describe.bias": describe["bias"],
+        "project.weight": project["weight"].flatten(1).T,
+        "project.bias": project["bias"],
     }
     constants = {name: np.array(value, np.int64) for name, value in integers.items()}
-    constants |= {name: value.detach().float().numpy() for name, value in floats.items()}
+    constants |= {name: value.float().numpy() for name, value in floats.items()}
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
     return graph

@@ -24,12 +24,7 @@ def pair_loss(
         generator = torch.Generator().manual_seed(seed)
         correspondences = correspondences[torch.randperm(len(correspondences), generator=generator)[:queries]]
     logits, descriptors = dense_maps(model, images, bf16)
-    flat_logits = logits.flatten(1)
-    flat_descriptors = descriptors.flatten(2).transpose(1, 2)
-    return silk_loss(
-        flat_logits[0],
-        flat_logits[1],
-        flat_descriptors[0],
-        flat_descriptors[1],
-        correspondences.to(flat_logits.device, non_blocking=True),
-    )
+    correspondences = correspondences.to(logits.device, non_blocking=True)
+    logits0, logits1 = logits.flatten(1)
+    descriptors0, descriptors1 = descriptors.flatten(2).transpose(1, 2)
+    return silk_loss(logits0, logits1, descriptors0, descriptors1, correspondences)

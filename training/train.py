@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
 
 from .checkpoint import load_checkpoint
-from .config import DEFAULT_CONFIG, TrainConfig, load_config, parse_override
+from .config import TrainConfig, load_config, parse_override
 from .data import HomographyPairs
 from .distributed import Workplace, workplace
 from .loss import SiLKLoss
@@ -86,12 +86,6 @@ def optimise(model: nn.Module, run: TrainingRun, images: Tensor, correspondences
     return loss
 
 
-def check_finite(loss: SiLKLoss, step: int) -> None:
-    """Raise FloatingPointError, naming the fix, for a loss that is infinite or NaN."""
-    if not math.isfinite(loss.total.item()):
-        raise FloatingPointError(f"the loss became {loss.total.item()} at step {step}: lower learning_rate")
-
-
 def train(
     config: TrainConfig,
     photos: Photos,
@@ -128,8 +122,8 @@ def train(
         to_save = done % SAVE_EVERY == 0 or done == config.steps
         to_validate = done % config.validation_every == 0 or done == config.steps
         # Reading the loss waits for the GPU: not at every step.
-        if to_log or to_save or to_validate:
-            check_finite(loss, step)
+        if (to_log or to_save or to_validate) and not math.isfinite(loss.total.item()):
+            raise FloatingPointError(f"the loss became {loss.total.item()} at step {step}: lower learning_rate")
         if written and to_log:
             progress.set_postfix(loss=f"{loss.total.item():.2f}", matched=f"{loss.match_rate.item():.2f}")
             written.log(step, loss)
@@ -157,10 +151,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--start", type=Path, help="checkpoint to begin with, instead of random weights")
     parser.add_argument("--resume", action="store_true", help=f"continue from OUTPUT/{LAST}")
     parser.add_argument(
-        "--config",
-        type=Path,
-        default=DEFAULT_CONFIG,
-        help=f"YAML file of settings, or the name of one in training/configs ({DEFAULT_CONFIG.stem})",
+        "--config", type=Path, default="vggnp_mu", help="YAML file, or a name in training/configs (%(default)s)"
     )
     add_training_options(parser)
     options = parser.parse_intermixed_args(arguments)
