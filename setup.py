@@ -34,6 +34,7 @@ TRAIN = [
     "albumentations>=2.0,<3",
     "rosbags>=0.11.7",
     "pyyaml",
+    "pydantic>=2",
     "tensorboard",
     "matplotlib>=3.7",
 ]
