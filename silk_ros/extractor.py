@@ -151,11 +151,9 @@ class Extractor:
         part = self._checked(image)
         last, self._last = self._last, None  # should it fail half way
         seen = self._resized(part)
-        extracted, matched = self.backend.extract_and_match(seen)
+        extracted, matched = self.backend.extract_and_match(seen, previous is not None and previous is last)
         self._last = features = self._features(part.shape, extracted, seen.shape)
-        if matched is None or last is None or previous is not last:
-            return features, None
-        return features, Matches(*matched)
+        return features, None if matched is None else Matches(*matched)
 
     def close(self) -> None:
         """End what the backend does in another thread, such as building an engine, as soon as it can."""

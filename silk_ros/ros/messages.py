@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from ..binary import decode
 from ..frontend import Frame, Step
 from ..stereo import StereoMatches
 from ..types import Features, Matches
+from .descriptor_formats import decode
 
 MATCH_DTYPE = np.dtype(
     [
@@ -141,7 +141,7 @@ def features_to_cloud(
 ) -> PointCloud2:
     """The feature cloud of a frame; rays (N, 3) are not-a-number without a calibrated camera.
 
-    encoded: its descriptors in another format (see `silk_ros.binary.encoder`).
+    encoded: its descriptors in another format (see `descriptor_formats.encoder`).
     """
     features = frame.features
     descriptors = features.descriptors if encoded is None else encoded
