@@ -22,7 +22,7 @@ MAX_SEEN = 16_000_000  # pixels that the network sees: its largest map takes 2 G
 
 @dataclass(frozen=True)
 class Region:
-    """The part of an image that is looked at, in pixels. A width or height of 0 reaches to the image's end.
+    """A region of interest in pixels. A width or height of 0 reaches to the end of the image.
 
     Raises ValueError, naming the fix, for values below 0.
     """
@@ -43,7 +43,7 @@ class Region:
         return f"{self.width or 'full'}x{self.height or 'full'} at ({self.x}, {self.y})"
 
     def of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """That part of an image (H, W), a view. Raises ValueError if the image does not hold it."""
+        """A view of the region in an image (H, W). Raises ValueError if the region is not inside the image."""
         height, width = image.shape
         right, bottom = self.x + (self.width or width - self.x), self.y + (self.height or height - self.y)
         if right > width or bottom > height or self.x >= width or self.y >= height:
@@ -52,7 +52,7 @@ class Region:
 
 
 class Extractor:
-    """Extracts the best keypoints of grey images, of any size and changing at will; one thread at a time.
+    """Extracts the best keypoints of grey images, whose size may change; for one thread at a time.
 
     `backend` and `scale` are as given to `load`, for programs that want to say what runs.
     """
@@ -74,7 +74,6 @@ class Extractor:
         self.max_keypoints = max_keypoints or backend.max_keypoints
         self.selection = selection or Selection()
         self.region = region or Region()
-        self._last: Features | None = None  # what a matching backend still holds
 
     @classmethod
     def load(
@@ -98,7 +97,7 @@ class Extractor:
         threads:       of the backend; 0 for as many as there are cores.
         selection:     rules for spreading keypoints over the image; without, the best ones are taken wherever they are.
         engine:        how TensorRT builds its engines.
-        region:        of interest: only this part of an image is looked at.
+        region:        region of interest; the rest of an image is ignored.
 
         Raises FileNotFoundError or ValueError, naming the fix, for a missing or foreign file and for bad arguments, and
         ImportError for a backend that is not installed.
@@ -126,7 +125,7 @@ class Extractor:
 
     @property
     def min_size(self) -> int:
-        """The shortest side, in pixels, of an image that the network can see: its receptive field over the scale."""
+        """The least number of pixels of both sides of an image: the receptive field of the network over the scale."""
         return int(np.ceil((2 * self.backend.border + 1) / self.scale))
 
     def __call__(self, image: NDArray[np.uint8]) -> Features:
@@ -135,7 +134,6 @@ class Extractor:
         Raises TypeError or ValueError, naming the fix, for anything else, and for images below the receptive field.
         """
         part = self._checked(image)
-        self._last = None
         seen = self._resized(part)
         features = self._features(part.shape, self.backend.extract(seen), seen.shape)
         return self.selection.apply(features, self.max_keypoints) if self.selection else features
@@ -143,25 +141,24 @@ class Extractor:
     def extract_and_match(self, image: NDArray[np.uint8], previous: Features | None) -> tuple[Features, Matches | None]:
         """Features of an image, and their mutual nearest neighbours in `previous` where the backend finds them itself.
 
-        None instead where it does not, or `previous` is not what this extractor gave for the image before.
+        The matches are None where the backend does not match, or does not hold the descriptors of `previous` any more.
         Raises what calling the extractor raises.
         """
         if not isinstance(self.backend, MatchingBackend) or self.selection:
             return self(image), None
         part = self._checked(image)
-        last, self._last = self._last, None  # should it fail half way
         seen = self._resized(part)
-        extracted, matched = self.backend.extract_and_match(seen, previous is not None and previous is last)
-        self._last = features = self._features(part.shape, extracted, seen.shape)
-        return features, None if matched is None else Matches(*matched)
+        # The backend knows the descriptors that it gave by identity: `Features` keeps the array itself.
+        extracted, matched = self.backend.extract_and_match(seen, None if previous is None else previous.descriptors)
+        return self._features(part.shape, extracted, seen.shape), None if matched is None else Matches(*matched)
 
     def close(self) -> None:
-        """End what the backend does in another thread, such as building an engine, as soon as it can."""
+        """End the work of the backend in other threads, such as building an engine, as soon as possible."""
         if isinstance(self.backend, ClosableBackend):
             self.backend.close()
 
     def _checked(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The part of an image that is looked at."""
+        """The region of interest of an image. Raises TypeError or ValueError, naming the fix, for an unusable one."""
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
             kind = f"an array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
             raise TypeError(
@@ -187,7 +184,7 @@ class Extractor:
         return part
 
     def _resized(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """What the network sees, contiguous."""
+        """The contiguous image that the network sees."""
         if self.scale == 1:
             return np.ascontiguousarray(image)
         height, width = image.shape
@@ -196,7 +193,7 @@ class Extractor:
         return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8)
 
     def _features(self, shape: tuple[int, ...], extracted: Extracted, seen: tuple[int, ...]) -> Features:
-        """Keypoints in pixels of the image given, from those of what was `seen` of its part of this shape."""
+        """Features in pixels of the given image, whose region of `shape` the network has seen in the shape `seen`."""
         keypoints, scores, descriptors = extracted
         if seen != shape:
             # Pixel areas correspond, not centres: centre c of the network's image is (c + 0.5) * ratio - 0.5 here.

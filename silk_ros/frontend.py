@@ -1,4 +1,4 @@
-"""Frame after frame: features, matches with the frame before, and track ids. The node without ROS."""
+"""The front-end: features, matches with the previous frame, track ids and stereo matches of a sequence of images."""
 
 from __future__ import annotations
 
@@ -11,63 +11,34 @@ from .extractor import Extractor
 from .geometry.camera import Camera
 from .images.mask import mask_rows
 from .matcher import check_filters, match
-from .tracker import Tracker, Tracks, others
+from .prediction import MotionPrediction
+from .step import Frame, Step
+from .stereo import RightImage, StereoPair, StereoRules, match_stereo
+from .tracker import Tracker, others
 from .types import Features, Matches
 from .verification import Verification
 
-# What suits the frames of a camera (docs/evaluation.md has the sweep): the node's defaults.
+# Settings that suit the frames of a camera (docs/evaluation.md has the sweep): the node's defaults.
 CAMERA_MAX_KEYPOINTS = 5000
 CAMERA_SCALE = 0.5
 
-BRIDGED_AGE = 2  # images that a track was seen in before it is taken up again, at least
-LOST = 0.6  # share of the usual number of matches below which the motion is not believed
-MAX_EXTRAPOLATION = 5.0  # times the last motion, where frames are missing
-
-
-@dataclass(frozen=True, eq=False)
-class Frame:
-    """One processed image. `stamp` is in nanoseconds; the tracks belong to the rows of `features`."""
-
-    image: NDArray[np.uint8]
-    stamp: int
-    features: Features
-    tracks: Tracks
-
-    def rows(self, rows: NDArray[np.intp]) -> Frame:
-        """With some of its features only, in the order of `rows`."""
-        return replace(self, features=self.features.rows(rows), tracks=self.tracks.rows(rows))
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """What one image added. `matches` pairs rows of `frame` with rows of `previous`.
-
-    inliers:   (M,) which matches agree with the geometry that most share; None where nothing was verified. All of them
-               do where outliers are dropped.
-    verified:  share of all matches that agree; NaN where nothing was verified.
-    restarted: why the previous frame was forgotten; empty when it was not.
-    """
-
-    frame: Frame
-    previous: Frame | None
-    matches: Matches
-    inliers: NDArray[np.bool_] | None = None
-    verified: float = float("nan")
-    restarted: str = ""
+BRIDGED_AGE = 2  # least number of images that saw a track which is taken up again
 
 
 @dataclass(frozen=True)
 class FrontEndOptions:
-    """What the front-end does with features. The filters are those of `silk_ros.match`.
+    """Options of the front-end. The filters are those of `silk_ros.match`.
 
-    radius:        with one, keypoints are expected to move on as they did between the last two images. At the start,
-                   and after an image with far fewer matches than usual, they are looked for everywhere.
+    radius:        keypoints are expected to move on as between the last two images, and searched for this close to
+                   there. At the start, and after an image with far fewer matches than usual, they are searched for in
+                   the whole image.
     verification:  of the matches, none by default.
-    bridge:        take up tracks again that were not seen in one frame.
-    max_published: keypoints that a frame hands out, at most: those that are matched first, then the best. 0 for all.
-                   Matches are made between all keypoints and handed out where both ends are.
+    bridge:        take up tracks again that one frame did not see.
+    max_published: most keypoints that a frame hands out: those that are matched first, then the best. 0 for all.
+                   Matches are made between all keypoints, and handed out where both ends are.
+    stereo:        rules of matches with the right image.
 
-    Raises ValueError, naming the range, for values that cannot be.
+    Raises ValueError, naming the range, for values out of it.
     """
 
     ratio: float | None = None
@@ -77,6 +48,7 @@ class FrontEndOptions:
     verification: Verification = field(default_factory=Verification)
     bridge: bool = False
     max_published: int = 0
+    stereo: StereoRules = field(default_factory=StereoRules)
 
     def __post_init__(self) -> None:
         check_filters(self.ratio, self.min_similarity, self.double_softmax, self.radius)
@@ -85,18 +57,16 @@ class FrontEndOptions:
 
 
 class FrontEnd:
-    """Matches every image with the last one."""
+    """Matches every image with the previous one."""
 
     def __init__(self, extractor: Extractor, options: FrontEndOptions | None = None) -> None:
         self.extractor = extractor
         self._options = options or FrontEndOptions()
         self._tracker = Tracker()
+        self._prediction = MotionPrediction()
         self._previous: Frame | None = None
-        self._lost: Features | None = None  # of the tracks that may be bridged
+        self._lost: Frame | None = None  # rows of an older frame, whose tracks may be bridged
         self._published: NDArray[np.intp] | None = None  # rows of the previous frame; None for all
-        self._motion: NDArray[np.float32] | None = None  # of its keypoints (N, 2); None: look everywhere
-        self._elapsed = 0  # nanoseconds that this motion took
-        self._usual_count = 0  # matches found when last looking everywhere
 
     def change(self, options: FrontEndOptions, extractor: Extractor | None = None) -> None:
         """Go on with other options from the next image on.
@@ -107,11 +77,13 @@ class FrontEnd:
             self.reset()
         self.extractor = extractor or self.extractor
         self._options = options
-        self._motion = self._lost = None
+        self._prediction.forget()
+        self._lost = None
 
     def reset(self) -> None:
         """Forget the previous frame: the next image starts new tracks."""
-        self._previous = self._motion = self._lost = self._published = None
+        self._previous = self._lost = self._published = None
+        self._prediction.forget()
         self._tracker.forget()
 
     def process(
@@ -120,94 +92,57 @@ class FrontEnd:
         stamp: int,
         camera: Camera | None = None,
         mask: NDArray[np.uint8] | None = None,
+        right: RightImage | None = None,
     ) -> Step:
-        """Features of a grey image (H, W) uint8 and its matches with the last image.
+        """Features of a grey image (H, W) uint8, and their matches with the previous image and the right one.
 
-        camera: for verification by an essential matrix.
+        stamp:  nanoseconds.
+        camera: calibration of the image, for rays and for an essential matrix; by default that of `right`.
         mask:   (H, W) uint8; keypoints where it is 0 are left out.
 
-        An image of another size, or one that is older than the last, starts afresh.
-        Raises what `Extractor` and `mask_rows` raise, and then keeps the previous frame.
+        An image of another size, or one that is older than the previous one, starts new tracks.
+        Raises what `Extractor` and `mask_rows` raise, and then keeps the previous frame. A right image that cannot be
+        used is told in `Step.right_problem`.
         """
-        options, found = self._options, None
-        # Matches that the backend finds by itself are filtered by similarity at most.
-        if options.ratio is None and options.double_softmax is None and options.radius is None:
-            before = self._previous.features if self._previous else None
-            features, found = self.extractor.extract_and_match(image, before)
-        else:
-            features = self.extractor(image)
-        if mask is not None:  # of fewer keypoints than the backend has seen, its matches tell nothing
-            features, found = features.rows(np.flatnonzero(mask_rows(mask, features.keypoints, image.shape))), None
-        restarted = ""
-        if self._previous is not None:
-            last_size, size = self._previous.image.shape, image.shape
-            if size != last_size:
-                restarted = f"image size changed from {last_size[1]}x{last_size[0]} to {size[1]}x{size[0]}"
-            elif stamp < self._previous.stamp:
-                restarted = f"stamp went back by {(self._previous.stamp - stamp) / 1e9:.3f} s"
-        if restarted:
+        if camera is None and right is not None and right.geometry is not None:
+            camera = right.geometry.left
+        features, found = self._extract(image, mask)
+        frame = Frame(image, stamp, features, rays=None if camera is None else camera.rays(features.keypoints))
+        if restarted := self._restart_reason(frame):
             self.reset()
         previous = self._previous
-        if previous is None:
-            matches = Matches.empty()
-        elif found is not None:
-            matches = found if options.min_similarity is None else found.at_least(options.min_similarity)
-        else:
-            matches = self._match_previous(features, previous, stamp)
-        inliers, verified = None, float("nan")
-        if previous is not None and options.verification:
-            rows, previous_rows = matches.indices.T
-            points, points_prev = features.keypoints[rows], previous.features.keypoints[previous_rows]
-            inliers = options.verification.inliers(points, points_prev, camera)
-            verified = float(inliers.mean()) if len(inliers) else 0.0
-            if options.verification.outliers == "drop":
-                matches, inliers = matches.rows(inliers), inliers[inliers]
-        tracks = self._tracker.update(matches, len(features), self._bridges(features, matches, camera))
-        self._previous = Frame(image, stamp, features, tracks)
-        if options.bridge and previous is not None:
-            self._lost = previous.features.rows(self._tracker.lost_rows)
-        return self._publish(Step(self._previous, previous, matches, inliers, verified, restarted))
+        matches, inliers, verified = self._verify(frame, self._match_previous(frame, found), camera)
+        tracks = self._tracker.update(matches, len(features), self._bridges(frame, matches, camera))
+        self._previous = frame = replace(frame, tracks=tracks)
+        if self._options.bridge and previous is not None:
+            self._lost = previous.rows(self._tracker.lost_rows)
+        step = Step(frame, previous, matches, inliers, verified, restarted)
+        if self._options.max_published:
+            step, self._published = step.limited(self._options.max_published, self._published)
+        return step if right is None else self._match_right(step, right)
 
-    def _bridges(self, features: Features, matches: Matches, camera: Camera | None) -> Matches | None:
-        """Matches of what is unmatched with tracks that were lost in the last frame.
+    def _extract(self, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> tuple[Features, Matches | None]:
+        """Features of an image, and their matches with the previous frame where the backend finds them itself."""
+        options = self._options
+        # A backend's own matches are of all keypoints, and can be filtered by similarity only.
+        filtered = (options.ratio, options.double_softmax, options.radius) != (None, None, None)
+        if mask is None and not filtered:
+            return self.extractor.extract_and_match(image, self._previous.features if self._previous else None)
+        features = self.extractor(image)
+        if mask is not None:
+            features = features.rows(np.flatnonzero(mask_rows(mask, features.keypoints, image.shape)))
+        return features, None
 
-        They are verified in any case: what matched nothing in between is wrong more often than not.
-        """
-        if not self._lost:
-            return None
-        rows = others(len(features), matches.indices[:, 0])
-        lost_rows = np.flatnonzero(self._tracker.lost.ages >= BRIDGED_AGE)
-        lost = self._lost.rows(lost_rows)
-        found = self._match(features.rows(rows), lost)
-        pairs = np.stack([rows[found.indices[:, 0]], lost_rows[found.indices[:, 1]]], axis=1).astype(np.int32)
-        points, points_lost = features.keypoints[pairs[:, 0]], self._lost.keypoints[pairs[:, 1]]
-        verification = self._options.verification or Verification("fundamental")
-        return replace(found, indices=pairs).rows(verification.inliers(points, points_lost, camera))
-
-    def _publish(self, step: Step) -> Step:
-        """The part of a step that is handed out."""
-        if not self._options.max_published:
-            return step
-        count, before = len(step.frame.features), self._published
-        new_rows = np.full(len(step.previous.features) if step.previous else 0, -1)  # of the previous frame
-        if step.previous is not None:
-            kept = np.arange(len(new_rows)) if before is None else before
-            new_rows[kept] = np.arange(len(kept))
-        going_on = step.matches.rows(new_rows[step.matches.indices[:, 1]] >= 0).indices[:, 0]
-        order = np.concatenate([np.sort(going_on), others(count, going_on)])
-        rows = np.sort(order[: self._options.max_published])  # best score first, as ever
-        place = np.full(count, -1)
-        place[rows] = np.arange(len(rows))
-        pairs = np.stack([place[step.matches.indices[:, 0]], new_rows[step.matches.indices[:, 1]]], axis=1)
-        both = (pairs >= 0).all(axis=1)
-        self._published = rows
-        return replace(
-            step,
-            frame=step.frame.rows(rows),
-            previous=step.previous.rows(before) if step.previous and before is not None else step.previous,
-            matches=Matches(pairs[both], step.matches.similarity[both]),
-            inliers=None if step.inliers is None else step.inliers[both],
-        )
+    def _restart_reason(self, frame: Frame) -> str:
+        """Why a frame cannot follow the previous one; empty where it can."""
+        if self._previous is None:
+            return ""
+        before, size = self._previous.image.shape, frame.image.shape
+        if size != before:
+            return f"image size changed from {before[1]}x{before[0]} to {size[1]}x{size[0]}"
+        if frame.stamp < self._previous.stamp:
+            return f"stamp went back by {(self._previous.stamp - frame.stamp) / 1e9:.3f} s"
+        return ""
 
     def _match(
         self, a: Features, b: Features, radius: float | None = None, expected: NDArray[np.float32] | None = None
@@ -215,34 +150,69 @@ class FrontEnd:
         options = self._options
         return match(a, b, options.ratio, options.min_similarity, options.double_softmax, radius, expected)
 
-    def _match_previous(self, features: Features, previous: Frame, stamp: int) -> Matches:
-        before, radius = previous.features, self._options.radius
-        if radius is None:
-            return self._match(features, before)
-        elapsed = stamp - previous.stamp
-        if self._motion is None:
-            matches = self._match(features, before)
-            self._usual_count = len(matches)
-        else:
-            # Frames can be missing in between.
-            missed = min(elapsed / self._elapsed, MAX_EXTRAPOLATION) if elapsed and self._elapsed else 1.0
-            expected = before.keypoints + np.float32(missed) * self._motion
-            matches = self._match(features, before, radius, expected)
-        lost = len(matches) < LOST * self._usual_count
-        self._motion = None if lost else last_motion(features, before, matches, radius)
-        self._elapsed = elapsed
+    def _match_previous(self, frame: Frame, found: Matches | None) -> Matches:
+        """Matches of a frame with the previous one. found: those of the backend, if it has any."""
+        options, previous = self._options, self._previous
+        if previous is None:
+            return Matches.empty()
+        if found is not None:
+            return found if options.min_similarity is None else found.at_least(options.min_similarity)
+        if options.radius is None:
+            return self._match(frame.features, previous.features)
+        elapsed = frame.stamp - previous.stamp
+        expected = self._prediction.expected(previous.features.keypoints, elapsed)
+        radius = None if expected is None else options.radius
+        matches = self._match(frame.features, previous.features, radius, expected)
+        self._prediction.update(frame.features, previous.features, matches, options.radius, elapsed)
         return matches
 
+    def _verify(
+        self, frame: Frame, matches: Matches, camera: Camera | None
+    ) -> tuple[Matches, NDArray[np.bool_] | None, float]:
+        """The matches to go on with, which of them agree with the geometry, and the share of all that does."""
+        verification = self._options.verification
+        if self._previous is None or not verification:
+            return matches, None, float("nan")
+        inliers = _inliers(verification, frame, self._previous, matches.indices, camera)
+        verified = float(inliers.mean()) if len(inliers) else 0.0
+        if verification.outliers == "drop":
+            matches, inliers = matches.rows(inliers), inliers[inliers]
+        return matches, inliers, verified
 
-def last_motion(features: Features, previous: Features, matches: Matches, radius: float) -> NDArray[np.float32]:
-    """How keypoints (N, 2) moved since the previous image, in pixels.
+    def _bridges(self, frame: Frame, matches: Matches, camera: Camera | None) -> Matches | None:
+        """Matches of unmatched keypoints with tracks that the previous frame lost.
 
-    A matched keypoint's own motion counts if that is within `radius` of the median; all others take the median.
-    """
-    rows, previous_rows = matches.indices.T
-    own = features.keypoints[rows] - previous.keypoints[previous_rows]
-    usual = np.median(own, axis=0) if len(own) else np.zeros(2)
-    motion = np.tile(usual.astype(np.float32), (len(features), 1))
-    near = np.linalg.norm(own - usual, axis=1) <= radius
-    motion[rows[near]] = own[near]
-    return motion
+        They are always verified: what matched nothing in between is wrong more often than not.
+        """
+        if self._lost is None:
+            return None
+        rows = others(len(frame.features), matches.indices[:, 0])
+        lost_rows = np.flatnonzero(self._tracker.lost.ages >= BRIDGED_AGE)
+        found = self._match(frame.features.rows(rows), self._lost.features.rows(lost_rows))
+        pairs = np.stack([rows[found.indices[:, 0]], lost_rows[found.indices[:, 1]]], axis=1).astype(np.int32)
+        verification = self._options.verification or Verification("fundamental")
+        return replace(found, indices=pairs).rows(_inliers(verification, frame, self._lost, pairs, camera))
+
+    def _match_right(self, step: Step, right: RightImage) -> Step:
+        """The step with the matches between its frame and the right image."""
+        frame, geometry = step.frame, right.geometry
+        try:
+            features = self.extractor(right.image)
+        except ValueError as error:
+            return replace(step, right_problem=str(error))
+        right_rays = None if geometry is None else geometry.right.rays(features.keypoints)
+        rays = None if frame.rays is None or right_rays is None else (frame.rays, right_rays)
+        matches = match_stereo(frame.features, features, geometry, self._options.stereo, rays)
+        return replace(step, stereo=StereoPair(features, matches, right_rays))
+
+
+def _inliers(
+    verification: Verification, frame: Frame, before: Frame, pairs: NDArray[np.int32], camera: Camera | None
+) -> NDArray[np.bool_]:
+    """Which pairs (M, 2) of rows of a frame and of one before it agree with the geometry that most share."""
+    rows, rows_before = pairs.T
+    rays = None
+    if frame.rays is not None and before.rays is not None:
+        rays = frame.rays[rows], before.rays[rows_before]
+    points, points_before = frame.features.keypoints[rows], before.features.keypoints[rows_before]
+    return verification.inliers(points, points_before, rays, camera)

@@ -1,4 +1,4 @@
-"""Which of the keypoints that a network scores highest are kept: none beside a better one, and not all in one place."""
+"""Selection of keypoints by score that spreads them: none beside a better one, and so many in a cell of a grid."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from .types import Features
 
-POOL = 4  # candidates for each keypoint that is wanted, where some are going to be dropped
+POOL = 4  # candidates for each keypoint that is wanted, as the rules drop some
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Rules for keeping keypoints; zeros keep all. Lengths are in pixels of the image given to the extractor.
+    """Rules of selecting keypoints; zeros keep all. Lengths are in pixels of the image given to the extractor.
 
     nms_radius:   keep a keypoint only if it is the best one in the square that reaches this far from it.
     cell_size:    side of the square cells of a grid over the image, of which each keeps its `max_per_cell` best.
@@ -37,7 +37,7 @@ class Selection:
         return bool(self.nms_radius or self.max_per_cell)
 
     def candidates(self, count: int) -> int:
-        """How many keypoints to extract where `count` are wanted."""
+        """The number of keypoints to extract where `count` are wanted."""
         return POOL * count if self else count
 
     def apply(self, features: Features, count: int) -> Features:

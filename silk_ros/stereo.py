@@ -1,4 +1,4 @@
-"""Matches between the two images of a stereo pair, and the points that they see. No ROS needed."""
+"""Matches between the two images of a stereo pair, and the points that they see."""
 
 from __future__ import annotations
 
@@ -8,23 +8,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .geometry.stereo_geometry import MIN_DISPARITY, StereoGeometry
-from .matcher import check_descriptors, check_filters, mutual_best_within
+from .matcher import check_descriptors, check_filters
+from .mutual_best import mutual_best_within
 from .types import Features
 
 BLOCK_ROWS = 128  # keypoints of the left image that are matched at a time
-ROUNDING = 1e-3  # pixels; keypoints lie on the grid that the network saw, so many are just as far off as is allowed
+# Pixels. Keypoints lie on the grid of the image that the network saw, so many differ by exactly the allowed amount.
+ROUNDING = 1e-3
+
+Rays = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class StereoRules:
     """Which keypoints of the left and the right image can show the same point.
 
-    row_tolerance:  pixels between their rows in the rectified images, at most.
-    min_disparity:  pixels, at least; the less it is, the less is known of the distance.
-    max_disparity:  pixels, at most; 0 for the whole width of the image.
+    row_tolerance:  largest distance of their rows in the rectified images, in pixels.
+    min_disparity:  smallest disparity in pixels; the smaller it is, the less certain is the distance.
+    max_disparity:  largest disparity in pixels; 0 for the whole width of the image.
     min_similarity: least cosine of a match, in [-1, 1]; None for no such filter.
 
-    Raises ValueError, naming the range, for others.
+    Raises ValueError, naming the range, for values out of it.
     """
 
     row_tolerance: float = 2.0
@@ -46,12 +50,12 @@ class StereoRules:
 
 @dataclass(frozen=True, eq=False)
 class StereoMatches:
-    """Pairs of keypoints of the left and the right image, in the order of the left one's.
+    """Pairs of keypoints of the left and the right image, in the order of the left ones.
 
     indices:    (M, 2) int32, rows of the left and the right features; no row appears twice.
     similarity: (M,)   float32, cosine of the two descriptors.
-    disparity:  (M,)   float32, pixels between the two in the rectified images.
-    points:     (M, 3) float32, metres in the left camera's axes; not-a-number without calibration or disparity.
+    disparity:  (M,)   float32, pixels between the columns of the two in the rectified images.
+    points:     (M, 3) float32, metres in the axes of the left camera; NaN without a calibration or a disparity.
     """
 
     indices: NDArray[np.int32]
@@ -69,14 +73,41 @@ class StereoMatches:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class RightImage:
+    """The right image of a stereo pair, grey (H, W) uint8; `geometry` is None for a pair without a calibration."""
+
+    image: NDArray[np.uint8]
+    geometry: StereoGeometry | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class StereoPair:
+    """What the right image adds to a frame of the left camera.
+
+    right:   features of the right image.
+    matches: rows of the frame's features and of `right`.
+    rays:    (N, 3) float32, undistorted rays of `right` in the axes of the right camera; None without a calibration.
+    """
+
+    right: Features
+    matches: StereoMatches
+    rays: Rays | None
+
+
 def match_stereo(
-    left: Features, right: Features, geometry: StereoGeometry | None = None, rules: StereoRules | None = None
+    left: Features,
+    right: Features,
+    geometry: StereoGeometry | None = None,
+    rules: StereoRules | None = None,
+    rays: tuple[Rays, Rays] | None = None,
 ) -> StereoMatches:
     """Mutual nearest neighbours among the keypoints of two images that can show the same point.
 
-    What the rules exclude is not compared at all, so that a keypoint can match the second best one that it looks like.
+    Pairs that the rules exclude are not compared at all. A keypoint can thus match the second best that it resembles.
 
-    geometry: None for images that are rectified already. rules: the default ones.
+    geometry: None for images that are rectified already. rules: the defaults where None.
+    rays:     of the left and the right keypoints, (N, 3) each, where they are known; `geometry` gives them otherwise.
 
     Raises ValueError for descriptors of different lengths.
     """
@@ -87,23 +118,9 @@ def match_stereo(
     if geometry is None:
         one, other = left.keypoints.astype(np.float64), right.keypoints.astype(np.float64)
     else:
-        one, other = geometry.rectify_left(left.keypoints), geometry.rectify_right(right.keypoints)
-    (x, y), (x_right, y_right) = one.T.astype(np.float32), other.T.astype(np.float32)
-    order, order_right = np.argsort(y, kind="stable"), np.argsort(y_right, kind="stable")
-    bounds = [*range(0, len(order), BLOCK_ROWS), len(order)]
-    rows_right = y_right[order_right]
-    tolerance = np.float32(rules.row_tolerance + ROUNDING)
-    least, most = rules.min_disparity - ROUNDING, (rules.max_disparity or np.inf) + ROUNDING
-
-    def gate(rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-        # In their order, the first and the last one bound the rows of the image; not-a-number comes last.
-        first, last = np.searchsorted(rows_right, [y[rows[0]] - tolerance, y[rows[-1]] + tolerance])
-        columns = order_right[first:last]
-        disparity = x[rows, None] - x_right[columns]
-        in_row = np.abs(y[rows, None] - y_right[columns]) <= tolerance
-        return columns, in_row & (disparity >= least) & (disparity <= most)
-
-    indices, similarity, _ = mutual_best_within(left, right, order, bounds, gate)
+        left_rays, right_rays = rays or (geometry.left.rays(left.keypoints), geometry.right.rays(right.keypoints))
+        one, other = geometry.rectify_left(left_rays), geometry.rectify_right(right_rays)
+    indices, similarity = _match_rows(left, right, one, other, rules)
     if rules.min_similarity is not None:
         passed = similarity >= rules.min_similarity
         indices, similarity = indices[passed], similarity[passed]
@@ -113,3 +130,26 @@ def match_stereo(
     if geometry is not None:
         points = geometry.points(seen, disparity)
     return StereoMatches(indices, similarity, disparity.astype(np.float32), points)
+
+
+def _match_rows(
+    left: Features, right: Features, one: NDArray[np.float64], other: NDArray[np.float64], rules: StereoRules
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Mutual nearest neighbours, and their cosines, among keypoints whose rectified pixels fit the rules."""
+    (x, y), (x_right, y_right) = one.T.astype(np.float32), other.T.astype(np.float32)
+    order, order_right = np.argsort(y, kind="stable"), np.argsort(y_right, kind="stable")
+    bounds = [*range(0, len(order), BLOCK_ROWS), len(order)]
+    rows_right = y_right[order_right]
+    tolerance = np.float32(rules.row_tolerance + ROUNDING)
+    least, most = rules.min_disparity - ROUNDING, (rules.max_disparity or np.inf) + ROUNDING
+
+    def gate(rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        # The rows are sorted, so the first and the last one bound them; NaN comes last.
+        first, last = np.searchsorted(rows_right, [y[rows[0]] - tolerance, y[rows[-1]] + tolerance])
+        columns = order_right[first:last]
+        disparity = x[rows, None] - x_right[columns]
+        in_row = np.abs(y[rows, None] - y_right[columns]) <= tolerance
+        return columns, in_row & (disparity >= least) & (disparity <= most)
+
+    indices, similarity, _ = mutual_best_within(left, right, order, bounds, gate)
+    return indices, similarity

@@ -1,4 +1,4 @@
-"""Identity through time: a keypoint keeps the track id of the keypoint that it matches in the frame before."""
+"""Track ids: a keypoint keeps the id of the keypoint that it matches in the previous frame."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _no_ids() -> Ids:
 
 @dataclass(frozen=True, eq=False)
 class Tracks:
-    """The tracks of a frame's keypoints (N,): their ids, and their ages, the frames that each was seen in."""
+    """The tracks of a frame's keypoints: ids (N,), and ages (N,), the number of frames that saw each."""
 
     ids: Ids = field(default_factory=_no_ids)
     ages: Ids = field(default_factory=_no_ids)

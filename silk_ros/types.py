@@ -1,4 +1,4 @@
-"""The two things the front-end produces. Plain numpy, checked once when they are made; fields cannot be reassigned."""
+"""Features and matches: numpy arrays that are checked when they are made and cannot be reassigned."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Features:
         return len(self.keypoints)
 
     def rows(self, rows: NDArray[np.intp]) -> Features:
-        """Some of them, in the order of `rows`."""
+        """The features of some rows, in the order of `rows`."""
         return Features(self.keypoints[rows], self.scores[rows], self.descriptors[rows])
 
 
@@ -68,11 +68,11 @@ class Matches:
         return len(self.indices)
 
     def rows(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Matches:
-        """Some of them, in the order of `rows`, or those that a mask (M,) keeps."""
+        """The matches of some rows, in the order of `rows`, or those that a mask (M,) keeps."""
         return Matches(indices=self.indices[rows], similarity=self.similarity[rows])
 
     def at_least(self, similarity: float) -> Matches:
-        """Those of at least this similarity."""
+        """The matches of at least this similarity."""
         return self.rows(self.similarity >= similarity)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Matches checked by the epipolar geometry that most of them share."""
+"""Matches verified by the epipolar geometry that most of them share."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ METHODS = ("none", "fundamental", "essential")
 OUTLIERS = ("drop", "flag")
 
 Points = NDArray[np.float32]
+Rays = tuple[Points, Points] | None
 
 
 @dataclass(frozen=True)
 class Verification:
-    """How matches are verified, by RANSAC (MAGSAC).
+    """How matches are verified by RANSAC (MAGSAC).
 
-    method:    "fundamental" needs no calibration; "essential" is stricter, takes the camera's, and is "fundamental"
-               without one; "none" verifies nothing.
-    threshold: pixels from the epipolar line.
-    outliers:  "drop" them, which ends their tracks, or keep and "flag" them.
+    method:    "none" verifies nothing; "fundamental" needs no calibration; "essential" is stricter and needs one, and
+               is "fundamental" without it.
+    threshold: largest distance from the epipolar line, in pixels.
+    outliers:  "drop" removes them, which ends their tracks; "flag" keeps and marks them.
 
-    Raises ValueError, naming the choices, for others.
+    Raises ValueError, naming the choices, for other values.
     """
 
     method: str = "none"
@@ -44,11 +45,17 @@ class Verification:
 
     @property
     def flags(self) -> bool:
-        """Whether matches tell if they agree."""
+        """Whether outliers are kept and marked."""
         return bool(self) and self.outliers == "flag"
 
-    def inliers(self, points: Points, points_prev: Points, camera: Camera | None) -> NDArray[np.bool_]:
-        """Which matches (M,) between pixels (M, 2) of an image and of the one before agree; none of too few."""
-        if self.method == "essential" and camera is not None:
-            return essential_inliers(points, points_prev, camera, self.threshold)
+    def inliers(
+        self, points: Points, points_prev: Points, rays: Rays = None, camera: Camera | None = None
+    ) -> NDArray[np.bool_]:
+        """Which matches (M,) between pixels (M, 2) of an image and of the previous one agree; none of too few.
+
+        rays:   undistorted rays (M, 3) of both, for an essential matrix; None where they are unknown.
+        camera: the camera of the image, in whose pixels the threshold is.
+        """
+        if self.method == "essential" and camera is not None and rays is not None:
+            return essential_inliers(*rays, camera.matrix, self.threshold)
         return estimated_inliers(points, points_prev, self.threshold)

@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 
 from silk_ros import Extractor, Features, Matches
 from silk_ros.backends import Extracted
-from silk_ros.frontend import FrontEnd, FrontEndOptions, Step, last_motion
+from silk_ros.frontend import FrontEnd, FrontEndOptions
+from silk_ros.geometry.camera import Camera
+from silk_ros.geometry.stereo_geometry import StereoGeometry
+from silk_ros.prediction import last_motion
+from silk_ros.step import Step
+from silk_ros.stereo import RightImage, StereoRules
 from silk_ros.verification import Verification
 
 Image = NDArray[np.uint8]
@@ -308,3 +313,96 @@ def test_mask_leaves_keypoints_out_and_tracks_go_on_beside_it(front_end: FrontEn
     assert len(step.matches) > 0.5 * len(step.frame.features)
     with pytest.raises(ValueError, match="mask"):
         front_end.process(view(photo), 2 * SECOND, mask=mask[:-1])
+
+
+# --- stereo -----------------------------------------------------------------------------------------------------------
+
+DISPARITY = 6
+
+
+def pair(photo: Image, shift: int = 0) -> tuple[Image, Image]:
+    """What two cameras side by side see of a plane, at the distance that gives DISPARITY pixels."""
+    return view(photo, shift), photo[shift : shift + 120, shift + DISPARITY : shift + DISPARITY + 160]
+
+
+def stereo_cameras() -> StereoGeometry:
+    matrix = np.array([[200.0, 0, 80], [0, 200, 60], [0, 0, 1]])
+    projection = np.column_stack([matrix, [-20.0, 0, 0]])  # 10 cm apart
+    left, right = (Camera(160, 120, matrix, np.zeros(5), projection=each) for each in (np.zeros((3, 4)), projection))
+    return StereoGeometry(left, right)
+
+
+def test_right_image_is_matched_after_the_previous_one(front_end: FrontEnd, photo: Image) -> None:
+    geometry = stereo_cameras()
+    for index in range(2):
+        left, right = pair(photo, 3 * index)
+        step = front_end.process(left, index, right=RightImage(right, geometry))
+    assert len(step.matches) > 100 and step.stereo is not None and step.right_problem == ""
+    matches = step.stereo.matches
+    assert np.median(matches.disparity) == pytest.approx(DISPARITY, abs=1e-3)
+    depths = matches.points[np.abs(matches.disparity - DISPARITY) < 0.01, 2]
+    np.testing.assert_allclose(depths, 200 * 0.1 / DISPARITY, rtol=1e-3)
+    assert step.frame.rays is not None and step.stereo.rays is not None  # of the geometry's cameras
+    assert step.frame.rays.shape == (400, 3) and step.stereo.rays.shape == (len(step.stereo.right), 3)
+
+
+def test_pair_without_a_calibration_has_disparities_but_no_points(front_end: FrontEnd, photo: Image) -> None:
+    left, right = pair(photo)
+    step = front_end.process(left, 0, right=RightImage(right))
+    assert step.stereo is not None and np.median(step.stereo.matches.disparity) == DISPARITY
+    assert np.isnan(step.stereo.matches.points).all() and step.stereo.rays is None and step.frame.rays is None
+
+
+def test_right_image_that_cannot_be_used_costs_the_stereo_matches_only(front_end: FrontEnd, photo: Image) -> None:
+    for index in range(2):
+        step = front_end.process(view(photo, index), index, right=RightImage(np.zeros((4, 4), np.uint8)))
+    assert step.stereo is None and "smaller than the receptive field" in step.right_problem
+    assert len(step.matches) > 100
+
+
+def test_stereo_matches_are_rows_of_what_is_handed_out(photo: Image) -> None:
+    options = FrontEndOptions(max_published=50, stereo=StereoRules(min_similarity=0.99))
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), options)
+    left, right = pair(photo)
+    step = front_end.process(left, 0, right=RightImage(right))
+    assert step.stereo is not None and len(step.frame.features) == 50
+    assert 0 < len(step.stereo.matches) <= 50 and step.stereo.matches.similarity.min() >= 0.99
+
+
+def test_keypoints_are_undistorted_once_a_frame(photo: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    undistorted: list[int] = []
+    rays = Camera.rays
+
+    def counted(camera: Camera, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        undistorted.append(len(pixels))
+        return rays(camera, pixels)
+
+    monkeypatch.setattr(Camera, "rays", counted)
+    options = FrontEndOptions(verification=Verification("essential"), bridge=True)
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), options)
+    for index in range(3):
+        left, right = pair(photo, 2 * index)
+        front_end.process(left, index, right=RightImage(right, stereo_cameras()))
+    assert undistorted == [400] * 6  # the left and the right image of each frame
+
+
+class Matching(Scripted):
+    """A backend that also matches, and says whose descriptors it was asked to match with."""
+
+    def __init__(self, *frames: NDArray[np.float32]) -> None:
+        super().__init__(*frames)
+        self.asked: list[NDArray[np.float32] | None] = []
+
+    def extract_and_match(self, image: Image, previous: NDArray[np.float32] | None) -> tuple[Extracted, None]:
+        self.asked.append(previous)
+        return self.extract(image), None
+
+
+def test_backend_that_matches_is_told_the_previous_frame(photo: Image) -> None:
+    backend = Matching(*(np.full((5, 2), 50.0, np.float32) for _ in range(4)))
+    front_end = FrontEnd(Extractor(backend))
+    steps = [front_end.process(view(photo), index) for index in range(2)]
+    front_end.reset()
+    steps += [front_end.process(view(photo), index) for index in range(2)]
+    previous = [None, steps[0].frame.features.descriptors, None, steps[2].frame.features.descriptors]
+    assert [a is b for a, b in zip(backend.asked, previous)] == [True] * 4

@@ -74,7 +74,7 @@ def test_rectified_pixels_share_rows_and_give_the_points_back(model: str) -> Non
     left, right = calibrated_pair(model)
     geometry, points = StereoGeometry(left, right), scene()
     pixels, pixels_right = project(left, points), project(right, points @ ROTATION.T + TRANSLATION)
-    one, other = geometry.rectify_left(pixels), geometry.rectify_right(pixels_right)
+    one, other = geometry.rectify_left(left.rays(pixels)), geometry.rectify_right(right.rays(pixels_right))
     np.testing.assert_allclose(one[:, 1], other[:, 1], atol=0.02)
     disparity = one[:, 0] - other[:, 0]
     assert disparity.min() > 1
@@ -91,13 +91,14 @@ def test_principal_points_may_differ_in_x() -> None:
     moved[0, 2] += 25
     geometry = StereoGeometry(left, replace(right, projection=moved))
     pixels = project(right, scene() @ ROTATION.T + TRANSLATION)
-    np.testing.assert_allclose(geometry.rectify_right(pixels), StereoGeometry(left, right).rectify_right(pixels))
+    rays = right.rays(pixels)
+    np.testing.assert_allclose(geometry.rectify_right(rays), StereoGeometry(left, right).rectify_right(rays))
 
 
 def test_what_lies_behind_the_rectified_camera_is_not_a_number() -> None:
     left, right = calibrated_pair()
     turned = replace(left, rectification=np.diag([-1.0, 1, -1]))
-    assert np.isnan(StereoGeometry(turned, right).rectify_left([[320, 240]])).all()
+    assert np.isnan(StereoGeometry(turned, right).rectify_left(left.rays([[320, 240]]))).all()
 
 
 def test_points_without_disparity_are_not_a_number() -> None:

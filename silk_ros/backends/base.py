@@ -96,10 +96,12 @@ class ClosableBackend(Protocol):
 class MatchingBackend(Protocol):
     """A backend that keeps the descriptors of its last image and can match the next image with them."""
 
-    def extract_and_match(self, image: NDArray[np.uint8], continues: bool) -> tuple[Extracted, Matched | None]:
-        """Features as `extract` gives them, and their mutual nearest neighbours in the backend's last image.
+    def extract_and_match(
+        self, image: NDArray[np.uint8], previous: NDArray[np.float32] | None
+    ) -> tuple[Extracted, Matched | None]:
+        """Features as `extract` gives them, and their mutual nearest neighbours among `previous`.
 
-        continues: whether the caller's previous frame is that last image. Without, or if the backend no longer holds
-        that image's descriptors (another image size, a failed run), there are no matches: None.
+        previous: descriptors that this backend returned, the same object; None for no matches. The matches are None if
+        the backend no longer holds them: they are not of its last image, or the image size changed or a run failed.
         """
         ...

@@ -1,4 +1,4 @@
-"""Pixels to undistorted rays and rectified pixels, by what a sensor_msgs/CameraInfo holds. No ROS needed."""
+"""The calibration of a camera, as a sensor_msgs/CameraInfo holds it, and the undistorted rays of its pixels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# Number of distortion coefficients each of ROS's models may come with.
+# The numbers of distortion coefficients that each of ROS's models may have.
 DISTORTION_MODELS = {"": (0, 4, 5, 8), "plumb_bob": (0, 4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
 
 
@@ -77,7 +77,7 @@ class Camera:
         if self.model == "equidistant":
             rays[:, :2] = cv2.fisheye.undistortPoints(points, self.matrix, self.distortion)[:, 0]
         else:
-            # To convergence: the five iterations of cv2.undistortPoints leave 3 px in the corners of a KITTI image.
+            # The five iterations of cv2.undistortPoints leave errors of 3 px in the corners of a KITTI image.
             criteria = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 100, 1e-6)
             pinhole = cv2.undistortImagePoints(points, self.matrix, self.distortion, None, criteria)[:, 0]
             rays[:, :2] = (np.column_stack([pinhole, np.ones(len(points))]) @ np.linalg.inv(self.matrix).T)[:, :2]
@@ -90,12 +90,12 @@ def is_projection(matrix: NDArray[np.float64]) -> bool:
 
 
 def camera_from_message(message: Any) -> Camera:
-    """Calibration of the images that come with a sensor_msgs/CameraInfo: of its region of interest, and binned.
+    """The calibration of the images of a sensor_msgs/CameraInfo, with its region of interest and binning.
 
     K and P are those of the sensor's full resolution. Raises ValueError, naming the fix, when it is not usable.
     """
     roi, binning = message.roi, (message.binning_x or 1, message.binning_y or 1)
-    size = (roi.width or message.width, roi.height or message.height)  # a region of zeros is the full image
+    size = (roi.width or message.width, roi.height or message.height)  # a region of zeros stands for the full image
     if roi.x_offset + size[0] > message.width or roi.y_offset + size[1] > message.height:
         raise ValueError(
             f"the region of interest in camera_info, {size[0]}x{size[1]} at {roi.x_offset} {roi.y_offset}, is not "
@@ -104,7 +104,7 @@ def camera_from_message(message: Any) -> Camera:
     to_image = np.eye(3)  # from full-resolution pixels to those of the image
     for axis, (offset, factor) in enumerate(zip((roi.x_offset, roi.y_offset), binning)):
         to_image[axis, axis] = 1 / factor
-        to_image[axis, 2] = (0.5 - offset) / factor - 0.5  # a binned pixel's centre is amid those it is made of
+        to_image[axis, 2] = (0.5 - offset) / factor - 0.5  # a binned pixel has the mean centre of its pixels
     return Camera(
         size[0] // binning[0],
         size[1] // binning[1],

@@ -1,4 +1,4 @@
-"""Matches against the epipolar geometry of two views."""
+"""The epipolar geometry of two views: from known poses, and estimated from matches."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .camera import Camera
-
 CONFIDENCE, MAX_ITERATIONS = 0.999, 2000  # of RANSAC
 FEWEST_FUNDAMENTAL, FEWEST_ESSENTIAL = 8, 5  # matches that an estimate needs
 
@@ -17,7 +15,7 @@ Points = NDArray[np.floating]
 
 
 def fundamental_from_poses(matrix: Points, pose: Points, pose_prev: Points) -> NDArray[np.float64]:
-    """Fundamental matrix F (3, 3) with x_prev^T F x = 0 for pixels x of a view and x_prev of the one before.
+    """Fundamental matrix F (3, 3) with x_prev^T F x = 0 for pixels x of a view and x_prev of the previous one.
 
     matrix (3, 3) are the intrinsics of both views, poses (4, 4) are camera-to-world.
     """
@@ -29,7 +27,7 @@ def fundamental_from_poses(matrix: Points, pose: Points, pose_prev: Points) -> N
 
 
 def epipolar_distance(fundamental: Points, points: Points, points_prev: Points) -> NDArray[np.float64]:
-    """Distance (N,) in pixels of points (N, 2) from their epipolar lines, the larger of the two images."""
+    """Distances (N,) in pixels of points (N, 2) from their epipolar lines, the larger one of the two images."""
     ones = np.ones((len(points), 1))
     a, b = np.hstack([points, ones]), np.hstack([points_prev, ones])
     line, line_prev = b @ fundamental, a @ fundamental.T
@@ -48,20 +46,20 @@ def estimated_inliers(points: Points, points_prev: Points, threshold: float) -> 
     return _as_rows(mask, len(points))
 
 
-def essential_inliers(points: Points, points_prev: Points, camera: Camera, threshold: float) -> NDArray[np.bool_]:
+def essential_inliers(rays: Points, rays_prev: Points, matrix: Points, threshold: float) -> NDArray[np.bool_]:
     """Which matches (N,) agree with the essential matrix that most of them share (MAGSAC), within pixels.
 
-    points, points_prev: pixels (N, 2) of the camera's images, distorted as they are.
+    rays, rays_prev: (N, 3) undistorted, z = 1. matrix: (3, 3) intrinsics, in whose pixels the threshold is.
     """
-    if len(points) < FEWEST_ESSENTIAL:
-        return np.zeros(len(points), bool)
-    # As pixels of a camera without distortion.
-    straight, straight_prev = ((camera.rays(pixels) @ camera.matrix.T)[:, :2] for pixels in (points, points_prev))
+    if len(rays) < FEWEST_ESSENTIAL:
+        return np.zeros(len(rays), bool)
+    # Pixels of a camera without distortion.
+    straight, straight_prev = ((each @ matrix.T)[:, :2] for each in (rays, rays_prev))
     cv2.setRNGSeed(0)
     _, mask = cv2.findEssentialMat(
-        straight, straight_prev, camera.matrix, cv2.USAC_MAGSAC, CONFIDENCE, threshold, MAX_ITERATIONS
+        straight, straight_prev, matrix, cv2.USAC_MAGSAC, CONFIDENCE, threshold, MAX_ITERATIONS
     )
-    return _as_rows(mask, len(points))
+    return _as_rows(mask, len(rays))
 
 
 def _as_rows(mask: Any, count: int) -> NDArray[np.bool_]:

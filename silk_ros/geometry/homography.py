@@ -1,4 +1,4 @@
-"""Points mapped by a homography."""
+"""Homographies: mapped points and reprojection errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rigid motions and points: the small maths that several tasks share.
+"""Rigid motions of points, projection and alignment.
 
 A pose is (4, 4), camera-to-world. A motion is (4, 4) too and moves points of one camera's frame into another's.
 """
@@ -45,7 +45,7 @@ def project(matrix: Points, points: Points) -> NDArray[np.float64]:
 
 
 def rigid_alignment(source: Points, target: Points, weights: ArrayLike = 1.0) -> NDArray[np.float64]:
-    """Motions (..., 4, 4) that bring points (..., N, 3) closest to others, by weighted least squares (Kabsch, 1976).
+    """Motions (..., 4, 4) that align points (..., N, 3) with others by weighted least squares (Kabsch, 1976).
 
     weights (..., N) are not negative and not all zero. This is the weighted Procrustes problem of the paper's
     Sec. 4.4.2. Leading dimensions are separate problems, solved at once.

@@ -1,4 +1,4 @@
-"""The motion of a calibrated camera from points of known depth and where the next image sees them (PnP)."""
+"""The motion of a calibrated camera from points of known depth and their pixels in the next image (PnP)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from scipy.optimize import least_squares
 from .motion import Points, back_project, project, transform
 from .stereo_geometry import MIN_DISPARITY
 
-RANSAC_THRESHOLD = 3.0  # pixels; in the refinement of stereo points, of the residuals that `Step.residuals` scales
+RANSAC_THRESHOLD = (
+    3.0  # pixels; in the refinement of stereo points, of the residuals that `DepthMatches.residuals` scales
+)
 RANSAC_ITERATIONS = 1000
 MAX_REFINEMENTS = 10
 MIN_INLIERS = 10

@@ -17,12 +17,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class StereoGeometry:
-    """A calibrated pair of cameras side by side, each with what its camera_info holds.
+    """A calibrated pair of cameras side by side.
 
-    The pixels of both are brought to one rectified image: the one that the P of the left camera gives. There, the same
-    point has the same row, and is farther to the left in the right image by its disparity.
+    The rays of both cameras are projected into one rectified image, which the projection matrix of the left camera
+    defines. There, a point has the same row in both images, and a smaller column in the right one by its disparity.
 
-    Raises ValueError, naming the fix, for two calibrations that are not of such a pair.
+    Raises ValueError, naming the fix, for two calibrations that do not belong to such a pair.
     """
 
     left: Camera
@@ -54,7 +54,7 @@ class StereoGeometry:
 
     @property
     def focal_length(self) -> float:
-        """Of the rectified image, in pixels."""
+        """The focal length of the rectified image in pixels."""
         return float(self.left.projection[0, 0])
 
     @property
@@ -62,23 +62,23 @@ class StereoGeometry:
         """Metres from the left camera to the right one."""
         return float(self.left.projection[0, 3] - self.right.projection[0, 3]) / self.focal_length
 
-    def rectify_left(self, pixels: ArrayLike) -> Floats:
-        """Rectified pixels (N, 2) of pixels (N, 2) of the left image; not-a-number for what it does not show."""
-        return self._rectify(self.left, pixels)
+    def rectify_left(self, rays: NDArray[np.float32]) -> Floats:
+        """Rectified pixels (N, 2) of rays (N, 3) of the left camera; NaN for rays that the rectified image lacks."""
+        return self._rectify(self.left, rays)
 
-    def rectify_right(self, pixels: ArrayLike) -> Floats:
-        """Rectified pixels (N, 2) of pixels (N, 2) of the right image; not-a-number for what it does not show."""
-        return self._rectify(self.right, pixels)
+    def rectify_right(self, rays: NDArray[np.float32]) -> Floats:
+        """Rectified pixels (N, 2) of rays (N, 3) of the right camera; NaN for rays that the rectified image lacks."""
+        return self._rectify(self.right, rays)
 
-    def _rectify(self, camera: Camera, pixels: ArrayLike) -> Floats:
-        points = camera.rays(pixels) @ (self.left.projection[:, :3] @ camera.rectification).T
+    def _rectify(self, camera: Camera, rays: NDArray[np.float32]) -> Floats:
+        points = rays @ (self.left.projection[:, :3] @ camera.rectification).T
         points[points[:, 2] <= 0] = np.nan
         return np.asarray(points[:, :2] / points[:, 2:], np.float64)
 
     def points(self, rectified: ArrayLike, disparity: ArrayLike) -> NDArray[np.float32]:
-        """Points (N, 3) in metres in the left camera's own axes, on the rays that `left` gives for its pixels.
+        """Points (N, 3) in metres in the axes of the left camera, on the rays of its pixels.
 
-        rectified: (N, 2) rectified pixels of the left image. disparity: (N,) pixels; points without are not-a-number.
+        rectified: (N, 2) rectified pixels of the left image. disparity: (N,) pixels; a point without one is NaN.
         """
         disparity = np.asarray(disparity, np.float64)
         depth = self.focal_length * self.baseline / np.where(disparity > 0, disparity, np.nan)

@@ -1,4 +1,4 @@
-"""Trajectories: TUM files, which evo and others read, and how far an estimated one is from the truth.
+"""Trajectories: files in the format of TUM, and errors of an estimated trajectory.
 
 A trajectory is poses (N, 4, 4), camera-to-world, metres; an estimate and its truth have the same N moments.
 """
@@ -24,13 +24,13 @@ def tum_rows(timestamps: Points, poses: Points) -> list[TumRow]:
 
 
 def write_tum(path: str | Path, rows: Sequence[Sequence[float]]) -> None:
-    """Write rows [timestamp, tx, ty, tz, qx, qy, qz, qw]."""
+    """Write rows [timestamp, tx, ty, tz, qx, qy, qz, qw] to a file."""
     lines = ["# timestamp tx ty tz qx qy qz qw\n", *map(tum_line, rows)]
     Path(path).write_text("".join(lines), encoding="utf-8")
 
 
 def tum_line(row: Sequence[float]) -> str:
-    """A row as the line of a file."""
+    """The line of a file for one row."""
     return " ".join([f"{row[0]:.6f}", *(f"{value:.9f}" for value in row[1:])]) + "\n"
 
 
@@ -49,12 +49,12 @@ def read_tum(path: str | Path) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 
 def path_length(poses: Points) -> float:
-    """Metres along a trajectory."""
+    """The length of a trajectory in metres."""
     return float(_distances(poses)[-1])
 
 
 def absolute_error(estimate: Points, truth: Points) -> float:
-    """ATE: root mean square distance in metres after the rigid alignment (SE(3), no scale) that makes it smallest."""
+    """ATE: root mean square distance in metres after the best rigid alignment (SE(3), no scale)."""
     moved = transform(rigid_alignment(estimate[:, :3, 3], truth[:, :3, 3]), estimate[:, :3, 3])
     return _rms(np.linalg.norm(moved - truth[:, :3, 3], axis=1))
 
@@ -72,9 +72,9 @@ def end_drift(estimate: Points, truth: Points) -> float:
 
 
 def segment_drift(estimate: Points, truth: Points) -> dict[float, float]:
-    """Translation error in % of the distance, over all segments of each length in metres; as on KITTI's leader board.
+    """Translation error in % of the distance, over all segments of each length in metres, as KITTI defines it.
 
-    Lengths are 100, 200, ... 800 m, or a tenth or less of these where the path is shorter, those that fit into it.
+    Lengths are those of 100, 200, ... 800 m that fit into the path; a shorter path takes a tenth of these, and so on.
     """
     distances = _distances(truth)
     unit = min(100.0, 10.0 ** np.floor(np.log10(distances[-1])))

@@ -1,1 +1,1 @@
-"""Images: where they come from, and how they become grey arrays."""
+"""Sources of images, and their conversion to grey arrays."""

@@ -34,7 +34,7 @@ class BagSource:
 
     @contextlib.contextmanager
     def _errors_named(self) -> Iterator[None]:
-        """The library's own exceptions, and those of the storage formats below it, as ValueError with a remedy."""
+        """Turn the exceptions of the library, and of the storage formats below it, into ValueError with a remedy."""
         try:
             yield
         except ValueError:

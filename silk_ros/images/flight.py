@@ -1,4 +1,4 @@
-"""A synthetic flight through a room hung with photographs: a camera with exact poses that needs no data set.
+"""A synthetic flight through a room with photographs on its walls: images with exact poses, without a data set.
 
 World axes: x east, y north, z up, in metres. Camera axes as in OpenCV: x right, y down, z forward.
 """
@@ -43,12 +43,12 @@ class _Panel:
 
     @property
     def normal(self) -> Floats:
-        """Points to the side that the texture is seen from."""
+        """The normal (3,), which points to the side that shows the texture."""
         return -np.cross(self.right, self.down)
 
 
 class SyntheticFlight:
-    """Renders the flight at any time. The lap is closed: time LAP is time 0 again."""
+    """Renders the flight at any time. The lap is closed: the time LAP is the time 0 again."""
 
     def __init__(self) -> None:
         matrix = np.array([[FOCAL_LENGTH, 0, (WIDTH - 1) / 2], [0, FOCAL_LENGTH, (HEIGHT - 1) / 2], [0, 0, 1]])
@@ -118,7 +118,7 @@ class SyntheticFlight:
 
 
 class FlightSource:
-    """The synthetic flight, one lap."""
+    """One lap of the synthetic flight."""
 
     rate = DEFAULT_RATE
 
@@ -150,7 +150,7 @@ def _clip_near(corners: Floats) -> Floats:
 
 
 def _box_panels(centre: Floats, half: Floats, photos: list[NDArray[np.uint8]], inside: bool) -> list[_Panel]:
-    """The six sides of an upright box, hung with photographs, seen from inside or from outside."""
+    """The six sides of an upright box with photographs on them, seen from inside or from outside."""
     x, y, z = np.diag(half)
     sides = [(x, -y), (y, x), (-x, y), (-y, -x)]  # (outward, right as seen from inside)
     panels = []

@@ -40,7 +40,7 @@ ENCODINGS = {
     "yuv422": _Layout(2, 8, cv2.COLOR_YUV2GRAY_UYVY),
     "yuv422_yuy2": _Layout(2, 8, cv2.COLOR_YUV2GRAY_YUY2),
 }
-# Other names of the same layouts. Drivers that leave the meaning of channels open are taken to use OpenCV's order.
+# Other names of the same layouts. Where a name leaves the order of the channels open, it is that of OpenCV.
 ENCODING_ALIASES = {
     "8UC1": "mono8",
     "16UC1": "mono16",
@@ -56,17 +56,17 @@ JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of headers with the size
 JPEG_ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 
-MAX_PIXELS = 64_000_000  # a larger image would cost gigabytes on its way through the network
+MAX_PIXELS = 64_000_000  # the network would need gigabytes for a larger image
 
 
 def packed_size(height: int, width: int, encoding: str) -> int:
-    """Bytes of an image without padding; 0 for an unknown encoding."""
+    """The number of bytes of an image without padding; 0 for an unknown encoding."""
     layout = ENCODINGS.get(ENCODING_ALIASES.get(encoding, encoding))
     return height * width * layout.channels * layout.bits // 8 if layout else 0
 
 
 def check_pixels(height: int, width: int) -> None:
-    """Raises ValueError, naming the limit, for images of more than MAX_PIXELS."""
+    """Raise ValueError, naming the limit, for images of more than MAX_PIXELS."""
     if height * width > MAX_PIXELS:
         raise ValueError(
             f"an image of {width}x{height} pixels is refused: the limit is {MAX_PIXELS // 10**6} megapixels"
@@ -74,7 +74,7 @@ def check_pixels(height: int, width: int) -> None:
 
 
 def check_layout(height: int, width: int, encoding: str, step: int, length: int) -> str:
-    """The encoding's canonical name. Raises ValueError, naming the fix, if the buffer cannot be what it claims."""
+    """The canonical name of an encoding. Raises ValueError, naming the fix, for a buffer that does not fit it."""
     name = ENCODING_ALIASES.get(encoding, encoding)
     if name not in ENCODINGS:
         raise ValueError(
@@ -146,7 +146,7 @@ def decode_image(data: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]
     check_pixels(height, width)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # some versions raise where others give None
+    except cv2.error:  # some versions raise where others return None
         image = None
     if image is None or image.shape[:2] != (height, width) or image.dtype not in (np.uint8, np.uint16):
         raise ValueError("cannot decode a compressed image: its data is damaged")
@@ -154,7 +154,7 @@ def decode_image(data: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]
 
 
 def _size(data: bytes) -> tuple[int, int]:
-    """Width and height by the file's header."""
+    """The width and height in the header of a file."""
     if data.startswith(PNG_START):
         header = data[12:24]
         if len(header) < 12 or not header.startswith(b"IHDR") or PNG_END not in data:
@@ -167,10 +167,9 @@ def _size(data: bytes) -> tuple[int, int]:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Width and height in the frame header, which comes after segments of a marker and a length each.
+    """The width and height in the frame header, which follows segments of a marker and a length each.
 
-    Stricter than decoders, which look for the next marker behind what they cannot make out: they must not see another
-    frame header than this.
+    Decoders skip what they cannot parse until the next marker. This reader refuses it, so that both see one header.
     """
     at = len(JPEG_START)
     while at + 9 <= len(data) and data[at] == 0xFF and data[at + 1] != 0:

@@ -1,4 +1,4 @@
-"""Masks of images: where keypoints are wanted, and where not, as on the robot's own arm. No ROS needed."""
+"""Masks of images, which leave keypoints out, such as those on the arm of the robot."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# 16-bit masks of small values keep them, and pixels are where the file has them.
+# Keep small values of 16-bit masks, and pixels where the file has them.
 FLAGS = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 
 
@@ -30,7 +30,7 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
 def mask_rows(
     mask: NDArray[np.uint8], keypoints: NDArray[np.floating], image_shape: tuple[int, ...]
 ) -> NDArray[np.bool_]:
-    """Which keypoints (N, 2) of an image (H, W) are wanted, (N,): those whose nearest pixel of the mask is not zero.
+    """Which keypoints (N, 2) of an image (H, W) the mask keeps: those whose nearest pixel in it is not zero.
 
     Raises ValueError, naming the fix, for a mask of another size than the image.
     """

@@ -1,4 +1,4 @@
-"""Choosing some of many frames, evenly spread."""
+"""Evenly spaced samples of sequences and of streams."""
 
 from __future__ import annotations
 

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.camera import Camera
+from ..geometry.stereo_geometry import StereoGeometry
 from .source import Source, SourceImage
 
-FIRST_STAMP = 10**9  # nanoseconds; of sources without a clock, as zero means "no stamp" to ROS
+FIRST_STAMP = 10**9  # nanoseconds, for sources without a clock: a stamp of zero means "no stamp" to ROS
 
 
 @dataclass(frozen=True, eq=False)
 class SequenceFrame:
-    """One image of a sequence with its stamp in nanoseconds. `index` counts the images of the source."""
+    """One image of a sequence, or one stereo pair.
+
+    index:  number of the image in its source.
+    stamp:  nanoseconds.
+    gray:   (H, W) uint8, of the left camera of a pair. right: the same of the right camera; None without one.
+    camera: the calibration that came with the image, or was given.
+    pair:   geometry of a pair whose two calibrations fit the sizes of the images.
+    """
 
     index: int
     stamp: int
     image: SourceImage
     gray: NDArray[np.uint8]
-    camera: Camera | None
+    camera: Camera | None = None
+    right: NDArray[np.uint8] | None = None
+    pair: StereoGeometry | None = None
 
     def picture(self) -> NDArray[np.uint8]:
         """The image for people: (H, W, 3) BGR where the source gives 8-bit colour, else the grey image (H, W)."""
@@ -41,17 +52,30 @@ def read_frames(source: Source, every: int = 1, intrinsics: list[float] | None =
     """Every N-th image of a source, N being `every`.
 
     intrinsics: fx, fy, cx, cy and no or four distortion coefficients k1, k2, p1, p2 (OpenCV's), instead of those of
-                the source.
+                the source; a stereo pair then has no geometry.
 
-    Raises ValueError, naming the fix, for images that cannot be read.
+    Raises ValueError, naming the fix, for images that cannot be read, and for calibrations of no stereo pair.
     """
     for index, image in enumerate(source):
         if index % every:
             continue
-        camera = image.camera
-        if intrinsics is not None:
-            fx, fy, cx, cy, *distortion = intrinsics
-            matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-            camera = Camera(image.width, image.height, matrix, np.array(distortion))
         stamp = FIRST_STAMP + round(index * 1e9 / source.rate) if image.stamp is None else image.stamp
-        yield SequenceFrame(index, stamp, image, image.gray(), camera)
+        camera = image.camera if intrinsics is None else _camera(intrinsics, image)
+        right, pair = None, None
+        if image.right is not None:
+            right = image.right.gray()
+            left_camera, right_camera = image.camera, image.right.camera
+            if intrinsics is None and _fits(left_camera, image) and _fits(right_camera, image.right):
+                pair = StereoGeometry(left_camera, right_camera)
+        yield SequenceFrame(index, stamp, image, image.gray(), camera, right, pair)
+
+
+def _camera(intrinsics: list[float], image: SourceImage) -> Camera:
+    fx, fy, cx, cy, *distortion = intrinsics
+    matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    return Camera(image.width, image.height, matrix, np.array(distortion))
+
+
+def _fits(camera: Camera | None, image: SourceImage) -> TypeGuard[Camera]:
+    """Whether a calibration is known, and is that of images of this size."""
+    return camera is not None and (camera.width, camera.height) == (image.width, image.height)

@@ -1,4 +1,4 @@
-"""An image from anywhere, and the protocol of what images come from."""
+"""The image of a source, and the protocol of sources."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFAULT_RATE = 10.0  # Hz, of sources without a rate of their own
 
 @dataclass(frozen=True, eq=False)
 class SourceImage:
-    """An image as a camera driver would publish it, with what else is known of the moment.
+    """An image as a camera driver would publish it, with its stamp, pose and calibration where they are known.
 
     data: raw buffer of `step` bytes per row. pose: camera-to-world (4, 4). camera: calibration.
     stamp, frame_id: of a recorded message's header, in nanoseconds.
@@ -39,7 +39,7 @@ class SourceImage:
 
     @classmethod
     def from_array(cls, image: NDArray[Any], **known: Any) -> SourceImage:
-        """From an OpenCV image: grey or BGR(A), 8 or 16 bits."""
+        """The image of an OpenCV array: grey or BGR(A), 8 or 16 bits. Raises ValueError, naming the fix, for others."""
         encodings = {(1, 1): "mono8", (3, 1): "bgr8", (4, 1): "bgra8", (1, 2): "mono16", (3, 2): "bgr16"}
         channels = 1 if image.ndim == 2 else image.shape[2]
         encoding = encodings.get((channels, image.dtype.itemsize)) if image.dtype.kind == "u" else None
@@ -57,7 +57,7 @@ class SourceImage:
 
 
 class Source(Protocol):
-    """Iterating gives the images from the start, as often as wanted. `rate` is the source's own, in Hz."""
+    """A source of images. Each iteration starts with the first image. `rate` is the rate of the source in Hz."""
 
     rate: float
 

@@ -1,4 +1,4 @@
-"""What a user names as the source of images, opened."""
+"""Opening the source of images that a user names."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from .video import VideoSource
 
 
 def open_source(source: str, topic: str = "") -> Source:
-    """The source a user means by `flight`, a camera index, a folder of images or a pattern of file names in it, one of
-    stereo pairs (see `StereoFolderSource`), a video file or a recording.
+    """The source that a text names.
+
+    The text is `flight`, a camera index, a folder of images or a pattern of file names in it, a folder of stereo pairs
+    (see `StereoFolderSource`), a video file or a recording. topic: of a recording; its first image topic if empty.
 
     Raises ValueError or ImportError, naming the fix, when there is no such source.
     """
@@ -31,7 +33,7 @@ def open_source(source: str, topic: str = "") -> Source:
             "'folder/*.color.jpg', a video file, or a rosbag2 or .mcap recording"
         )
     if path.suffix.lower() in (".mcap", ".db3", ".bag"):
-        # A file inside a rosbag2 folder is read through the folder's metadata.
+        # A file inside a rosbag2 folder is read with the metadata of the folder.
         return BagSource(path.parent if (path.parent / "metadata.yaml").exists() else path, topic)
     if path.is_dir():
         if (folders := stereo_folders(path)) is not None:

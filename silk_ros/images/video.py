@@ -11,7 +11,7 @@ from .source import SourceImage
 
 
 class VideoSource:
-    """A video file, or a camera by its index."""
+    """The images of a video file, or of a camera by its index."""
 
     def __init__(self, source: Path | int) -> None:
         self._source = source if isinstance(source, int) else str(source)

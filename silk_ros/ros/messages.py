@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from ..frontend import Frame, Step
-from ..stereo import StereoMatches
+from ..step import Frame, Step
+from ..stereo import StereoPair
 from ..types import Features, Matches
 from .descriptor_formats import decode
 
@@ -136,14 +136,12 @@ def points_from_cloud(cloud: PointCloud2) -> NDArray:
     return np.frombuffer(cloud.data, dtype, count)
 
 
-def features_to_cloud(
-    header: Header, frame: Frame, rays: NDArray[np.float32] | None, encoded: NDArray[Any] | None = None
-) -> PointCloud2:
-    """The feature cloud of a frame; rays (N, 3) are not-a-number without a calibrated camera.
+def features_to_cloud(header: Header, frame: Frame, encoded: NDArray[Any] | None = None) -> PointCloud2:
+    """The feature cloud of a frame; its rays are NaN without a calibrated camera.
 
     encoded: its descriptors in another format (see `descriptor_formats.encoder`).
     """
-    features = frame.features
+    features, rays = frame.features, frame.rays
     descriptors = features.descriptors if encoded is None else encoded
     points = np.empty(len(features), feature_dtype(descriptors.dtype, descriptors.shape[1]))
     for axis, name in enumerate("xyz"):
@@ -189,17 +187,15 @@ def matches_from_cloud(cloud: PointCloud2) -> Matches:
     return Matches(indices=indices, similarity=points["similarity"])
 
 
-def stereo_matches_to_cloud(header: Header, frame: Frame, right: Features, matches: StereoMatches) -> PointCloud2:
-    """The stereo cloud of a frame of the left camera and the features of the right one, `header` the left image's.
-
-    `points_from_cloud` reads it.
-    """
+def stereo_matches_to_cloud(header: Header, frame: Frame, pair: StereoPair) -> PointCloud2:
+    """The stereo cloud of a frame of the left camera, with the left image's header. `points_from_cloud` reads it."""
+    matches = pair.matches
     points = np.empty(len(matches), STEREO_MATCH_DTYPE)
     index, index_right = matches.indices.T
     for axis, name in enumerate("xyz"):
         points[name] = matches.points[:, axis]
     points["u"], points["v"] = frame.features.keypoints[index].T
-    points["u_right"], points["v_right"] = right.keypoints[index_right].T
+    points["u_right"], points["v_right"] = pair.right.keypoints[index_right].T
     points["disparity"] = matches.disparity
     points["index"], points["track_id"] = index, frame.tracks.ids[index]
     points["similarity"] = matches.similarity

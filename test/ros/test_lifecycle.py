@@ -113,7 +113,7 @@ def test_frame_that_is_under_way_is_not_published_after_deactivation(
 ) -> None:
     graph.send(image_message(picture(), stamp=1.0))
     extracting, go_on = threading.Event(), threading.Event()
-    backend = graph.node._pipeline.plan.extractor.backend
+    backend = graph.node._worker.configuration.extractor.backend
     extract = backend.extract
     monkeypatch.setattr(backend, "extract", lambda image: (extracting.set(), go_on.wait(20), extract(image))[2])
     graph.spin_until(extracting.is_set, lambda: graph.images.publish(image_message(picture(), stamp=2.0)))

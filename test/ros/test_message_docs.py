@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ from std_msgs.msg import Header
 
 from silk_ros import Features, Matches
 from silk_ros.binary import BinaryCode
-from silk_ros.frontend import Frame, Step
 from silk_ros.ros import messages
 from silk_ros.ros.descriptor_formats import encoder
 from silk_ros.ros.front_end.tracks import TrackMessages, TrackRules
 from silk_ros.ros.messages import cloud_from_points, features_to_cloud, matches_to_cloud, points_from_cloud
+from silk_ros.step import Frame, Step
 from silk_ros.tracker import Tracks
 
 DOCUMENT = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
@@ -82,7 +83,8 @@ def feature_clouds(sent: Frame) -> dict[str, PointCloud2]:
     half = encoder("float16", None)(descriptors)
     encoded = {"float32": None, "float16": half, "binary256": code.encode(descriptors)}
     rays = np.arange(3 * len(descriptors), dtype=np.float32).reshape(-1, 3)
-    return {name: features_to_cloud(header(sent.stamp), sent, rays, values) for name, values in encoded.items()}
+    sent = replace(sent, rays=rays)
+    return {name: features_to_cloud(header(sent.stamp), sent, values) for name, values in encoded.items()}
 
 
 def test_features_lie_where_the_document_says(step: Step) -> None:
@@ -121,8 +123,8 @@ def test_the_python_program_joins_the_clouds(step: Step, capsys: pytest.CaptureF
     program: dict[str, Any] = {}
     exec(re.findall(r"```python\n(.*?)```", DOCUMENT, flags=re.S)[0], program)
     assert step.previous is not None
-    before = features_to_cloud(header(step.previous.stamp), step.previous, None)
-    now = features_to_cloud(header(step.frame.stamp), step.frame, None)
+    before = features_to_cloud(header(step.previous.stamp), step.previous)
+    now = features_to_cloud(header(step.frame.stamp), step.frame)
     matches = matches_to_cloud(header(step.frame.stamp), step)
     first = matches_to_cloud(header(step.previous.stamp), Step(step.previous, None, Matches.empty()))
     program["on_features"](before)

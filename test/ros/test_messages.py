@@ -1,9 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from std_msgs.msg import Header
 
 from silk_ros import Features, Matches
-from silk_ros.frontend import Frame, Step
 from silk_ros.ros.messages import (
     cloud_from_points,
     features_from_cloud,
@@ -13,7 +14,8 @@ from silk_ros.ros.messages import (
     points_from_cloud,
     stereo_matches_to_cloud,
 )
-from silk_ros.stereo import StereoMatches
+from silk_ros.step import Frame, Step
+from silk_ros.stereo import StereoMatches, StereoPair
 from silk_ros.tracker import Tracks
 
 
@@ -33,8 +35,7 @@ def frame(count: int, stamp: int = 0, dim: int = 32) -> Frame:
 @pytest.mark.parametrize("dim", [32, 128])
 def test_features_survive_the_message(count: int, dim: int) -> None:
     sent = frame(count, dim=dim)
-    rays = np.ones((count, 3), np.float32)
-    cloud = features_to_cloud(Header(frame_id="cam"), sent, rays)
+    cloud = features_to_cloud(Header(frame_id="cam"), replace(sent, rays=np.ones((count, 3), np.float32)))
     received = features_from_cloud(cloud)
     np.testing.assert_array_equal(received.keypoints, sent.features.keypoints)
     np.testing.assert_array_equal(received.scores, sent.features.scores)
@@ -44,7 +45,7 @@ def test_features_survive_the_message(count: int, dim: int) -> None:
 
 
 def test_feature_fields_lie_where_a_c_program_expects_them() -> None:
-    cloud = features_to_cloud(Header(), frame(3), None)
+    cloud = features_to_cloud(Header(), frame(3))
     layout = {field.name: (field.offset, field.datatype, field.count) for field in cloud.fields}
     assert layout == {
         "x": (0, 7, 1),
@@ -126,7 +127,7 @@ def stereo_matches(points: float) -> StereoMatches:
 
 def test_stereo_matches_survive_the_message() -> None:
     left, right = frame(6), frame(5).features
-    cloud = stereo_matches_to_cloud(Header(frame_id="left"), left, right, stereo_matches(points=2.5))
+    cloud = stereo_matches_to_cloud(Header(frame_id="left"), left, StereoPair(right, stereo_matches(points=2.5), None))
     points = points_from_cloud(cloud)
     assert (cloud.header.frame_id, cloud.width, cloud.is_dense) == ("left", 2, True)
     np.testing.assert_array_equal(np.stack([points["u"], points["v"]], axis=1), left.features.keypoints[[1, 3]])
@@ -139,7 +140,8 @@ def test_stereo_matches_survive_the_message() -> None:
 
 
 def test_stereo_fields_lie_where_a_c_program_expects_them() -> None:
-    cloud = stereo_matches_to_cloud(Header(), frame(6), frame(5).features, stereo_matches(points=float("nan")))
+    pair = StereoPair(frame(5).features, stereo_matches(points=float("nan")), None)
+    cloud = stereo_matches_to_cloud(Header(), frame(6), pair)
     names = ["x", "y", "z", "u", "v", "u_right", "v_right", "disparity", "index", "track_id", "similarity"]
     assert [(field.name, field.offset) for field in cloud.fields] == [(name, 4 * i) for i, name in enumerate(names)]
     assert [field.datatype for field in cloud.fields] == [7] * 8 + [6] * 2 + [7]
@@ -147,5 +149,5 @@ def test_stereo_fields_lie_where_a_c_program_expects_them() -> None:
 
 
 def test_no_stereo_matches_make_an_empty_cloud() -> None:
-    cloud = stereo_matches_to_cloud(Header(), frame(3), frame(0).features, StereoMatches.empty())
+    cloud = stereo_matches_to_cloud(Header(), frame(3), StereoPair(frame(0).features, StereoMatches.empty(), None))
     assert (cloud.width, cloud.point_step, len(points_from_cloud(cloud))) == (0, 44, 0)

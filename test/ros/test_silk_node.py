@@ -257,13 +257,13 @@ def test_disabled_node_ignores_images_until_enabled(graph: Graph) -> None:
 def test_newest_frame_is_processed_and_the_others_are_counted_as_dropped(
     graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    extract = graph.node._pipeline.plan.extractor.backend.extract
+    extract = graph.node._worker.configuration.extractor.backend.extract
 
     def slow_extract(image: np.ndarray) -> object:
         time.sleep(0.5)
         return extract(image)
 
-    monkeypatch.setattr(graph.node._pipeline.plan.extractor.backend, "extract", slow_extract)
+    monkeypatch.setattr(graph.node._worker.configuration.extractor.backend, "extract", slow_extract)
     stamps = iter(range(1, 10_000))
     graph.wait_for_count(
         "dropped_frames", lambda: graph.images.publish(image_message(picture(), stamp=next(stamps))), least=5
@@ -323,7 +323,7 @@ def test_too_many_drops_are_warned_of_once(graph: Graph, monkeypatch: pytest.Mon
     said: list[str] = []
     monkeypatch.setattr(drop_watch, "WINDOW", 0.5)
     graph.node._drops = DropWatch(said.append)
-    backend = graph.node._pipeline.plan.extractor.backend
+    backend = graph.node._worker.configuration.extractor.backend
     extract = backend.extract
     monkeypatch.setattr(backend, "extract", lambda image: (time.sleep(0.2), extract(image))[1])
     graph.spin_until(lambda: said, lambda: graph.images.publish(image_message(picture())), period=0.02)

@@ -66,7 +66,8 @@ class TensorRtBackend:
         self._maker = EngineMaker(model, max_keypoints, self._gpu, options, threads, progress)
         self._prepared: OrderedDict[tuple[int, ...], Prepared] = OrderedDict()
         self._failed: dict[tuple[int, ...], ValueError] = {}
-        self._last: EngineRunner | None = None  # the runner that holds the last image's descriptors on the GPU
+        # The descriptors that were returned last, and the runner that holds them on the GPU.
+        self._held: tuple[NDArray[np.float32], EngineRunner] | None = None
 
     def close(self) -> None:
         """Cancel a build in another thread."""
@@ -85,17 +86,21 @@ class TensorRtBackend:
             ) from error
 
     def extract(self, image: NDArray[np.uint8]) -> Extracted:
-        return self.extract_and_match(image, continues=False)[0]
+        return self.extract_and_match(image, None)[0]
 
-    def extract_and_match(self, image: NDArray[np.uint8], continues: bool) -> tuple[Extracted, Matched | None]:
+    def extract_and_match(
+        self, image: NDArray[np.uint8], previous: NDArray[np.float32] | None
+    ) -> tuple[Extracted, Matched | None]:
         prepared = self.prepare(*image.shape)
-        runner, before = prepared.runner, self._last
-        self._last = None  # a run that fails leaves no usable descriptors
+        runner, held = prepared.runner, self._held
+        self._held = None  # a run that fails leaves no usable descriptors
         runner.run(image)
-        self._last, self.precision = runner, prepared.precision
+        self.precision = prepared.precision
         # Copies, because the next image overwrites the runner's arrays.
         keypoints, scores, descriptors = (values.copy() for values in runner.extracted())
-        return (keypoints, scores, descriptors), runner.matched() if continues and runner is before else None
+        self._held = descriptors, runner
+        continues = held is not None and held[0] is previous and held[1] is runner
+        return (keypoints, scores, descriptors), runner.matched() if continues else None
 
     def prepare(self, height: int, width: int) -> Prepared:
         """The engine for an image size, from memory, from the cache or built now.

@@ -1,4 +1,4 @@
-"""What the worker works by. Made aside, whole and checked, so that a change takes effect between two images or not."""
+"""What the worker processes images with. Each is made whole, aside from the worker, which adopts it between images."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from .settings import Settings
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
-    """encode: what turns descriptors (N, D) into the format of the feature cloud. mask: (H, W) uint8 of `mask_file`."""
+class Configuration:
+    """Settings, and what was loaded for them.
+
+    encode: turns descriptors (N, D) into the format of the feature cloud. mask: (H, W) uint8 of `mask_file`.
+    """
 
     settings: Settings
     extractor: Extractor
@@ -25,8 +28,8 @@ class Plan:
     mask: NDArray[np.uint8] | None
 
     @classmethod
-    def of(cls, settings: Settings, extractor: Extractor | None = None) -> Plan:
-        """Loads the network if none is given that fits the settings.
+    def load(cls, settings: Settings, extractor: Extractor | None = None) -> Configuration:
+        """The configuration for settings; loads the network unless an extractor that fits them is given.
 
         Raises OSError, ValueError or ImportError, naming the fix, where that fails.
         """
@@ -34,14 +37,14 @@ class Plan:
         mask = read_mask(settings.mask_file) if settings.mask_file else None
         return cls(settings, extractor, encoder(settings.descriptor_format, extractor.backend), mask)
 
-    def changed(self, settings: Settings) -> Plan:
-        """The plan of other settings, with what they leave of this one. Raises as `of` does."""
+    def changed(self, settings: Settings) -> Configuration:
+        """The configuration for other settings; keeps what they do not change. Raises as `load` does."""
         if settings.network != self.settings.network:
-            return Plan.of(settings)
+            return Configuration.load(settings)
         if settings.descriptor_format != self.settings.descriptor_format:
-            return Plan.of(settings, self.extractor)
+            return Configuration.load(settings, self.extractor)
         return replace(self, settings=settings)
 
-    def try_on(self, shape: tuple[int, ...]) -> None:
-        """Run a new network on a blank image (H, W), so that the first real one finds it compiled."""
+    def warm_up(self, shape: tuple[int, ...]) -> None:
+        """Run the network on a blank image (H, W), so that it is compiled before the first real one comes."""
         self.extractor(np.zeros(shape, np.uint8))

@@ -1,4 +1,4 @@
-"""The newest-frame slot: what keeps a busy worker on the present instead of on a growing queue."""
+"""The slot of the newest frame, which spares a busy worker a growing queue."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class FrameSlot(Generic[T]):
-    """Holds one item. Putting never waits and replaces an item that nobody took; taking waits."""
+    """Holds one item. `put` never waits and replaces an item that nobody took; `take` waits."""
 
     def __init__(self) -> None:
         self._condition = threading.Condition()

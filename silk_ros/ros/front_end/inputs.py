@@ -1,4 +1,4 @@
-"""What the front-end node listens to while it is active."""
+"""The subscriptions of the front-end node while it is active."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from ..node.logs import ChangeLog, no_data_warning
 from .calibration import Calibration, StereoCalibration
 from .images import mask_from_message
 from .settings import InputSettings
-from .statistics import Statistics
+from .statistics import FrontEndCount, Statistics
 from .stereo_sync import PairSync
-from .worker import ImageMessage, Moment, Pipeline
+from .worker import ImageMessage, Moment, Worker
 
 IMAGE_TYPES = {"raw": ("image_raw", Image), "compressed": ("image_raw/compressed", CompressedImage)}
 
 
 class Inputs:
-    """The subscriptions of one camera or of a pair, handed on to a pipeline until they are closed."""
+    """The subscriptions of one camera or of a stereo pair, whose messages go to a worker until they are closed."""
 
     def __init__(
-        self, node: Node, settings: InputSettings, pipeline: Pipeline, statistics: Statistics, problems: ChangeLog
+        self, node: Node, settings: InputSettings, worker: Worker, statistics: Statistics, problems: ChangeLog
     ) -> None:
-        self._node, self._pipeline = node, pipeline
+        self._node, self._worker = node, worker
         self._statistics, self._problems = statistics, problems
         # A group of their own: images are taken in while a parameter waits for its network to load.
         self._group = MutuallyExclusiveCallbackGroup()
@@ -45,7 +45,7 @@ class Inputs:
             self._sync = PairSync(settings.max_interval)
             sides = {"left/": partial(self._on_side, "left"), "right/": partial(self._on_side, "right")}
         calibrations = [Calibration(node.resolve_topic_name(f"{side}camera_info")) for side in sides]
-        pipeline.listen_to(StereoCalibration(calibrations[0], calibrations[-1]))
+        worker.listen_to(StereoCalibration(calibrations[0], calibrations[-1]))
 
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[settings.image_reliability.upper()])
         name, kind = IMAGE_TYPES[settings.image_transport]
@@ -69,42 +69,43 @@ class Inputs:
         )
 
     @contextmanager
-    def _rejecting(self, what: str) -> Iterator[None]:
-        """Count and explain what cannot be used."""
+    def _rejecting(self, what: str, count: FrontEndCount) -> Iterator[None]:
+        """Count and explain messages that cannot be used."""
         try:
             yield
         except ValueError as error:
-            if what == "images":
+            if count is FrontEndCount.REJECTED_IMAGES:
                 self._statistics.received(None)
-            self._statistics.error(f"rejected_{what}", str(error))
+            self._statistics.error(count, str(error))
             self._problems.report(what, f"{what} rejected: {error}")
 
     def _on_image(self, message: ImageMessage) -> None:
-        with self._rejecting("images"):
-            self._pipeline.put(Moment(message))
+        with self._rejecting("images", FrontEndCount.REJECTED_IMAGES):
+            self._worker.put(Moment(message))
 
     def _on_side(self, side: str, message: ImageMessage) -> None:
         assert self._sync is not None
         put = self._sync.put_left if side == "left" else self._sync.put_right
         before = self._sync.unpaired_left + self._sync.unpaired_right
         self._heard[side] = time.monotonic()
-        with self._rejecting("images"):
+        with self._rejecting("images", FrontEndCount.REJECTED_IMAGES):
             pair = put(stamp_nanoseconds(message.header.stamp), message)
             if pair is not None:
-                self._pipeline.put(Moment(*pair))
-        self._statistics.count("unpaired_images", self._sync.unpaired_left + self._sync.unpaired_right - before)
+                self._worker.put(Moment(*pair))
+        unpaired = self._sync.unpaired_left + self._sync.unpaired_right - before
+        self._statistics.count(FrontEndCount.UNPAIRED_IMAGES, unpaired)
 
     def _on_camera_info(self, calibration: Calibration, message: CameraInfo) -> None:
         if not calibration.update(message):
-            self._statistics.error("rejected_camera_info", calibration.problem)
+            self._statistics.error(FrontEndCount.REJECTED_CAMERA_INFO, calibration.problem)
 
     def _on_mask(self, message: Image) -> None:
-        with self._rejecting("masks"):
-            self._pipeline.mask = mask_from_message(message)
+        with self._rejecting("masks", FrontEndCount.REJECTED_MASKS):
+            self._worker.mask = mask_from_message(message)
 
     def check_for_data(self, timeout: float) -> None:
         """Warn after `timeout` seconds of silence, naming the publishers and their QoS."""
-        if not self._pipeline.enabled or self._statistics.seconds_since_image() < timeout:
+        if not self._worker.enabled or self._statistics.seconds_since_image() < timeout:
             return
         sides = ("left", "right") if self._sync is not None else ("",)
         silent = [time.monotonic() - self._heard.get(side, -np.inf) >= timeout for side in sides]

@@ -1,4 +1,4 @@
-"""The values of silk_node's parameters, in the types that its parts take."""
+"""The settings of the front-end node: the values of its parameters, in the types that its parts take."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .tracks import TrackRules
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """What the extractor is made from: a change of any of these takes a new one."""
+    """The arguments of `Extractor.load`; a change of any of them needs a new extractor."""
 
-    model_path: Path | None
+    path: Path | None
     backend: str
     precision: str
     max_keypoints: int
@@ -33,23 +33,16 @@ class NetworkSettings:
     region: Region
 
     def load(self) -> Extractor:
-        """Raises as `Extractor.load` does."""
-        return Extractor.load(
-            self.model_path,
-            self.max_keypoints,
-            self.backend,
-            self.precision,
-            self.scale,
-            self.threads,
-            self.selection,
-            self.engine,
-            self.region,
-        )
+        """The extractor. Raises as `Extractor.load` does."""
+        return Extractor.load(**{field.name: getattr(self, field.name) for field in fields(self)})
 
 
 @dataclass(frozen=True)
 class InputSettings:
-    """What the node subscribes to. max_interval: nanoseconds between the stamps of a stereo pair; None for no pair."""
+    """What the node subscribes to.
+
+    max_interval: nanoseconds between the stamps of the two images of a stereo pair; None for one camera.
+    """
 
     image_transport: str
     image_reliability: str
@@ -58,13 +51,12 @@ class InputSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """The values of the parameters, in the types that the parts of the node take."""
+    """All settings of the node."""
 
     network: NetworkSettings
     front_end: FrontEndOptions
     input: InputSettings
     tracks: TrackRules
-    stereo: StereoRules
     descriptor_format: str
     mask_file: Path | None
     diagnostics_period: float
@@ -72,7 +64,7 @@ class Settings:
 
 
 def settings_from(values: Mapping[str, Any]) -> Settings:
-    """Settings from the parameters' values by name.
+    """Settings from the values of the parameters by name.
 
     Raises ValueError, naming the choices or the fix, for values that do not fit together.
     """
@@ -84,20 +76,19 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
     def named(kind: type) -> dict[str, Any]:
         return {field.name: values[field.name] for field in fields(kind) if field.name in values}
 
-    # The ends of the ranges, which keep every match, switch the filters off.
-    off = {"ratio": 1.0, "min_similarity": -1.0, "double_softmax": 0.0, "radius": 0.0}
+    off = {declaration.name.removeprefix("matcher."): declaration.off for declaration in DECLARATIONS}
     filters = {name: None if value == off[name] else value for name, value in group("matcher.").items()}
-    tracks = group("tracks.")
+    tracks, stereo = group("tracks."), group("stereo.")
+    seconds = {"none": None, "exact": 0.0, "approximate": stereo.pop("max_interval")}[stereo.pop("sync")]
     front_end = FrontEndOptions(
         **filters,
         verification=Verification(**group("verification.")),
         bridge=tracks.pop("bridge"),
         max_published=values["max_published"],
+        stereo=StereoRules(**stereo, min_similarity=filters["min_similarity"]),
     )
-    stereo = group("stereo.")
-    seconds = {"none": None, "exact": 0.0, "approximate": stereo.pop("max_interval")}[stereo.pop("sync")]
     network = named(NetworkSettings) | {
-        "model_path": _path(values["model_path"]),
+        "path": _path(values["model_path"]),
         "selection": Selection(**group("selection.")),
         "engine": EngineOptions(**group("tensorrt.")),
         "region": Region(**group("roi.")),
@@ -107,7 +98,6 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         network=NetworkSettings(**network),
         front_end=front_end,
         input=InputSettings(**named(InputSettings), max_interval=None if seconds is None else round(seconds * 1e9)),
-        stereo=StereoRules(**stereo, min_similarity=filters["min_similarity"]),
         tracks=TrackRules(**tracks),
     )
 

@@ -1,26 +1,26 @@
-"""What the node knows about itself, counted in any thread, published on /diagnostics."""
+"""What the front-end node knows about itself, counted in any thread and published on /diagnostics."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
+from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
-from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from std_msgs.msg import Header
+from diagnostic_msgs.msg import DiagnosticStatus
 
+from ..node.diagnostics import Counters
 from .drop_watch import Counts
 
 WINDOW = 5.0  # seconds that rates and percentiles are taken over
 USUAL_OVER = 30  # images that the usual interval is taken over
-GAP = 1.5  # times the usual interval
+GAP = 1.5  # times the usual interval, above which images are missing
 
 
 class _Processed(NamedTuple):
-    """One frame that is out; times in seconds."""
+    """One published frame; times in seconds."""
 
     finished: float
     latency: float
@@ -31,12 +31,34 @@ class _Processed(NamedTuple):
     inliers: float
 
 
+class FrontEndCount(Enum):
+    """What the node counts; each value is a key on /diagnostics (docs/messages.md says what each means)."""
+
+    RECEIVED_FRAMES = "received_frames"
+    PROCESSED_FRAMES = "processed_frames"
+    DROPPED_FRAMES = "dropped_frames"
+    REJECTED_IMAGES = "rejected_images"
+    REJECTED_CAMERA_INFO = "rejected_camera_info"
+    IGNORED_FRAMES = "ignored_frames"
+    FAILED_FRAMES = "failed_frames"
+    ZERO_STAMPS = "zero_stamps"
+    FRAMES_WITHOUT_RAYS = "frames_without_rays"
+    FRAMES_WITHOUT_STEREO = "frames_without_stereo"
+    FRAMES_WITHOUT_POINTS = "frames_without_points"
+    FRAMES_WITHOUT_MASK = "frames_without_mask"
+    REJECTED_MASKS = "rejected_masks"
+    UNPAIRED_IMAGES = "unpaired_images"
+    GAPS = "gaps"
+    RESTARTS = "restarts"
+    CLOCK_JUMPS = "clock_jumps"
+
+
 class Statistics:
-    """Counters since the start, and the recent frames. Thread-safe."""
+    """Counters since the start, and the recent frames; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._counts: Counter[str] = Counter()
+        self._counters = Counters(FrontEndCount)
         self._listening = time.monotonic()
         self._received: deque[float] = deque(maxlen=10_000)
         self._last_stamp = 0
@@ -45,42 +67,40 @@ class Statistics:
         self._last_error = ""
         self._last_error_time = -np.inf
 
-    def count(self, name: str, by: int = 1) -> None:
-        """Add to a counter, such as `dropped_frames`."""
-        with self._lock:
-            self._counts[name] += by
+    def count(self, what: FrontEndCount, by: int = 1) -> None:
+        """Add to a counter."""
+        self._counters.add(what, by)
 
-    def error(self, name: str, reason: str) -> None:
-        """Add one to a counter of rejected input, and remember why."""
+    def error(self, what: FrontEndCount, reason: str) -> None:
+        """Add one to a counter of input that cannot be used, and remember why."""
+        self._counters.add(what)
         with self._lock:
-            self._counts[name] += 1
             self._last_error, self._last_error_time = reason, time.monotonic()
 
     def images(self) -> Counts:
-        """How many were received and dropped."""
-        with self._lock:
-            return Counts(self._counts["received_frames"], self._counts["dropped_frames"])
+        """How many images were received and dropped."""
+        return Counts(self._counters[FrontEndCount.RECEIVED_FRAMES], self._counters[FrontEndCount.DROPPED_FRAMES])
 
     def listening(self) -> None:
-        """Images are expected from now on."""
+        """Note that images are expected from now on."""
         with self._lock:
             self._listening = time.monotonic()
 
     def received(self, stamp: int | None) -> None:
-        """An image with a stamp in nanoseconds has come; None for an unusable one.
+        """Note that an image with a stamp in nanoseconds has come; None for an unusable stamp.
 
-        A gap is where more than half an image's time is missing.
+        A gap is an interval of more than GAP times the usual one.
         """
+        self._counters.add(FrontEndCount.RECEIVED_FRAMES)
         with self._lock:
-            self._counts["received_frames"] += 1
             self._received.append(time.monotonic())
             if stamp is None:
                 return
             interval, self._last_stamp = stamp - self._last_stamp, stamp
-            if interval <= 0 or interval == stamp:  # the first
+            if interval <= 0 or interval == stamp:  # the first image
                 return
             if self._intervals and interval > GAP * np.median(self._intervals):
-                self._counts["gaps"] += 1
+                self._counters.add(FrontEndCount.GAPS)
             self._intervals.append(interval)
 
     def processed(
@@ -92,15 +112,18 @@ class Statistics:
         matches: int,
         inliers: float = np.nan,
     ) -> None:
-        """One frame is out. Seconds: `latency` since the image's stamp (None if the stamp tells nothing), `processing`
-        since the worker took it, of which `front_end` went into extraction and matching. inliers: share of the matches
-        that agree with the geometry, NaN where nothing was verified."""
+        """Note that one frame is published. Times are in seconds.
+
+        latency:    since the image's stamp; None where the stamp tells nothing.
+        processing: since the worker took the image.
+        front_end:  the part of it that extraction and matching took, of both images of a pair.
+        inliers:    share of the matches that agree with the geometry; NaN where nothing was verified.
+        """
+        self._counters.add(FrontEndCount.PROCESSED_FRAMES)
+        latency = np.nan if latency is None else latency
+        frame = _Processed(time.monotonic(), latency, processing, front_end, keypoints, matches, inliers)
         with self._lock:
-            self._counts["processed_frames"] += 1
-            latency = np.nan if latency is None else latency
-            self._processed.append(
-                _Processed(time.monotonic(), latency, processing, front_end, keypoints, matches, inliers)
-            )
+            self._processed.append(frame)
 
     def seconds_since_image(self) -> float:
         """Seconds since the last image, or since images are expected if that was later."""
@@ -108,17 +131,16 @@ class Statistics:
             return time.monotonic() - max(self._listening, self._received[-1] if self._received else 0.0)
 
     def snapshot(self) -> dict[str, str]:
-        """All values by name, as text."""
+        """All values by their keys on /diagnostics, as text."""
         now = time.monotonic()
         with self._lock:
-            counts = Counter(self._counts)
             received = sum(1 for arrival in self._received if now - arrival < WINDOW)
             frames = [frame for frame in self._processed if now - frame.finished < WINDOW]
             last_error = self._last_error
         recent: Any = _Processed(*np.array(frames).reshape(-1, len(_Processed._fields)).T)
         latency = recent.latency[np.isfinite(recent.latency)]
         inliers = recent.inliers[np.isfinite(recent.inliers)]
-        values = {
+        return {
             "input_rate_hz": f"{received / WINDOW:.1f}",
             "rate_hz": f"{len(frames) / WINDOW:.1f}",
             "latency_p50_ms": _milliseconds(latency, 50),
@@ -129,60 +151,25 @@ class Statistics:
             "keypoints": f"{np.median(recent.keypoints):.0f}" if len(frames) else "0",
             "matches": f"{np.median(recent.matches):.0f}" if len(frames) else "0",
             "inlier_ratio": f"{np.median(inliers):.2f}" if len(inliers) else "nan",
+            **self._counters.values(),
+            "last_error": last_error,
         }
-        for name in (
-            "received_frames",
-            "processed_frames",
-            "dropped_frames",
-            "rejected_images",
-            "rejected_camera_info",
-            "ignored_frames",
-            "failed_frames",
-            "zero_stamps",
-            "frames_without_rays",
-            "frames_without_stereo",
-            "frames_without_points",
-            "frames_without_mask",
-            "rejected_masks",
-            "unpaired_images",
-            "gaps",
-            "restarts",
-            "clock_jumps",
-        ):
-            values[name] = str(counts[name])
-        values["last_error"] = last_error
-        return values
 
-    def recent_error(self) -> str:
-        """The last reason for rejecting input, if it is younger than the window."""
+    def status(self, pause: str, timeout: float) -> tuple[bytes, str]:
+        """Level and summary of the node's diagnostics.
+
+        pause: why no images are expected; empty where they are. timeout: seconds without an image until it is stale.
+        """
+        if pause:
+            return DiagnosticStatus.OK, pause
+        if self.seconds_since_image() > timeout:
+            return DiagnosticStatus.STALE, f"no image for more than {timeout:g} s"
         with self._lock:
-            return self._last_error if time.monotonic() - self._last_error_time < WINDOW else ""
+            is_recent = time.monotonic() - self._last_error_time < WINDOW
+            if is_recent and self._last_error:
+                return DiagnosticStatus.WARN, self._last_error
+        return DiagnosticStatus.OK, "running"
 
 
 def _milliseconds(seconds: np.ndarray, percentile: int) -> str:
     return f"{1e3 * np.percentile(seconds, percentile):.1f}" if len(seconds) else "nan"
-
-
-def diagnostics_message(
-    stamp: Time, name: str, statistics: Statistics, pause: str, timeout: float, fixed: dict[str, str]
-) -> DiagnosticArray:
-    """The DiagnosticArray of one node.
-
-    pause: why no images are expected; empty when they are. fixed: values that seldom change, such as the backend.
-    """
-    level, summary = DiagnosticStatus.OK, "running"
-    if pause:
-        summary = pause
-    elif statistics.seconds_since_image() > timeout:
-        level, summary = DiagnosticStatus.STALE, f"no image for more than {timeout:g} s"
-    elif reason := statistics.recent_error():
-        level, summary = DiagnosticStatus.WARN, reason
-    values = statistics.snapshot() | fixed
-    status = DiagnosticStatus(
-        level=level,
-        name=name,
-        message=summary,
-        hardware_id=fixed.get("device", ""),
-        values=[KeyValue(key=key, value=value) for key, value in values.items()],
-    )
-    return DiagnosticArray(header=Header(stamp=stamp), status=[status])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import ChannelFloat32, PointCloud
 from std_msgs.msg import Header
 
-from ...frontend import Frame
+from ...step import Frame
 
 NO_CAMERA_ID = -1
 EXACT_IN_FLOAT32 = 2**24  # ids are sent as float32

@@ -127,7 +127,7 @@ def test_matches_are_those_with_the_image_before(builds: list, photo: NDArray[np
     images = [photo[y : y + 72, 2 * y : 2 * y + 96].copy() for y in range(4)]
     before = backend.extract(images[0])
     for image in images[1:]:
-        now, found = backend.extract_and_match(image, continues=True)
+        now, found = backend.extract_and_match(image, before[2])
         assert found is not None
         expected = match(Features(*now), Features(*before))
         np.testing.assert_array_equal(found[0], expected.indices)
@@ -135,18 +135,25 @@ def test_matches_are_those_with_the_image_before(builds: list, photo: NDArray[np
         before = now
 
 
-def test_an_image_that_does_not_continue_is_not_matched(builds: list, image: NDArray[np.uint8]) -> None:
+def test_only_descriptors_of_the_last_image_are_matched(builds: list, image: NDArray[np.uint8]) -> None:
     backend = loaded()
-    assert backend.extract_and_match(image, continues=True)[1] is None, "there is no image before"
-    assert backend.extract_and_match(image, continues=False)[1] is None
-    assert backend.extract_and_match(image, continues=True)[1] is not None
+    first = backend.extract(image)[2]
+    (*_, second), found = backend.extract_and_match(image, None)
+    assert found is None
+    assert backend.extract_and_match(image, first)[1] is None, "they are older"
+    (*_, third), found = backend.extract_and_match(image, second)
+    assert found is None, "an image came in between"
+    assert backend.extract_and_match(image, third.copy())[1] is None, "another array"
+    (*_, last), _ = backend.extract_and_match(image, None)
+    assert backend.extract_and_match(image, last)[1] is not None
 
 
 def test_another_size_is_not_matched(builds: list, photo: NDArray[np.uint8]) -> None:
-    backend = loaded()
+    backend, previous, matched = loaded(), None, []
     large, small = photo[:72, :96].copy(), photo[:64, :80].copy()
-    images = [large, small, small, large]  # the large one's descriptors are older than the image before the last
-    matched = [backend.extract_and_match(image, continues=True)[1] is not None for image in images]
+    for image in (large, small, small, large):  # the first large one's descriptors are older than the last image
+        (*_, previous), found = backend.extract_and_match(image, previous)
+        matched.append(found is not None)
     assert matched == [False, False, True, False]
 
 
@@ -154,7 +161,7 @@ def test_a_frame_that_failed_is_not_matched_with(
     builds: list, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = loaded()
-    backend.extract(image)
+    previous = backend.extract(image)[2]
 
     def fail(self: object, images: object) -> None:
         raise RuntimeError("cudaGraphLaunch: out of memory")
@@ -163,7 +170,7 @@ def test_a_frame_that_failed_is_not_matched_with(
         patch.setattr(CpuRunner, "run", fail)
         with pytest.raises(RuntimeError, match="out of memory"):
             backend.extract(image)
-    assert backend.extract_and_match(image, continues=True)[1] is None
+    assert backend.extract_and_match(image, previous)[1] is None
 
 
 def test_the_front_end_takes_the_matches_of_the_gpu(

@@ -19,8 +19,8 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters,
 from std_srvs.srv import Trigger
 
 from silk_ros.paths import default_model
-from silk_ros.ros.front_end import settings
-from silk_ros.ros.front_end import worker as pipeline
+from silk_ros.ros.front_end import parameter_changes, settings
+from silk_ros.ros.front_end.configuration import Configuration
 from silk_ros.ros.messages import features_from_cloud, points_from_cloud
 
 
@@ -111,12 +111,12 @@ def test_model_is_swapped_between_two_images_and_none_is_lost(
     graph.send(image_message(picture(), stamp=1.0))
     answer = graph.ask_to_set(model_path=str(models / "good.onnx"))
     graph.spin_until(loading.is_set)
-    old = graph.node._pipeline.plan.extractor
+    old = graph.node._worker.configuration.extractor
     for second in range(2, 12):  # one at a time: each has to be there before the next is sent
         graph.send_once(image_message(picture(shift=second), stamp=float(second)))
     told = len(graph.history)
     graph.spin_until(lambda: len(graph.history) > told + 2)  # diagnostics go on too
-    assert not answer.done() and graph.node._pipeline.plan.extractor is old
+    assert not answer.done() and graph.node._worker.configuration.extractor is old
     go_on.set()
     second = 11
     while not answer.done() or second < 20:  # across the swap, and after it
@@ -128,7 +128,7 @@ def test_model_is_swapped_between_two_images_and_none_is_lost(
     assert sorted(set(stamps)) == list(range(1, second + 2))
     matches = [cloud.width for cloud in graph.matches if cloud.header.stamp.sec > 1]
     assert matches.count(0) == 1  # descriptors of two networks do not compare
-    assert graph.node._pipeline.plan.extractor.backend.model == models / "good.onnx"
+    assert graph.node._worker.configuration.extractor.backend.model == models / "good.onnx"
 
 
 def test_bad_model_is_refused_while_the_old_one_runs_on(make_graph: Callable[..., Graph], models: Path) -> None:
@@ -149,11 +149,11 @@ def test_model_that_fails_on_the_images_that_come_is_refused(
     graph = make_graph(model_dirs=[str(models)])
     graph.send(image_message(picture(), stamp=1.0))
 
-    def fail(plan: pipeline.Plan, shape: tuple[int, ...]) -> None:
+    def fail(configuration: Configuration, shape: tuple[int, ...]) -> None:
         assert shape == (120, 160)
         raise RuntimeError("out of memory")
 
-    monkeypatch.setattr(pipeline.Plan, "try_on", fail)
+    monkeypatch.setattr(Configuration, "warm_up", fail)
     assert graph.set_parameters(model_path=str(models / "good.onnx")) == ["out of memory"]
     assert graph.send(image_message(picture(shift=2), stamp=2.0))[1].width > 50
 
@@ -171,6 +171,19 @@ def test_nothing_is_loaded_for_a_change_that_cannot_be(
     assert not graph.set_atomically(model_path=str(tmp_path / "outside.onnx"), **change).successful
     assert not graph.set_atomically(threads=1, **change).successful
     assert not loaded
+
+
+def test_change_is_checked_and_converted_once(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    converted: list[object] = []
+    convert = parameter_changes.settings_from
+    monkeypatch.setattr(
+        parameter_changes, "settings_from", lambda values: (converted.append(values["scale"]), convert(values))[1]
+    )
+    graph.send(image_message(picture(), stamp=1.0))
+    graph.set_parameters(scale=0.7)
+    graph.set_parameters(**{"matcher.ratio": 0.9})
+    assert converted == [0.7, 0.7]
+    assert graph.node._worker.configuration.settings.front_end.ratio == 0.9
 
 
 @pytest.mark.parametrize("atomically", [False, True])
@@ -209,12 +222,12 @@ def test_other_services_answer_while_a_network_is_loaded(graph: Graph, monkeypat
     assert graph.call(ChangeState, "/silk/change_state", cleanup).success
     go_on.set()
     graph.spin_until(answer.done)
-    assert answer.result().results[0].successful and graph.node._prepared is None
+    assert answer.result().results[0].successful and graph.node._changes._pending is None
     for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
         request = ChangeState.Request(transition=Transition(id=transition))
         assert graph.call(ChangeState, "/silk/change_state", request).success
     graph.send(image_message(picture(), stamp=3.0))
-    assert graph.node._pipeline.plan.extractor.scale == 0.7
+    assert graph.node._worker.configuration.extractor.scale == 0.7
 
 
 def test_mask_file_that_is_gone_does_not_stop_other_changes(make_graph: Callable[..., Graph], tmp_path: Path) -> None:

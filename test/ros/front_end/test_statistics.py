@@ -1,16 +1,10 @@
 import time
 
 import pytest
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from silk_ros.ros.front_end import statistics as diagnostics
-from silk_ros.ros.front_end.statistics import Statistics, diagnostics_message
-
-
-def status(statistics: Statistics, pause: str = "") -> DiagnosticStatus:
-    fixed = {"backend": "onnxruntime", "device": "CPU"}
-    return diagnostics_message(Time(sec=1), "silk", statistics, pause, timeout=5.0, fixed=fixed).status[0]
+from silk_ros.ros.front_end.statistics import FrontEndCount, Statistics
 
 
 def test_rates_and_percentiles_come_from_the_recent_frames() -> None:
@@ -41,17 +35,22 @@ def test_old_frames_leave_the_window_but_not_the_counts(monkeypatch: pytest.Monk
 
 def test_level_follows_the_state_of_the_node() -> None:
     statistics = Statistics()
-    assert status(statistics).level == DiagnosticStatus.OK
+    assert statistics.status("", timeout=5.0) == (DiagnosticStatus.OK, "running")
     statistics._listening -= 10
-    assert status(statistics).level == DiagnosticStatus.STALE
-    assert status(statistics, pause="inactive").level == DiagnosticStatus.OK
+    assert statistics.status("", timeout=5.0)[0] == DiagnosticStatus.STALE
+    assert statistics.status("inactive", timeout=5.0) == (DiagnosticStatus.OK, "inactive")
     statistics.received(stamp=10**9)
-    assert status(statistics).level == DiagnosticStatus.OK
-    statistics.error("rejected_images", "image rejected because of its size")
-    warned = status(statistics)
-    assert warned.level == DiagnosticStatus.WARN and "size" in warned.message
-    values = {value.key: value.value for value in warned.values}
-    assert values["rejected_images"] == "1" and values["backend"] == "onnxruntime"
+    assert statistics.status("", timeout=5.0)[0] == DiagnosticStatus.OK
+    statistics.error(FrontEndCount.REJECTED_IMAGES, "image rejected because of its size")
+    assert statistics.status("", timeout=5.0) == (DiagnosticStatus.WARN, "image rejected because of its size")
+    assert statistics.snapshot()["rejected_images"] == "1"
+
+
+def test_whatever_is_counted_is_published() -> None:
+    statistics = Statistics()
+    for count in FrontEndCount:
+        statistics.count(count, 3)
+    assert {statistics.snapshot()[count.value] for count in FrontEndCount} == {"3"}
 
 
 def test_gap_is_where_images_are_missing() -> None:

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from silk_ros import Features
-from silk_ros.frontend import Frame
 from silk_ros.ros.front_end.tracks import Observations, TrackMessages, TrackRules
+from silk_ros.step import Frame
 from silk_ros.tracker import Tracks
 
 SECOND = 10**9

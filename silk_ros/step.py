@@ -1,0 +1,82 @@
+"""The results of the front-end for one image: its frame, and the step from the previous frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .stereo import StereoPair
+from .tracker import Tracks, others
+from .types import Features, Matches
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One processed image.
+
+    stamp:  nanoseconds.
+    tracks: of the rows of `features`.
+    rays:   (N, 3) float32, undistorted rays of the keypoints with z = 1; None without a camera.
+    """
+
+    image: NDArray[np.uint8]
+    stamp: int
+    features: Features
+    tracks: Tracks = field(default_factory=Tracks)
+    rays: NDArray[np.float32] | None = None
+
+    def rows(self, rows: NDArray[np.intp]) -> Frame:
+        """The frame with some of its features only, in the order of `rows`."""
+        rays = None if self.rays is None else self.rays[rows]
+        return replace(self, features=self.features.rows(rows), tracks=self.tracks.rows(rows), rays=rays)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """The result for one image or stereo pair. `matches` pairs rows of `frame` with rows of `previous`.
+
+    inliers:       (M,) which matches agree with the geometry that most share; None where nothing was verified. All of
+                   them agree where outliers are dropped.
+    verified:      share of all matches that agree; NaN where nothing was verified.
+    restarted:     why the previous frame was forgotten; empty where it was not.
+    stereo:        matches with the right image; None without one.
+    right_problem: why the right image could not be used; empty where it could.
+    """
+
+    frame: Frame
+    previous: Frame | None
+    matches: Matches
+    inliers: NDArray[np.bool_] | None = None
+    verified: float = float("nan")
+    restarted: str = ""
+    stereo: StereoPair | None = None
+    right_problem: str = ""
+
+    def limited(self, count: int, before: NDArray[np.intp] | None) -> tuple[Step, NDArray[np.intp]]:
+        """The step with at most `count` keypoints of its frame, and the rows that they were.
+
+        Keypoints whose match was handed out come first, then the best. Matches are kept where both ends are.
+        before: rows of the previous frame that were handed out; None for all.
+        """
+        total = len(self.frame.features)
+        new_rows = np.full(len(self.previous.features) if self.previous else 0, -1)  # of the previous frame
+        if self.previous is not None:
+            kept = np.arange(len(new_rows)) if before is None else before
+            new_rows[kept] = np.arange(len(kept))
+        going_on = self.matches.rows(new_rows[self.matches.indices[:, 1]] >= 0).indices[:, 0]
+        order = np.concatenate([np.sort(going_on), others(total, going_on)])
+        rows = np.sort(order[:count])  # still best score first
+        place = np.full(total, -1)
+        place[rows] = np.arange(len(rows))
+        pairs = np.stack([place[self.matches.indices[:, 0]], new_rows[self.matches.indices[:, 1]]], axis=1)
+        both = (pairs >= 0).all(axis=1)
+        limited = replace(
+            self,
+            frame=self.frame.rows(rows),
+            previous=self.previous.rows(before) if self.previous and before is not None else self.previous,
+            matches=Matches(pairs[both], self.matches.similarity[both]),
+            inliers=None if self.inliers is None else self.inliers[both],
+        )
+        return limited, rows
