@@ -1,24 +1,24 @@
 """Binary descriptors: codes of 256 bits for back-ends and vocabularies that compare by Hamming distance.
 
-code = binary_code(model)                       # what training.binary learned and stored in the model file
+code = binary_code(model)                       # learned by training.binary and stored in the model file
 a, b = code.encode(features0.descriptors), code.encode(features1.descriptors)
 matches = hamming_match(a, b, max_distance=64)
 
-The layout is ORB's, (N, 32) uint8: OpenCV's NORM_HAMMING and DBoW vocabularies take the rows as they are.
+The layout is that of ORB, (N, 32) uint8: OpenCV's NORM_HAMMING and DBoW vocabularies take the rows unchanged.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .backends.model import Model
 from .matcher import match
 from .types import Features, Matches
 
@@ -31,12 +31,12 @@ Codes = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class BinaryCode:
-    """Bit k of a descriptor d is whether d @ projection[:, k] is above thresholds[k].
+    """A binary code: bit k of a descriptor d is set if d @ projection[:, k] is above thresholds[k].
 
     projection: (D, 256) float32.
     thresholds: (256,) float32.
 
-    Raises ValueError for other shapes, and for values that are not finite.
+    Raises ValueError for other shapes and for values that are not finite.
     """
 
     projection: Floats
@@ -56,7 +56,7 @@ class BinaryCode:
 
     @property
     def descriptor_dim(self) -> int:
-        """D, the length of the float descriptors that it encodes."""
+        """D, the length of the float descriptors."""
         return len(self.projection)
 
     def encode(self, descriptors: Floats) -> Codes:
@@ -73,7 +73,7 @@ class BinaryCode:
         return np.packbits(descriptors @ self.projection > self.thresholds, axis=1)
 
     def to_metadata(self) -> dict[str, str]:
-        """The entry for a model file's metadata: base64 of the projection's rows and the thresholds, as float16.
+        """The entry for a model file's metadata: base64 of the projection's rows and the thresholds in float16.
 
         Raises ValueError for a value beyond float16.
         """
@@ -85,9 +85,9 @@ class BinaryCode:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> BinaryCode | None:
-        """The code in a model file's metadata, or None where there is none.
+        """The code in a model file's metadata, or None without an entry.
 
-        Raises ValueError for a damaged entry, and for one of another `descriptor_dim` than the metadata's.
+        Raises ValueError for a damaged entry, and for an entry that does not fit the metadata's `descriptor_dim`.
         """
         if METADATA_KEY not in metadata:
             return None
@@ -107,14 +107,17 @@ class BinaryCode:
 
 
 def binary_code(model: Path) -> BinaryCode:
-    """The binary code in an exported ONNX file.
+    """The binary code in an exported ONNX file, which is read for it.
 
-    Raises FileNotFoundError, or ValueError naming the file and the fix for one that has no code, or a damaged one.
+    Raises FileNotFoundError, or ValueError, naming the file and the fix, if the code is missing or damaged.
     """
-    from .backends.metadata import read_metadata  # ONNX Runtime, only where a file is read
+    return stored_code(model, Model(model).file("fp32").metadata)
 
+
+def stored_code(model: Path, metadata: Mapping[str, str]) -> BinaryCode:
+    """The binary code in the metadata that were read from the file `model`; raises ValueError as `binary_code`."""
     try:
-        code = BinaryCode.from_metadata(read_metadata(model))
+        code = BinaryCode.from_metadata(metadata)
     except ValueError as error:
         raise ValueError(f"'{model}': {error}") from error
     if code is None:
@@ -124,37 +127,10 @@ def binary_code(model: Path) -> BinaryCode:
     return code
 
 
-FORMATS = ("float32", "float16", "binary256")
-
-
-def encoder(descriptor_format: str, model: Path) -> Callable[[Floats], NDArray[Any]]:
-    """What turns descriptors (N, D) float32 of a model into a format: one of FORMATS.
-
-    "float16" are their bits as uint16, for want of such a type in messages. "binary256" are codes (N, 32) uint8.
-    Raises ValueError, naming the fix, for an unknown format and for a model without a binary code.
-    """
-    if descriptor_format not in FORMATS:
-        raise ValueError(f"unknown descriptor_format '{descriptor_format}': choose one of {', '.join(FORMATS)}")
-    if descriptor_format == "binary256":
-        return binary_code(model).encode
-    return _half_bits if descriptor_format == "float16" else np.asarray
-
-
-def _half_bits(descriptors: Floats) -> NDArray[np.uint16]:
-    return descriptors.astype("<f2").view("<u2")
-
-
-def decode(encoded: NDArray[Any]) -> Floats:
-    """Descriptors (N, D) float32 of any format; codes become `unit_vectors`, whose cosines tell Hamming distances."""
-    if encoded.dtype == np.uint8:
-        return unit_vectors(encoded)
-    return np.asarray(encoded.view("<f2") if encoded.dtype == np.uint16 else encoded, np.float32)
-
-
 def unit_vectors(codes: Codes) -> Floats:
-    """Codes (N, 32) uint8 as (N, 256) float32 of +-1/16: their cosine is 1 - distance / 128, exactly.
+    """Codes (N, 32) uint8 as unit vectors (N, 256) float32 of +-1/16, whose cosine is exactly 1 - distance / 128.
 
-    In this form they are descriptors like others: `silk_ros.match` takes them with all of its filters.
+    `silk_ros.match` takes them, with all of its filters, as it takes other descriptors.
     Raises ValueError for another shape or type.
     """
     codes = np.asarray(codes)
@@ -167,10 +143,9 @@ def hamming_match(a: Codes, b: Codes, max_distance: float | None = None) -> Matc
     """Mutual nearest neighbours by Hamming distance between codes (N, 32) and (M, 32) uint8, in the order of `a`.
 
     Their similarity is 1 - distance / 128: 1 for equal codes, about 0 for unrelated ones.
-    Equal distances are frequent: of the nearest in `b` the first counts, it goes with each row of `a` that is as near
-    to it as any, and the first of these has it.
+    Equal distances are frequent; the first of several nearest rows is taken, in `b` and then in `a`.
 
-    max_distance: in [0, 256]; keep a match of at most this many different bits.
+    max_distance: in [0, 256]; matches with more different bits are dropped.
 
     Raises ValueError for codes of another shape or type, or a distance out of range.
     """

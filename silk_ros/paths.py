@@ -1,4 +1,4 @@
-"""Where the package's own files (models, config, launch) are: in the source tree, or installed under a prefix."""
+"""Paths of the package's own files (models, config, launch), in the source tree or installed, and of caches."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def default_model() -> Path:
 
 
 def confined(path: str | Path, directories: Iterable[str | Path]) -> Path:
-    """A model file's path with its symbolic links resolved, if that is in a folder or beside the shipped one.
+    """A model file's path with symbolic links resolved, if it lies in one of the folders or beside the shipped model.
 
-    Raises ValueError, naming the folders and the parameter `model_dirs`, for any other path. It does not tell whether
-    there is such a file. A path inside may lead to no file. An empty text in the place of a folder is none.
+    Raises ValueError, naming the folders and the parameter `model_dirs`, for any other path, whether the file exists or
+    not. A path inside the folders need not exist. An empty string in `directories` is ignored.
     """
     allowed = [default_model().parent, *(folder for folder in directories if str(folder))]
     folders = [folder for folder in map(_resolved, allowed) if folder is not None]
@@ -45,7 +45,7 @@ def confined(path: str | Path, directories: Iterable[str | Path]) -> Path:
 
 
 def _resolved(path: str | Path) -> Path | None:
-    """Without `~`, `..` and links; None for what is no path: a loop of links, an unknown user, a NUL."""
+    """The path without `~`, `..` and links; None if it has no such form: a loop of links, an unknown user, a NUL."""
     try:
         return Path(path).expanduser().resolve()
     except (OSError, RuntimeError, ValueError):
@@ -53,9 +53,9 @@ def _resolved(path: str | Path) -> Path | None:
 
 
 def cache_directory(name: str) -> Path | None:
-    """The user's own folder for compiled networks of one kind, made if need be; None, with a warning, if it cannot be.
+    """The user's private folder for one kind of compiled networks; None, with a warning, if it cannot be created.
 
-    Only the user may enter it: what is compiled is run later.
+    Only the user may enter it, because the compiled networks are executed.
     """
     try:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "silk_ros"

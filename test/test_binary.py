@@ -10,7 +10,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.binary import BITS, METADATA_KEY, BinaryCode, binary_code, decode, encoder, hamming_match, unit_vectors
+from silk_ros.binary import BITS, METADATA_KEY, BinaryCode, binary_code, hamming_match, unit_vectors
 from silk_ros.paths import default_model
 
 Codes = NDArray[np.uint8]
@@ -198,22 +198,3 @@ def test_files_that_cannot_be_read_are_clear_errors(tmp_path: Path) -> None:
     damaged.write_bytes(damaged.read_bytes()[:5000])
     with pytest.raises(ValueError, match="is not a usable ONNX file"):
         binary_code(damaged)
-
-
-@pytest.mark.parametrize(("name", "dtype"), [("float32", np.float32), ("float16", np.uint16), ("binary256", np.uint8)])
-def test_formats_are_read_back(name: str, dtype: type) -> None:
-    descriptors = np.random.default_rng(0).normal(size=(50, 32)).astype(np.float32)
-    descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
-    encoded = encoder(name, default_model())(descriptors)
-    assert encoded.dtype == dtype and encoded.shape == (50, 32)
-    found = decode(encoded)
-    assert found.dtype == np.float32
-    if name == "binary256":
-        np.testing.assert_array_equal(found, unit_vectors(encoded))
-    else:
-        np.testing.assert_allclose(found, descriptors, atol=0 if name == "float32" else 1e-3)
-
-
-def test_an_unknown_format_lists_the_choices() -> None:
-    with pytest.raises(ValueError, match="unknown descriptor_format 'int4': choose one of float32, float16, binary256"):
-        encoder("int4", default_model())

@@ -235,7 +235,7 @@ def test_threads_are_checked(threads: object) -> None:
 def test_it_says_what_runs() -> None:
     said = str(Extractor.load(max_keypoints=7, backend="onnxruntime", scale=0.5))
     assert said == (
-        "Extractor(silk_vggnp_mu.onnx in onnxruntime on CPU, fp32 (what ONNX Runtime takes by default), "
+        "Extractor(silk_vggnp_mu.onnx in onnxruntime on CPU, fp32 (ONNX Runtime's default), "
         "up to 7 keypoints at scale 0.5)"
     )
     asked_for = str(Extractor.load(max_keypoints=7, backend="onnxruntime", precision="fp32"))

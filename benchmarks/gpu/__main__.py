@@ -36,12 +36,12 @@ from silk_ros.paths import default_model
 from ..common import interleaved
 from .pipelines import EAGER, TENSORRT, Loaded, Runner, candidates, frames, load, reason, release
 from .report import describe_device, draw, markdown, setting_tables, target_line
-from .tensorrt_stages import Engines, Image, Setting, TensorRtRunner
+from .tensorrt_stages import Engines, Image, TensorRtRunner, Workload
 
 SIZES, KEYPOINTS, REPEATS = ((640, 480), (1280, 720)), (1000, 2000, 5000), 200
 QUICK_REPEATS = 20
 
-TARGET, TARGET_DEVICE, TARGET_SETTING = f"{TENSORRT} fp16", "H100", Setting(640, 480, 1000)
+TARGET, TARGET_DEVICE, TARGET_SETTING = f"{TENSORRT} fp16", "H100", Workload(640, 480, 1000)
 MAX_LATENCY = 0.5  # milliseconds, median
 MIN_RATIO = 5.0  # to torch eager
 
@@ -51,7 +51,7 @@ class Measured:
     """A pipeline at one setting. ms: p25, median, p75, p99, mean of a frame. images_per_second: back to back."""
 
     pipeline: str
-    setting: Setting
+    setting: Workload
     ms: dict[str, float]
     images_per_second: float
     found: int
@@ -99,7 +99,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def measure(loaded: Mapping[str, Loaded], setting: Setting, repeats: int, skipped: list[Skipped]) -> list[Measured]:
+def measure(loaded: Mapping[str, Loaded], setting: Workload, repeats: int, skipped: list[Skipped]) -> list[Measured]:
     """Time everything in turn on the same frames, then each back to back, then stages; `skipped` gets what fails."""
     images = frames(setting)
     clocks = {name: Stopwatch(one.runner, images) for name, one in loaded.items()}
@@ -169,7 +169,7 @@ def run(options: argparse.Namespace, command: str) -> int:
     measured: list[Measured] = []
     skipped: list[Skipped] = []
     for (width, height), keypoints in product(options.sizes, options.keypoints):
-        setting = Setting(width, height, keypoints)
+        setting = Workload(width, height, keypoints)
         loaded, refused = load(wanted, setting)
         for name, why in refused.items():
             if not any(before.what == name and before.reason == why for before in skipped):

@@ -17,7 +17,7 @@ from silk_ros.backends.parity import photographs
 from silk_ros.backends.tensorrt.cuda import call
 from silk_ros.paths import default_model
 
-from .tensorrt_stages import MEGABYTE, Engines, Image, Setting, TensorRtRunner
+from .tensorrt_stages import MEGABYTE, Engines, Image, TensorRtRunner, Workload
 
 if TYPE_CHECKING:
     from .torch_pipelines import TorchPipeline
@@ -49,9 +49,9 @@ class Loaded:
     gpu_megabytes: float | None
 
 
-def candidates(engines: Engines) -> dict[str, Callable[[Setting], Runner]]:
+def candidates(engines: Engines) -> dict[str, Callable[[Workload], Runner]]:
     """All that is compared, by name, and how to load it. Loading raises what explains why it does not run."""
-    found: dict[str, Callable[[Setting], Runner]] = {}
+    found: dict[str, Callable[[Workload], Runner]] = {}
     for precision in PRECISIONS["tensorrt"]:
         for suffix, use_graph in (("", True), (NO_GRAPH, False)):
             found[f"{TENSORRT} {precision}{suffix}"] = partial(TensorRtRunner, engines, precision, use_graph)
@@ -82,17 +82,17 @@ class OnnxRuntimeRunner:
         return len(self._last or ()), len(self._matches)
 
 
-def _load_onnxruntime(backend: str, precision: str, setting: Setting) -> Runner:
+def _load_onnxruntime(backend: str, precision: str, setting: Workload) -> Runner:
     return OnnxRuntimeRunner(select_backend(backend, precision, default_model(), setting.keypoints))
 
 
-def _load_torch(half: bool, compiled: bool, setting: Setting) -> TorchPipeline:
+def _load_torch(half: bool, compiled: bool, setting: Workload) -> TorchPipeline:
     from .torch_pipelines import TorchPipeline
 
     return TorchPipeline(setting.width, setting.height, setting.keypoints, half, compiled)
 
 
-def frames(setting: Setting) -> list[Image]:
+def frames(setting: Workload) -> list[Image]:
     """Two views of a photograph, some pixels apart, which all pipelines see by turns."""
     photo = photographs(setting.height + SHIFT, setting.width + SHIFT)[1]
     return [np.ascontiguousarray(photo[SHIFT:, SHIFT:]), np.ascontiguousarray(photo[:-SHIFT, :-SHIFT])]
@@ -108,7 +108,7 @@ def free_megabytes() -> float | None:
 
 
 def load(
-    wanted: Mapping[str, Callable[[Setting], Runner]], setting: Setting
+    wanted: Mapping[str, Callable[[Workload], Runner]], setting: Workload
 ) -> tuple[dict[str, Loaded], dict[str, str]]:
     """Load what runs and have it process a few frames; and the reasons for what does not run."""
     loaded: dict[str, Loaded] = {}

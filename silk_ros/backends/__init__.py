@@ -1,4 +1,4 @@
-"""The engines that run an exported ONNX file, and the one place that chooses between them."""
+"""Backends run an exported ONNX file; `select_backend` chooses and loads one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from . import model as model_file
 from .base import (
     PRECISIONS,
     Backend,
@@ -18,6 +17,7 @@ from .base import (
     MatchingBackend,
     check_precision,
 )
+from .model import Model
 
 __all__ = [
     "AUTO",
@@ -36,31 +36,31 @@ log = logging.getLogger(__name__)
 
 
 # A backend's library is imported only when the backend is chosen.
-def _tensorrt(model: Path, max_keypoints: int, precision: str, threads: int, engine: EngineOptions) -> Backend:
+def _tensorrt(model: Model, max_keypoints: int, precision: str, threads: int, engine: EngineOptions) -> Backend:
     from .tensorrt.cuda import gpu
 
     check_precision("tensorrt", precision)
-    gpu()  # TensorRT takes 100 MB by being imported: not where it has no use
+    gpu()  # before the import of TensorRT, which takes 100 MB: without a GPU it is not needed
     from .tensorrt.backend import TensorRtBackend
 
     return TensorRtBackend(model, max_keypoints, precision, threads, engine)
 
 
-def _openvino(model: Path, max_keypoints: int, precision: str, threads: int, engine: EngineOptions) -> Backend:
+def _openvino(model: Model, max_keypoints: int, precision: str, threads: int, engine: EngineOptions) -> Backend:
     from .openvino import OpenVinoBackend
 
     return OpenVinoBackend(model, max_keypoints, precision, threads)
 
 
 def _onnxruntime(
-    model: Path, max_keypoints: int, precision: str, threads: int, engine: EngineOptions, name: str
+    model: Model, max_keypoints: int, precision: str, threads: int, engine: EngineOptions, name: str
 ) -> Backend:
     from .onnxruntime import OnnxRuntimeBackend
 
     return OnnxRuntimeBackend(model, max_keypoints, precision, threads, name)
 
 
-BACKENDS: dict[str, Callable[[Path, int, str, int, EngineOptions], Backend]] = {
+BACKENDS: dict[str, Callable[[Model, int, str, int, EngineOptions], Backend]] = {
     "tensorrt": _tensorrt,
     "onnxruntime_cuda": partial(_onnxruntime, name="onnxruntime_cuda"),
     "onnxruntime_tensorrt": partial(_onnxruntime, name="onnxruntime_tensorrt"),
@@ -78,31 +78,33 @@ def select_backend(
     threads: int = 0,
     engine: EngineOptions | None = None,
 ) -> Backend:
-    """Load `model` in the named backend, or for "auto" in the first of AUTO that this machine has, and say why.
+    """Load the ONNX file `model` in a backend and log the choice.
 
-    "auto" passes over backends that do not compute in the precision, too. One asked for by name never gives way. The
-    precision "auto" is the backend's choice, which it gives a reason for.
+    name:      a name from BACKENDS, which is loaded or raises; or "auto" for the first of AUTO that this machine has
+               and that computes in the precision.
+    precision: a precision from PRECISIONS; "auto" leaves it to the backend, which gives the reason for its choice.
+
     Raises ValueError for an unknown name or precision, FileNotFoundError for a missing model, and BackendUnavailable,
-    naming the package, for a library or device that is not here.
+    naming the package to install, for a missing library or device.
     """
-    backend = _select(name, precision, model, max_keypoints, threads, engine or EngineOptions())
+    options = engine or EngineOptions()
+    if name not in ("auto", *BACKENDS):
+        raise ValueError(f"unknown backend '{name}': choose auto or one of {', '.join(BACKENDS)}")
+    opened = Model(model)
+    if name == "auto":
+        backend = _first_available(opened, max_keypoints, precision, threads, options)
+    else:
+        backend = BACKENDS[name](opened, max_keypoints, precision, threads, options)
     if backend.reason:
         log.info("precision auto: %s: %s", backend.precision, backend.reason)
     return backend
 
 
-def _select(
-    name: str, precision: str, model: Path, max_keypoints: int, threads: int, options: EngineOptions
-) -> Backend:
-    if name not in ("auto", *BACKENDS):
-        raise ValueError(f"unknown backend '{name}': choose auto or one of {', '.join(BACKENDS)}")
-    model_file.model_file(model, precision)  # is to be there whatever is tried
-    if name != "auto":
-        return BACKENDS[name](model, max_keypoints, precision, threads, options)
+def _first_available(model: Model, max_keypoints: int, precision: str, threads: int, options: EngineOptions) -> Backend:
     if not any(precision in ("auto", *PRECISIONS[candidate]) for candidate in AUTO):
         known = ", ".join(dict.fromkeys(name for candidate in AUTO for name in PRECISIONS[candidate]))
         raise ValueError(f"unknown precision '{precision}': use auto or one of {known}")
-    passed_over: list[str] = []
+    unavailable: list[str] = []
     for candidate in AUTO:
         if precision not in ("auto", *PRECISIONS[candidate]):
             log.info("backend auto: not %s: it does not compute in %s", candidate, precision)
@@ -111,8 +113,8 @@ def _select(
             backend = BACKENDS[candidate](model, max_keypoints, precision, threads, options)
         except BackendUnavailable as error:
             log.info("backend auto: not %s: %s", candidate, error)
-            passed_over.append(str(error))
+            unavailable.append(str(error))
             continue
         log.info("backend auto: %s on %s", backend.name, backend.device)
         return backend
-    raise BackendUnavailable("; ".join(passed_over))
+    raise BackendUnavailable("; ".join(unavailable))

@@ -1,7 +1,8 @@
-"""What every backend offers."""
+"""The interface of all backends, and the options and errors that they share."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -9,12 +10,12 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-# Keypoints (K, 2), scores (K,), descriptors (K, D), best score first.
+# Keypoints (K, 2), scores (K,) and descriptors (K, D), best score first.
 Extracted = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
-# Rows (M, 2) of the image and of the one before, and the cosines (M,) of their descriptors.
+# Pairs (M, 2) of rows of this image and of the previous one, and the cosines (M,) of their descriptors.
 Matched = tuple[NDArray[np.int32], NDArray[np.float32]]
 
-# What each backend computes in.
+# The precisions that each backend computes in.
 PRECISIONS = {
     "tensorrt": ("fp32", "fp16", "int8"),
     "onnxruntime_cuda": ("fp32", "int8"),
@@ -28,18 +29,18 @@ NO_DLA = -1
 
 
 class BackendUnavailable(ImportError):
-    """A backend's library or device is not on this machine; the message tells what to install or do."""
+    """A backend's library or device is not on this machine; the message names the package or driver to install."""
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """How TensorRT builds engines.
+    """Options of TensorRT's engine builder.
 
-    optimization_level: 0 to 5; higher tries more kernels, which takes longer once and may run faster ever after.
-    workspace_mb:       most memory that a layer may use besides its tensors; 0 leaves it to TensorRT.
-    dla_core:           deep-learning accelerator of a Jetson to use, or NO_DLA for the GPU.
+    optimization_level: 0 to 5; a higher level tries more kernels: the build takes longer, the engine may run faster.
+    workspace_mb:       the most memory that a layer may use besides its tensors; 0 leaves the limit to TensorRT.
+    dla_core:           the deep-learning accelerator of a Jetson to use, or NO_DLA for the GPU.
 
-    Raises ValueError, naming the range, for values that cannot be.
+    Raises ValueError, naming the range, for values out of range.
     """
 
     optimization_level: int = 3
@@ -52,7 +53,7 @@ class EngineOptions:
                 f"optimization_level must be from 0 to {MAX_OPTIMIZATION_LEVEL}, not {self.optimization_level}"
             )
         if self.workspace_mb < 0:
-            raise ValueError(f"workspace_mb must be 0 (no limit of our own) or more, not {self.workspace_mb}")
+            raise ValueError(f"workspace_mb must be 0 (TensorRT's own limit) or more, not {self.workspace_mb}")
         if self.dla_core < NO_DLA:
             raise ValueError(f"dla_core must be {NO_DLA} (the GPU) or the number of a core, not {self.dla_core}")
 
@@ -68,32 +69,39 @@ class Backend(Protocol):
     """A loaded network. `extract` may be called with images of changing size, from one thread at a time."""
 
     name: str  # as in the `backend` parameter
-    device: str  # where it really runs, for diagnostics
-    precision: str  # what it really computes in
-    reason: str  # why in that precision, where the backend chose it; else empty
-    model: Path
+    device: str  # the device that runs the network, for diagnostics
+    precision: str  # the precision that the network runs in
+    reason: str  # why the backend chose this precision; empty if the caller did
+    model: Path  # the float file that was loaded, for diagnostics
+    metadata: Mapping[str, str]  # the metadata of that file, from the same read as the network
     border: int  # pixels lost on each side; 2 * border + 1 is the receptive field
     descriptor_dim: int
     max_keypoints: int
 
     def extract(self, image: NDArray[np.uint8]) -> Extracted:
-        """Keypoints (K, 2), scores (K,), descriptors (K, D) of a contiguous grey image (H, W), best score first."""
+        """Features of a contiguous grey image (H, W), best score first; the arrays are the caller's."""
         ...
 
 
 @runtime_checkable
 class ClosableBackend(Protocol):
-    """A backend that may be busy for long, and is to be told when the process ends."""
+    """A backend that may be busy for minutes and can be told to stop."""
 
     def close(self) -> None:
-        """Give up what is going on in another thread, which then raises."""
+        """Cancel the work that another thread is doing in this backend; that thread's call raises."""
         ...
 
 
 @runtime_checkable
 class MatchingBackend(Protocol):
-    """A backend that also matches each image with the one that it extracted before, where it is."""
+    """A backend that keeps the descriptors of its last image and can match the next image with them."""
 
-    def extract_and_match(self, image: NDArray[np.uint8]) -> tuple[Extracted, Matched | None]:
-        """As `extract`, and mutual nearest neighbours. None for the first image, and the first of another size."""
+    def extract_and_match(
+        self, image: NDArray[np.uint8], previous: NDArray[np.float32] | None
+    ) -> tuple[Extracted, Matched | None]:
+        """Features as `extract` gives them, and their mutual nearest neighbours among `previous`.
+
+        previous: descriptors that this backend returned, the same object; None for no matches. The matches are None if
+        the backend no longer holds them: they are not of its last image, or the image size changed or a run failed.
+        """
         ...

@@ -1,4 +1,4 @@
-"""What every backend asks of a model file before it runs it. All of them read it with `read_model`."""
+"""Exported ONNX files: each is read once, checked, and described by its metadata."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-from .onnx_check import check_content
+from .onnx_check import check_content, read_metadata
 
 OUTPUTS = ("keypoints", "scores", "descriptors")
 REQUIRED_METADATA = ("architecture", "border", "descriptor_dim")
 MAX_MODEL_BYTES = 128 << 20  # five times the paper's largest network
 
-# What a quantised network must keep of the float one, on pairs of real images (see `silk_ros.commands.quantize`).
+# What a quantised network must keep of the float network, on pairs of real images (see `silk_ros.commands.quantize`).
 MIN_OVERLAP = 0.90  # share of the best keypoints that are the same
-MAX_PRECISION_LOSS = 0.01  # of the share of matches that are right
+MAX_PRECISION_LOSS = 0.01  # decrease of the share of correct matches
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What the metadata of an exported file say of its network.
+    """The network of an exported file, as its metadata describe it.
 
     border:         pixels lost on each side; 2 * border + 1 is the receptive field.
     descriptor_dim: length of a descriptor.
@@ -33,49 +34,144 @@ class ModelInfo:
     descriptor_dim: int
     precision: str
 
-    def checked_precision(self, wanted: str, file: Path) -> str:
-        """The file's precision. Raises ValueError if it is not the one that is wanted, naming the fix."""
-        if self.precision == "int8" and wanted not in ("auto", "int8"):
-            raise ValueError(f"'{file}' is quantised, not {wanted}: use precision auto or int8, or give the float file")
-        if wanted == "int8" and self.precision != "int8":
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """An exported ONNX file as it was when it was read.
+
+    content:  the file's bytes, checked; runtimes get these and never the path.
+    digest:   SHA-256 of the content, in hexadecimal.
+    metadata: the file's metadata_props.
+    """
+
+    path: Path
+    content: bytes = field(repr=False)
+    digest: str
+    metadata: Mapping[str, str]
+
+    @property
+    def precision(self) -> str:
+        """ "int8" for a quantised file, else "fp32"."""
+        return self.metadata.get("precision", "fp32")
+
+    @classmethod
+    def read(cls, path: Path) -> ModelFile:
+        """Read and check a file.
+
+        Raises OSError, or ValueError, naming the fix, unless it is a regular file of at most MAX_MODEL_BYTES that holds
+        a whole ONNX model (see `onnx_check`).
+        """
+        content = _read_regular(path)
+        try:
+            check_content(content)
+            metadata = read_metadata(content)
+        except ValueError as error:
+            raise unusable(path, error) from error
+        return cls(path, content, hashlib.sha256(content).hexdigest(), metadata)
+
+
+class Model:
+    """A float file and the int8 version beside it. Each is read when it is first needed, and never again."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises FileNotFoundError, naming the fix, if there is no such file."""
+        if not path.is_file():
+            raise FileNotFoundError(f"no model file at '{path}': check model_path, or export one with training.export")
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """The name of the float file."""
+        return self.path.name
+
+    def file(self, precision: str) -> ModelFile:
+        """The file to run: the int8 version for "int8" if there is one, else the file that the model was opened with.
+
+        Raises what `ModelFile.read` raises.
+        """
+        return self._quantised if precision == "int8" else self._float
+
+    @cached_property
+    def _float(self) -> ModelFile:
+        return ModelFile.read(self.path)
+
+    @cached_property
+    def _quantised(self) -> ModelFile:
+        sibling = int8_path(self.path)
+        return self._float if self._float.precision == "int8" or not sibling.is_file() else ModelFile.read(sibling)
+
+    def info(self, file: ModelFile, wanted: str, interface_fits: bool) -> ModelInfo:
+        """The network of one of this model's files, checked.
+
+        wanted:         the precision that was asked for, or "auto".
+        interface_fits: whether the runtime found the inputs and outputs of a SiLK network.
+
+        Raises ValueError, naming the fix, for another network, for a quantised file that lost too much or was made from
+        another float file, and for a file that does not suit the precision.
+        """
+        metadata = file.metadata
+        if not interface_fits or not set(REQUIRED_METADATA) <= set(metadata):
             raise ValueError(
-                f"'{file}' is not quantised, and there is no int8 version at '{int8_path(file)}': make one with the "
-                "quantize command, or use precision auto"
+                f"'{file.path}' is an ONNX file, but not of a SiLK network: export one with training.export"
             )
-        return self.precision
+        try:
+            border, descriptor_dim = int(metadata["border"]), int(metadata["descriptor_dim"])
+        except ValueError as error:
+            raise ValueError(f"'{file.path}' has damaged metadata ({error}): export it again") from error
+        if file.precision == "int8":
+            check_gate(file.path, metadata)
+            if file.path != self.path and metadata.get("float_sha256") != self._float.digest:
+                raise ValueError(f"'{file.path}' was not made from '{self.path}' as it is now: quantize that again")
+        _check_wanted(file, wanted)
+        return ModelInfo(border, descriptor_dim, file.precision)
+
+
+def _check_wanted(file: ModelFile, wanted: str) -> None:
+    if file.precision == "int8" and wanted not in ("auto", "int8"):
+        raise ValueError(
+            f"'{file.path}' is quantised, not {wanted}: use precision auto or int8, or give the float file"
+        )
+    if wanted == "int8" and file.precision != "int8":
+        raise ValueError(
+            f"'{file.path}' is not quantised, and there is no int8 version at '{int8_path(file.path)}': make one with "
+            "the quantize command, or use precision auto"
+        )
 
 
 def int8_path(model: Path) -> Path:
-    """Where the quantised sibling of a float file is kept."""
+    """The path of the int8 version of a float file."""
     return model.with_name(f"{model.stem}_int8.onnx")
 
 
-def model_file(model: Path, precision: str) -> Path:
-    """The file to run for a model: for "int8" its quantised sibling if there is one.
-
-    Raises FileNotFoundError, naming the fix.
-    """
-    if not model.is_file():
-        raise FileNotFoundError(f"no model file at '{model}': check model_path, or export one with training.export")
-    return int8_path(model) if precision == "int8" and int8_path(model).is_file() else model
-
-
-def read_model(file: Path) -> bytes:
-    """The content of a model file, checked: what a runtime may be given, in the place of the path.
-
-    Raises OSError, or ValueError for what is no regular file of at most MAX_MODEL_BYTES, no ONNX, or not all in that
-    one file (see `onnx_check`).
-    """
-    content = read_regular(file)
+def check_gate(path: Path, metadata: Mapping[str, str]) -> None:
+    """Raise ValueError, with the figures, for a quantised file that lost too much or lacks the figures."""
+    names = ("topk_overlap", "match_precision", "float_match_precision")
     try:
-        check_content(content)
-    except ValueError as error:
-        raise unusable(file, error) from error
-    return content
+        overlap, kept, before = (float(metadata[name]) for name in names)
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"'{path}' does not say what its quantisation lost ({error}): quantize it again") from error
+    if not (overlap >= MIN_OVERLAP and round(before - kept, 6) <= MAX_PRECISION_LOSS):
+        raise ValueError(
+            f"'{path}' lost too much by quantisation: {overlap:.3f} of the best keypoints are those of the float "
+            f"network (at least {MIN_OVERLAP}), and {kept:.3f} of the matches are right instead of {before:.3f} "
+            f"(at most {MAX_PRECISION_LOSS} less): use another precision, or quantize with other images"
+        )
 
 
-def read_regular(path: Path) -> bytes:
-    """The content of a regular file. Raises ValueError, without waiting, for a pipe or device, and for a huge file."""
+def sha256(path: Path) -> str:
+    """SHA-256 of a regular file's content, in hexadecimal."""
+    return hashlib.sha256(_read_regular(path)).hexdigest()
+
+
+def unusable(path: Path, error: Exception) -> ValueError:
+    """The error to raise for a file that a runtime cannot read; runtimes raise many types of their own."""
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    reason = lines[0].strip() if lines else type(error).__name__
+    return ValueError(f"'{path}' is not a usable ONNX file ({reason}): export it again")
+
+
+def _read_regular(path: Path) -> bytes:
+    """The content of a regular file. Raises ValueError, without blocking, for a pipe or device, and for a huge file."""
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError(f"'{path}' is not a regular file: give the path of an ONNX file")
@@ -83,50 +179,3 @@ def read_regular(path: Path) -> bytes:
     if len(content) > MAX_MODEL_BYTES:
         raise ValueError(f"'{path}' is larger than {MAX_MODEL_BYTES >> 20} MB: no SiLK network is, give another file")
     return content
-
-
-def unusable(file: Path, error: Exception) -> ValueError:
-    """The error for a file that a runtime cannot read. Runtimes raise types of their own, one per kind of damage."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    reason = lines[0].strip() if lines else type(error).__name__
-    return ValueError(f"'{file}' is not a usable ONNX file ({reason}): export it again")
-
-
-def read_info(file: Path, model: Path, interface_fits: bool, metadata: Mapping[str, str]) -> ModelInfo:
-    """The information in a file's metadata. interface_fits: whether its inputs and outputs are those of a network.
-
-    model: what the file was chosen for; a quantised sibling must be of just that float file.
-    Raises ValueError for the file of another network, and for a quantised one that lost too much.
-    """
-    if not interface_fits or not set(REQUIRED_METADATA) <= set(metadata):
-        raise ValueError(f"'{file}' is an ONNX file, but not of a SiLK network: export one with training.export")
-    try:
-        border, descriptor_dim = int(metadata["border"]), int(metadata["descriptor_dim"])
-    except ValueError as error:
-        raise ValueError(f"'{file}' has damaged metadata ({error}): export it again") from error
-    precision = metadata.get("precision", "fp32")
-    if precision == "int8":
-        check_gate(file, metadata)
-        if file != model and metadata.get("float_sha256") != sha256(model):
-            raise ValueError(f"'{file}' was not made from '{model}' as it is now: quantize that again")
-    return ModelInfo(border, descriptor_dim, precision)
-
-
-def check_gate(file: Path, metadata: Mapping[str, str]) -> None:
-    """Raise ValueError, with the figures, for a quantised file that lost too much, or does not say what it lost."""
-    names = ("topk_overlap", "match_precision", "float_match_precision")
-    try:
-        overlap, kept, before = (float(metadata[name]) for name in names)
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"'{file}' does not say what its quantisation lost ({error}): quantize it again") from error
-    if not (overlap >= MIN_OVERLAP and round(before - kept, 6) <= MAX_PRECISION_LOSS):
-        raise ValueError(
-            f"'{file}' lost too much by quantisation: {overlap:.3f} of the best keypoints are those of the float "
-            f"network (at least {MIN_OVERLAP}), and {kept:.3f} of the matches are right instead of {before:.3f} "
-            f"(at most {MAX_PRECISION_LOSS} less): use another precision, or quantize with other images"
-        )
-
-
-def sha256(path: Path) -> str:
-    """The digest of a file's content."""
-    return hashlib.sha256(read_regular(path)).hexdigest()

@@ -1,36 +1,34 @@
-"""Reading and editing ONNX graphs, and how training.export names their nodes."""
+"""Helpers to read and edit ONNX graphs that training.export wrote."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 
 from .base import BackendUnavailable
-from .model import read_model, unusable
+from .model import ModelFile, unusable
 
 try:
-    import onnx as onnx  # for the other modules too: the error is told once
+    import onnx as onnx  # other modules import it from here, for the error below
 except ImportError as error:
     raise BackendUnavailable(
         "building TensorRT engines needs the onnx package: pip install 'silk_ros[tensorrt]'"
     ) from error
 
-SELECTION = "select/"  # before the names of the nodes that choose keypoints and describe them
+SELECTION = "select/"  # prefix of the names of the nodes that choose and describe keypoints
 
 
-def read_network(file: Path) -> onnx.ModelProto:
-    """The graph of an exported file. Raises ValueError, naming the fix, for one that is not ONNX or not usable."""
-    content = read_model(file)
+def read_network(file: ModelFile) -> onnx.ModelProto:
+    """The graph of an exported file. Raises ValueError, naming the fix, if onnx cannot parse it."""
     try:
-        return onnx.load_model_from_string(content)
+        return onnx.load_model_from_string(file.content)
     except Exception as error:
-        raise unusable(file, error) from error
+        raise unusable(file.path, error) from error
 
 
 def find_node(graph: onnx.GraphProto, name: str) -> onnx.NodeProto:
-    """Raises ValueError, naming the fix, for a graph without the node."""
+    """The node of a name. Raises ValueError, naming the fix, for a graph without it."""
     for node in graph.node:
         if node.name == name:
             return node
@@ -38,7 +36,7 @@ def find_node(graph: onnx.GraphProto, name: str) -> onnx.NodeProto:
 
 
 def replace_nodes(graph: onnx.GraphProto, nodes: Iterable[onnx.NodeProto]) -> None:
-    """Set all nodes of a graph, in the order in which they compute."""
+    """Replace all nodes of a graph; `nodes` are in topological order and may come from the graph itself."""
     kept = list(nodes)
     del graph.node[:]
     graph.node.extend(kept)
@@ -51,6 +49,7 @@ def add_constant(graph: onnx.GraphProto, name: str, value: object, dtype: type) 
 
 
 def drop_unused_constants(graph: onnx.GraphProto) -> None:
+    """Remove the initializers that no node reads."""
     used = {name for node in graph.node for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]

@@ -1,16 +1,15 @@
-"""ONNX Runtime: runs everywhere; on a CPU, or with onnxruntime-gpu on a GPU, by itself or through TensorRT."""
+"""ONNX Runtime: the backend for any machine, on a CPU or, with onnxruntime-gpu, on a GPU through CUDA or TensorRT."""
 
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..paths import cache_directory
 from .base import BackendUnavailable, Extracted, check_precision
-from .model import OUTPUTS, model_file, read_info, read_model, sha256, unusable
+from .model import OUTPUTS, Model, ModelFile, unusable
 
 try:
     import onnxruntime
@@ -19,7 +18,7 @@ except ImportError as error:
 
 log = logging.getLogger(__name__)
 
-# The first does the work; what it cannot do falls to the next.
+# The first provider runs the network; operators that it lacks run on the next one.
 PROVIDERS = {
     "onnxruntime": ("CPUExecutionProvider",),
     "onnxruntime_cuda": ("CUDAExecutionProvider",),
@@ -27,36 +26,16 @@ PROVIDERS = {
 }
 
 
-def _provider_options(name: str, file: Path, max_keypoints: int, quantised: bool) -> list[dict[str, object]]:
-    """Of each of a backend's providers. TensorRT's keeps its engines in the user's cache.
-
-    It knows its engines by the names in the graph alone: each file and number of keypoints gets a folder of its own.
-    """
-    options: dict[str, dict[str, object]] = {provider: {} for provider in PROVIDERS[name]}
-    if "CUDAExecutionProvider" in options:
-        options["CUDAExecutionProvider"] = {"use_tf32": 0}  # fp32 means fp32
-    if name == "onnxruntime_tensorrt":
-        options["TensorrtExecutionProvider"] = {"trt_int8_enable": quantised}
-        if (cache := cache_directory(name)) is not None:
-            folder = cache / f"{sha256(file)[:32]}_{max_keypoints}_{onnxruntime.__version__}"
-            folder.mkdir(mode=0o700, exist_ok=True)
-            options["TensorrtExecutionProvider"] |= {
-                "trt_engine_cache_enable": True,
-                "trt_engine_cache_path": str(folder),
-            }
-    return list(options.values())
-
-
 class OnnxRuntimeBackend:
-    """An exported SiLK file in ONNX Runtime: float32, or int8 where a quantised file is asked for.
+    """An exported SiLK file in ONNX Runtime, in float32, or in int8 if a quantised file is asked for.
 
-    `name` chooses the provider (PROVIDERS), which is the one that runs or none: ONNX Runtime by itself would fall back
-    to the CPU. `device` is the provider that it says.
+    `name` chooses the provider from PROVIDERS. The backend runs on that provider or raises; ONNX Runtime by itself
+    would fall back to the CPU.
     """
 
     def __init__(
         self,
-        model: Path,
+        model: Model,
         max_keypoints: int,
         precision: str = "auto",
         threads: int = 0,
@@ -64,41 +43,24 @@ class OnnxRuntimeBackend:
     ) -> None:
         """Raises BackendUnavailable, naming the package, if the provider is missing or does not start."""
         check_precision(name, precision)
-        self.name = name
-        provider = PROVIDERS[name][0]
-        if provider not in onnxruntime.get_available_providers():
-            raise BackendUnavailable(
-                f"the {name} backend needs ONNX Runtime with the {provider}: "
-                "pip uninstall onnxruntime; pip install onnxruntime-gpu"
-            )
-        if name != "onnxruntime" and hasattr(onnxruntime, "preload_dlls"):
-            onnxruntime.preload_dlls()  # CUDA and cuDNN that came with pip
-        self.model = model
-        self.max_keypoints = max_keypoints
-        file = model_file(model, precision)
-        content = read_model(file)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3  # errors only; they are raised as well
-        options.intra_op_num_threads = threads
-        # The number of keypoints is an initializer of the graph: replacing it specialises the session.
+        _check_installed(name)
+        self.name, self.max_keypoints = name, max_keypoints
+        file = model.file(precision)
+        # The number of keypoints is an initializer of the graph. The session reads this value and does not copy it.
         self._keypoints_initializer = onnxruntime.OrtValue.ortvalue_from_numpy(np.array([max_keypoints], np.int64))
+        options = _session_options(threads)
         options.add_initializer("max_keypoints", self._keypoints_initializer)
-        # A memory plan is one more set of buffers for every image size: 150 MB at 640x480, and no faster.
-        options.enable_mem_pattern = False
-        # Threads that spin between frames would take the other processes' cores.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_session_config_entry("session.load_model_format", "ONNX")  # what was checked, and no other
         try:
             self._session = onnxruntime.InferenceSession(
-                content,
+                file.content,
                 options,
                 providers=list(PROVIDERS[name]),
                 provider_options=_provider_options(name, file, max_keypoints, precision == "int8"),
             )
         except Exception as error:
-            raise unusable(file, error) from error
+            raise unusable(file.path, error) from error
         running = self._session.get_providers()[0]
-        if running != provider:
+        if running != PROVIDERS[name][0]:
             raise BackendUnavailable(
                 f"the {name} backend does not start (ONNX Runtime took the {running}): it needs an NVIDIA GPU, its "
                 "driver, and the CUDA and cuDNN libraries that onnxruntime-gpu names"
@@ -106,12 +68,10 @@ class OnnxRuntimeBackend:
         self.device = running.removesuffix("ExecutionProvider")
         inputs = [(given.name, given.type) for given in self._session.get_inputs()]
         outputs = tuple(output.name for output in self._session.get_outputs())
-        fits = inputs == [("image", "tensor(uint8)")] and outputs == OUTPUTS
-        info = read_info(file, model, fits, self._session.get_modelmeta().custom_metadata_map)
-        self.border, self.descriptor_dim = info.border, info.descriptor_dim
-        self.precision = info.checked_precision(precision, file)
-        chosen = precision == "auto" and self.precision == "fp32"
-        self.reason = "what ONNX Runtime takes by default" if chosen else ""
+        info = model.info(file, precision, inputs == [("image", "tensor(uint8)")] and outputs == OUTPUTS)
+        self.border, self.descriptor_dim, self.precision = info.border, info.descriptor_dim, info.precision
+        self.reason = "ONNX Runtime's default" if precision == "auto" and info.precision == "fp32" else ""
+        self.model, self.metadata = model.path, model.file("fp32").metadata
 
         self._builds_engines = name == "onnxruntime_tensorrt"
         self._sizes: set[tuple[int, ...]] = set()
@@ -121,7 +81,7 @@ class OnnxRuntimeBackend:
         if self._builds_engines and image.shape not in self._sizes:
             self._sizes.add(image.shape)
             log.warning(
-                "ONNX Runtime builds a TensorRT engine for images of %dx%d if its cache has none: "
+                "ONNX Runtime builds a TensorRT engine for images of %dx%d unless its cache has one: "
                 "seconds on a large GPU, and some minutes on a Jetson",
                 *image.shape[::-1],
             )
@@ -129,10 +89,53 @@ class OnnxRuntimeBackend:
         if self._binding is None:
             keypoints, scores, descriptors = self._session.run(OUTPUTS, {"image": given})
         else:
-            # What stays on the device between the layers is never copied; the outputs are, once.
+            # Tensors between layers stay on the device; only the outputs are copied to the host.
             self._binding.bind_cpu_input("image", given)
             for output in OUTPUTS:
                 self._binding.bind_output(output, "cpu")
             self._session.run_with_iobinding(self._binding)
             keypoints, scores, descriptors = self._binding.copy_outputs_to_cpu()
         return keypoints[0], scores[0], descriptors[0]
+
+
+def _check_installed(name: str) -> None:
+    provider = PROVIDERS[name][0]
+    if provider not in onnxruntime.get_available_providers():
+        raise BackendUnavailable(
+            f"the {name} backend needs ONNX Runtime with the {provider}: "
+            "pip uninstall onnxruntime; pip install onnxruntime-gpu"
+        )
+    if name != "onnxruntime" and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # CUDA and cuDNN from pip packages
+
+
+def _session_options(threads: int) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors only, which are raised as well
+    options.intra_op_num_threads = threads
+    # A memory plan keeps one more set of buffers for every image size, 150 MB at 640x480, and is no faster.
+    options.enable_mem_pattern = False
+    # Threads that spin between frames would occupy cores that other processes need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # the only format that was checked
+    return options
+
+
+def _provider_options(name: str, file: ModelFile, max_keypoints: int, quantised: bool) -> list[dict[str, object]]:
+    """Options of each of a backend's providers. The TensorRT provider keeps its engines in the user's cache.
+
+    It identifies engines only by names in the graph, so each file and number of keypoints gets a folder of its own.
+    """
+    options: dict[str, dict[str, object]] = {provider: {} for provider in PROVIDERS[name]}
+    if "CUDAExecutionProvider" in options:
+        options["CUDAExecutionProvider"] = {"use_tf32": 0}  # full float32
+    if name == "onnxruntime_tensorrt":
+        options["TensorrtExecutionProvider"] = {"trt_int8_enable": quantised}
+        if (cache := cache_directory(name)) is not None:
+            folder = cache / f"{file.digest[:32]}_{max_keypoints}_{onnxruntime.__version__}"
+            folder.mkdir(mode=0o700, exist_ok=True)
+            options["TensorrtExecutionProvider"] |= {
+                "trt_engine_cache_enable": True,
+                "trt_engine_cache_path": str(folder),
+            }
+    return list(options.values())

@@ -1,13 +1,11 @@
-"""OpenVINO: the fastest on a CPU, in bfloat16 or int8 where the processor gains by them."""
+"""OpenVINO: the fastest backend on a CPU, in bfloat16 or int8 where the processor gains by them."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +13,7 @@ from numpy.typing import NDArray
 from ..paths import cache_directory
 from . import processor, speed
 from .base import BackendUnavailable, Extracted, check_precision
-from .model import OUTPUTS, ModelInfo, int8_path, model_file, read_info, read_model, unusable
+from .model import OUTPUTS, Model, ModelFile, ModelInfo, int8_path, unusable
 
 try:
     import openvino
@@ -25,42 +23,38 @@ except ImportError as error:
 log = logging.getLogger(__name__)
 
 DEVICE = "CPU"
-SIZES_KEPT = 4  # compiled networks, of the image sizes used last
+SIZES_KEPT = 4  # compiled networks in memory, for the image sizes used last
 LIBRARY = f"openvino {openvino.__version__}"
 
-# One for the process, until its end. Each core gives signal handlers a stack and, when it goes, puts back the one it
-# found: cores that go in the order they came leave one that is freed, and the next signal writes there.
+# One core for the life of the process. A core installs a stack for signal handlers and, when deleted, restores the one
+# it found: cores deleted in the order of their creation leave a freed stack, and the next signal writes to it.
 _CORE = openvino.Core()
 
 
 def _has_bf16() -> bool:
-    """Whether the processor computes in bfloat16. OpenVINO also offers to emulate it, at a third of fp32's speed."""
+    """Whether the processor computes in bfloat16. OpenVINO also emulates it, at a third of fp32's speed."""
     return "BF16" in _CORE.get_property(DEVICE, "OPTIMIZATION_CAPABILITIES") and processor.computes_bf16()
 
 
 @dataclass(frozen=True, eq=False)
 class _Network:
-    """An exported file, read once and checked."""
+    """The graph of an exported file, before it is specialised for an image size."""
 
-    file: Path
     info: ModelInfo
     digest: str
     graph: openvino.Model
 
     @classmethod
-    def read(cls, file: Path, model: Path) -> _Network:
-        """Raises OSError or ValueError, naming the fix. model: what the file was chosen for."""
-        content = read_model(file)
+    def parse(cls, model: Model, file: ModelFile, wanted: str) -> _Network:
+        """Raises ValueError, naming the fix, for a file that is unusable or does not suit the `wanted` precision."""
         try:
-            graph = _CORE.read_model(content)
+            graph = _CORE.read_model(file.content)
         except Exception as error:
-            raise unusable(file, error) from error
-        metadata = dict(graph.rt_info.items()).get("framework", {})
+            raise unusable(file.path, error) from error
         inputs = [(set(given.names), given.element_type) for given in graph.inputs]
         outputs = [set(output.names) for output in graph.outputs]
         fits = inputs == [({"image"}, openvino.Type.u8)] and outputs == [{name} for name in OUTPUTS]
-        info = read_info(file, model, fits, {name: str(value.value) for name, value in metadata.items()})
-        return cls(file, info, hashlib.sha256(content).hexdigest(), graph)
+        return cls(model.info(file, wanted, fits), file.digest, graph)
 
     def specialised(self, height: int, width: int, max_keypoints: int) -> openvino.Model:
         graph = self.graph.clone()
@@ -75,29 +69,28 @@ class _Network:
 class OpenVinoBackend:
     """An exported SiLK file in OpenVINO on the CPU: one graph from the image to the descriptors.
 
-    It is compiled for each size of image when the first one comes, which takes a tenth of a second, or less when the
-    cache on disk has it. With precision "auto", a processor without bfloat16 is measured once, in less than a second.
+    The graph is compiled when the first image of a size comes, in a tenth of a second, or less with the cache on disk.
+    With precision "auto", the speed of a processor without bfloat16 is measured once, in less than a second.
     """
 
     name = "openvino"
     device = DEVICE
 
-    def __init__(self, model: Path, max_keypoints: int, precision: str = "auto", threads: int = 0) -> None:
-        self.model = model
-        self.max_keypoints = max_keypoints
-        self._threads = threads
+    def __init__(self, model: Model, max_keypoints: int, precision: str = "auto", threads: int = 0) -> None:
+        """Raises BackendUnavailable if OpenVINO does not run the network on this processor, ValueError or OSError."""
         check_precision(self.name, precision)
-        self._network = _Network.read(model_file(model, precision), model)
-        of_file = self._network.info.checked_precision(precision, self._network.file)
+        self.max_keypoints, self._threads = max_keypoints, threads
+        self._network = _Network.parse(model, model.file(precision), precision)
         if precision == "bf16" and not _has_bf16():
             raise ValueError("this processor has no bfloat16: use precision auto, fp32 or int8")
-        self.reason = ""  # why this precision, where it was chosen
-        if precision == "auto" and of_file != "int8":
-            self.precision = self._choose()
+        if precision == "auto" and self._network.info.precision != "int8":
+            self.precision, self.reason = self._choose(model)
         else:
-            self.precision = of_file if precision == "auto" else precision
+            self.precision = self._network.info.precision if precision == "auto" else precision
+            self.reason = ""
             self._check()
         self.border, self.descriptor_dim = self._network.info.border, self._network.info.descriptor_dim
+        self.model, self.metadata = model.path, model.file("fp32").metadata
         self._options = self._settings(self.precision)
         if (cache := cache_directory(self.name)) is not None:
             self._options["CACHE_DIR"] = str(cache)
@@ -106,30 +99,27 @@ class OpenVinoBackend:
     def _settings(self, precision: str) -> dict[str, object]:
         return {
             "PERFORMANCE_HINT": "LATENCY",
-            # Of int8, for what is not quantised.
+            # Layers of an int8 network that are not quantised compute in this precision.
             "INFERENCE_PRECISION_HINT": "bf16" if precision != "fp32" and _has_bf16() else "f32",
             "INFERENCE_NUM_THREADS": self._threads,
         }
 
-    def _choose(self) -> str:
-        """Set the network that this processor computes fastest, and why. Returns its precision.
+    def _choose(self, model: Model) -> tuple[str, str]:
+        """The fastest precision on this processor and the reason for it; sets the network that has this precision.
 
-        Raises BackendUnavailable where it computes none.
+        Raises BackendUnavailable where OpenVINO does not run the network.
         """
+        instruction_sets = processor.instruction_sets()
         if _has_bf16():
-            self.reason = f"this processor ({processor.instruction_sets()}) computes in it"
-            return "bf16"
+            return "bf16", f"this processor ({instruction_sets}) computes in it"
         self._check()
-        path = int8_path(self.model)
-        if not path.is_file():
-            self.reason = f"there is no int8 version at '{path}': the quantize command makes one"
-            return "fp32"
         try:
-            quantised = _Network.read(path, self.model)
-            quantised.info.checked_precision("int8", path)
+            file = model.file("int8")
+            if file is model.file("fp32"):
+                return "fp32", f"there is no int8 version at '{int8_path(model.path)}': the quantize command makes one"
+            quantised = _Network.parse(model, file, "int8")
         except (OSError, ValueError) as error:
-            self.reason = str(error)
-            return "fp32"
+            return "fp32", str(error)
         try:
             gain = speed.gain_of_int8(
                 f"{LIBRARY}, {self._threads} threads, {self._network.digest} {quantised.digest}",
@@ -137,15 +127,12 @@ class OpenVinoBackend:
                 partial(self._runner, quantised, "int8"),
             )
         except RuntimeError as error:
-            self.reason = f"int8 does not run here: {str(error).strip().splitlines()[-1]}"
-            return "fp32"
-        here = f"fast as fp32 on this processor ({processor.instruction_sets()})"
+            return "fp32", f"int8 does not run here: {_last_line(error)}"
+        here = f"fast as fp32 on this processor ({instruction_sets})"
         if gain < speed.WORTHWHILE:
-            self.reason = f"int8 is only {gain:.2f} times as {here}; {speed.WORTHWHILE} times are asked for"
-            return "fp32"
-        self.reason = f"int8 is {gain:.1f} times as {here}"
+            return "fp32", f"int8 is only {gain:.2f} times as {here}; at least {speed.WORTHWHILE} times are required"
         self._network = quantised
-        return "int8"
+        return "int8", f"int8 is {gain:.1f} times as {here}"
 
     def _runner(self, network: _Network, precision: str) -> speed.Run:
         graph = network.specialised(*speed.SIZE, speed.KEYPOINTS)
@@ -154,14 +141,13 @@ class OpenVinoBackend:
         return lambda: request.infer([image], share_inputs=True, share_outputs=True)
 
     def _check(self) -> None:
-        """Raise BackendUnavailable where the processor refuses the network, which shows when it is compiled."""
+        """Raise BackendUnavailable where OpenVINO refuses the network, which it does only when compiling."""
         side = 2 * self._network.info.border + 1
         try:
             _CORE.compile_model(self._network.specialised(side, side, 1), DEVICE, self._settings("fp32"))
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
             raise BackendUnavailable(
-                f"OpenVINO does not run the network on this processor, {processor.describe()} ({reason}): "
+                f"OpenVINO does not run the network on this processor, {processor.describe()} ({_last_line(error)}): "
                 "use the onnxruntime backend"
             ) from error
 
@@ -183,6 +169,10 @@ class OpenVinoBackend:
         if len(self._requests) > SIZES_KEPT:
             self._requests.popitem(last=False)
         found = request.infer([image[None, None]], share_inputs=True, share_outputs=True)
-        # Copies: the next image is computed in the same memory.
+        # Copies, because the next image overwrites these arrays.
         keypoints, scores, descriptors = (found[index][0].copy() for index in range(len(OUTPUTS)))
         return keypoints, scores, descriptors
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]

@@ -1,4 +1,4 @@
-"""Whether a compiled network still finds what the float32 one does, judged on photographs of the package."""
+"""Comparison of a compiled network with the float32 network, on photographs in the package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .base import Extracted
 
-BLOCK_ROWS = 256  # of distances held at a time
+BLOCK_ROWS = 256  # rows of the distance matrix in memory at a time
 
 Extract = Callable[[NDArray[np.uint8]], Extracted]
 Points = NDArray[np.float32]
@@ -20,29 +20,29 @@ Points = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Bounds for `Parity`."""
+    """Bounds of a `Parity`: the least overlap and cosine, the largest displacement."""
 
     overlap: float
     cosine: float
     displacement: float
 
 
-# By precision: more than the shipped network loses, at any size and number of keypoints (docs/performance.md).
+# By precision: wider than what the shipped network loses at any size and number of keypoints (docs/performance.md).
 TOLERANCES = {
     "fp32": Tolerance(0.99, 0.9999, 0.03),
     "fp16": Tolerance(0.97, 0.999, 0.09),
     "int8": Tolerance(0.75, 0.98, 0.75),
 }
-FAR = 3.0  # pixels; a keypoint that is not found again at all counts as moved by so much
+FAR = 3.0  # pixels; the displacement of a keypoint that is not found again
 
 
 @dataclass(frozen=True)
 class Parity:
-    """What a compiled network keeps of the float32 one, means over images.
+    """How well a compiled network agrees with the float32 network; means over images.
 
     overlap:      share of the keypoints that are the same.
-    cosine:       of the descriptors of those.
-    displacement: pixels from each keypoint to the nearest of the float32 network's, FAR at most.
+    cosine:       mean cosine between the descriptors of these keypoints.
+    displacement: pixels from each keypoint to the nearest one of the float32 network, at most FAR.
     """
 
     overlap: float
@@ -50,6 +50,7 @@ class Parity:
     displacement: float
 
     def within(self, precision: str) -> bool:
+        """Whether the agreement is within the tolerances of a precision."""
         bounds = TOLERANCES[precision]
         return bool(
             self.overlap >= bounds.overlap and self.cosine >= bounds.cosine and self.displacement <= bounds.displacement
@@ -63,16 +64,18 @@ class Parity:
 
 
 def photographs(height: int, width: int) -> list[NDArray[np.uint8]]:
-    """The package's grey photographs (see images/README.md), cut or continued by reflection to the size asked for."""
+    """The package's photographs (see images/README.md) as grey images (height, width), cropped or padded by reflection.
+
+    They are not resized: that would change their texture.
+    """
     paths = sorted((Path(__file__).parent / "images").glob("*.jpg"))
     if not paths:
-        raise FileNotFoundError("the photographs that networks are checked with are missing: install silk_ros again")
+        raise FileNotFoundError("the photographs for checking networks are missing: install silk_ros again")
     read = (cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths)
-    return [_filled(np.asarray(image, np.uint8), height, width) for image in read if image is not None]
+    return [_fitted(np.asarray(image, np.uint8), height, width) for image in read if image is not None]
 
 
-def _filled(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    """As it is, for a resized photograph has other textures."""
+def _fitted(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     below, right = max(0, height - image.shape[0]), max(0, width - image.shape[1])
     padded = np.pad(image, ((0, below), (0, right)), "reflect")
     top, left = (padded.shape[0] - height) // 2, (padded.shape[1] - width) // 2
@@ -80,7 +83,7 @@ def _filled(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
 
 
 def common_keypoints(a: Points, b: Points) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows of a (N, 2) and of b (M, 2) that are the same point, in the order of b."""
+    """Rows of a (N, 2) and of b (M, 2) that hold the same point, in the order of b."""
     rows = {tuple(point): row for row, point in enumerate(a.tolist())}
     pairs = [(rows[key], row) for row, point in enumerate(b.tolist()) if (key := tuple(point)) in rows]
     here, there = np.array(pairs, np.intp).reshape(-1, 2).T
@@ -88,14 +91,14 @@ def common_keypoints(a: Points, b: Points) -> tuple[NDArray[np.intp], NDArray[np
 
 
 def _displacement(expected: Points, found: Points) -> float:
-    """Mean distance from each point found to the nearest expected one."""
+    """Mean distance from each found point to the nearest expected point, each at most FAR."""
     blocks = (found[start : start + BLOCK_ROWS] for start in range(0, len(found), BLOCK_ROWS))
     nearest = [np.linalg.norm(block[:, None] - expected, axis=2).min(axis=1) for block in blocks]
     return float(np.minimum(np.concatenate(nearest), FAR).mean())
 
 
 def compare(reference: Extract, compiled: Extract, images: list[NDArray[np.uint8]]) -> Parity:
-    """Judge a compiled network by the float32 one. NaN, which no tolerance lets pass, where it gives no numbers."""
+    """The agreement of a compiled network with the float32 network; NaN, within no tolerance, for NaN outputs."""
     rows = []
     for image in images:
         expected, _, expected_descriptors = (values.copy() for values in reference(image))

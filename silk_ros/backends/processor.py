@@ -1,4 +1,4 @@
-"""The processor that this process runs on: its name, its instruction sets, and how many of its cores may be used."""
+"""The processor of this machine: its name, its instruction sets, and the cores that this process may use."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import re
 from functools import cache
 from pathlib import Path
 
-LIMIT = "ONEDNN_MAX_CPU_ISA"  # limits oneDNN, and with it OpenVINO and torch, to older instruction sets
+LIMIT = "ONEDNN_MAX_CPU_ISA"  # limits oneDNN, hence OpenVINO and torch, to older instruction sets
 
 _CPU_INFO = Path("/proc/cpuinfo")
-# Limits, by oneDNN's names, that hide AVX2 and AVX-512.
+# The limits, by oneDNN's names, below AVX2 and below AVX-512.
 _BELOW_AVX2 = ("SSE41", "AVX")
 _BELOW_AVX512 = (*_BELOW_AVX2, "AVX2", "AVX2_VNNI", "AVX2_VNNI_2")
-# Groups of instruction sets, of each the first that is there: what to call it, the kernel's flag, what hides it.
+# Groups of instruction sets: (label, flag of the kernel, limits that hide it). The first present of a group is listed.
 _GROUPS: tuple[tuple[tuple[str, str, tuple[str, ...]], ...], ...] = (
     (
         ("AVX-512", "avx512bw", _BELOW_AVX512),
@@ -26,7 +26,7 @@ _GROUPS: tuple[tuple[tuple[str, str, tuple[str, ...]], ...], ...] = (
         ("VNNI", "avx512_vnni", (*_BELOW_AVX512, "AVX512_CORE")),
         ("VNNI", "avx_vnni", (*_BELOW_AVX2, "AVX2", "AVX512_CORE")),
     ),
-    # Beside AVX2, bf16 is converted only, not computed in.
+    # Processors with AVX2 only convert bf16 and do not compute in it.
     (("bf16", "avx512_bf16", (*_BELOW_AVX512, "AVX512_CORE", "AVX512_CORE_VNNI")),),
     (
         (
@@ -47,13 +47,13 @@ def _cpu_info() -> str:
 
 
 def name() -> str:
-    """What the processor calls itself, such as "AMD EPYC"."""
+    """The processor's own name, such as "AMD EPYC"."""
     found = re.search(r"model name\s*: (.+)", _cpu_info())
     return found[1] if found else platform.processor() or platform.machine()
 
 
 def instruction_sets() -> str:
-    """What matters to a network, such as "AVX-512, VNNI, bf16", as far as ONEDNN_MAX_CPU_ISA allows it."""
+    """The instruction sets that matter to a network, within ONEDNN_MAX_CPU_ISA, such as "AVX-512, VNNI, bf16"."""
     found = re.search(r"^(?:flags|Features)\s*: (.+)", _cpu_info(), re.MULTILINE)
     flags = set(found[1].split()) if found else set()
     limit = os.environ.get(LIMIT, "").upper()
@@ -64,17 +64,17 @@ def instruction_sets() -> str:
 
 
 def computes_bf16() -> bool:
-    """Whether the processor multiplies in bfloat16, as far as ONEDNN_MAX_CPU_ISA allows it."""
+    """Whether the processor multiplies in bfloat16, within ONEDNN_MAX_CPU_ISA."""
     return "bf16" in instruction_sets().split(", ")
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe() -> str:
-    """The processor in a line, such as "AMD EPYC, 2 cores, AVX-512, VNNI, bf16"."""
+    """One line about the processor, such as "AMD EPYC, 2 cores, AVX-512, VNNI, bf16"."""
     count = cores()
     limited = f" (limited by {LIMIT})" if os.environ.get(LIMIT) else ""
     return f"{name()}, {count} core{'s' if count > 1 else ''}, {instruction_sets()}{limited}"

@@ -1,7 +1,7 @@
-"""int8 from a float network and some images: ranges of its activations, equalised channels, QDQ nodes.
+"""Quantisation of a float network to int8 with calibration images: channel equalisation, then QDQ nodes.
 
-Quantised are the convolutions, which are nearly all the work. The first one, which reads the image, and the last, which
-gives the logits, stay float, and so do the descriptors of the keypoints.
+Only convolutions are quantised, which do nearly all the work. The first one, which reads the image, and the last one,
+which gives the logits, stay in float, and so do the descriptors of the keypoints.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .model import read_model
+from .model import ModelFile
 
 try:
     import onnx
@@ -27,22 +27,27 @@ try:
 except ImportError as error:
     raise ImportError("quantising needs the onnx package: pip install 'silk_ros[quantize]'") from error
 
-PERCENTILE = 99.99  # of the activations that a range covers: a few outliers would cost all others their precision
-EQUALISATION = 0.5  # power of a channel's range that is moved from the activations into the next weights
-DESCRIBE = "describe.weight"  # of the descriptors' 3x3 product, as training.export writes it
-LEAST_RANGE = 0.02  # of a channel, as a share of the widest one's
+PERCENTILE = 99.99  # share of the activations that a range covers; a few outliers would coarsen all other values
+EQUALISATION = 0.5  # exponent of a channel's range that moves from the activations into the next weights
+DESCRIBE = "describe.weight"  # name of the descriptors' 3x3 weights in files of training.export
+LEAST_RANGE = 0.02  # least range of a channel, relative to the widest channel
 
 Image = NDArray[np.uint8]
 
 
 def quantize_network(model: Path, images: Sequence[Image], progress: Iterator[Image]) -> onnx.ModelProto:
-    """The int8 network of an exported float file; images (H, W) are of one size, `progress` yields them once more."""
-    network = onnx.load_model_from_string(read_model(model))
+    """The int8 network of an exported float file, with the float file's digest in its metadata (`float_sha256`).
+
+    images (H, W) are of one size; `progress` yields the same images once.
+    """
+    file = ModelFile.read(model)
+    network = onnx.load_model_from_string(file.content)
+    set_metadata(network, {"float_sha256": file.digest})
     _equalise(network, images)
     convolutions = [node for node in network.graph.node if node.op_type == "Conv"]
     last = [node.name for node in convolutions if "logits" in node.output]
     before = logging.root.manager.disable
-    logging.disable(logging.WARNING)  # advice to preprocess, which the exported graph does not need
+    logging.disable(logging.WARNING)  # it advises preprocessing, which the exported graph does not need
     try:
         return _quantize(network, progress, [convolutions[0].name, *last])
     finally:
@@ -50,11 +55,12 @@ def quantize_network(model: Path, images: Sequence[Image], progress: Iterator[Im
 
 
 def save(network: onnx.ModelProto, path: Path) -> None:
+    """Write a network to an ONNX file."""
     onnx.save(network, path)
 
 
 def set_metadata(network: onnx.ModelProto, values: Mapping[str, object]) -> None:
-    """Add entries to the file's metadata."""
+    """Add entries to a network's metadata; an entry of the same name is replaced."""
     old = {entry.key: entry.value for entry in network.metadata_props}
     onnx.helper.set_model_props(network, old | {name: str(value) for name, value in values.items()})
 
@@ -69,7 +75,7 @@ class _Reader(quantization.CalibrationDataReader):
 
 
 def _quantize(network: onnx.ModelProto, images: Iterator[Image], float_nodes: list[str]) -> onnx.ModelProto:
-    # The quantiser prints what it does.
+    # The quantiser reads and writes files, and prints to stdout.
     with contextlib.redirect_stdout(io.StringIO()), tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(network, source)
@@ -81,7 +87,7 @@ def _quantize(network: onnx.ModelProto, images: Iterator[Image], float_nodes: li
             op_types_to_quantize=["Conv"],
             nodes_to_exclude=float_nodes,
             per_channel=True,
-            # Symmetric and signed: the only kind that TensorRT takes.
+            # Symmetric and signed, the only kind that TensorRT accepts.
             activation_type=quantization.QuantType.QInt8,
             weight_type=quantization.QuantType.QInt8,
             calibrate_method=quantization.CalibrationMethod.Percentile,
@@ -91,10 +97,11 @@ def _quantize(network: onnx.ModelProto, images: Iterator[Image], float_nodes: li
 
 
 def _equalise(network: onnx.ModelProto, images: Sequence[Image]) -> None:
-    """Scale channels between layers, exactly, so that they have more similar ranges (Nagel et al., ICCV 2019).
+    """Scale channels between layers so that their ranges are more similar (Nagel et al., ICCV 2019).
 
-    One range serves all channels of an activation, and a narrow channel would get few of its 256 steps. Convolution and
-    ReLU are homogeneous: what a channel is divided by, the weights that read it are multiplied by.
+    All channels of an activation share one range, and a narrow channel would use few of its 256 steps. The network's
+    output does not change: convolution and ReLU are homogeneous, so the weights that read a channel are multiplied by
+    the factor that the channel is divided by.
     """
     weights = {tensor.name: tensor for tensor in network.graph.initializer}
     for relu, convolution, readers in _scalable(network):
@@ -114,13 +121,13 @@ def _equalise(network: onnx.ModelProto, images: Sequence[Image]) -> None:
 
 
 def _scalable(network: onnx.ModelProto) -> Iterator[tuple[str, list[str], list[str]]]:
-    """ReLU outputs with the parameters of the convolution before, and the weights of all that read them."""
+    """(ReLU output, parameters of the convolution before it, weights of all nodes that read it), by name."""
     nodes = network.graph.node
     producer = {output: node for node in nodes for output in node.output}
     for relu in (node for node in nodes if node.op_type == "Relu"):
         before = producer.get(relu.input[0])
         users = [node for node in nodes if relu.output[0] in node.input and node.op_type != "Shape"]
-        # The descriptors' 3x3 product reads the features transposed and gathered to patches.
+        # The descriptors' 3x3 weights read the features after a transposition and a gather of patches.
         readers = [DESCRIBE if node.op_type == "Transpose" else node.input[1] for node in users]
         if (
             before is not None

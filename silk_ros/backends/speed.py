@@ -1,4 +1,4 @@
-"""Whether a network is faster in int8 on this processor: measured once, and remembered in the user's cache."""
+"""The speed of int8 on this processor: measured once and kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from . import processor
 
 log = logging.getLogger(__name__)
 
-SIZE = 120, 160  # height and width of the image that is timed
+SIZE = 120, 160  # height and width of the test image
 KEYPOINTS = 1000
-BUDGET = 0.3  # seconds of timing
+BUDGET = 0.3  # seconds that the timing takes, at least
 LEAST_ROUNDS = 3
-WORTHWHILE = 1.2  # times as fast as fp32: less does not pay for the keypoints that int8 loses
+WORTHWHILE = 1.2  # least speed relative to fp32; a smaller gain does not pay for the keypoints that int8 loses
 
 Run = Callable[[], object]
 
 
 def gain_of_int8(what: str, load_fp32: Callable[[], Run], load_int8: Callable[[], Run]) -> float:
-    """How many times as fast as fp32 int8 is, from the user's cache if this processor has been measured before.
+    """The speed of int8 relative to fp32, from the user's cache if this processor was measured before.
 
-    what: names the library with its version and threads, and both files by their digests. The functions load a network,
-    and return what runs it once on an image of SIZE.
+    what:                 the key of the measurement: the library's version, its threads, and the digests of both files.
+    load_fp32, load_int8: load a network and return a function that runs it once on an image of SIZE.
     """
     limit = os.environ.get(processor.LIMIT, "")
     known = processor.name(), processor.instruction_sets(), processor.cores(), limit, what
@@ -45,7 +45,7 @@ def gain_of_int8(what: str, load_fp32: Callable[[], Run], load_int8: Callable[[]
 
 
 def measure(runs: Mapping[str, Run]) -> dict[str, float]:
-    """The least milliseconds of each, in turn so that all see the same load; the first round does not count."""
+    """The least milliseconds of each run, interleaved so that all see the same load; the first round is not counted."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     end = time.monotonic() + BUDGET
     while min(map(len, times.values())) <= LEAST_ROUNDS or time.monotonic() < end:
@@ -57,7 +57,7 @@ def measure(runs: Mapping[str, Run]) -> dict[str, float]:
 
 
 def _read(file: Path) -> dict[str, float] | None:
-    """What was remembered; None if there is nothing, or it is damaged."""
+    """The measurement in a file; None if it is missing or damaged."""
     try:
         milliseconds = {name: float(json.loads(file.read_text(encoding="utf-8"))[name]) for name in ("fp32", "int8")}
     except (OSError, ValueError, TypeError, KeyError):
@@ -71,5 +71,5 @@ def _write(file: Path, milliseconds: Mapping[str, float]) -> None:
         partial.write_text(json.dumps(milliseconds), encoding="utf-8")
         partial.replace(file)
     except OSError as error:
-        log.warning("cannot remember the speed of int8 (%s): the next start measures it again", error)
+        log.warning("cannot store the speed of int8 (%s): the next start measures it again", error)
         partial.unlink(missing_ok=True)

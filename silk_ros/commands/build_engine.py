@@ -20,6 +20,7 @@ from pathlib import Path
 
 from ..backends import PRECISIONS, BackendUnavailable
 from ..backends.base import MAX_OPTIMIZATION_LEVEL, EngineOptions
+from ..backends.model import Model
 from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from ..paths import default_model
 from .arguments import image_size, positive
@@ -44,7 +45,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--max-keypoints", type=positive, default=CAMERA_MAX_KEYPOINTS, metavar="K", help="at most (%(default)s)")
     add("--precision", choices=("auto", *PRECISIONS["tensorrt"]), default="auto", help="auto takes fp16")
-    add("--batch", type=positive, default=1, help="images at a time, 2 for a stereo pair (%(default)s)")
     add(
         "--optimization-level",
         type=int,
@@ -67,10 +67,8 @@ def build_and_keep(options: argparse.Namespace, engine: EngineOptions) -> None:
     """Build what is not in the cache yet, and print what there is then."""
     from ..backends.tensorrt.backend import TensorRtBackend
 
-    model = options.model or default_model()
-    backend = TensorRtBackend(
-        model, options.max_keypoints, options.precision, options=engine, batch=options.batch, progress=True
-    )
+    model = Model(options.model or default_model())
+    backend = TensorRtBackend(model, options.max_keypoints, options.precision, options=engine, progress=True)
     for width, height in options.size:
         made = backend.prepare(height, width)
         state = "already built" if made.was_cached else f"built in {made.facts['build_seconds']:.1f} s"
@@ -81,16 +79,15 @@ def build_and_keep(options: argparse.Namespace, engine: EngineOptions) -> None:
 
 def check_only(options: argparse.Namespace, engine: EngineOptions) -> None:
     """Parse and build without a GPU, and print what comes out. Keeps nothing."""
-    from ..backends.model import model_file
     from ..backends.onnx_graph import read_network
     from ..backends.tensorrt.build import build
     from ..backends.tensorrt.graph import specialise
     from ..backends.tensorrt.library import VERSION
 
     precision = "fp16" if options.precision == "auto" else options.precision
-    network = read_network(model_file(options.model or default_model(), precision))
+    network = read_network(Model(options.model or default_model()).file(precision))
     for width, height in options.size:
-        graph = specialise(network, height, width, options.max_keypoints, precision != "fp32", options.batch)
+        graph = specialise(network, height, width, options.max_keypoints, precision != "fp32")
         built = build(graph, engine, progress=True)
         print(
             f"{width}x{height}, {precision}: {VERSION} built {len(built.engine) / 1e6:.1f} MB in {built.seconds:.1f} s"

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
-from ..binary import decode
 from ..step import Frame, Step
 from ..stereo import StereoPair
 from ..types import Features, Matches
+from .descriptor_formats import decode
 
 MATCH_DTYPE = np.dtype(
     [
@@ -139,7 +139,7 @@ def points_from_cloud(cloud: PointCloud2) -> NDArray:
 def features_to_cloud(header: Header, frame: Frame, encoded: NDArray[Any] | None = None) -> PointCloud2:
     """The feature cloud of a frame; its rays are NaN without a calibrated camera.
 
-    encoded: its descriptors in another format (see `silk_ros.binary.encoder`).
+    encoded: its descriptors in another format (see `descriptor_formats.encoder`).
     """
     features, rays = frame.features, frame.rays
     descriptors = features.descriptors if encoded is None else encoded

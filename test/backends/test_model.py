@@ -5,47 +5,84 @@ from collections.abc import Callable
 from pathlib import Path
 
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from silk_ros.backends import model as model_file_module
-from silk_ros.backends import select_backend
-from silk_ros.backends.metadata import read_metadata
-from silk_ros.backends.model import check_gate, int8_path, model_file, read_info, read_model, sha256
+from silk_ros.backends import BACKENDS, select_backend
+from silk_ros.backends import model as model_module
+from silk_ros.backends.model import Model, ModelFile, check_gate, int8_path
 from silk_ros.backends.onnx_graph import read_network
+from silk_ros.backends.onnxruntime import PROVIDERS
 from silk_ros.backends.quantization import quantize_network
+from silk_ros.binary import binary_code
 from silk_ros.paths import default_model
 
 NETWORK = {"architecture": "vggnp-mu", "border": "3", "descriptor_dim": "32"}
 GOOD = {"topk_overlap": "0.93", "match_precision": "0.352", "float_match_precision": "0.356"}
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    path = tmp_path / "own.onnx"
-    path.write_bytes(b"float")
+def onnx_metadata() -> dict[str, str]:
+    return {entry.key: entry.value for entry in onnx.load(default_model()).metadata_props}
+
+
+def write(path: Path, metadata: dict[str, str]) -> Path:
+    """An ONNX file that holds only metadata."""
+    network = helper.make_model(helper.make_graph([], "empty", [], []))
+    helper.set_model_props(network, metadata)
+    onnx.save_model(network, path)
     return path
 
 
-def test_int8_is_the_sibling_of_a_float_file(model: Path) -> None:
-    assert model_file(model, "auto") == model_file(model, "int8") == model
-    int8_path(model).write_bytes(b"int8")
-    assert model_file(model, "int8") == model.with_name("own_int8.onnx")
-    assert model_file(model, "fp32") == model
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write(tmp_path / "own.onnx", NETWORK)
 
 
-def test_a_float_file_is_not_taken_for_a_quantised_one(model: Path) -> None:
-    info = read_info(model, model, True, NETWORK)
-    assert info.checked_precision("fp32", model) == "fp32"
+def write_int8(path: Path, **changes: str) -> Path:
+    """The int8 version of a float file."""
+    made_from = {"precision": "int8", "float_sha256": ModelFile.read(path).digest}
+    return write(int8_path(path), NETWORK | GOOD | made_from | changes)
+
+
+def test_a_file_is_its_content_digest_and_metadata() -> None:
+    file = ModelFile.read(default_model())
+    assert file.content == default_model().read_bytes()
+    assert file.digest == model_module.sha256(default_model())
+    assert file.metadata == onnx_metadata()
+    assert len(repr(file)) < 100_000, "without the content"
+
+
+def test_int8_is_the_sibling_of_a_float_file(path: Path) -> None:
+    model = Model(path)
+    assert model.file("auto") is model.file("int8") and model.file("int8").path == path
+    write_int8(path)
+    assert model.file("int8").path == path, "a version that appears later is not taken"
+    model = Model(path)
+    assert model.file("int8").path == path.with_name("own_int8.onnx")
+    assert model.file("fp32").path == path
+
+
+def test_a_quantised_file_has_no_sibling(path: Path) -> None:
+    quantised = write_int8(path)
+    int8_path(quantised).write_bytes(b"other")
+    model = Model(quantised)
+    assert model.file("int8") is model.file("auto") and model.file("int8").path == quantised
+
+
+def test_a_float_file_is_not_taken_for_a_quantised_one(path: Path) -> None:
+    model = Model(path)
+    assert model.info(model.file("fp32"), "fp32", True).precision == "fp32"
     with pytest.raises(ValueError, match=r"own.onnx' is not quantised, and there is no int8 .*own_int8.onnx"):
-        info.checked_precision("int8", model)
+        model.info(model.file("int8"), "int8", True)
 
 
-def test_a_quantised_file_that_kept_enough_passes(model: Path) -> None:
-    info = read_info(model, model, True, NETWORK | GOOD | {"precision": "int8"})
+def test_a_quantised_file_that_kept_enough_passes(path: Path) -> None:
+    model = Model(write_int8(path))
+    info = model.info(model.file("auto"), "auto", True)
     assert (info.border, info.descriptor_dim, info.precision) == (3, 32, "int8")
     with pytest.raises(ValueError, match="is quantised, not fp32: use precision auto or int8"):
-        info.checked_precision("fp32", model)
+        model.info(model.file("fp32"), "fp32", True)
 
 
 @pytest.mark.parametrize(
@@ -67,19 +104,47 @@ def test_one_that_does_not_say_is_refused(figures: dict[str, str]) -> None:
         check_gate(Path("own_int8.onnx"), figures)
 
 
-def test_the_sibling_must_be_of_this_very_file(model: Path) -> None:
-    metadata = NETWORK | GOOD | {"precision": "int8", "float_sha256": sha256(model)}
-    assert read_info(int8_path(model), model, True, metadata).precision == "int8"
-    model.write_bytes(b"tuned since")
+def test_the_sibling_must_be_of_this_very_file(path: Path) -> None:
+    write_int8(path)
+    model = Model(path)
+    assert model.info(model.file("int8"), "int8", True).precision == "int8"
+    write(path, NETWORK | {"training_steps": "tuned since"})
+    assert model.info(model.file("int8"), "int8", True).precision == "int8", "both files are those read before"
+    model = Model(path)
     with pytest.raises(ValueError, match=r"own_int8.onnx' was not made from '.*own.onnx' as it is now: quantize"):
-        read_info(int8_path(model), model, True, metadata)
+        model.info(model.file("int8"), "int8", True)
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The files that are read, one entry for each time."""
+    original, paths = model_module._read_regular, []
+    monkeypatch.setattr(model_module, "_read_regular", lambda path: [paths.append(path), original(path)][1])
+    return paths
+
+
+@pytest.mark.parametrize("name", [name for name in BACKENDS if name != "tensorrt"])  # see tensorrt/test_backend.py
+@pytest.mark.parametrize("precision", ["auto", "fp32", "int8"])
+def test_a_backend_reads_each_file_at_most_once(
+    name: str, precision: str, monkeypatch: pytest.MonkeyPatch, read: list[Path]
+) -> None:
+    """ONNX Runtime's providers for GPUs are set up as on a GPU, but the session runs on the CPU."""
+    original, cpu = onnxruntime.InferenceSession, ["CPUExecutionProvider"]
+    monkeypatch.setattr(
+        onnxruntime, "InferenceSession", lambda content, options, **_: original(content, options, providers=cpu)
+    )
+    for provider in PROVIDERS:
+        monkeypatch.setitem(PROVIDERS, provider, tuple(cpu))
+    backend = select_backend(name, precision, default_model(), 50)
+    assert backend.metadata == onnx_metadata()
+    assert sorted(read) == sorted(set(read)) and default_model() in read
 
 
 READERS: dict[str, Callable[[Path], object]] = {
     "onnxruntime": lambda file: select_backend("onnxruntime", "auto", file, 50),
     "openvino": lambda file: select_backend("openvino", "auto", file, 50),
-    "tensorrt": read_network,
-    "metadata": read_metadata,
+    "tensorrt": lambda file: read_network(Model(file).file("fp32")),
+    "binary code": binary_code,
     "quantize": lambda file: quantize_network(file, [], iter(())),
 }
 
@@ -103,9 +168,9 @@ def test_weights_in_another_file_are_refused_by_all_that_read_models(reader: str
 @pytest.mark.parametrize("reader", READERS)
 def test_huge_files_are_refused_by_all_that_read_models(reader: str, monkeypatch: pytest.MonkeyPatch) -> None:
     size = default_model().stat().st_size
-    monkeypatch.setattr(model_file_module, "MAX_MODEL_BYTES", size)
-    assert len(read_model(default_model())) == size
-    monkeypatch.setattr(model_file_module, "MAX_MODEL_BYTES", size - 1)
+    monkeypatch.setattr(model_module, "MAX_MODEL_BYTES", size)
+    assert len(ModelFile.read(default_model()).content) == size
+    monkeypatch.setattr(model_module, "MAX_MODEL_BYTES", size - 1)
     with pytest.raises(ValueError, match=r"silk_vggnp_mu.onnx' is larger than"):
         READERS[reader](default_model())
 
@@ -116,7 +181,7 @@ def test_the_float_file_of_a_quantised_one_is_not_read_if_it_is_huge(
     model = tmp_path / "own.onnx"
     int8_path(model).write_bytes(int8_path(default_model()).read_bytes())
     model.write_bytes(bytes(1 << 20))
-    monkeypatch.setattr(model_file_module, "MAX_MODEL_BYTES", 1 << 19)
+    monkeypatch.setattr(model_module, "MAX_MODEL_BYTES", 1 << 19)
     with pytest.raises(ValueError, match=r"own.onnx' is larger than"):
         select_backend("onnxruntime", "int8", model, 50)
 
@@ -124,7 +189,7 @@ def test_the_float_file_of_a_quantised_one_is_not_read_if_it_is_huge(
 def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
     os.mkfifo(pipe := tmp_path / "pipe.onnx")
     with pytest.raises(ValueError, match=r"pipe.onnx' is not a regular file"):
-        read_model(pipe)
+        ModelFile.read(pipe)
     with pytest.raises(FileNotFoundError, match=r"no model file at '.*pipe.onnx'"):
         select_backend("auto", "auto", pipe, 50)
 
@@ -132,7 +197,7 @@ def test_a_pipe_is_refused_without_waiting_for_a_writer(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["/dev/zero", "/"])
 def test_devices_and_folders_are_refused(path: str) -> None:
     with pytest.raises((ValueError, IsADirectoryError), match=r"not a regular file|Is a directory"):
-        read_model(Path(path))
+        ModelFile.read(Path(path))
     with pytest.raises(FileNotFoundError, match="no model file at"):
         select_backend("auto", "auto", Path(path), 50)
 
@@ -189,4 +254,4 @@ PLACES: dict[str, Callable[[], onnx.ModelProto]] = {
 def test_external_data_are_found_wherever_a_tensor_may_be(place: str, tmp_path: Path) -> None:
     onnx.save_model(PLACES[place](), file := tmp_path / "made.onnx")
     with pytest.raises(ValueError, match="keeps tensors in other files"):
-        read_model(file)
+        ModelFile.read(file)

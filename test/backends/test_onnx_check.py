@@ -4,10 +4,10 @@ import pytest
 from google.protobuf.message import DecodeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, StringStringEntryProto, TensorProto, helper
 
 from silk_ros.backends.model import int8_path
-from silk_ros.backends.onnx_check import check_content
+from silk_ros.backends.onnx_check import check_content, read_metadata
 from silk_ros.paths import default_model
 
 SHIPPED = default_model().read_bytes()
@@ -82,6 +82,24 @@ def test_a_truncated_model_is_refused(length: int) -> None:
         check_content(SHIPPED[:length])
 
 
+@given(st.lists(st.tuples(st.text(max_size=9), st.text(max_size=300)), max_size=5))
+def test_metadata_are_those_that_a_parser_reads(entries: list[tuple[str, str]]) -> None:
+    """The last of several entries of one name counts."""
+    props = [StringStringEntryProto(key=key, value=value) for key, value in entries]
+    content = ModelProto(metadata_props=props, doc_string="any").SerializeToString()
+    assert read_metadata(content) == dict(entries)
+
+
+def test_metadata_without_a_name_or_value_are_empty_and_must_be_text() -> None:
+    entry = bytes_field(2, b"only a value") + varint(3 << 3) + b"\1"  # and a field that no version of ONNX has
+    assert read_metadata(bytes_field(14, entry) + bytes_field(14, bytes_field(1, b"key"))) == {
+        "": "only a value",
+        "key": "",
+    }
+    with pytest.raises(ValueError, match="utf-8"):
+        read_metadata(bytes_field(14, bytes_field(1, b"\xff")))
+
+
 @settings(max_examples=500)
 @given(st.binary(max_size=200))
 def test_random_bytes_pass_or_are_a_value_error(content: bytes) -> None:
@@ -109,6 +127,7 @@ def test_nothing_passes_that_a_parser_reads_as_external(position: int, inserted:
 def passes(content: bytes) -> bool:
     try:
         check_content(content)
+        read_metadata(content)
     except ValueError as error:
         assert str(error)
         return False

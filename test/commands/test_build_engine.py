@@ -7,6 +7,7 @@ import pytest
 pytest.importorskip("silk_ros.backends.tensorrt.library", exc_type=ImportError)
 
 from silk_ros.backends import BackendUnavailable, EngineOptions
+from silk_ros.backends.model import Model
 from silk_ros.backends.parity import Parity
 from silk_ros.backends.tensorrt import backend as tensorrt
 from silk_ros.backends.tensorrt import engine_maker
@@ -43,7 +44,7 @@ def test_on_a_gpu_it_tells_what_it_made(monkeypatch: pytest.MonkeyPatch, capsys:
     made = []
 
     class Backend:
-        def __init__(self, model: Path, max_keypoints: int, precision: str, **options: object) -> None:
+        def __init__(self, model: Model, max_keypoints: int, precision: str, **options: object) -> None:
             made.append((model.name, max_keypoints, precision, options))
 
         def prepare(self, height: int, width: int) -> engine_maker.Prepared:
@@ -51,15 +52,10 @@ def test_on_a_gpu_it_tells_what_it_made(monkeypatch: pytest.MonkeyPatch, capsys:
             return engine_maker.Prepared(None, "fp16", Path("/cache/x.engine"), facts, was_cached=width == 128)
 
     monkeypatch.setattr(tensorrt, "TensorRtBackend", Backend)
-    options = ["--size", "96x72", "128x96", "--batch", "2", "--optimization-level", "5", "--workspace-mb", "100"]
+    options = ["--size", "96x72", "128x96", "--optimization-level", "5", "--workspace-mb", "100"]
     assert build_engine.main(options) == 0
     assert made == [
-        (
-            "silk_vggnp_mu.onnx",
-            5000,
-            "auto",
-            {"options": EngineOptions(5, 100, -1), "batch": 2, "progress": True},
-        )
+        ("silk_vggnp_mu.onnx", 5000, "auto", {"options": EngineOptions(5, 100, -1), "progress": True}),
     ]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "96x72, fp16, up to 5000 keypoints: built in 12.3 s"
@@ -83,11 +79,10 @@ def test_bad_input_is_one_line(no_gpu: None, capsys: pytest.CaptureFixture, argu
     assert error[-1].startswith(message)
 
 
-@pytest.mark.parametrize("option", ["--batch", "--max-keypoints"])
 @pytest.mark.parametrize("value", ["0", "-5", "many"])
-def test_counts_are_positive(capsys: pytest.CaptureFixture, option: str, value: str) -> None:
+def test_counts_are_positive(capsys: pytest.CaptureFixture, value: str) -> None:
     with pytest.raises(SystemExit):
-        build_engine.main([f"{option}={value}"])
+        build_engine.main([f"--max-keypoints={value}"])
     assert "is not a whole number of at least 1" in capsys.readouterr().err
 
 

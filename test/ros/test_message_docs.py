@@ -17,8 +17,9 @@ from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from silk_ros import Features, Matches
-from silk_ros.binary import BinaryCode, encoder
+from silk_ros.binary import BinaryCode
 from silk_ros.ros import messages
+from silk_ros.ros.descriptor_formats import encoder
 from silk_ros.ros.front_end.tracks import TrackMessages, TrackRules
 from silk_ros.ros.messages import cloud_from_points, features_to_cloud, matches_to_cloud, points_from_cloud
 from silk_ros.step import Frame, Step
@@ -79,7 +80,7 @@ def step() -> Step:
 def feature_clouds(sent: Frame) -> dict[str, PointCloud2]:
     code = BinaryCode(np.random.default_rng(0).normal(size=(32, 256)).astype(np.float32), np.zeros(256, np.float32))
     descriptors = sent.features.descriptors
-    half = encoder("float16", Path())(descriptors)
+    half = encoder("float16", None)(descriptors)
     encoded = {"float32": None, "float16": half, "binary256": code.encode(descriptors)}
     rays = np.arange(3 * len(descriptors), dtype=np.float32).reshape(-1, 3)
     sent = replace(sent, rays=rays)

@@ -1,128 +1,111 @@
-"""TensorRT on an NVIDIA GPU: an engine for each size of image, built once, checked, and kept on disk."""
+"""The TensorRT backend: an engine for each image size on an NVIDIA GPU, built once, checked, and kept on disk."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..base import BackendUnavailable, EngineOptions, Extracted, Matched, check_precision
-from ..model import OUTPUTS, model_file, read_info
+from ..model import OUTPUTS, Model
 from ..onnx_graph import onnx, read_network
 from .build import build, check_dla
 from .cuda import gpu
 from .engine_maker import EngineMaker, Prepared
-from .graph import IMAGE, PARTNER, SIMILARITY, specialise
+from .graph import IMAGE, specialise
 from .library import IS_RTX, VERSION
-from .runner import Pipeline
+from .runner import EngineRunner
 
-SIZES_KEPT = 4  # engines in memory, of the image sizes used last
+SIZES_KEPT = 4  # engines in memory, for the image sizes used last
 
 
 class TensorRtBackend:
     """An exported SiLK file in TensorRT: network, selection, descriptors and matching in one engine.
 
-    The engine of an image size is made when the first one comes, if it is not in the user's cache. It is kept if it
-    finds what float32 finds (`parity`); else the next wider precision is taken, and `precision` says so.
+    The engine of an image size is loaded from the user's cache or built when the first image of that size comes. It is
+    used if it agrees with float32 (`parity`); else the next wider precision is tried, and `precision` tells which ran.
     """
 
     name = "tensorrt"
 
     def __init__(
         self,
-        model: Path,
+        model: Model,
         max_keypoints: int,
         precision: str = "auto",
         threads: int = 0,
         options: EngineOptions | None = None,
-        batch: int = 1,
         progress: bool = False,
     ) -> None:
-        """batch: images a run, as `extract_batch` takes them. progress: draw a bar while building.
+        """progress: whether to draw a bar while building.
 
         Raises BackendUnavailable, naming the package, without TensorRT, cuda-python or a GPU; and ValueError or
-        FileNotFoundError as the other backends.
+        OSError as the other backends do.
         """
         check_precision(self.name, precision)
         self._gpu = gpu()
-        self.device = self._gpu.name
-        self.model, self.max_keypoints, self.batch = model, max_keypoints, batch
-        self.options = options or EngineOptions()
-        file = model_file(model, precision)
+        self.device, self.max_keypoints = self._gpu.name, max_keypoints
+        file = model.file(precision)
         network = read_network(file)
-        metadata = {entry.key: entry.value for entry in network.metadata_props}
         inputs, outputs = ([tensor.name for tensor in given] for given in (network.graph.input, network.graph.output))
-        info = read_info(file, model, inputs == [IMAGE] and outputs == list(OUTPUTS), metadata)
-        if info.checked_precision(precision, file) == "int8":
+        info = model.info(file, precision, inputs == [IMAGE] and outputs == list(OUTPUTS))
+        self.border, self.descriptor_dim = info.border, info.descriptor_dim
+        self.model, self.metadata = model.path, model.file("fp32").metadata
+        if info.precision == "int8":
             self.precision = "int8"
         else:
             self.precision = "fp16" if precision == "auto" else precision
         self.reason = "a GPU computes fastest in it" if precision == "auto" and self.precision == "fp16" else ""
-        check_dla(self.options, self.precision)
-        self.border, self.descriptor_dim = info.border, info.descriptor_dim
+        options = options or EngineOptions()
+        check_dla(options, self.precision)
         self._wanted = self.precision
-        self._may_widen = file != model or self.precision != "int8"
-        self._check_gpu(network)
-        self._maker = EngineMaker(model, max_keypoints, self._gpu, self.options, batch, threads, progress)
-        self._prepared: OrderedDict[tuple[int, int], Prepared] = OrderedDict()
-        self._failed: dict[tuple[int, int], ValueError] = {}
-        self._last: Pipeline | None = None  # whose GPU memory has the image before
+        self._may_widen = self.precision != "int8" or file is not model.file("fp32")
+        if IS_RTX:
+            self._check_gpu(network)
+        self._maker = EngineMaker(model, max_keypoints, self._gpu, options, threads, progress)
+        self._prepared: OrderedDict[tuple[int, ...], Prepared] = OrderedDict()
+        self._failed: dict[tuple[int, ...], ValueError] = {}
+        # The descriptors that were returned last, and the runner that holds them on the GPU.
+        self._held: tuple[NDArray[np.float32], EngineRunner] | None = None
 
     def close(self) -> None:
-        """End a build that is going on in another thread."""
+        """Cancel a build in another thread."""
         self._maker.close()
 
     def _check_gpu(self, network: onnx.ModelProto) -> None:
-        """Raise BackendUnavailable where TensorRT for RTX does not run on this GPU: it tells when an engine is used."""
-        if IS_RTX:
-            side = 4 * self.border + 1
-            try:
-                tiny = build(specialise(network, side, side, 1, half=True), EngineOptions(), for_this_gpu=True)
-                Pipeline(tiny.engine)
-            except (ValueError, RuntimeError) as error:
-                raise BackendUnavailable(
-                    f"{VERSION} does not run on {self._gpu.name}, compute capability {self._gpu.compute_capability} "
-                    f"({error}): install TensorRT itself, or use another backend"
-                ) from error
+        """Raise BackendUnavailable if TensorRT for RTX does not run on this GPU, which only a loaded engine shows."""
+        side = 4 * self.border + 1
+        try:
+            tiny = build(specialise(network, side, side, 1, half=True), EngineOptions(), for_this_gpu=True)
+            EngineRunner(tiny.engine)
+        except (ValueError, RuntimeError) as error:
+            raise BackendUnavailable(
+                f"{VERSION} does not run on {self._gpu.name}, compute capability {self._gpu.compute_capability} "
+                f"({error}): install TensorRT itself, or use another backend"
+            ) from error
 
     def extract(self, image: NDArray[np.uint8]) -> Extracted:
-        return self._run(image, image.shape)[0]
+        return self.extract_and_match(image, None)[0]
 
-    def extract_and_match(self, image: NDArray[np.uint8]) -> tuple[Extracted, Matched | None]:
-        before = self._last
-        found = self._run(image, image.shape)[0]
-        pipeline = self._last
-        if pipeline is None or pipeline is not before:
-            return found, None
-        partner = pipeline.outputs[PARTNER]
-        rows = np.flatnonzero(partner >= 0)
-        indices = np.stack([rows, partner[rows]], axis=1).astype(np.int32)
-        return found, (indices, pipeline.outputs[SIMILARITY][rows])
-
-    def extract_batch(self, images: NDArray[np.uint8]) -> list[Extracted]:
-        """Features of images (batch, H, W) that are computed together, as of a stereo pair."""
-        if len(images) != self.batch:
-            raise ValueError(
-                f"{len(images)} images for a batch of {self.batch}: load the backend with batch={len(images)}"
-            )
-        return self._run(images[:, None], images.shape[1:])
-
-    def _run(self, images: NDArray[np.uint8], size: tuple[int, ...]) -> list[Extracted]:
-        prepared = self.prepare(*size)
-        outputs = prepared.pipeline.outputs
-        self._last = None  # should it fail half way
-        prepared.pipeline.run(images)
-        self._last, self.precision = prepared.pipeline, prepared.precision
-        # Copies: the next image is computed in the same memory.
-        keypoints, scores, descriptors = (outputs[name].copy() for name in OUTPUTS)
-        return list(zip(keypoints, scores, descriptors, strict=True))
+    def extract_and_match(
+        self, image: NDArray[np.uint8], previous: NDArray[np.float32] | None
+    ) -> tuple[Extracted, Matched | None]:
+        prepared = self.prepare(*image.shape)
+        runner, held = prepared.runner, self._held
+        self._held = None  # a run that fails leaves no usable descriptors
+        runner.run(image)
+        self.precision = prepared.precision
+        # Copies, because the next image overwrites the runner's arrays.
+        keypoints, scores, descriptors = (values.copy() for values in runner.extracted())
+        self._held = descriptors, runner
+        continues = held is not None and held[0] is previous and held[1] is runner
+        return (keypoints, scores, descriptors), runner.matched() if continues else None
 
     def prepare(self, height: int, width: int) -> Prepared:
-        """The engine for a size, from memory, from the cache or built now.
+        """The engine for an image size, from memory, from the cache or built now.
 
-        Raises ValueError if TensorRT refuses the graph, or no precision keeps what float32 finds.
+        Raises ValueError if TensorRT refuses the graph, or no precision agrees with float32.
         """
         size = height, width
         if size in self._prepared:
@@ -133,7 +116,7 @@ class TensorRtBackend:
         try:
             prepared = self._maker.make(size, self._wanted, self._may_widen)
         except ValueError as error:
-            self._failed[size] = error  # it would fail again for every image
+            self._failed[size] = error  # another attempt would fail too
             raise
         self._prepared[size] = prepared
         if len(self._prepared) > SIZES_KEPT:

@@ -1,4 +1,4 @@
-"""Building TensorRT engines from specialised graphs."""
+"""Builds of TensorRT engines from specialised graphs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MEGABYTE = 1 << 20
 
 
 class BuildCancelled(RuntimeError):
-    """The build was given up because it was asked to."""
+    """The build was cancelled by the caller."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Built:
-    """A serialised engine, its inputs and outputs, how long it took, and what was measured for the next build."""
+    """A serialised engine, its inputs and outputs, the build time, and TensorRT's timing cache for the next build."""
 
     engine: bytes
     tensors: tuple[Tensor, ...]
@@ -55,16 +55,18 @@ def build(
     for_this_gpu: bool = False,
     cancel: threading.Event | None = None,
 ) -> Built:
-    """Build the engine of a specialised graph, typed as the graph is.
+    """Build the engine of a specialised graph, in the types of the graph.
 
-    timing: of earlier builds. progress: draw a bar. for_this_gpu: TensorRT for RTX, which needs no GPU to build,
-    otherwise builds for several kinds of GPU; TensorRT itself always builds for this one. cancel: set it to end the
-    build, which a process must wait for before it ends.
+    timing:       timing cache of an earlier build.
+    progress:     whether to draw a bar.
+    for_this_gpu: whether TensorRT for RTX builds for this GPU only; else it needs no GPU and builds for several kinds.
+                  TensorRT itself always builds for this one.
+    cancel:       set it to end the build; a process must end its builds before it exits.
 
-    Raises ValueError with TensorRT's words if it refuses the graph or an option, BuildCancelled.
+    Raises ValueError with TensorRT's message if it refuses the graph or an option, and BuildCancelled.
     """
     cancel = cancel or threading.Event()
-    # In a thread of its own: an interrupt that arrives in one of TensorRT's calls back into Python would be lost.
+    # In a separate thread: an interrupt that arrives during one of TensorRT's callbacks into Python would be lost.
     with ThreadPoolExecutor(1, "silk-build") as pool:
         future = pool.submit(_build, network, options, timing, progress, for_this_gpu, cancel)
         try:
@@ -76,7 +78,7 @@ def build(
 
 
 def check_dla(options: EngineOptions, precision: str) -> None:
-    """Raise ValueError, saying why, where the DLA asked for cannot be used."""
+    """Raise ValueError with the reason if the DLA in `options` cannot be used."""
     if options.dla_core != NO_DLA:
         if precision != "fp16":
             raise ValueError(f"a DLA computes this network in fp16, not {precision}: use precision fp16, or the GPU")
@@ -86,10 +88,10 @@ def check_dla(options: EngineOptions, precision: str) -> None:
 
 @contextlib.contextmanager
 def _builders_freed() -> Iterator[None]:
-    """Let no error's traceback keep a builder.
+    """Free the builders that the traceback of an error refers to.
 
-    A later garbage collection would free it. In a call back of another builder that is being made, it would wait for
-    ever for the lock that TensorRT holds there, and hold Python's own.
+    A later garbage collection would free them otherwise. If it ran in a callback of another builder, it would deadlock:
+    it holds Python's lock and waits for the lock that TensorRT holds during the callback.
     """
     try:
         yield
@@ -101,7 +103,7 @@ def _builders_freed() -> Iterator[None]:
 def _new_builder(log: Log) -> trt.Builder:
     try:
         return trt.Builder(log)
-    except TypeError as error:  # what null becomes
+    except TypeError as error:  # the bindings raise it for a null pointer
         raise BackendUnavailable(f"{VERSION} does not start: {log.reason}") from error
 
 
@@ -117,46 +119,48 @@ def _build(
     builder = _new_builder(log)
     on_dla = options.dla_core != NO_DLA
     half_flag: Any = _dla_half_flag(builder, options.dla_core) if on_dla else None
-    # Types are the graph's own, but for a DLA, which knows only networks whose types TensorRT chooses.
+    # The types are those of the graph, except on a DLA, which supports only networks whose types TensorRT chooses.
     strongly_typed = 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
     parsed = builder.create_network(0 if on_dla else strongly_typed)
     parser = trt.OnnxParser(parsed, log)
     if not parser.parse(network.SerializeToString()):
         reasons = [parser.get_error(index).desc() for index in range(parser.num_errors)]
         raise ValueError(f"{VERSION} cannot read the graph ({'; '.join(reasons)}): export the network again")
-    config = builder.create_builder_config()
-    config.clear_flag(trt.BuilderFlag.TF32)  # fp32 means fp32
-    config.builder_optimization_level = options.optimization_level
-    if options.workspace_mb:
-        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mb * MEGABYTE)
+    config = _configure(builder, options, timing, for_this_gpu)
     if on_dla:
         config.set_flag(half_flag)
-        config.set_flag(trt.BuilderFlag.GPU_FALLBACK)  # for the top-k and what follows it
+        config.set_flag(trt.BuilderFlag.GPU_FALLBACK)  # for the top-k and the layers after it
         config.default_device_type, config.DLA_core = trt.DeviceType.DLA, options.dla_core
-    if IS_RTX and for_this_gpu:
-        config.num_compute_capabilities = 1
-        config.set_compute_capability(trt.ComputeCapability.CURRENT, 0)
-    if not IS_RTX:  # that measures nothing when it builds
-        config.set_timing_cache(config.create_timing_cache(timing) or config.create_timing_cache(b""), False)
     started = time.monotonic()
     with tqdm(desc="building", unit="step", leave=False, disable=not progress, file=sys.stderr) as bar:
-        monitor = _Monitor(bar, cancel)  # TensorRT does not keep it alive
+        monitor = _Monitor(bar, cancel)  # the local name keeps it alive; TensorRT does not
         config.progress_monitor = monitor
         engine = builder.build_serialized_network(parsed, config)
     if cancel.is_set():
         raise BuildCancelled("the engine's build was cancelled")
     if engine is None:
         raise ValueError(f"{VERSION} cannot build the engine: {log.reason}")
-    measured = b"" if IS_RTX else _content(config.get_timing_cache().serialize())
-    return Built(_content(engine), tuple(_tensors(parsed)), time.monotonic() - started, measured)
+    measured: Any = b"" if IS_RTX else config.get_timing_cache().serialize()
+    content: Any = engine
+    return Built(bytes(content), tuple(_tensors(parsed)), time.monotonic() - started, bytes(measured))
 
 
-def _content(memory: Any) -> bytes:
-    return bytes(memory)
+def _configure(builder: trt.Builder, options: EngineOptions, timing: bytes, for_this_gpu: bool) -> trt.IBuilderConfig:
+    config = builder.create_builder_config()
+    config.clear_flag(trt.BuilderFlag.TF32)  # full float32
+    config.builder_optimization_level = options.optimization_level
+    if options.workspace_mb:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options.workspace_mb * MEGABYTE)
+    if IS_RTX and for_this_gpu:
+        config.num_compute_capabilities = 1
+        config.set_compute_capability(trt.ComputeCapability.CURRENT, 0)
+    if not IS_RTX:  # TensorRT for RTX measures no kernels when it builds
+        config.set_timing_cache(config.create_timing_cache(timing) or config.create_timing_cache(b""), False)
+    return config
 
 
 def _dla_half_flag(builder: trt.Builder, core: int) -> Any:
-    """The flag that lets TensorRT choose float16. Raises ValueError, saying why, where a DLA cannot be used."""
+    """The flag that lets TensorRT choose float16. Raises ValueError with the reason if the DLA cannot be used."""
     if core >= builder.num_DLA_cores:
         raise ValueError(
             f"there is no DLA core {core}, this machine has {builder.num_DLA_cores}: use dla_core {NO_DLA}, the GPU"
@@ -178,7 +182,7 @@ def _tensors(network: trt.INetworkDefinition) -> Iterator[Tensor]:
 
 
 class _Monitor(trt.IProgressMonitor):
-    """A progress bar of the build's steps, and its end where one is asked for."""
+    """Draws a progress bar of the build's steps, and ends the build when `cancel` is set."""
 
     def __init__(self, bar: tqdm, cancel: threading.Event) -> None:
         super().__init__()

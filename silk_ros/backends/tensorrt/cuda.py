@@ -1,4 +1,4 @@
-"""The little of CUDA that is needed beside TensorRT, through NVIDIA's own cuda-python."""
+"""CUDA memory, streams and graphs for TensorRT, through NVIDIA's cuda-python."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..base import BackendUnavailable
 
 
 def runtime() -> ModuleType:
-    """The runtime bindings. Raises BackendUnavailable, naming the package, without them."""
+    """CUDA's runtime bindings. Raises BackendUnavailable, naming the package, without them."""
     try:
         from cuda.bindings import runtime as bindings
     except ImportError:
@@ -24,36 +24,36 @@ def runtime() -> ModuleType:
         except ImportError as error:
             raise BackendUnavailable(
                 "the tensorrt backend needs cuda-python: pip install 'silk_ros[tensorrt]' "
-                "(of the driver's major version: 12 for JetPack 6)"
+                "(its major version must be the driver's: 12 for JetPack 6)"
             ) from error
     return bindings
 
 
 def call(name: str, *arguments: Any) -> Any:
-    """Call a function of the runtime. Raises RuntimeError with CUDA's own words if it fails."""
+    """Call a function of CUDA's runtime. Raises RuntimeError with CUDA's message if it fails."""
     bindings = runtime()
     error, *results = getattr(bindings, name)(*arguments)
     if int(error):
-        _, words = bindings.cudaGetErrorString(error)
-        raise RuntimeError(f"{name}: {words.decode() if isinstance(words, bytes) else words}")
+        _, message = bindings.cudaGetErrorString(error)
+        raise RuntimeError(f"{name}: {message.decode() if isinstance(message, bytes) else message}")
     return results[0] if len(results) == 1 else tuple(results)
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """The device that is used: the first one, as CUDA_VISIBLE_DEVICES orders them."""
+    """The GPU that runs engines: the first in the order of CUDA_VISIBLE_DEVICES."""
 
     name: str
     compute_capability: str  # "8.7"
 
 
 def gpu() -> Gpu:
-    """The GPU of this machine. Raises BackendUnavailable, saying why, if there is none that CUDA can use."""
+    """The GPU of this machine. Raises BackendUnavailable with the reason if CUDA can use none."""
     try:
         count = call("cudaGetDeviceCount")
     except RuntimeError as error:
         raise BackendUnavailable(
-            f"the tensorrt backend needs an NVIDIA GPU and its driver ({error}): install the driver, for one "
+            f"the tensorrt backend needs an NVIDIA GPU and its driver ({error}): install the driver, with a driver "
             "older than CUDA 13 also 'cuda-python==12.*', or use backend auto or openvino here"
         ) from error
     if not count:
@@ -64,14 +64,14 @@ def gpu() -> Gpu:
 
 
 class Memory:
-    """Zeroed memory on the GPU, freed with the object."""
+    """A zeroed buffer in GPU memory, freed with the object."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.address = int(call("cudaMalloc", size))
-        self._free = runtime().cudaFree  # there still when modules are gone
+        self._free = runtime().cudaFree  # kept here because modules may be gone when __del__ runs
         call("cudaMemset", self.address, 0, size)
-        call("cudaDeviceSynchronize")  # other streams do not wait for it
+        call("cudaDeviceSynchronize")  # other streams do not wait for the memset
 
     def __del__(self) -> None:
         if hasattr(self, "_free"):
@@ -79,7 +79,7 @@ class Memory:
 
 
 class PinnedArray:
-    """An array in host memory that the GPU copies to and from by itself, freed with the object."""
+    """An array in page-locked host memory, which the GPU reads and writes directly; freed with the object."""
 
     def __init__(self, shape: Sequence[int], dtype: DTypeLike) -> None:
         self.size = int(np.prod(shape)) * np.dtype(dtype).itemsize
@@ -94,7 +94,7 @@ class PinnedArray:
 
 
 class Stream:
-    """A queue of work for the GPU."""
+    """A CUDA stream: a queue of work for the GPU."""
 
     def __init__(self) -> None:
         self.handle = call("cudaStreamCreateWithFlags", runtime().cudaStreamNonBlocking)
@@ -109,7 +109,7 @@ class Stream:
         call("cudaMemcpyAsync", target.address, source.address, target.size, kind, self.handle)
 
     def copy(self, source: Memory, target: Memory) -> None:
-        """The first target.size bytes."""
+        """Copy the first target.size bytes."""
         kind = runtime().cudaMemcpyKind.cudaMemcpyDeviceToDevice
         call("cudaMemcpyAsync", target.address, source.address, target.size, kind, self.handle)
 
@@ -117,14 +117,14 @@ class Stream:
         call("cudaStreamSynchronize", self.handle)
 
     def record(self, work: Callable[[], None]) -> Graph:
-        """The work that a function puts on this stream, to be launched as one. Raises RuntimeError if it cannot be."""
+        """A CUDA graph of the work that a function puts on this stream. Raises RuntimeError if recording fails."""
         bindings = runtime()
         call("cudaStreamBeginCapture", self.handle, bindings.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
         try:
             work()
         except BaseException:
             bindings.cudaStreamEndCapture(self.handle)
-            bindings.cudaGetLastError()  # or the next call would report it
+            bindings.cudaGetLastError()  # clears the error, which the next call would report otherwise
             raise
         return Graph(self, call("cudaStreamEndCapture", self.handle))
 
@@ -134,7 +134,7 @@ class Stream:
 
 
 class Graph:
-    """Recorded work: one launch instead of one for each kernel and copy."""
+    """A CUDA graph: recorded work that takes one launch instead of one for each kernel and copy."""
 
     def __init__(self, stream: Stream, graph: Any) -> None:
         self._stream = stream

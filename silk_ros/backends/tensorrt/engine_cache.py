@@ -1,8 +1,8 @@
-"""Built engines on disk: private to the user, written whole or not at all, and never trusted unread.
+"""Built engines on disk: private to the user, written atomically, and verified before they are loaded.
 
-A file is a line that says what it is, a line of JSON (the key, the digest of the engine, facts about its making), and
-the engine. TensorRT runs what is in there: only files of the user's own, with just the wanted key and the digest they
-state, are loaded.
+A file holds a magic line, a line of JSON (the key, facts about the build, a digest of facts and engine), and the
+engine. TensorRT executes the content, so a file is loaded only if the user owns it, nobody else can write it, and its
+key and digest are right.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ Key = Mapping[str, "str | int"]
 
 @dataclass(frozen=True)
 class CachedEngine:
-    """An engine, and what is known of its making. An empty one was refused: `facts` says why.
+    """A cached engine and the facts about its build. An empty engine was refused, and `facts` gives the reason.
 
-    TensorRT's timings are kept alike.
+    TensorRT's timing caches are kept in the same way.
     """
 
     engine: bytes
@@ -40,17 +40,18 @@ class CachedEngine:
 
 
 class EngineCache:
-    """The engines of one folder, by key. Without a usable folder nothing is kept, which has been said then."""
+    """The engines of one folder, by key. Without a usable folder (`cache_directory` warns) nothing is kept."""
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or cache_directory("tensorrt")
 
     def path(self, key: Key) -> Path | None:
+        """The file of a key; None without a folder."""
         digest = hashlib.sha256(_canonical(key)).hexdigest()[:32]
         return None if self.folder is None else self.folder / f"{digest}.engine"
 
     def load(self, key: Key) -> CachedEngine | None:
-        """The engine of a key; None, with a warning where a file is there, if there is none that can be trusted."""
+        """The engine of a key; None if there is none or, with a warning, if its file cannot be trusted."""
         path = self.path(key)
         if path is None or not path.exists():
             return None
@@ -61,7 +62,7 @@ class EngineCache:
             return None
 
     def save(self, key: Key, engine: bytes, facts: Mapping[str, object]) -> None:
-        """Keep an engine; an empty one says that this key was refused. A failure is logged, and costs a build later."""
+        """Keep an engine; an empty one marks a refused key. Failures are logged; the next start builds again."""
         path = self.path(key)
         if path is None:
             return
@@ -69,7 +70,7 @@ class EngineCache:
         self._write(path, MAGIC + json.dumps(header).encode() + b"\n" + engine)
 
     def last_build_seconds(self) -> float | None:
-        """How long the slowest of the kept engines took to build."""
+        """The longest build time of the kept engines; None without any."""
         found = []
         for path in self.folder.glob("*.engine") if self.folder else ():
             try:
@@ -80,7 +81,7 @@ class EngineCache:
 
     @contextmanager
     def building(self, key: Key) -> Iterator[None]:
-        """While inside, no other process builds the engine of this key: it waits, and finds it made."""
+        """Hold the lock of a key: another process that wants to build its engine waits, and then finds it built."""
         path = self.path(key)
         if path is None:
             yield
@@ -101,7 +102,7 @@ class EngineCache:
         try:
             with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as partial:
                 try:
-                    partial.write(content)  # the file is made with mode 0600
+                    partial.write(content)  # the file has mode 0600
                     partial.flush()
                     os.fsync(partial.fileno())
                     os.replace(partial.name, path)
@@ -109,7 +110,7 @@ class EngineCache:
                     os.unlink(partial.name)
                     raise
         except OSError as error:
-            log.warning("'%s' cannot be kept (%s): the next start builds it again", path, error)
+            log.warning("cannot write '%s' (%s): the next start builds it again", path, error)
 
 
 def _canonical(key: Key) -> bytes:
@@ -121,7 +122,7 @@ def _digest(facts: dict[str, Any], engine: bytes) -> str:
 
 
 def _open(path: Path) -> tuple[dict[str, Any], bytes]:
-    """Header and engine, read once from a file that is the user's own and no link."""
+    """Header and engine of a file, read once. Raises OSError for a link, ValueError for what others could write."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
         status = os.fstat(file.fileno())
         if status.st_uid != os.geteuid() or status.st_mode & 0o022:
@@ -137,7 +138,7 @@ def _open(path: Path) -> tuple[dict[str, Any], bytes]:
 def _read(path: Path, key: Key) -> CachedEngine:
     header, engine = _open(path)
     if header.get("key") != dict(key):
-        raise ValueError("it is of another model, machine or setting")
+        raise ValueError("it was built for another model, machine or setting")
     if _digest(header["facts"], engine) != header.get("sha256"):
         raise ValueError("it is truncated or damaged")
     return CachedEngine(engine, header["facts"])

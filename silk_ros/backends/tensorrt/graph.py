@@ -1,46 +1,42 @@
-"""The exported graph rewritten for TensorRT: fixed sizes, half precision where it is safe, matching of frames.
+"""Rewriting of the exported graph for TensorRT: fixed sizes, half precision where it is safe, matching of frames.
 
-What comes out is plain ONNX: any runtime can be asked whether it still computes the same.
+The result is plain ONNX, so any runtime can check that it still computes the same.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 
 from ..onnx_graph import SELECTION, add_constant, drop_unused_constants, find_node, onnx, replace_nodes
 from .half_precision import to_half
 
-TOP_K_LIMIT = 3840  # of one TopK layer of TensorRT
-LOWEST = float(np.finfo(np.float16).min)  # below every logit, and no infinity: those are slow or refused in places
+TOP_K_LIMIT = 3840  # largest K of a TopK layer in TensorRT
+LOWEST = float(np.finfo(np.float16).min)  # below every logit; infinities are slow or refused by some layers
 IMAGE, PREVIOUS = "image", "previous_descriptors"
 PARTNER, SIMILARITY = "partner", "similarity"
 
 
-def specialise(
-    network: onnx.ModelProto, height: int, width: int, max_keypoints: int, half: bool, batch: int = 1
-) -> onnx.ModelProto:
-    """A copy of an exported network for `batch` images of (height, width), with matching.
+def specialise(network: onnx.ModelProto, height: int, width: int, max_keypoints: int, half: bool) -> onnx.ModelProto:
+    """A copy of an exported network for images of (height, width), with matching.
 
-    It takes `image` uint8 (batch, 1, height, width) and `previous_descriptors` float32 (K, D), and gives `keypoints`
-    float32 (batch, K, 2), `scores` (batch, K), `descriptors` (batch, K, D), and for each keypoint of the first image of
-    the batch its mutual nearest neighbour among the previous descriptors: `partner` int32 (K,), -1 without one, and
-    `similarity` float32 (K,), the cosine to the nearest. K is max_keypoints, or the positions of the map if they are
-    fewer. half: compute in float16 from the first convolution to the last but one, and up to the descriptors' norm.
+    Inputs: `image` uint8 (1, 1, height, width) and `previous_descriptors` float32 (K, D). Outputs: `keypoints` float32
+    (1, K, 2), `scores` (1, K), `descriptors` (1, K, D), and for each keypoint its mutual nearest neighbour among the
+    previous descriptors: `partner` int32 (K,), -1 without one, and `similarity` float32 (K,), the cosine to the
+    nearest. K is max_keypoints, or the number of positions in the map if that is smaller.
 
-    Raises ValueError for a graph that training.export did not write, and images below the receptive field.
+    half: whether to compute in float16 from the first convolution to the last but one, and up to the normalisation of
+    descriptors.
+
+    Raises ValueError for a graph that training.export did not write, and for images below the receptive field.
     """
     copy = onnx.ModelProto()
     copy.CopyFrom(network)
     logits = find_node(copy.graph, SELECTION + "flat_logits").input[0]
-    count = _fix_sizes(copy, logits, height, width, max_keypoints, batch)
+    count = _fix_sizes(copy, logits, height, width, max_keypoints)
     for name in ("best_logits", "flat_scores"):
         _top_k_in_rounds(copy.graph, SELECTION + name, count)
     if half:
         to_half(copy, logits)
-    if batch > 1:
-        _select_each(copy.graph, batch)
     _add_matching(copy.graph, count, _dimension(copy))
     drop_unused_constants(copy.graph)
     return copy
@@ -50,10 +46,10 @@ def _dimension(network: onnx.ModelProto) -> int:
     return int({entry.key: entry.value for entry in network.metadata_props}["descriptor_dim"])
 
 
-def _fix_sizes(network: onnx.ModelProto, logits: str, height: int, width: int, max_keypoints: int, batch: int) -> int:
-    """Give the input its size and the top-k its constant count, which is returned."""
+def _fix_sizes(network: onnx.ModelProto, logits: str, height: int, width: int, max_keypoints: int) -> int:
+    """Fix the size of the input and the number of keypoints, which is returned."""
     graph = network.graph
-    for dimension, size in zip(graph.input[0].type.tensor_type.shape.dim, (batch, 1, height, width), strict=True):
+    for dimension, size in zip(graph.input[0].type.tensor_type.shape.dim, (1, 1, height, width), strict=True):
         dimension.Clear()
         dimension.dim_value = size
     del graph.output[:], graph.value_info[:]
@@ -71,7 +67,7 @@ def _fix_sizes(network: onnx.ModelProto, logits: str, height: int, width: int, m
 
 
 def _top_k_in_rounds(graph: onnx.GraphProto, name: str, count: int) -> None:
-    """Exactly the best `count` of a TopK, in rounds of what one can give, each without what was taken before."""
+    """Split a TopK of more than TOP_K_LIMIT into rounds; each excludes what the rounds before it took."""
     if count <= TOP_K_LIMIT:
         return
     nodes: list[onnx.NodeProto] = []
@@ -106,44 +102,8 @@ def _top_k_in_rounds(graph: onnx.GraphProto, name: str, count: int) -> None:
     replace_nodes(graph, nodes)
 
 
-def _select_each(graph: onnx.GraphProto, batch: int) -> None:
-    """Select from each image of a batch on its own: the dense part before computes them together."""
-    dense = [node for node in graph.node if not node.name.startswith(SELECTION)]
-    selection = [node for node in graph.node if node.name.startswith(SELECTION)]
-    made = {output for node in selection for output in node.output}
-    shared = {output for node in dense for output in node.output}
-    nodes = dense
-    for index in range(batch):
-        start, stop = (
-            add_constant(graph, f"image_{index}_{n}", [v], np.int64) for n, v in (("from", index), ("to", index + 1))
-        )
-        axis = add_constant(graph, f"image_{index}_axis", [0], np.int64)
-        renamed: dict[str, str] = {name: f"{name}_{index}" for name in made}
-        for name in sorted({name for node in selection for name in node.input} & shared):
-            renamed[name] = f"{name}_{index}"
-            nodes.append(
-                onnx.helper.make_node("Slice", [name, start, stop, axis], [renamed[name]], f"slice/{renamed[name]}")
-            )
-        for node in selection:
-            copy = onnx.NodeProto()
-            copy.CopyFrom(node)
-            copy.name = f"{node.name}_{index}"
-            _rename(copy, renamed)
-            nodes.append(copy)
-    for output in ("keypoints", "scores", "descriptors"):
-        parts = [f"{output}_{index}" for index in range(batch)]
-        nodes.append(onnx.helper.make_node("Concat", parts, [output], f"batch/{output}", axis=0))
-    replace_nodes(graph, nodes)
-
-
-def _rename(node: onnx.NodeProto, names: Mapping[str, str]) -> None:
-    for tensors in (node.input, node.output):
-        for position, name in enumerate(tensors):
-            tensors[position] = names.get(name, name)
-
-
 def _add_matching(graph: onnx.GraphProto, count: int, dimension: int) -> None:
-    """Mutual nearest neighbours of the first image's descriptors among the previous ones, and the graph's outputs."""
+    """Add the mutual nearest neighbours among the previous descriptors, and set the graph's inputs and outputs."""
     first = add_constant(graph, "match/first", 0, np.int64)
     one = add_constant(graph, "match/one", [1], np.int64)
     flat = add_constant(graph, "match/flat", [-1], np.int64)
@@ -164,14 +124,13 @@ def _add_matching(graph: onnx.GraphProto, count: int, dimension: int) -> None:
         ("Cast", ["match/partner"], [PARTNER], {"to": onnx.TensorProto.INT32}),
     ):
         graph.node.append(onnx.helper.make_node(operator, inputs, outputs, f"match/{outputs[0]}", **attributes))
-    batch = graph.input[0].type.tensor_type.shape.dim[0].dim_value
     graph.input.append(onnx.helper.make_tensor_value_info(PREVIOUS, onnx.TensorProto.FLOAT, [count, dimension]))
     graph.output.extend(
         onnx.helper.make_tensor_value_info(name, kind, shape)
         for name, kind, shape in (
-            ("keypoints", onnx.TensorProto.FLOAT, [batch, count, 2]),
-            ("scores", onnx.TensorProto.FLOAT, [batch, count]),
-            ("descriptors", onnx.TensorProto.FLOAT, [batch, count, dimension]),
+            ("keypoints", onnx.TensorProto.FLOAT, [1, count, 2]),
+            ("scores", onnx.TensorProto.FLOAT, [1, count]),
+            ("descriptors", onnx.TensorProto.FLOAT, [1, count, dimension]),
             (PARTNER, onnx.TensorProto.INT32, [count]),
             (SIMILARITY, onnx.TensorProto.FLOAT, [count]),
         )

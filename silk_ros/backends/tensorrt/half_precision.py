@@ -1,6 +1,7 @@
-"""A graph that computes in float16 where it is safe: convolutions, and descriptors before they are normalised.
+"""Conversion of a graph to float16 where it is safe: convolutions, and descriptors before they are normalised.
 
-Logits stay float32, as between equal ones chance would choose, and so do coordinates, scores and unit descriptors.
+Logits stay in float32, because float16 makes many of them equal and the choice between them arbitrary; so do
+coordinates, scores and normalised descriptors.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import numpy as np
 
 from ..onnx_graph import SELECTION, add_constant, onnx, replace_nodes
 
-# Of the nodes that select keypoints, those that may compute in half precision.
+# The nodes of the selection that may compute in half precision.
 HALF_SELECTION = {
     SELECTION + name
     for name in (
@@ -18,21 +19,18 @@ HALF_SELECTION = {
     )
 }
 QDQ = ("QuantizeLinear", "DequantizeLinear")
-QDQ_OPSET = 19  # the first where a DequantizeLinear can give float16
+QDQ_OPSET = 19  # the first opset in which DequantizeLinear can give float16
 
 
 def to_half(network: onnx.ModelProto, logits: str) -> None:
-    """Change a network in place; `logits` is the tensor that keypoints are chosen by.
-
-    Casts are put where values pass between the two precisions.
-    """
+    """Convert a network in place, with casts between the two precisions; `logits` is the tensor of keypoint logits."""
     graph = network.graph
     types = {v.name: v.type.tensor_type.elem_type for v in onnx.shape_inference.infer_shapes(network).graph.value_info}
     weights = {tensor.name: tensor for tensor in graph.initializer}
     if any(node.op_type in QDQ for node in graph.node):
         network.opset_import[0].version = max(QDQ_OPSET, network.opset_import[0].version)
-    started = False  # the image becomes float before the first convolution
-    produced: dict[str, bool] = {}  # float tensors, and whether they are half
+    started = False  # the conversion of the image to float, before the first convolution, stays in float32
+    produced: dict[str, bool] = {}  # computed floating-point tensors, and whether they are float16
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
         started |= node.op_type == "Conv"

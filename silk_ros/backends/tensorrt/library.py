@@ -1,4 +1,4 @@
-"""TensorRT's Python module: TensorRT itself, JetPack's among it, or TensorRT for RTX, which has the same interface."""
+"""TensorRT's Python module: TensorRT itself (also JetPack's) or TensorRT for RTX, which has the same interface."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..base import BackendUnavailable
 
 log = logging.getLogger(__name__)
 
-NAMES = ("tensorrt", "tensorrt_rtx")  # in this order
+NAMES = ("tensorrt", "tensorrt_rtx")  # by preference
 
 
 def _find() -> ModuleType:
@@ -19,7 +19,7 @@ def _find() -> ModuleType:
     for name in NAMES:
         try:
             module = importlib.import_module(name)
-        except (ImportError, OSError, RuntimeError) as error:  # installed, but not for this system
+        except (ImportError, OSError, RuntimeError) as error:  # installed, but does not load on this system
             reasons.append(f"{name}: {error}")
             continue
         if hasattr(module, "Builder"):
@@ -41,7 +41,7 @@ VERSION = f"{trt.__name__} {trt.__version__}"
 
 
 class Log(trt.ILogger):
-    """TensorRT's messages for Python's log. What went wrong is kept, to be raised."""
+    """Passes TensorRT's messages to Python's log and keeps the errors, for exceptions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,5 +55,5 @@ class Log(trt.ILogger):
 
     @property
     def reason(self) -> str:
-        """The last errors in TensorRT's own words."""
+        """The last errors, as TensorRT wrote them."""
         return "; ".join(self._errors[-2:]) or "it gives no reason"

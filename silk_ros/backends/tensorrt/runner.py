@@ -1,34 +1,35 @@
-"""An engine at work: image in pinned memory, network and matching on the GPU, one wait, a few kilobytes back.
+"""Execution of an engine: upload, network, matching and download of a frame, with one wait.
 
-Everything is allocated once. The descriptors of an image stay on the GPU, where the next one is matched with them.
+All memory is allocated once. The descriptors of an image stay on the GPU, where the next image is matched with them.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base import Extracted, Matched
+from ..model import OUTPUTS
 from .cuda import Graph, Memory, PinnedArray, Stream
-from .graph import IMAGE, PREVIOUS
+from .graph import IMAGE, PARTNER, PREVIOUS, SIMILARITY
 from .library import IS_RTX, VERSION, Log, trt
 
 log = logging.getLogger(__name__)
 
-DESCRIPTORS = "descriptors"
 
-
-class Pipeline:
-    """One engine with its buffers. `outputs` are arrays in pinned memory that the next run overwrites."""
+class EngineRunner:
+    """An engine with its buffers. `outputs` are arrays in pinned memory that the next run overwrites."""
 
     def __init__(self, engine: bytes, use_graph: bool = True) -> None:
-        """Raises ValueError if this machine's TensorRT does not take the engine, RuntimeError if CUDA fails."""
+        """Raises ValueError if this machine's TensorRT rejects the engine, RuntimeError if CUDA fails."""
         self._log = Log()
         try:
             self._runtime = trt.Runtime(self._log)
-        except TypeError as error:  # what null becomes
+        except TypeError as error:  # the bindings raise it for a null pointer
             raise RuntimeError(f"{VERSION} does not start: {self._log.reason}") from error
         loaded = self._runtime.deserialize_cuda_engine(engine)
         if loaded is None:
@@ -59,35 +60,49 @@ class Pipeline:
         if use_graph and not IS_RTX:
             self._record()
 
-    def run(self, images: NDArray[np.uint8]) -> None:
-        """Compute `outputs` of images that broadcast to (batch, 1, H, W), matched with the last run's first image."""
-        np.copyto(self._image, images)
+    def run(self, image: NDArray[np.uint8]) -> None:
+        """Compute `outputs` of a grey image (H, W), matched with the image of the last run."""
+        np.copyto(self._image, image)
         if self._graph is not None:
             self._graph.launch()
         else:
             self._launch()
         self._stream.wait()
 
-    def _launch(self) -> None:
-        """Put one frame's work on the stream."""
+    def extracted(self) -> Extracted:
+        """Features of the last image, as views of `outputs`."""
+        keypoints, scores, descriptors = (self.outputs[name][0] for name in OUTPUTS)
+        return keypoints, scores, descriptors
+
+    def matched(self) -> Matched:
+        """Mutual nearest neighbours of the last two images."""
+        partner = self.outputs[PARTNER]
+        rows = np.flatnonzero(partner >= 0)
+        return np.stack([rows, partner[rows]], axis=1).astype(np.int32), self.outputs[SIMILARITY][rows]
+
+    def _launch(self, mark: Callable[[], object] = lambda: None) -> None:
+        """Put one frame's work on the stream, with a call of `mark` before, between and after its three stages."""
+        mark()
         self._stream.upload(self._pinned[IMAGE], self._memory[IMAGE])
+        mark()
         if not self._context.execute_async_v3(int(self._stream.handle)):
             raise RuntimeError(f"TensorRT failed: {self._log.reason}")
-        for name, array in self._pinned.items():
-            if name in self.outputs:
-                self._stream.download(self._memory[name], array)
-        self._stream.copy(self._memory[DESCRIPTORS], self._memory[PREVIOUS])
+        mark()
+        for name in self.outputs:
+            self._stream.download(self._memory[name], self._pinned[name])
+        self._stream.copy(self._memory["descriptors"], self._memory[PREVIOUS])
+        mark()
 
     def _record(self) -> None:
         try:
             self._graph = self._stream.record(self._launch)
         except RuntimeError as error:
             self.uses_graph = False
-            log.warning("no CUDA graph (%s): every kernel is launched on its own, which takes longer", error)
+            log.warning("no CUDA graph (%s): every kernel is launched separately, which takes longer", error)
 
 
 def _new_context(engine: trt.ICudaEngine, use_graph: bool) -> Any:
-    """TensorRT for RTX compiles kernels as it runs, and records CUDA graphs by itself if it is told to."""
+    """An execution context; TensorRT for RTX compiles kernels as it runs, and records CUDA graphs itself."""
     if not IS_RTX:
         return engine.create_execution_context()
     rtx: Any = trt

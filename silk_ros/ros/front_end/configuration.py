@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...binary import encoder
 from ...extractor import Extractor
 from ...images.mask import read_mask
+from ..descriptor_formats import encoder
 from .settings import Settings
 
 
@@ -35,7 +35,7 @@ class Configuration:
         """
         extractor = extractor or settings.network.load()
         mask = read_mask(settings.mask_file) if settings.mask_file else None
-        return cls(settings, extractor, encoder(settings.descriptor_format, extractor.backend.model), mask)
+        return cls(settings, extractor, encoder(settings.descriptor_format, extractor.backend), mask)
 
     def changed(self, settings: Settings) -> Configuration:
         """The configuration for other settings; keeps what they do not change. Raises as `load` does."""

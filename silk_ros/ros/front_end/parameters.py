@@ -6,11 +6,11 @@ from functools import partial
 
 from ...backends import BACKENDS, PRECISIONS, EngineOptions
 from ...backends.base import MAX_OPTIMIZATION_LEVEL, NO_DLA
-from ...binary import FORMATS
 from ...extractor import MAX_THREADS
 from ...frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from ...stereo import StereoRules
 from ...verification import METHODS, OUTLIERS, Verification
+from ..descriptor_formats import FORMATS
 from ..node.declarations import ANYTIME, INACTIVE, Declaration
 from .tracks import NO_CAMERA_ID, TrackRules
 

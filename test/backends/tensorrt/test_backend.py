@@ -16,7 +16,8 @@ pytest.importorskip("silk_ros.backends.tensorrt.library", exc_type=ImportError)
 
 from silk_ros import Extractor, Features, match
 from silk_ros.backends import BackendUnavailable, EngineOptions, MatchingBackend
-from silk_ros.backends.model import int8_path
+from silk_ros.backends import model as model_module
+from silk_ros.backends.model import Model, int8_path, sha256
 from silk_ros.backends.onnxruntime import OnnxRuntimeBackend
 from silk_ros.backends.parity import Parity
 from silk_ros.backends.tensorrt import backend as tensorrt
@@ -24,6 +25,7 @@ from silk_ros.backends.tensorrt import engine_maker
 from silk_ros.backends.tensorrt.backend import TensorRtBackend
 from silk_ros.backends.tensorrt.build import BuildCancelled, Built
 from silk_ros.backends.tensorrt.cuda import Gpu
+from silk_ros.backends.tensorrt.runner import EngineRunner
 from silk_ros.frontend import FrontEnd, FrontEndOptions
 from silk_ros.paths import default_model
 
@@ -31,21 +33,21 @@ COUNT = 300
 TINY = 13  # pixels wide; such an engine only tells whether this GPU will do
 
 
-class CpuPipeline:
-    """In the place of `Pipeline`: the engine is its graph, which ONNX Runtime computes."""
+class CpuRunner:
+    """Replaces `EngineRunner`: the engine is its graph, which ONNX Runtime computes."""
+
+    extracted, matched = EngineRunner.extracted, EngineRunner.matched
 
     def __init__(self, engine: bytes, use_graph: bool = True) -> None:
         if engine == b"foreign":
             raise ValueError("TensorRT does not take the engine")
         self._session = onnxruntime.InferenceSession(engine, providers=["CPUExecutionProvider"])
         shapes = {given.name: given.shape for given in self._session.get_inputs()}
-        self._shape = shapes["image"]
         self._previous = np.zeros(shapes["previous_descriptors"], np.float32)
         self.outputs = {output.name: np.empty(0) for output in self._session.get_outputs()}
 
-    def run(self, images: NDArray[np.uint8]) -> None:
-        given = np.broadcast_to(images, self._shape)
-        found = self._session.run(None, {"image": given, "previous_descriptors": self._previous})
+    def run(self, image: NDArray[np.uint8]) -> None:
+        found = self._session.run(None, {"image": image[None, None], "previous_descriptors": self._previous})
         self.outputs.update(zip(self.outputs, found))
         self._previous = self.outputs["descriptors"][0]
 
@@ -66,7 +68,7 @@ def builds(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[onnx.ModelPr
 
     for module in (tensorrt, engine_maker):
         monkeypatch.setattr(module, "build", build)
-        monkeypatch.setattr(module, "Pipeline", CpuPipeline)
+        monkeypatch.setattr(module, "EngineRunner", CpuRunner)
     monkeypatch.setattr(tensorrt, "gpu", lambda: Gpu("Test GPU", "8.7"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return graphs
@@ -78,7 +80,7 @@ def image(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def loaded(precision: str = "auto", model: Path | None = None, **options: object) -> TensorRtBackend:
-    return TensorRtBackend(model or default_model(), COUNT, precision, **options)
+    return TensorRtBackend(Model(model or default_model()), COUNT, precision, **options)
 
 
 def test_it_says_what_it_is(builds: list) -> None:
@@ -94,7 +96,7 @@ def test_a_gpu_that_the_library_does_not_run_on_is_no_backend(builds: list, monk
         raise ValueError("tensorrt_rtx 1.7 does not take the engine: of other hardware")
 
     monkeypatch.setattr(tensorrt, "IS_RTX", True)
-    monkeypatch.setattr(tensorrt, "Pipeline", refuse)
+    monkeypatch.setattr(tensorrt, "EngineRunner", refuse)
     with pytest.raises(BackendUnavailable, match=r"not run on Test GPU, compute capability 8.7 \(.*other hardware"):
         loaded()
 
@@ -102,7 +104,7 @@ def test_a_gpu_that_the_library_does_not_run_on_is_no_backend(builds: list, monk
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_features_are_those_of_onnx_runtime(builds: list, image: NDArray[np.uint8], precision: str) -> None:
     keypoints, scores, descriptors = loaded(precision).extract(image)
-    expected = OnnxRuntimeBackend(default_model(), COUNT).extract(image)[0]
+    expected = OnnxRuntimeBackend(Model(default_model()), COUNT).extract(image)[0]
     same = {tuple(point) for point in keypoints.tolist()} & {tuple(point) for point in expected.tolist()}
     assert len(same) >= {"fp32": 0.99, "fp16": 0.97, "int8": 0.85}[precision] * COUNT
     assert scores.shape == (COUNT,) and (np.diff(scores) <= 0).all() and descriptors.shape == (COUNT, 32)
@@ -123,10 +125,9 @@ def test_features_are_not_overwritten_by_the_next_image(builds: list, image: NDA
 def test_matches_are_those_with_the_image_before(builds: list, photo: NDArray[np.uint8]) -> None:
     backend = loaded("fp32")
     images = [photo[y : y + 72, 2 * y : 2 * y + 96].copy() for y in range(4)]
-    before, none = backend.extract_and_match(images[0])
-    assert none is None
+    before = backend.extract(images[0])
     for image in images[1:]:
-        now, found = backend.extract_and_match(image)
+        now, found = backend.extract_and_match(image, before[2])
         assert found is not None
         expected = match(Features(*now), Features(*before))
         np.testing.assert_array_equal(found[0], expected.indices)
@@ -134,29 +135,42 @@ def test_matches_are_those_with_the_image_before(builds: list, photo: NDArray[np
         before = now
 
 
-def test_another_size_is_not_matched(builds: list, photo: NDArray[np.uint8]) -> None:
+def test_only_descriptors_of_the_last_image_are_matched(builds: list, image: NDArray[np.uint8]) -> None:
     backend = loaded()
+    first = backend.extract(image)[2]
+    (*_, second), found = backend.extract_and_match(image, None)
+    assert found is None
+    assert backend.extract_and_match(image, first)[1] is None, "they are older"
+    (*_, third), found = backend.extract_and_match(image, second)
+    assert found is None, "an image came in between"
+    assert backend.extract_and_match(image, third.copy())[1] is None, "another array"
+    (*_, last), _ = backend.extract_and_match(image, None)
+    assert backend.extract_and_match(image, last)[1] is not None
+
+
+def test_another_size_is_not_matched(builds: list, photo: NDArray[np.uint8]) -> None:
+    backend, previous, matched = loaded(), None, []
     large, small = photo[:72, :96].copy(), photo[:64, :80].copy()
-    assert backend.extract_and_match(large)[1] is None
-    assert backend.extract_and_match(small)[1] is None
-    assert backend.extract_and_match(small)[1] is not None
-    assert backend.extract_and_match(large)[1] is None, "its descriptors are older than the image before"
+    for image in (large, small, small, large):  # the first large one's descriptors are older than the last image
+        (*_, previous), found = backend.extract_and_match(image, previous)
+        matched.append(found is not None)
+    assert matched == [False, False, True, False]
 
 
 def test_a_frame_that_failed_is_not_matched_with(
     builds: list, image: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = loaded()
-    backend.extract_and_match(image)
+    previous = backend.extract(image)[2]
 
     def fail(self: object, images: object) -> None:
         raise RuntimeError("cudaGraphLaunch: out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(CpuPipeline, "run", fail)
+        patch.setattr(CpuRunner, "run", fail)
         with pytest.raises(RuntimeError, match="out of memory"):
-            backend.extract_and_match(image)
-    assert backend.extract_and_match(image)[1] is None
+            backend.extract(image)
+    assert backend.extract_and_match(image, previous)[1] is None
 
 
 def test_the_front_end_takes_the_matches_of_the_gpu(
@@ -164,7 +178,7 @@ def test_the_front_end_takes_the_matches_of_the_gpu(
 ) -> None:
     frames = [photo[y : y + 144, y : y + 192].copy() for y in range(0, 8, 2)]
     expected = FrontEnd(
-        Extractor(OnnxRuntimeBackend(default_model(), COUNT), scale=0.5), FrontEndOptions(min_similarity=0.9)
+        Extractor(OnnxRuntimeBackend(Model(default_model()), COUNT), scale=0.5), FrontEndOptions(min_similarity=0.9)
     )
     steps = [expected.process(frame, index) for index, frame in enumerate(frames)]
     monkeypatch.setattr("silk_ros.frontend.match", lambda *_, **__: pytest.fail("the GPU has matched"))
@@ -174,17 +188,6 @@ def test_the_front_end_takes_the_matches_of_the_gpu(
         np.testing.assert_array_equal(found.matches.indices, step.matches.indices)
         np.testing.assert_array_equal(found.frame.tracks.ids, step.frame.tracks.ids)
     assert len(step.matches) > 100
-
-
-def test_a_batch_is_two_images_at_once(builds: list, image: NDArray[np.uint8]) -> None:
-    pair = np.stack([image, 255 - image])
-    left, right = loaded("fp32", batch=2).extract_batch(pair)
-    alone = loaded("fp32")
-    for found, expected in ((left, alone.extract(pair[0])), (right, alone.extract(pair[1]))):
-        for values, others in zip(found, expected, strict=True):
-            np.testing.assert_allclose(values, others, atol=1e-5)
-    with pytest.raises(ValueError, match=r"2 images for a batch of 1: load the backend with batch=2"):
-        alone.extract_batch(pair)
 
 
 # --- the cache --------------------------------------------------------------------------------------------------------
@@ -219,7 +222,6 @@ def test_the_next_start_finds_it_made(builds: list, image: NDArray[np.uint8], ca
         {"precision": "fp32"},
         {"options": EngineOptions(optimization_level=1)},
         {"options": EngineOptions(workspace_mb=512)},
-        {"batch": 2},
     ],
 )
 def test_what_is_built_differently_is_another_engine(builds: list, image: NDArray[np.uint8], change: dict) -> None:
@@ -259,10 +261,42 @@ def test_an_engine_that_tensorrt_does_not_take_is_built_again(
     builds: list, image: NDArray[np.uint8], caplog: pytest.LogCaptureFixture
 ) -> None:
     backend = loaded()
-    key = backend._maker._key(image.shape, "fp16", default_model())
+    key = backend._maker._key(image.shape, "fp16")
     backend._maker._cache.save(key, b"foreign", {})
     assert not backend.prepare(*image.shape).was_cached
     assert "does not take the engine: building it again" in caplog.text
+
+
+def test_key_and_network_are_of_the_bytes_that_were_read_first(
+    builds: list, image: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    """The file is swapped between loading the backend and building its engines."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(default_model().read_bytes())
+    int8_path(path).write_bytes(int8_path(default_model()).read_bytes())
+    backend = loaded("int8", path)
+    path.write_bytes(b"swapped")
+    int8_path(path).write_bytes(default_model().read_bytes())
+    made = backend.prepare(*image.shape)
+    assert any(node.op_type == "QuantizeLinear" for node in builds[0].graph.node) and made.parity.within("int8")
+    assert backend._maker._key(image.shape, "int8")["model_sha256"] == sha256(int8_path(default_model()))
+    assert backend._maker._key(image.shape, "fp16")["model_sha256"] == sha256(default_model())
+    assert loaded("int8").prepare(*image.shape).was_cached, "it is the shipped network's engine"
+    np.testing.assert_array_equal(backend.extract(image)[0], loaded("int8").extract(image)[0])
+
+
+@pytest.mark.parametrize("precision", ["auto", "fp32", "int8"])
+def test_each_file_is_read_at_most_once(
+    builds: list, figures: list[Parity], photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch, precision: str
+) -> None:
+    """Through loading, two engines, and a wider precision."""
+    figures += [GOOD, GOOD] if precision == "fp32" else [GOOD, GOOD, BAD]
+    original, read = model_module._read_regular, []
+    monkeypatch.setattr(model_module, "_read_regular", lambda path: [read.append(path), original(path)][1])
+    backend = loaded(precision)
+    for image in (photo[:72, :96].copy(), photo[:64, :80].copy()):
+        backend.extract(image)
+    assert sorted(read) == sorted(set(read)) and default_model() in read and not figures
 
 
 def test_a_size_that_failed_is_not_tried_for_every_image(

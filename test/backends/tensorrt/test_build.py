@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("silk_ros.backends.tensorrt.library", exc_type=ImportError)
 
 from silk_ros.backends.base import EngineOptions
-from silk_ros.backends.model import int8_path
+from silk_ros.backends.model import ModelFile, int8_path
 from silk_ros.backends.onnx_graph import read_network
 from silk_ros.backends.tensorrt.build import BuildCancelled, Built, Tensor, build
 from silk_ros.backends.tensorrt.graph import specialise
@@ -29,8 +29,8 @@ CASES = [
 ]
 
 
-def built(model: Path, half: bool, count: int = 1000, batch: int = 1, options: EngineOptions | None = None) -> Built:
-    return build(specialise(read_network(model), 480, 640, count, half, batch), options or EngineOptions())
+def built(model: Path, half: bool, count: int = 1000, options: EngineOptions | None = None) -> Built:
+    return build(specialise(read_network(ModelFile.read(model)), 480, 640, count, half), options or EngineOptions())
 
 
 @pytest.mark.parametrize("count", [1000, 5000, 10_000])
@@ -49,27 +49,21 @@ def test_every_shipped_network_builds(model: Path, half: bool, count: int) -> No
     )
 
 
-def test_a_stereo_pair_builds() -> None:
-    shapes = {tensor.name: tensor.shape for tensor in built(default_model(), True, 5000, batch=2).tensors}
-    assert shapes["image"] == (2, 1, 480, 640) and shapes["descriptors"] == (2, 5000, 32)
-    assert shapes["partner"] == (5000,)
-
-
 def test_precisions_give_different_engines() -> None:
     engines = {built(*case.values).engine for case in CASES}
     assert len(engines) == len(CASES)
 
 
 def test_a_graph_that_is_not_valid_is_refused_in_the_librarys_words() -> None:
-    graph = specialise(read_network(default_model()), 96, 120, 100, half=False)
+    graph = specialise(read_network(ModelFile.read(default_model())), 96, 120, 100, half=False)
     del graph.graph.node[4]
     with pytest.raises(ValueError, match=r"tensorrt\w* [\d.]+ cannot read the graph \(.+\): export the network again"):
         build(graph, EngineOptions())
 
 
 def test_the_error_of_a_build_keeps_no_builder() -> None:
-    """Freed in a call back of the next one, it would wait for a lock that this holds: Python would stand still."""
-    graph = specialise(read_network(default_model()), 96, 120, 100, half=False)
+    """A builder freed in a callback of the next one would wait for a lock that this one holds: a deadlock."""
+    graph = specialise(read_network(ModelFile.read(default_model())), 96, 120, 100, half=False)
     del graph.graph.node[4]
     with pytest.raises(ValueError, match="cannot read the graph") as caught:
         build(graph, EngineOptions())
@@ -80,7 +74,7 @@ def test_the_error_of_a_build_keeps_no_builder() -> None:
 
 
 def test_a_graph_beyond_the_librarys_limits_is_refused() -> None:
-    graph = specialise(read_network(default_model()), 96, 120, 100, half=False)
+    graph = specialise(read_network(ModelFile.read(default_model())), 96, 120, 100, half=False)
     for tensor in graph.graph.initializer:
         if tensor.name == "keypoint_count":
             tensor.int64_data[:] = []
@@ -106,7 +100,7 @@ def test_a_dla_that_is_not_there_is_named() -> None:
 def test_a_build_can_be_cancelled() -> None:
     cancel = threading.Event()
     cancel.set()
-    graph = specialise(read_network(default_model()), 96, 120, 100, half=False)
+    graph = specialise(read_network(ModelFile.read(default_model())), 96, 120, 100, half=False)
     with pytest.raises(BuildCancelled):
         build(graph, EngineOptions(), cancel=cancel)
 
@@ -116,12 +110,13 @@ def test_an_interrupt_ends_a_build() -> None:
 import os, signal, sys, threading
 from silk_ros.backends.tensorrt import build as tensorrt_engine
 from silk_ros.backends.base import EngineOptions
+from silk_ros.backends.model import ModelFile
 from silk_ros.backends.onnx_graph import read_network
 from silk_ros.backends.tensorrt.graph import specialise
 from silk_ros.backends.tensorrt.library import trt
 from silk_ros.paths import default_model
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
-graph = specialise(read_network(default_model()), 480, 640, 5000, half=True)
+graph = specialise(read_network(ModelFile.read(default_model())), 480, 640, 5000, half=True)
 original = tensorrt_engine._Monitor.step_complete
 def interrupt(self, name, step):
     if not self._cancel.is_set():
@@ -139,7 +134,7 @@ except KeyboardInterrupt:
 
 
 def test_progress_is_drawn_where_it_is_wanted(capsys: pytest.CaptureFixture) -> None:
-    graph = specialise(read_network(default_model()), 96, 120, 100, half=False)
+    graph = specialise(read_network(ModelFile.read(default_model())), 96, 120, 100, half=False)
     build(graph, EngineOptions())
     assert capsys.readouterr().err == ""
     build(graph, EngineOptions(), progress=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from silk_ros import Features, match
-from silk_ros.backends.model import int8_path
+from silk_ros.backends.model import Model, ModelFile, int8_path
 from silk_ros.backends.onnx_graph import read_network
 from silk_ros.backends.onnxruntime import OnnxRuntimeBackend
 from silk_ros.backends.parity import TOLERANCES, Parity, common_keypoints
@@ -44,13 +44,13 @@ def features(outputs: Outputs, index: int = 0) -> Features:
 
 @pytest.mark.parametrize("count", [1, 500, TOP_K_LIMIT, TOP_K_LIMIT + 1, 10_000, 30_000])
 def test_any_number_of_keypoints_is_exactly_the_best(images: NDArray[np.uint8], count: int) -> None:
-    network = specialise(read_network(default_model()), HEIGHT, WIDTH, count, half=False)
+    network = specialise(read_network(ModelFile.read(default_model())), HEIGHT, WIDTH, count, half=False)
     kept = min(count, POSITIONS)
     rounds = [node for node in network.graph.node if node.op_type == "TopK" and node.name.startswith("select/")]
     sizes = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in network.graph.initializer}
     assert max(int(sizes[node.input[1]][0]) for node in rounds) <= TOP_K_LIMIT
     found = run(network, images[:1], np.zeros((kept, 32), np.float32))
-    expected = OnnxRuntimeBackend(default_model(), count).extract(images[0, 0])
+    expected = OnnxRuntimeBackend(Model(default_model()), count).extract(images[0, 0])
     for name, values in zip(("keypoints", "scores", "descriptors"), expected, strict=True):
         assert found[name].shape == (1, *values.shape) and len(values) == kept
         np.testing.assert_allclose(found[name][0], values, atol=1e-5)
@@ -59,7 +59,7 @@ def test_any_number_of_keypoints_is_exactly_the_best(images: NDArray[np.uint8], 
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("count", [300, 6000])
 def test_partners_are_the_mutual_nearest_neighbours(images: NDArray[np.uint8], half: bool, count: int) -> None:
-    network = specialise(read_network(default_model()), HEIGHT, WIDTH, count, half)
+    network = specialise(read_network(ModelFile.read(default_model())), HEIGHT, WIDTH, count, half)
     first = run(network, images[:1], np.zeros((count, 32), np.float32))
     second = run(network, images[1:], first["descriptors"][0])
     expected = match(features(second), features(first))
@@ -71,13 +71,13 @@ def test_partners_are_the_mutual_nearest_neighbours(images: NDArray[np.uint8], h
 
 @pytest.mark.parametrize(("precision", "model"), [("fp16", default_model()), ("int8", int8_path(default_model()))])
 def test_half_precision_stays_within_its_tolerance(images: NDArray[np.uint8], precision: str, model: Path) -> None:
-    network = specialise(read_network(model), HEIGHT, WIDTH, 2000, half=True)
+    network = specialise(read_network(ModelFile.read(model)), HEIGHT, WIDTH, 2000, half=True)
     types = {tensor.name: tensor.data_type for tensor in network.graph.initializer}
     convolutions = [node for node in network.graph.node if node.op_type == "Conv"]
     assert all(types[node.input[2]] == TensorProto.FLOAT16 for node in convolutions[:-1])  # their biases
     assert types[convolutions[-1].input[2]] == TensorProto.FLOAT  # equal logits would be a matter of chance
     found = features(run(network, images[:1], np.zeros((2000, 32), np.float32)))
-    keypoints, _, descriptors = OnnxRuntimeBackend(default_model(), 2000).extract(images[0, 0])
+    keypoints, _, descriptors = OnnxRuntimeBackend(Model(default_model()), 2000).extract(images[0, 0])
     here, there = common_keypoints(keypoints, found.keypoints)
     cosine = float(np.mean(np.sum(descriptors[here] * found.descriptors[there], axis=1)))
     assert Parity(len(here) / 2000, cosine, 0.0).within(precision), (len(here) / 2000, cosine)
@@ -87,32 +87,20 @@ def test_half_precision_stays_within_its_tolerance(images: NDArray[np.uint8], pr
 
 def test_half_precision_is_not_float_by_mistake(images: NDArray[np.uint8]) -> None:
     scores = [
-        run(specialise(read_network(default_model()), HEIGHT, WIDTH, 500, half), images[:1], np.zeros((500, 32), "f"))[
-            "scores"
-        ]
+        run(
+            specialise(read_network(ModelFile.read(default_model())), HEIGHT, WIDTH, 500, half),
+            images[:1],
+            np.zeros((500, 32), "f"),
+        )["scores"]
         for half in (False, True)
     ]
     assert 0 < np.abs(scores[0] - scores[1]).max() < 0.01
 
 
-@pytest.mark.parametrize(("half", "count"), [(False, 300), (True, 300), (False, 5000)])
-def test_a_batch_gives_what_its_images_give_alone(images: NDArray[np.uint8], half: bool, count: int) -> None:
-    network = read_network(default_model())
-    previous = run(specialise(network, HEIGHT, WIDTH, count, half), images[1:], np.zeros((count, 32), np.float32))
-    before = previous["descriptors"][0]
-    pair = run(specialise(network, HEIGHT, WIDTH, count, half, batch=2), images, before)
-    for index in range(2):
-        alone = run(specialise(network, HEIGHT, WIDTH, count, half), images[index : index + 1], before)
-        for name in ("keypoints", "scores", "descriptors"):
-            np.testing.assert_allclose(pair[name][index], alone[name][0], atol=1e-3 if half else 1e-6)
-        if index == 0:
-            np.testing.assert_array_equal(pair[PARTNER], alone[PARTNER])
-
-
 def test_the_network_given_is_left_as_it_is() -> None:
-    network = read_network(default_model())
+    network = read_network(ModelFile.read(default_model()))
     before = network.SerializeToString()
-    specialise(network, HEIGHT, WIDTH, 100, half=True, batch=2)
+    specialise(network, HEIGHT, WIDTH, 100, half=True)
     assert network.SerializeToString() == before
 
 
@@ -131,7 +119,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
     damaged = tmp_path / "damaged.onnx"
     damaged.write_bytes(default_model().read_bytes()[:5000])
     with pytest.raises(ValueError, match=r"damaged.onnx' is not a usable ONNX file .*: export it again"):
-        read_network(damaged)
+        read_network(ModelFile.read(damaged))
 
 
 def test_bounds_are_wider_for_narrower_types() -> None:

@@ -24,7 +24,7 @@ from benchmarks.gpu import tensorrt_stages as gpu_tensorrt
 from benchmarks.gpu.__main__ import Measured, Skipped, check_targets, measure
 from benchmarks.gpu.pipelines import COMPILED, EAGER, Loaded, OnnxRuntimeRunner, candidates, frames, load
 from benchmarks.gpu.report import markdown, table
-from benchmarks.gpu.tensorrt_stages import Engines, Setting, TensorRtRunner, try_in_child
+from benchmarks.gpu.tensorrt_stages import Engines, TensorRtRunner, Workload, try_in_child
 from benchmarks.gpu.torch_pipelines import TorchPipeline
 from silk_ros import Extractor, Features, Matches, match
 from silk_ros.backends.tensorrt.engine_cache import EngineCache
@@ -33,14 +33,14 @@ Image = NDArray[np.uint8]
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "benchmarks" / "gpu.sh"
-SMALL = Setting(128, 96, 200)
+SMALL = Workload(128, 96, 200)
 H100 = {"name": "NVIDIA H100 80GB HBM3", "compute_capability": "9.0", "libraries": {"torch": "2"}}
 
 
 class Counter:
     """A pipeline that only remembers what it was given."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: Workload) -> None:
         self.seen: list[int] = []
 
     def run(self, image: Image) -> None:
@@ -50,11 +50,11 @@ class Counter:
         return 7, 3
 
 
-def refuse(setting: Setting) -> Counter:
+def refuse(setting: Workload) -> Counter:
     raise RuntimeError("tensorrt_rtx does not take the chip\nand goes on about it")
 
 
-def row(pipeline: str, median: float, setting: Setting = gpu.TARGET_SETTING, **more: Any) -> Measured:
+def row(pipeline: str, median: float, setting: Workload = gpu.TARGET_SETTING, **more: Any) -> Measured:
     ms = {"p25": median, "median": median, "p75": median, "p99": 2 * median, "mean": median}
     rest = {"images_per_second": 1e3 / median, "found": 5, "matches": 4, "gpu_megabytes": 20.4, "stages": None}
     return Measured(pipeline, setting, ms, **{**rest, **more})
@@ -105,7 +105,7 @@ def test_what_does_not_load_is_told_and_the_others_are_measured() -> None:
     ],
 )
 def test_targets(milliseconds: dict[str, float], device: str, expected: list[bool | None]) -> None:
-    elsewhere = row(gpu.TARGET, 0.01, Setting(320, 240, 10))
+    elsewhere = row(gpu.TARGET, 0.01, Workload(320, 240, 10))
     rows = [row(name, value) for name, value in milliseconds.items()]
     checked = check_targets([elsewhere, *rows], device)
     assert [target["met"] for target in checked] == expected
@@ -159,7 +159,7 @@ def test_without_a_gpu_each_thing_is_skipped_by_name_and_nothing_written(
 def test_files_are_written_and_the_status_says_whether_anything_ran(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found: dict[str, Callable[[Setting], Any]] = {"TensorRT fp16": refuse, f"{EAGER} fp32": Counter}
+    found: dict[str, Callable[[Workload], Any]] = {"TensorRT fp16": refuse, f"{EAGER} fp32": Counter}
     monkeypatch.setattr(gpu, "candidates", lambda engines: found)
     monkeypatch.setattr(gpu, "describe_device", lambda: H100)
     arguments = ["--sizes", "128x96", "160x120", "--keypoints", "10", "20", "--repeats", "2", "--output", str(tmp_path)]
@@ -291,7 +291,7 @@ def test_what_tensorrt_said_of_the_chip_is_the_reason(monkeypatch: pytest.Monkey
     asked: list[str] = []
     monkeypatch.setattr(gpu_tensorrt, "try_in_child", lambda precision: asked.append(precision) or "no such chip")
     engines = Engines()
-    for setting in (SMALL, Setting(160, 120, 10)):
+    for setting in (SMALL, Workload(160, 120, 10)):
         with pytest.raises(RuntimeError, match="no such chip"):
             engines.get("fp16", setting)
     assert asked == ["fp16"] and not engines.facts
@@ -302,7 +302,7 @@ def test_what_tensorrt_said_of_the_chip_is_the_reason(monkeypatch: pytest.Monkey
     [
         ("exit 0", ""),
         ("echo it cannot build; exit 1", "it cannot build"),
-        ("echo assertion >&2; kill -SEGV $$", "TensorRT took its process with it: SIGSEGV (assertion)"),
+        ("echo assertion >&2; kill -SEGV $$", "TensorRT crashed its process: SIGSEGV (assertion)"),
         ("exit 3", "exit status 3"),
     ],
 )
@@ -319,6 +319,8 @@ def test_a_trial_may_crash(script: str, expected: str, tmp_path: Path, monkeypat
 def test_stages_are_those_of_the_pipeline_with_events_between(
     graph: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from silk_ros.backends.tensorrt.runner import EngineRunner
+
     done: list[str] = []
     created = itertools.count()
 
@@ -347,9 +349,10 @@ def test_stages_are_those_of_the_pipeline_with_events_between(
         _context=SimpleNamespace(execute_async_v3=lambda handle: done.append("engine") or True),
         outputs=dict.fromkeys(names[2:]),
     )
+    pipeline._launch = partial(EngineRunner._launch, pipeline)
     monkeypatch.setattr(gpu_tensorrt, "call", call)
     runner = TensorRtRunner.__new__(TensorRtRunner)
-    runner.pipeline = pipeline  # type: ignore[assignment]
+    runner.engine = pipeline  # type: ignore[assignment]
     stages = runner.measure_stages([np.ones((4, 4), np.uint8)], 2)
     one = ["event 0", "upload", "event 1", "engine", "event 2", "download", "download", "keep", "event 3", "wait"]
     assert done == one * 2 and pipeline._image.all()
