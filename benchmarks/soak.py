@@ -22,8 +22,8 @@ from sensor_msgs.msg import CameraInfo, PointCloud2
 
 from benchmarks.common import RESULTS, save, verdict
 from benchmarks.node import KEYPOINTS, PRECISION, Monitor, Process, write_images
-from silk_ros.ros.demo.__main__ import isolate_ros, start, stop
 from silk_ros.ros.messages import stamp_nanoseconds
+from silk_ros.ros.node.subprocesses import isolate_ros, start, stop
 
 RATE = 30.0  # Hz, of the camera
 INTERVAL = 10  # seconds that a sample is taken over

@@ -1,7 +1,8 @@
-"""The node's feature and match clouds of a whole sequence as a rosbag2 recording, without a running node."""
+"""Recording of the feature and match clouds of a whole sequence, without a running node."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,17 +15,16 @@ from ..messages import features_to_cloud, matches_to_cloud
 from .recorder import Recorder
 
 FEATURES_TOPIC, MATCHES_TOPIC = "/silk/features", "/silk/matches"
-FRAME_ID = "camera"  # of sources that name none
+FRAME_ID = "camera"  # for sources without a frame of their own
 
 
 def write_bag(views: Iterable[SequenceFrame], front_end: FrontEnd, folder: Path) -> int:
-    """Record the clouds of all views in a new folder. Returns their number.
+    """Record the clouds of all views in a new rosbag2 folder. Returns the number of views.
 
     Raises FileExistsError, ImportError without the rosbags library, and what reading the views raises.
     """
-    recorder = Recorder(folder)
     count = 0
-    try:
+    with contextlib.closing(Recorder(folder)) as recorder:
         for view in views:
             seconds, nanoseconds = divmod(view.stamp, 10**9)
             header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=view.image.frame_id or FRAME_ID)
@@ -35,6 +35,4 @@ def write_bag(views: Iterable[SequenceFrame], front_end: FrontEnd, folder: Path)
             recorder.write(FEATURES_TOPIC, features_to_cloud(header, step.frame, rays), view.stamp)
             recorder.write(MATCHES_TOPIC, matches_to_cloud(header, step), view.stamp)
             count += 1
-    finally:
-        recorder.close()
     return count
