@@ -28,11 +28,10 @@ def write_bag(views: Iterable[SequenceFrame], front_end: FrontEnd, folder: Path)
         for view in views:
             seconds, nanoseconds = divmod(view.stamp, 10**9)
             header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=view.image.frame_id or FRAME_ID)
-            step = front_end.process(view.gray, view.stamp)
             camera = view.camera
             fits = camera is not None and (camera.height, camera.width) == view.gray.shape
-            rays = camera.rays(step.frame.features.keypoints) if camera is not None and fits else None
-            recorder.write(FEATURES_TOPIC, features_to_cloud(header, step.frame, rays), view.stamp)
+            step = front_end.process(view.gray, view.stamp, camera if fits else None)
+            recorder.write(FEATURES_TOPIC, features_to_cloud(header, step.frame), view.stamp)
             recorder.write(MATCHES_TOPIC, matches_to_cloud(header, step), view.stamp)
             count += 1
     return count
