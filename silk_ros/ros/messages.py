@@ -82,7 +82,7 @@ def feature_dtype(descriptor: np.dtype, length: int) -> np.dtype:
 
 
 def stamp_nanoseconds(stamp: Time) -> int:
-    """Nanoseconds since 1970. Raises ValueError for a stamp that is none."""
+    """Nanoseconds since 1970. Raises ValueError for an invalid stamp."""
     if stamp.nanosec >= 10**9:
         raise ValueError(f"stamp with {stamp.nanosec} nanoseconds, a second or more: set header.stamp in the driver")
     return stamp.sec * 10**9 + stamp.nanosec
@@ -104,7 +104,7 @@ def cloud_from_points(header: Header, points: NDArray, is_dense: bool = True) ->
         is_bigendian=False,
         point_step=points.dtype.itemsize,
         row_step=points.dtype.itemsize * len(points),
-        data=array.array("B", points.tobytes()),  # the one type that rclpy takes without a loop
+        data=array.array("B", points.tobytes()),  # the only type that rclpy copies without a loop
         is_dense=is_dense,
     )
 
@@ -151,7 +151,7 @@ def features_to_cloud(header: Header, frame: Frame, encoded: NDArray[Any] | None
 
 
 def features_from_cloud(cloud: PointCloud2) -> Features:
-    """The features of a feature cloud, whatever format its descriptors have."""
+    """The features of a feature cloud with descriptors in any format."""
     points = points_from_cloud(cloud)
     keypoints = np.stack([points["u"], points["v"]], axis=1)
     return Features(keypoints=keypoints, scores=points["score"], descriptors=decode(points["descriptor"]))
