@@ -51,14 +51,14 @@ def test_on_a_gpu_it_tells_what_it_made(monkeypatch: pytest.MonkeyPatch, capsys:
             return engine_maker.Prepared(None, "fp16", Path("/cache/x.engine"), facts, was_cached=width == 128)
 
     monkeypatch.setattr(tensorrt, "TensorRtBackend", Backend)
-    options = ["--size", "96x72", "128x96", "--batch", "2", "--optimization-level", "5", "--workspace-mb", "100"]
+    options = ["--size", "96x72", "128x96", "--optimization-level", "5", "--workspace-mb", "100"]
     assert build_engine.main(options) == 0
     assert made == [
         (
             "silk_vggnp_mu.onnx",
             5000,
             "auto",
-            {"options": EngineOptions(5, 100, -1), "batch": 2, "progress": True},
+            {"options": EngineOptions(5, 100, -1), "progress": True},
         )
     ]
     lines = capsys.readouterr().out.splitlines()
@@ -83,7 +83,7 @@ def test_bad_input_is_one_line(no_gpu: None, capsys: pytest.CaptureFixture, argu
     assert error[-1].startswith(message)
 
 
-@pytest.mark.parametrize("option", ["--batch", "--max-keypoints"])
+@pytest.mark.parametrize("option", ["--max-keypoints"])
 @pytest.mark.parametrize("value", ["0", "-5", "many"])
 def test_counts_are_positive(capsys: pytest.CaptureFixture, option: str, value: str) -> None:
     with pytest.raises(SystemExit):

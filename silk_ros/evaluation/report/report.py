@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: tables for the console, and results.json.
+"""The report of an evaluation, and the file results.json.
 
 results.json holds, with null for numbers that are not finite:
 
@@ -6,8 +6,8 @@ results.json holds, with null for numbers that are not finite:
     created      local date and time, ISO 8601
     command      the command line
     machine      processor, its instruction sets and what limits them, cores, operating system
-    versions     Python and the libraries that do the work
-    models       file name and sha256 of the ONNX file behind each method that is one
+    versions     Python and the libraries that compute
+    models       file name and sha256 of the ONNX file of each method that is a network
     results      a list, one entry for each task and data set: either
                  task, data, settings, overall {method: {metric: value}}, groups {group: {method: {metric: value}}},
                  details, curves [{title, x_label, y_label, lines {method: [x values, y values]}}]; or, of a sweep,
@@ -26,7 +26,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..results import Curve, Picture, TaskResult
+from ..results import Curve, Failure, Picture, TaskResult
+from ..run_info import RunInfo
 from .tables import Grid, group_grid, method_grid
 
 GROUND_TRUTH = "ground truth"
@@ -35,19 +36,6 @@ GROUND_TRUTH = "ground truth"
 def slug(title: str) -> str:
     """A title as a file name or an anchor."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What could not be evaluated, and why. `method` is empty if the data set itself was at fault."""
-
-    task: str
-    data: str
-    method: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{' '.join(filter(None, [self.task, self.method]))} on {self.data}: {self.message}"
 
 
 class Outcome(Protocol):
@@ -63,10 +51,10 @@ class Outcome(Protocol):
     def pictures(self) -> Sequence[Picture]: ...
     @property
     def trajectories(self) -> Mapping[str, Sequence[Sequence[float]]]:
-        """Rows [t, tx, ty, tz, qx, qy, qz, qw] by method, the true ones under GROUND_TRUTH. Empty but of odometry."""
+        """Rows [t, tx, ty, tz, qx, qy, qz, qw] by method, the true ones under GROUND_TRUTH. Only of odometry."""
 
     def grids(self) -> Sequence[tuple[str, Grid]]:
-        """Tables with their captions; the first is the one that matters."""
+        """Tables with their captions, the main one first."""
 
     def as_json(self) -> dict[str, Any]: ...
 
@@ -109,25 +97,15 @@ class TaskOutcome:
 
 @dataclass
 class Report:
-    """All of one run of `evaluate`, in the order it is shown."""
+    """Everything from one run of `evaluate`, in the order of display."""
 
-    command: str
-    created: str
-    version: str
-    machine: Mapping[str, Any]
-    versions: Mapping[str, str]
-    models: Mapping[str, Mapping[str, str]]  # method -> file, sha256
+    run: RunInfo
     outcomes: list[Outcome] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "silk_ros": self.version,
-            "created": self.created,
-            "command": self.command,
-            "machine": dict(self.machine),
-            "versions": dict(self.versions),
-            "models": {name: dict(model) for name, model in self.models.items()},
+            **self.run.as_json(),
             "results": [outcome.as_json() for outcome in self.outcomes],
             "failures": [vars(failure) | {"task": failure.task.replace("-", "_")} for failure in self.failures],
         }
@@ -137,7 +115,7 @@ class Report:
 
 
 def _finite(value: Any) -> Any:
-    """The same with null for NaN and infinity, which JSON lacks, and with numpy's numbers and arrays as plain ones."""
+    """A copy with null for NaN and infinity, which JSON lacks, and plain numbers and lists for numpy's."""
     if isinstance(value, Mapping):
         return {str(key): _finite(entry) for key, entry in value.items()}
     if hasattr(value, "tolist"):

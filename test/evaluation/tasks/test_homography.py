@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.methods.load import Keypoints, load_method
+from silk_ros.evaluation.methods.base import Keypoints
+from silk_ros.evaluation.methods.load import load_method
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.tasks.homography import evaluate_homography
 from silk_ros.geometry.homography import warp_points

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.methods.load import Keypoints
+from silk_ros.evaluation.methods.base import Keypoints
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.tasks.registration import (
     chamfer_distance,

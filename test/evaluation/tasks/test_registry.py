@@ -5,10 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.methods.load import Method
+from silk_ros.evaluation.methods.base import Method
 from silk_ros.evaluation.options import DatasetError, Options
-from silk_ros.evaluation.report.report import Failure
-from silk_ros.evaluation.results import Curve, Picture, TaskResult
+from silk_ros.evaluation.results import Curve, Failure, Picture, TaskResult
 from silk_ros.evaluation.tasks.registry import TASKS, Task, merged, photographs, run_task
 
 
