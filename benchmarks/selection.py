@@ -136,7 +136,7 @@ def main() -> int:
             print(f"{folder.name}, {value}: {row}")
         try:
             for name, rule in RULES.items():
-                found = evaluate_odometry([Spread(name, rule)], folder, odometry).overall[name]
+                found = evaluate_odometry(Spread(name, rule), folder, odometry).overall[name]
                 row = {key: round(float(found[key]), 3) for key in ("drift [%]", "ATE [m]", "inliers", "matches")}
                 spread.setdefault(folder.name, {})[name] = row
                 print(f"{folder.name}, {name}: {row}")

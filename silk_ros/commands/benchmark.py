@@ -79,35 +79,18 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
+    counts = " ".join(map(str, KEYPOINTS))
     add("--sizes", nargs="+", type=image_size, default=SIZES, metavar="WxH", help=f"of images ({' '.join(SIZE_NAMES)})")
-    add(
-        "--keypoints",
-        nargs="+",
-        type=positive,
-        default=KEYPOINTS,
-        metavar="K",
-        help=f"maximum per image ({' '.join(map(str, KEYPOINTS))})",
-    )
-    add(
-        "--backends",
-        nargs="+",
-        choices=BACKENDS,
-        default=list(BACKENDS),
-        metavar="NAME",
-        help=f"from {', '.join(BACKENDS)} (all that are installed)",
-    )
+    add("--keypoints", nargs="+", type=positive, default=KEYPOINTS, metavar="K", help=f"maximum per image ({counts})")
+    names = f"from {', '.join(BACKENDS)} (all that are installed)"
+    add("--backends", nargs="+", choices=BACKENDS, default=list(BACKENDS), metavar="NAME", help=names)
     add("--threads", type=positive, default=processor.cores(), help="for everything (the number of cores, %(default)s)")
     add("--repeats", type=positive, default=REPEATS, help="number of timed rounds (%(default)s)")
     add("--quick", action="store_true", help="first size and first K only, few rounds: a look, not a measurement")
     add("--image", type=Path, metavar="FILE", help="picture to use, resized to each size (noise at all scales)")
     add("--rate", type=hertz, metavar="HZ", help="only find the settings that hold a camera's rate")
-    add(
-        "--size",
-        type=image_size,
-        default=SIZES[0],
-        metavar="WxH",
-        help=f"with --rate: of the camera's images ({SIZE_NAMES[0]})",
-    )
+    size = f"with --rate: of the camera's images ({SIZE_NAMES[0]})"
+    add("--size", type=image_size, default=SIZES[0], metavar="WxH", help=size)
     add("--stereo", action="store_true", help="with --rate: for pairs of images")
     add("--output", type=Path, default=Path("benchmark_output"), metavar="FOLDER", help="where to write (%(default)s/)")
 

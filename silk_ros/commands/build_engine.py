@@ -33,38 +33,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add, defaults = parser.add_argument, EngineOptions()
     seen = tuple(round(side * CAMERA_SCALE) for side in CAMERA_SIZE)
+    sizes = "of the network's images ({}x{})".format(*seen)
     add("model", type=Path, nargs="?", help="exported ONNX file (the shipped VGGnp-mu)")
-    add(
-        "--size",
-        type=image_size,
-        nargs="+",
-        default=[seen],
-        metavar="WxH",
-        help="of the network's images ({}x{})".format(*seen),
-    )
+    add("--size", type=image_size, nargs="+", default=[seen], metavar="WxH", help=sizes)
     add("--max-keypoints", type=positive, default=CAMERA_MAX_KEYPOINTS, metavar="K", help="maximum (%(default)s)")
     add("--precision", choices=("auto", *PRECISIONS["tensorrt"]), default="auto", help="auto is fp16")
-    add(
-        "--optimization-level",
-        type=int,
-        default=defaults.optimization_level,
-        metavar="LEVEL",
-        help=f"0 to {MAX_OPTIMIZATION_LEVEL}: higher tries more kernels (%(default)s)",
-    )
-    add(
-        "--workspace-mb",
-        type=int,
-        default=defaults.workspace_mb,
-        metavar="MB",
-        help="maximum for a layer; 0: TensorRT decides (%(default)s)",
-    )
-    add(
-        "--dla-core",
-        type=int,
-        default=defaults.dla_core,
-        metavar="CORE",
-        help="DLA core of a Jetson; -1: GPU (%(default)s)",
-    )
+    level = f"0 to {MAX_OPTIMIZATION_LEVEL}: higher tries more kernels (%(default)s)"
+    add("--optimization-level", type=int, default=defaults.optimization_level, metavar="LEVEL", help=level)
+    workspace = "maximum for a layer; 0: TensorRT decides (%(default)s)"
+    add("--workspace-mb", type=int, default=defaults.workspace_mb, metavar="MB", help=workspace)
+    add("--dla-core", type=int, default=defaults.dla_core, metavar="CORE", help="of a Jetson; -1: GPU (%(default)s)")
     return parser.parse_args(arguments)
 
 

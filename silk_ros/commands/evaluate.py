@@ -41,7 +41,7 @@ try:
     from ..evaluation.options import Options
     from ..evaluation.report.html import write_html
     from ..evaluation.report.plots import draw_outcome, method_styles
-    from ..evaluation.report.report import Outcome, Report, TaskOutcome, slug
+    from ..evaluation.report.report import Outcome, Report, slug, task_outcome
     from ..evaluation.report.tables import console_table
     from ..evaluation.results import Failure
     from ..evaluation.run_info import describe_run
@@ -56,7 +56,7 @@ DEFAULT_METHODS = ("silk", "sift", "orb")
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line; every default is in its help."""
+    """The command line. Every default is in its help, in brackets."""
     parser = argparse.ArgumentParser(
         "evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -92,68 +92,33 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", type=Path, metavar="DATA", help="folder of the data set")
+    methods = f"ONNX files, silk (the shipped network), {', '.join(METHODS)}; NAME@2000 for at most 2000 keypoints"
     add(
         "--methods",
         nargs="+",
         metavar="METHOD",
-        default=list(DEFAULT_METHODS),
-        help=f"ONNX files, silk (the shipped network), {', '.join(METHODS)}; NAME@2000 for at most 2000 keypoints "
-        f"(default: {' '.join(DEFAULT_METHODS)})",
+        default=DEFAULT_METHODS,
+        help=f"{methods} ({' '.join(DEFAULT_METHODS)})",
     )
-    add("--output", type=Path, metavar="FOLDER", default=Path("report"), help="where to write (default: %(default)s)")
+    add("--output", type=Path, metavar="FOLDER", default=Path("report"), help="where to write (%(default)s)")
+    add(
+        "--top-k", type=positive, metavar="K", default=Options.top_k, help="best keypoints used per image (%(default)s)"
+    )
+    resized = "factor by which images are resized for networks, like the node's parameter (%(default)s)"
+    add("--scale", type=float, default=DEFAULT_SCALE, help=resized)
+    precisions = "of networks, like the node's parameter: auto, fp32, bf16, int8 (%(default)s)"
+    add("--precision", default=DEFAULT_PRECISION, help=precisions)
+    add("--ratio", type=float, help="ratio test of the matches, 0 to 1, lower is stricter (none)")
+    add("--double-softmax", type=float, help="threshold on the matching probability, networks only (none)")
+    shorter_edge = f"resize images to this ({SHORTER_EDGE} for homography, otherwise as they are)"
+    add("--shorter-edge", type=positive, metavar="PIXELS", help=shorter_edge)
     add("--skip", nargs="+", metavar="SEQUENCE", default=[], help="sequences in HPatches' layout to leave out")
-    add(
-        "--pictures",
-        type=int,
-        metavar="N",
-        default=Options.pictures,
-        help="of matches per method and task (%(default)s)",
-    )
-    _add_features(parser.add_argument_group("features and matches"))
-    add = parser.add_argument_group("estimation of motion").add_argument
-    add(
-        "--runs",
-        type=positive,
-        metavar="N",
-        default=Options.runs,
-        help="of RANSAC for relative poses and odometry, which are averaged (default: %(default)s)",
-    )
-    add(
-        "--disparity-offset",
-        type=float,
-        metavar="PIXELS",
-        help="added to the disparities of a badly rectified stereo pair in odometry (default: fitted for each method)",
-    )
-
-
-def _add_features(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add(
-        "--top-k",
-        type=positive,
-        metavar="K",
-        default=Options.top_k,
-        help="number of best keypoints used of an image (default: %(default)s)",
-    )
-    add(
-        "--scale",
-        type=float,
-        default=DEFAULT_SCALE,
-        help="factor by which images are resized for networks, like the node's parameter (default: %(default)s)",
-    )
-    add(
-        "--precision",
-        default=DEFAULT_PRECISION,
-        help="of networks, like the node's parameter: auto, fp32, bf16, int8 (default: %(default)s)",
-    )
-    add("--ratio", type=float, help="ratio test of the matches, 0 to 1, lower is stricter (default: none)")
-    add("--double-softmax", type=float, help="threshold on the matching probability, networks only (default: none)")
-    add(
-        "--shorter-edge",
-        type=positive,
-        metavar="PIXELS",
-        help=f"resize images to this (default: {SHORTER_EDGE} for homography, otherwise as they are)",
-    )
+    pictures = "pictures of matches per method and task (%(default)s)"
+    add("--pictures", type=int, metavar="N", default=Options.pictures, help=pictures)
+    runs = "of RANSAC for relative poses and odometry, which are averaged (%(default)s)"
+    add("--runs", type=positive, metavar="N", default=Options.runs, help=runs)
+    offset = "added to the disparities of a badly rectified stereo pair in odometry (fitted for each method)"
+    add("--disparity-offset", type=float, metavar="PIXELS", help=offset)
 
 
 def _axis(name: str, *values: str) -> tuple[str, list[float]]:
@@ -205,10 +170,10 @@ def _outcomes(args: argparse.Namespace, methods: Sequence[Method], failures: lis
         try:
             if args.command == SWEEP:
                 if sweep := run_sweep(name, task, loaders, folder, options, args.scale, args.over, failures):
-                    yield sweep
+                    yield sweep.outcome()
             elif result := run_task(name, task, methods, folder, options, failures):
                 result.settings = protocol(options, args.scale, result)
-                yield TaskOutcome(str(folder), result)
+                yield task_outcome(str(folder), result)
         except KeyboardInterrupt:
             failures.append(Failure(name, str(folder), "", "interrupted, as were all tasks after it"))
             break
@@ -233,7 +198,7 @@ def _jobs(args: argparse.Namespace, failures: list[Failure]) -> list[tuple[str, 
 
 def _print(outcome: Outcome) -> None:
     print(f"\n{outcome.title}")
-    for caption, grid in outcome.grids():
+    for caption, grid in outcome.grids:
         print(*([f"\n{caption}"] if caption else []), console_table(grid), sep="\n")
     print(flush=True)
 

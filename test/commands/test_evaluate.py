@@ -48,7 +48,7 @@ def test_help_tells_every_default(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         parse(["homography", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
-    for default in ("silk sift orb", f"default: {Options.top_k}", "default: report", "480 for homography"):
+    for default in ("silk sift orb", f"image ({Options.top_k})", "write (report)", "480 for homography"):
         assert default in shown, default
     with pytest.raises(SystemExit, match="0"):
         parse(["--help"])

@@ -8,6 +8,7 @@ indices = method.match(a, b)
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,15 @@ from ...extractor import DEFAULT_SCALE, Extractor
 from ...paths import default_model
 from .base import DEFAULT_PRECISION, FloatMethod, Keypoints, Method
 from .opencv import akaze, orb, sift
-from .peers import aliked, disk, xfeat
+from .peers import LightGlueMethod, XFeat
 
 METHODS: dict[str, Callable[[int], Method]] = {
     "sift": sift,
     "orb": orb,
     "akaze": akaze,
-    "xfeat": xfeat,
-    "aliked": aliked,
-    "disk": disk,
+    "xfeat": XFeat,
+    "aliked": partial(LightGlueMethod, "ALIKED"),
+    "disk": partial(LightGlueMethod, "DISK"),
 }
 
 

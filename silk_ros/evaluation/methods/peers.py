@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import FloatMethod, Keypoints, Method
+from .base import FloatMethod, Keypoints
 
 MIN_SIDE = 32  # pixels; the networks shrink an image up to 32 times
 
@@ -57,18 +57,6 @@ class LightGlueMethod(FloatMethod):
         found = self._network.extract(self._to_tensor(image), resize=None)
         points, scores, descriptors = (found[key][0] for key in ("keypoints", "keypoint_scores", "descriptors"))
         return _keypoints(points, scores, descriptors, self._max_keypoints)
-
-
-def xfeat(max_keypoints: int) -> Method:
-    return XFeat(max_keypoints)
-
-
-def aliked(max_keypoints: int) -> Method:
-    return LightGlueMethod("ALIKED", max_keypoints)
-
-
-def disk(max_keypoints: int) -> Method:
-    return LightGlueMethod("DISK", max_keypoints)
 
 
 def _package(name: str) -> Any:

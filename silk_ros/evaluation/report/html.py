@@ -42,7 +42,7 @@ def _section(outcome: Outcome, plots: Sequence[Plot], images: Iterator[bytes]) -
             for name, value in outcome.settings.items()
             if value not in (None, [])
         ],
-        "grids": outcome.grids(),
+        "grids": outcome.grids,
         "plots": [
             {"title": plot.title, "light": _uri("png", plot.light), "dark": _uri("png", plot.dark)} for plot in plots
         ],

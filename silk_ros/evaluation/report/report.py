@@ -24,7 +24,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ..results import Curve, Failure, Picture, TaskResult
 from ..run_info import RunInfo
@@ -38,61 +38,39 @@ def slug(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
 
 
-class Outcome(Protocol):
-    """A section of the report: one task over one data set, or a sweep of one."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def settings(self) -> Mapping[str, Any]: ...
-    @property
-    def curves(self) -> Sequence[Curve]: ...
-    @property
-    def pictures(self) -> Sequence[Picture]: ...
-    @property
-    def trajectories(self) -> Mapping[str, Sequence[Sequence[float]]]:
-        """Rows [t, tx, ty, tz, qx, qy, qz, qw] by method, the true ones under GROUND_TRUTH. Only of odometry."""
-
-    def grids(self) -> Sequence[tuple[str, Grid]]:
-        """Tables with their captions, the main one first."""
-
-    def as_json(self) -> dict[str, Any]: ...
-
-
 @dataclass(frozen=True)
-class TaskOutcome:
-    """A task over the data set in the folder `data`."""
+class Outcome:
+    """A section of the report: one task over one data set, or a sweep of one.
 
-    data: str
-    result: TaskResult
+    grids:        tables with their captions, the main one first.
+    json:         the entry of results.json.
+    trajectories: rows [t, tx, ty, tz, qx, qy, qz, qw] by method, the true ones under GROUND_TRUTH; only of odometry.
+    """
 
-    @property
-    def title(self) -> str:
-        return f"{self.result.task.replace('_', ' ')} on {Path(self.data).resolve().name}"
+    title: str
+    settings: Mapping[str, Any]
+    grids: Sequence[tuple[str, Grid]]
+    curves: Sequence[Curve]
+    json: dict[str, Any]
+    pictures: Sequence[Picture] = ()
+    trajectories: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
 
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return self.result.settings
 
-    @property
-    def curves(self) -> Sequence[Curve]:
-        return self.result.curves
-
-    @property
-    def pictures(self) -> Sequence[Picture]:
-        return self.result.pictures
-
-    @property
-    def trajectories(self) -> Mapping[str, Sequence[Sequence[float]]]:
-        details = self.result.details
-        return {GROUND_TRUTH: details["ground_truth"], **details["trajectories"]} if "trajectories" in details else {}
-
-    def grids(self) -> Sequence[tuple[str, Grid]]:
-        grids = [("", method_grid(self.result.overall))]
-        return [*grids, ("by group", group_grid(self.result.groups))] if self.result.groups else grids
-
-    def as_json(self) -> dict[str, Any]:
-        return {"task": self.result.task, "data": self.data} | self.result.as_json()
+def task_outcome(data: str, result: TaskResult) -> Outcome:
+    """The section of a task over the data set in the folder `data`."""
+    grids = [("", method_grid(result.overall))]
+    if result.groups:
+        grids.append(("by group", group_grid(result.groups)))
+    paths = result.details.get("trajectories", {})
+    return Outcome(
+        f"{result.task.replace('_', ' ')} on {Path(data).resolve().name}",
+        result.settings,
+        grids,
+        result.curves,
+        {"task": result.task, "data": data} | result.as_json(),
+        result.pictures,
+        {GROUND_TRUTH: result.details["ground_truth"], **paths} if paths else {},
+    )
 
 
 @dataclass
@@ -106,7 +84,7 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         return {
             **self.run.as_json(),
-            "results": [outcome.as_json() for outcome in self.outcomes],
+            "results": [outcome.json for outcome in self.outcomes],
             "failures": [vars(failure) | {"task": failure.task.replace("-", "_")} for failure in self.failures],
         }
 

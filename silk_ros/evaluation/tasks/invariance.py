@@ -45,25 +45,25 @@ def photographs(folder: Path, options: Options, skip: Sequence[str] = ()) -> lis
 
 
 def evaluate_rotation(
-    methods: Sequence[Method], images: Sequence[Image], options: Options, angles: Sequence[float] = ANGLES
+    method: Method, images: Sequence[Image], options: Options, angles: Sequence[float] = ANGLES
 ) -> TaskResult:
     """Match grey images (H, W) with themselves, rotated in the image plane by `angles` in degrees, counter-clockwise.
 
     `widest angle` is the largest rotation up to which the share of correct matches (3 px) stays at least half of that
     without rotation. The other columns are means over the angles.
     """
-    return _evaluate(_ROTATION, methods, images, options, angles)
+    return _evaluate(_ROTATION, method, images, options, angles)
 
 
 def evaluate_scale(
-    methods: Sequence[Method], images: Sequence[Image], options: Options, scales: Sequence[float] = SCALES
+    method: Method, images: Sequence[Image], options: Options, scales: Sequence[float] = SCALES
 ) -> TaskResult:
     """Match grey images (H, W) with themselves at other scales; scale 2 shows everything twice as large.
 
     `smallest scale` and `largest scale` are the limits within which the share of correct matches (3 px) stays at least
     half of that at scale 1. The other columns are means over the scales.
     """
-    return _evaluate(_SCALE, methods, images, options, scales)
+    return _evaluate(_SCALE, method, images, options, scales)
 
 
 def rotated_views(image: Image, angles: Sequence[float]) -> tuple[Image, Views]:
@@ -132,39 +132,38 @@ _SCALE = _Change(
 
 
 def _evaluate(
-    change: _Change, methods: Sequence[Method], images: Sequence[Image], options: Options, values: Sequence[float]
+    change: _Change, method: Method, images: Sequence[Image], options: Options, values: Sequence[float]
 ) -> TaskResult:
     if options.shorter_edge is not None:
         images = [resize_shorter_edge(image, options.shorter_edge)[0] for image in images]
     values = sorted({change.unchanged, *values})
     pictured = evenly_spaced(len(values), options.pictures)  # of the first image
-    sums = {method.name: np.zeros((len(values), len(MEASURES))) for method in methods}
+    sums = np.zeros((len(values), len(MEASURES)))
     pictures: list[Picture] = []
     with tqdm(total=len(images) * len(values), desc=change.task, unit="pair", leave=False) as progress:
         for number, image in enumerate(images):
             first, views = change.make_views(image, values)
-            references = [method.extract(first).best(options.top_k) for method in methods]
+            reference = method.extract(first).best(options.top_k)
             for index, (view, homography) in enumerate(views):
-                for method, reference in zip(methods, references):
-                    matched = match_pair(method, (first, view), reference, homography, options)
-                    sums[method.name][index] += _measures(matched)
-                    if number == 0 and index in pictured:
-                        what = change.caption.format(values[index])
-                        pictures.append(draw_matched_pair(method.name, (first, view), matched, what))
+                matched = match_pair(method, (first, view), reference, homography, options)
+                sums[index] += _measures(matched)
+                if number == 0 and index in pictured:
+                    what = change.caption.format(values[index])
+                    pictures.append(draw_matched_pair(method, (first, view), matched, what))
                 progress.update()
-    means = {name: total / len(images) for name, total in sums.items()}
+    means = sums / len(images)
+    limits = change.limits(*reach(values, means[:, _LIMITING], change.unchanged))
+    edges = {min(image.shape) for image in images}
     return TaskResult(
         task=change.task,
-        overall={name: _row(change, values, measured) for name, measured in means.items()},
-        settings=_settings(images, options),
+        overall={method.name: limits | dict(zip(MEASURES, means.mean(axis=0).tolist()))},
+        settings={
+            "images": len(images),
+            "shorter_edge": min(edges) if len(edges) == 1 else f"{min(edges)} to {max(edges)}",
+        },
         curves=[
-            Curve(
-                f"{measure} over {change.task}",
-                change.x_label,
-                measure,
-                {name: (values, measured[:, column].tolist()) for name, measured in means.items()},
-            )
-            for column, measure in enumerate(MEASURES)
+            Curve(f"{measure} over {change.task}", change.x_label, measure, {method.name: (values, column.tolist())})
+            for measure, column in zip(MEASURES, means.T)
         ],
         pictures=pictures,
     )
@@ -174,19 +173,3 @@ def _measures(matched: MatchedPair) -> list[float]:
     """The values of MEASURES for one pair."""
     mma1, mma3 = (share_within(matched.errors, threshold) for threshold in (1, 3))
     return [mma1, mma3, mma3 * len(matched.errors), matched.repeatability[1]]
-
-
-def _row(change: _Change, values: Sequence[float], measured: NDArray[np.float64]) -> Row:
-    limits = change.limits(*reach(values, measured[:, _LIMITING], change.unchanged))
-    return limits | dict(zip(MEASURES, measured.mean(axis=0).tolist()))
-
-
-def _settings(images: Sequence[Image], options: Options) -> dict[str, object]:
-    edges = {min(image.shape) for image in images}
-    return {
-        "images": len(images),
-        "shorter_edge": min(edges) if len(edges) == 1 else f"{min(edges)} to {max(edges)}",
-        "top_k": options.top_k,
-        "ratio": options.ratio,
-        "double_softmax": options.double_softmax,
-    }

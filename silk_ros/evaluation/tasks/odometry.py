@@ -6,8 +6,8 @@ frame, they give its pose by PnP with RANSAC, refined on the inliers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from ..results import Curve, Picture, Row, TaskResult
 from .disparity import disparity_offset, stereo_depths
 
 
-def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Options) -> TaskResult:
+def evaluate_odometry(method: Method, root: str | Path, options: Options) -> TaskResult:
     """Errors of frame-to-frame odometry over one stereo or RGB-D sequence (see `open_sequence`).
 
     On a short sequence the outcome depends on RANSAC's random samples. It therefore runs `options.runs` times, and
@@ -38,7 +38,7 @@ def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Opti
 
     Stereo points are weighted by the uncertainty of their disparity (see `Step.residuals`), and the rectification of a
     stereo pair is corrected: in one clip of KITTI it is off by more than a pixel, a fifth of the disparity at 75 m. The
-    correction is `options.disparity_offset` or, where that is None, the offset that fits each method's own matches best
+    correction is `options.disparity_offset` or, where that is None, the offset that fits the method's own matches best
     (see `disparity_offset`), which is "own disparity offset [px]". To compare methods, give all the same offset. "drift
     as calibrated [%]" is the drift without a correction; details["as_calibrated"] has all columns without it.
 
@@ -53,24 +53,30 @@ def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Opti
         raise DatasetError(f"'{root}' has neither a right camera nor depth: odometry needs one of them")
     if path_length(sequence.poses) == 0:
         raise DatasetError(f"the poses of '{root}' do not move: there is no drift to measure")
-    judged = {method.name: _judge(method, sequence, options) for method in methods}
+    steps = list(track(method, sequence, options))
+    calibration: Row = {}
+    details: dict[str, Any] = {}
+    if sequence.baseline is not None:
+        uncorrected, _ = _judge(steps, sequence, options.runs)
+        own = disparity_offset(steps, sequence.matrix)
+        offset = own if options.disparity_offset is None else options.disparity_offset
+        steps = [shift_disparities(step, offset) for step in steps]
+        calibration = {"drift as calibrated [%]": uncorrected["drift [%]"], "own disparity offset [px]": own}
+        details["as_calibrated"] = {method.name: uncorrected}
+    row, poses = _judge(steps, sequence, options.runs)
+    details["trajectories"] = {method.name: tum_rows(sequence.timestamps, poses)}
+    details["ground_truth"] = tum_rows(sequence.timestamps, sequence.poses)
+    drift = segment_drift(poses, sequence.poses)
+    line = {method.name: (list(drift.keys()), list(drift.values()))}
     return TaskResult(
         task="odometry",
-        overall={name: outcome.row for name, outcome in judged.items()},
+        overall={method.name: row | calibration},
         settings=_settings(sequence, options),
-        details=_details(judged, sequence),
-        curves=[
-            Curve(
-                "Drift over distance",
-                "length of path [m]",
-                "translation error [%]",
-                {name: _drift_line(outcome.poses, sequence.poses) for name, outcome in judged.items()},
-            )
-        ],
+        details=details,
+        curves=[Curve("Drift over distance", "length of path [m]", "translation error [%]", line)],
         pictures=[
-            _picture(name, sequence, index, outcome.steps[index])
-            for name, outcome in judged.items()
-            for index in evenly_spaced(len(outcome.steps), options.pictures)
+            _picture(method.name, sequence, index, steps[index])
+            for index in evenly_spaced(len(steps), options.pictures)
         ],
     )
 
@@ -126,36 +132,12 @@ def chain(steps: Sequence[Step], matrix: Points, start: Points, seed: int = 0) -
     return Run(np.array(poses), failures, float(np.mean(inliers)) if inliers else 0.0)
 
 
-@dataclass(frozen=True, eq=False)
-class _Outcome:
-    """One method's metrics, its trajectory (N, 4, 4) of median drift, and its steps, with corrected disparities.
-
-    as_calibrated: the metrics without a correction, of a stereo sequence only.
-    """
-
-    row: Row
-    poses: NDArray[np.float64]
-    steps: list[Step]
-    as_calibrated: Row | None = None
-
-
-def _judge(method: Method, sequence: PosedSequence, options: Options) -> _Outcome:
-    steps = list(track(method, sequence, options))
-    if sequence.baseline is None:
-        return _judge_steps(steps, sequence, options)
-    uncorrected = _judge_steps(steps, sequence, options).row
-    own = disparity_offset(steps, sequence.matrix)
-    offset = own if options.disparity_offset is None else options.disparity_offset
-    corrected = _judge_steps([shift_disparities(step, offset) for step in steps], sequence, options)
-    calibration = {"drift as calibrated [%]": uncorrected["drift [%]"], "own disparity offset [px]": own}
-    return replace(corrected, row=corrected.row | calibration, as_calibrated=uncorrected)
-
-
-def _judge_steps(steps: list[Step], sequence: PosedSequence, options: Options) -> _Outcome:
+def _judge(steps: list[Step], sequence: PosedSequence, runs: int) -> tuple[Row, NDArray[np.float64]]:
+    """The metrics over all runs, and the trajectory (N, 4, 4) of the run with the median drift."""
     truth = sequence.poses
-    runs = [chain(steps, sequence.matrix, truth[0], seed) for seed in range(options.runs)]
-    median = sorted(runs, key=lambda run: end_drift(run.poses, truth))[options.runs // 2]
-    return _Outcome(_summary(runs, steps, truth), median.poses, steps)
+    tries = [chain(steps, sequence.matrix, truth[0], seed) for seed in range(runs)]
+    median = sorted(tries, key=lambda run: end_drift(run.poses, truth))[runs // 2]
+    return _summary(tries, steps, truth), median.poses
 
 
 def _summary(runs: Sequence[Run], steps: Sequence[Step], truth: Points) -> Row:
@@ -192,21 +174,6 @@ def _settings(sequence: PosedSequence, options: Options) -> dict[str, Any]:
         given = options.disparity_offset
         settings["disparity offset (pixels)"] = "each method's own" if given is None else given
     return settings
-
-
-def _details(judged: Mapping[str, _Outcome], sequence: PosedSequence) -> dict[str, Any]:
-    details: dict[str, Any] = {
-        "trajectories": {name: tum_rows(sequence.timestamps, outcome.poses) for name, outcome in judged.items()},
-        "ground_truth": tum_rows(sequence.timestamps, sequence.poses),
-    }
-    if sequence.baseline is not None:
-        details["as_calibrated"] = {name: outcome.as_calibrated for name, outcome in judged.items()}
-    return details
-
-
-def _drift_line(poses: Points, truth: Points) -> tuple[list[float], list[float]]:
-    drift = segment_drift(poses, truth)
-    return list(drift.keys()), list(drift.values())
 
 
 def _picture(name: str, sequence: PosedSequence, index: int, step: Step) -> Picture:

@@ -7,7 +7,6 @@ Here Procrustes runs inside RANSAC, since sparse features have more wrong matche
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,7 +100,7 @@ def registration_errors(motion: Points, truth: Points, cloud0: Points, cloud1: P
 
 
 def evaluate_registration(
-    methods: Sequence[Method], root: str | Path, options: Options, gap: int = GAP, max_pairs: int = 50
+    method: Method, root: str | Path, options: Options, gap: int = GAP, max_pairs: int = 50
 ) -> TaskResult:
     """Errors of the motion between frames `gap` apart of one RGB-D sequence (see `open_sequence`).
 
@@ -120,18 +119,19 @@ def evaluate_registration(
         raise DatasetError(f"'{root}' has {len(sequence)} frames: registering frames {gap} apart needs more")
     firsts = evenly_spaced(len(sequence) - gap, max_pairs)
     pictured = {firsts[index] for index in evenly_spaced(len(firsts), options.pictures)}
-    judged: dict[str, list[Row]] = {method.name: [] for method in methods}
+    features = frame_features(method, sequence, options)
+    rows: list[Row] = []
     pictures: list[Picture] = []
-    for method in methods:
-        features = frame_features(method, sequence, options)
-        for first in tqdm(firsts, desc=f"registration, {method.name}", leave=False):
-            pair = _match(method, sequence, first, first + gap, features, options)
-            judged[method.name].append(_judge(pair, sequence))
-            if first in pictured:
-                pictures.append(_picture(method.name, pair, judged[method.name][-1]))
+    for first in tqdm(firsts, desc=f"registration, {method.name}", leave=False):
+        found = features(first), features(first + gap)
+        matches = method.match(*found, options.ratio, options.double_softmax)
+        pair = _lift(sequence, (first, first + gap), found, matches)
+        rows.append(_judge(pair, sequence))
+        if first in pictured:
+            pictures.append(_picture(method.name, pair, rows[-1]))
     return TaskResult(
         task="registration",
-        overall={name: _summary(rows) for name, rows in judged.items()},
+        overall={method.name: _summary(rows)},
         settings={
             "data": sequence.name,
             "gap (frames)": gap,
@@ -141,8 +141,8 @@ def evaluate_registration(
             "inlier distance (m)": INLIER_DISTANCE,
             "shorter_edge": sequence.shorter_edge,
         },
-        details={"pairs": judged},
-        curves=[_curve(judged, "rotation", 10), _curve(judged, "translation", 25)],
+        details={"pairs": {method.name: rows}},
+        curves=[_curve(method.name, rows, "rotation", 10), _curve(method.name, rows, "translation", 25)],
         pictures=pictures,
     )
 
@@ -165,25 +165,20 @@ class _LiftedPair:
     matches: int
 
 
-def _match(
-    method: Method,
-    sequence: PosedSequence,
-    first: int,
-    second: int,
-    features: Callable[[int], Keypoints],
-    options: Options,
+def _lift(
+    sequence: PosedSequence, numbers: tuple[int, int], found: tuple[Keypoints, Keypoints], matches: NDArray[np.int32]
 ) -> _LiftedPair:
-    frames, found = (sequence[first], sequence[second]), (features(first), features(second))
-    rows = method.match(*found, options.ratio, options.double_softmax)
-    pixels = [keypoints.keypoints[side] for keypoints, side in zip(found, rows.T)]
+    """Lift the matches (M, 2) of two frames to 3D, and keep the best of those with a depth in both."""
+    frames = sequence[numbers[0]], sequence[numbers[1]]
+    pixels = [keypoints.keypoints[rows] for keypoints, rows in zip(found, matches.T)]
     source, target = (back_project(sequence.matrix, at, frame.depth_at(at)) for frame, at in zip(frames, pixels))
     known = np.isfinite(source[:, 2] + target[:, 2])
-    weights = np.where(known, match_weights(*found, rows), -1)
+    weights = np.where(known, match_weights(*found, matches), -1)
     best = np.argsort(-weights, kind="stable")[: min(BEST_MATCHES, known.sum())]
     return _LiftedPair(
-        (first, second),
+        numbers,
         frames,
-        motion_between(sequence.poses[first], sequence.poses[second]),
+        motion_between(*sequence.poses[list(numbers)]),
         (pixels[0][best], pixels[1][best]),
         (source[best], target[best]),
         weights[best],
@@ -229,10 +224,8 @@ def _summary(rows: list[Row]) -> Row:
     return summary | {"matches": float(np.mean([row["matches"] for row in rows]))}
 
 
-def _curve(details: dict[str, list[Row]], name: str, limit: float) -> Curve:
+def _curve(method: str, rows: list[Row], name: str, limit: float) -> Curve:
     thresholds = np.linspace(0, limit, 101).tolist()
-    lines = {
-        method: (thresholds, [share_within([row[name] for row in rows], threshold) for threshold in thresholds])
-        for method, rows in details.items()
-    }
-    return Curve(f"{name.capitalize()} error", f"error at most [{UNITS[name]}]", "share of pairs", lines)
+    shares = [share_within([row[name] for row in rows], threshold) for threshold in thresholds]
+    title, x_label = f"{name.capitalize()} error", f"error at most [{UNITS[name]}]"
+    return Curve(title, x_label, "share of pairs", {method: (thresholds, shares)})

@@ -24,9 +24,9 @@ logger = logging.getLogger("evaluate")
 
 @dataclass(frozen=True)
 class Task:
-    """An evaluation of methods on a folder.
+    """An evaluation of a method on a folder.
 
-    run:    the task, over methods, a folder and options.
+    run:    the task, over a method, a folder and options.
     files:  patterns of file names; a folder with a matching file is a data set of this task.
     layout: description of such a folder.
     skips:  whether `run` takes `skip`, the names of sequences to leave out.
@@ -42,8 +42,8 @@ class Task:
 
 
 def _on_photographs(evaluate: Callable[..., TaskResult]) -> Callable[..., TaskResult]:
-    def run(methods: Sequence[Method], folder: Path, options: Options, skip: Sequence[str] = ()) -> TaskResult:
-        result = evaluate(methods, photographs(folder, options, skip), options)
+    def run(method: Method, folder: Path, options: Options, skip: Sequence[str] = ()) -> TaskResult:
+        result = evaluate(method, photographs(folder, options, skip), options)
         result.settings["skipped"] = list(skip)
         return result
 
@@ -83,7 +83,7 @@ def run_task(
     for method in methods:
         started = time.perf_counter()
         try:
-            results.append(task.run([method], folder, options))
+            results.append(task.run(method, folder, options))
         except DatasetError as error:  # the other methods would meet it too
             failures.append(Failure(name, str(folder), "", str(error)))
             break

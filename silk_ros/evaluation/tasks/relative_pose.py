@@ -6,7 +6,6 @@ baseline is at least MIN_BASELINE, below which the ground truth does not define 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -87,9 +86,7 @@ def pose_error(motion: Points | None, truth: Points) -> tuple[float, float]:
     return float(rotation_angle(turn)), angle_between(motion[:3, 3], truth[:3, 3])
 
 
-def evaluate_relative_pose(
-    methods: Sequence[Method], root: str | Path, options: Options, max_pairs: int = 100
-) -> TaskResult:
+def evaluate_relative_pose(method: Method, root: str | Path, options: Options, max_pairs: int = 100) -> TaskResult:
     """Pose errors of pairs of frames of one posed image folder (see `open_sequence`), grouped by their gap.
 
     The error of a pair is the larger of the angles between the rotations and between the directions of translation;
@@ -102,23 +99,21 @@ def evaluate_relative_pose(
     sequence = open_sequence(root, options.shorter_edge)
     pairs = choose_pairs(sequence, max_pairs)
     pictured = {pairs[index] for index in evenly_spaced(len(pairs), options.pictures)}
-    judged: dict[str, list[Row]] = {method.name: [] for method in methods}
+    features = frame_features(method, sequence, options)
+    rows: list[Row] = []
     pictures: list[Picture] = []
-    for method in methods:
-        features = frame_features(method, sequence, options)
-        for first, second in tqdm(pairs, desc=f"relative pose, {method.name}", leave=False):
-            a, b = features(first), features(second)
-            rows_a, rows_b = method.match(a, b, options.ratio, options.double_softmax).T
-            points0, points1 = a.keypoints[rows_a], b.keypoints[rows_b]
-            runs = [_judge(sequence, first, second, points0, points1, run) for run in range(options.runs)]
-            judged[method.name] += runs
-            if (first, second) in pictured:
-                pictures.append(_picture(method.name, sequence, runs[-1], points0, points1))
-    gaps = [gap for gap in GAPS if any(second - first == gap for first, second in pairs)]
+    for first, second in tqdm(pairs, desc=f"relative pose, {method.name}", leave=False):
+        a, b = features(first), features(second)
+        rows_a, rows_b = method.match(a, b, options.ratio, options.double_softmax).T
+        points0, points1 = a.keypoints[rows_a], b.keypoints[rows_b]
+        rows += [_judge(sequence, first, second, points0, points1, run) for run in range(options.runs)]
+        if (first, second) in pictured:
+            pictures.append(_picture(method.name, sequence, rows[-1], points0, points1))
+    by_gap = {gap: [row for row in rows if row["second"] - row["first"] == gap] for gap in GAPS}
     return TaskResult(
         task="relative_pose",
-        overall={name: _summary(rows) for name, rows in judged.items()},
-        groups={f"gap {gap}": {name: _summary(_of_gap(rows, gap)) for name, rows in judged.items()} for gap in gaps},
+        overall={method.name: _summary(rows)},
+        groups={f"gap {gap}": {method.name: _summary(of_gap)} for gap, of_gap in by_gap.items() if of_gap},
         settings={
             "data": sequence.name,
             "pairs": len(pairs),
@@ -129,8 +124,8 @@ def evaluate_relative_pose(
             "threshold (normalised)": RANSAC_THRESHOLD / float(sequence.matrix[0, 0]),
             "shorter_edge": sequence.shorter_edge,
         },
-        details={"pairs": judged},
-        curves=[_recall_curve(judged)],
+        details={"pairs": {method.name: rows}},
+        curves=[_recall_curve(method.name, rows)],
         pictures=pictures,
     )
 
@@ -164,10 +159,6 @@ def _picture(name: str, sequence: PosedSequence, row: Row, points0: Points, poin
     return Picture(caption, draw_pair(sequence[first].image, sequence[second].image, points0, points1, correct))
 
 
-def _of_gap(rows: list[Row], gap: int) -> list[Row]:
-    return [row for row in rows if row["second"] - row["first"] == gap]
-
-
 def _pair_errors(rows: list[Row]) -> list[float]:
     return [max(row["rotation error"], row["translation error"]) for row in rows]
 
@@ -184,10 +175,7 @@ def _summary(rows: list[Row]) -> Row:
     }
 
 
-def _recall_curve(details: dict[str, list[Row]]) -> Curve:
+def _recall_curve(method: str, rows: list[Row]) -> Curve:
     thresholds = np.linspace(0, max(AUC_THRESHOLDS), 81).tolist()
-    lines = {
-        name: (thresholds, [share_within(_pair_errors(rows), threshold) for threshold in thresholds])
-        for name, rows in details.items()
-    }
-    return Curve("Pose error", "error at most [°]", "share of pairs", lines)
+    recall = [share_within(_pair_errors(rows), threshold) for threshold in thresholds]
+    return Curve("Pose error", "error at most [°]", "share of pairs", {method: (thresholds, recall)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from ..methods.base import Cached, Method
 from ..methods.load import OnnxMethod
 from ..methods.opencv import OpenCVMethod
 from ..options import Options
+from ..report.report import Outcome
 from ..report.tables import Column, Grid
-from ..results import VARIANT, Curve, Failure, Picture, Row
+from ..results import VARIANT, Curve, Failure, Row
 from .registry import Task, protocol, run_task
 
 logger = logging.getLogger("evaluate")
@@ -53,15 +54,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The result of a sweep, a section of the report."""
+    """The result of a sweep."""
 
     task: str
     data: str
     over: Mapping[str, Sequence[float]]
     settings: Mapping[str, Any]
     points: Sequence[Point]
-    pictures: Sequence[Picture] = ()
-    trajectories: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -97,6 +96,10 @@ class Sweep:
                 y += [point.metrics[metric]] * len(places)
             curves.append(Curve(metric, AXES[last].label, metric, lines))
         return curves
+
+    def outcome(self) -> Outcome:
+        """The section of the report."""
+        return Outcome(self.title, self.settings, self.grids(), self.curves, self.as_json())
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -7,7 +7,7 @@ import pytest
 
 from silk_ros.evaluation.report import html
 from silk_ros.evaluation.report.plots import Plot
-from silk_ros.evaluation.report.report import Report, TaskOutcome
+from silk_ros.evaluation.report.report import Report, task_outcome
 from silk_ros.evaluation.results import Failure, Picture, Table, TaskResult
 from silk_ros.evaluation.run_info import RunInfo
 
@@ -26,14 +26,14 @@ def page(path: Path, table: Table, pictures: list[Picture] | None = None, failur
     run = RunInfo(
         command="evaluate homography data",
         created="2030-01-02",
-        version="0.1.0",
+        silk_ros="0.1.0",
         machine={"processor": "CPU"},
         versions={"numpy": "2"},
         models={"SiLK": {"file": "silk.onnx", "sha256": "abc123"}},
     )
     report = Report(
         run,
-        outcomes=[TaskOutcome("data/hpatches", result)],
+        outcomes=[task_outcome("data/hpatches", result)],
         failures=failures or [],
     )
     html.write_html(report, [[Plot("MMA", b"light", b"dark")]], path)

@@ -12,6 +12,7 @@ from silk_ros.evaluation.tasks.invariance import (
     rotated_views,
     scaled_views,
 )
+from silk_ros.evaluation.tasks.registry import merged
 from silk_ros.geometry.homography import warp_points
 
 
@@ -73,7 +74,8 @@ def test_reach_ends_where_half_is_lost_for_the_first_time() -> None:
 
 
 def test_a_method_that_ignores_rotation_does_not_reach_far(photo: np.ndarray) -> None:
-    result = evaluate_rotation([load_method("sift", 300), Upright()], [photo], Options(pictures=1), angles=[0, 20, 90])
+    methods = load_method("sift", 300), Upright()
+    result = merged([evaluate_rotation(each, [photo], Options(pictures=1), angles=[0, 20, 90]) for each in methods])
     assert result.task == "rotation" and result.settings["shorter_edge"] == 240
     assert result.overall["SIFT"]["widest angle"] == 90
     assert result.overall["upright"]["widest angle"] == 0
@@ -88,7 +90,7 @@ def test_a_method_that_ignores_rotation_does_not_reach_far(photo: np.ndarray) ->
 
 
 def test_the_unchanged_view_is_always_measured(photo: np.ndarray) -> None:
-    result = evaluate_scale([Upright()], [photo], Options(shorter_edge=120, pictures=0), scales=[0.5, 2])
+    result = evaluate_scale(Upright(), [photo], Options(shorter_edge=120, pictures=0), scales=[0.5, 2])
     row = result.overall["upright"]
     assert (row["smallest scale"], row["largest scale"]) == (1, 1)
     assert result.curves[0].lines["upright"][0] == [0.5, 1, 2] and result.curves[0].lines["upright"][1][1] == 1

@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -31,15 +30,14 @@ def result(name: str) -> TaskResult:
     )
 
 
-def run(methods: Sequence[Method], folder: Path, options: Options) -> TaskResult:
-    assert len(methods) == 1
+def run(method: Method, folder: Path, options: Options) -> TaskResult:
     if folder.name == "broken":
         raise DatasetError("'calib.txt' is missing")
-    if methods[0].name == "ORB":
+    if method.name == "ORB":
         raise RuntimeError("lost")
-    if methods[0].name == "AKAZE":
+    if method.name == "AKAZE":
         raise ValueError("AKAZE has no matching probability")
-    return result(methods[0].name)
+    return result(method.name)
 
 
 TASK = Task(run, ("calib.txt",), "calib.txt")

@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,8 +41,7 @@ class Classic(OpenCVMethod):
         super().__init__("ORB", cv2.ORB.create(), max_keypoints)
 
 
-def run(methods: Sequence[Method], folder: Path, options: Options) -> TaskResult:
-    (method,) = methods
+def run(method: Method, folder: Path, options: Options) -> TaskResult:
     if method.name == "SiLK" and options.top_k == 13:
         raise RuntimeError("bad luck")
     found = len(method.extract(IMAGE).best(options.top_k))
