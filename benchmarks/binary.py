@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.common import interleaved, parser, save
-from silk_ros import Features, match
+from silk_ros import match
 from silk_ros.binary import BinaryCode, binary_code, hamming_match
 from silk_ros.commands.quantize import CLOSE, KEYPOINTS, NEAR, Pair, read_pairs
-from silk_ros.evaluation.methods.load import Keypoints, load_method
+from silk_ros.evaluation.methods.load import FloatMethod, Keypoints, load_method
 from silk_ros.evaluation.metrics import share_within
 from silk_ros.evaluation.options import DatasetError
 from silk_ros.evaluation.speed.matching import random_features
@@ -43,27 +43,18 @@ class Format:
 
     detector: int
     convert: Callable[[Descriptors], Descriptors]
-    match: Callable[[Descriptors, Descriptors], NDArray[np.int32]]
+    match: Callable[[Keypoints, Keypoints], NDArray[np.int32]]
 
 
-def _described(descriptors: Descriptors) -> Features:
-    count = len(descriptors)
-    return Features(np.zeros((count, 2), np.float32), np.zeros(count, np.float32), descriptors)
-
-
-def _cosine(a: Descriptors, b: Descriptors) -> NDArray[np.int32]:
-    return match(_described(a), _described(b)).indices
-
-
-def _hamming(a: Descriptors, b: Descriptors) -> NDArray[np.int32]:
-    return hamming_match(a, b).indices
+def _hamming(a: Keypoints, b: Keypoints) -> NDArray[np.int32]:
+    return hamming_match(a.descriptors, b.descriptors).indices
 
 
 def formats(code: BinaryCode) -> dict[str, Format]:
-    hyperplanes = random_code(code.descriptor_dim, SEED)
+    hyperplanes, cosine = random_code(code.descriptor_dim, SEED), FloatMethod().match
     return {
-        "float32": Format(0, lambda descriptors: descriptors, _cosine),
-        "float16": Format(0, lambda descriptors: descriptors.astype(np.float16), _cosine),
+        "float32": Format(0, lambda descriptors: descriptors, cosine),
+        "float16": Format(0, lambda descriptors: descriptors.astype(np.float16), cosine),
         "random hyperplanes": Format(0, hyperplanes.encode, _hamming),
         "binary256": Format(0, code.encode, _hamming),
         "ORB": Format(1, lambda descriptors: descriptors, _hamming),
@@ -98,7 +89,7 @@ def quality(source: str, skip: Sequence[str], code: BinaryCode) -> dict[str, dic
         ]
         for name, form in compared.items():
             a, b = (replace(side, descriptors=form.convert(side.descriptors)) for side in found[form.detector])
-            first, second = form.match(a.descriptors, b.descriptors).T
+            first, second = form.match(a, b).T
             rows[name].append(judge(pair, a.keypoints[first], b.keypoints[second]))
     means = {
         name: {key: round(float(np.mean([row[key] for row in own])), 4) for key in own[0]} for name, own in rows.items()
