@@ -1,14 +1,13 @@
-"""What 256 bits cost in matching quality and time, against the float descriptors they come from and ORB's own bits.
+"""Matching quality and time of 256-bit codes, beside the float descriptors that they encode and ORB's own codes.
 
 python -m benchmarks.binary eval/homography eval/kitti/image_0 eval/tsukuba/image_0 --skip evd_adam evd_index evd_mag
 
-The first folder holds sequences in HPatches' layout, the others frames that are paired; matches are mutual nearest
-neighbours throughout.
+The first folder holds sequences in HPatches' layout, the others frames that are paired; all matches are mutual nearest
+neighbours.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.common import interleaved, save
-from silk_ros import Features, match
+from benchmarks.common import interleaved, parser, save
+from silk_ros import match
 from silk_ros.binary import BinaryCode, binary_code, hamming_match
-from silk_ros.evaluation.methods.base import Keypoints
+from silk_ros.evaluation.methods.base import FloatMethod, Keypoints
 from silk_ros.evaluation.methods.load import load_method
 from silk_ros.evaluation.metrics import share_within
 from silk_ros.evaluation.options import DatasetError
@@ -33,7 +32,7 @@ from silk_ros.geometry.homography import reprojection_error
 from silk_ros.paths import default_model
 from training.binary import random_code
 
-SEED = 0  # of the hyperplanes
+SEED = 0  # for the random hyperplanes
 COUNTS = (1000, 5000)
 
 Descriptors = NDArray[Any]
@@ -41,31 +40,22 @@ Descriptors = NDArray[Any]
 
 @dataclass(frozen=True)
 class Format:
-    """A detector (0: the network, 1: ORB), what becomes of its descriptors, and how these are matched."""
+    """A detector (0: the network, 1: ORB), a conversion of its descriptors, and how these are matched."""
 
     detector: int
     convert: Callable[[Descriptors], Descriptors]
-    match: Callable[[Descriptors, Descriptors], NDArray[np.int32]]
+    match: Callable[[Keypoints, Keypoints], NDArray[np.int32]]
 
 
-def _described(descriptors: Descriptors) -> Features:
-    count = len(descriptors)
-    return Features(np.zeros((count, 2), np.float32), np.zeros(count, np.float32), descriptors)
-
-
-def _cosine(a: Descriptors, b: Descriptors) -> NDArray[np.int32]:
-    return match(_described(a), _described(b)).indices
-
-
-def _hamming(a: Descriptors, b: Descriptors) -> NDArray[np.int32]:
-    return hamming_match(a, b).indices
+def _hamming(a: Keypoints, b: Keypoints) -> NDArray[np.int32]:
+    return hamming_match(a.descriptors, b.descriptors).indices
 
 
 def formats(code: BinaryCode) -> dict[str, Format]:
-    hyperplanes = random_code(code.descriptor_dim, SEED)
+    hyperplanes, cosine = random_code(code.descriptor_dim, SEED), FloatMethod().match
     return {
-        "float32": Format(0, lambda descriptors: descriptors, _cosine),
-        "float16": Format(0, lambda descriptors: descriptors.astype(np.float16), _cosine),
+        "float32": Format(0, lambda descriptors: descriptors, cosine),
+        "float16": Format(0, lambda descriptors: descriptors.astype(np.float16), cosine),
         "random hyperplanes": Format(0, hyperplanes.encode, _hamming),
         "binary256": Format(0, code.encode, _hamming),
         "ORB": Format(1, lambda descriptors: descriptors, _hamming),
@@ -73,7 +63,7 @@ def formats(code: BinaryCode) -> dict[str, Format]:
 
 
 def judge(pair: Pair, points0: NDArray[np.floating], points1: NDArray[np.floating]) -> dict[str, float]:
-    """Matches of a pair, and the shares that are right by its homography or by the epipolar geometry most share."""
+    """The number of matches of a pair, and the shares that fit its homography or the dominant epipolar geometry."""
     if pair.homography is not None:
         errors = reprojection_error(pair.homography, points0, points1)
         close, near = share_within(errors, CLOSE), share_within(errors, NEAR)
@@ -84,12 +74,12 @@ def judge(pair: Pair, points0: NDArray[np.floating], points1: NDArray[np.floatin
 
 
 def name_of(source: str) -> str:
-    """Its last two folders: both eyes' images of any sequence are called alike."""
+    """The last two folders of a path: the last one alone is the same for all stereo sequences."""
     return "/".join(Path(source).resolve().parts[-2:])
 
 
 def quality(source: str, skip: Sequence[str], code: BinaryCode) -> dict[str, dict[str, float]]:
-    """Format -> means over the pairs of a source."""
+    """Means over the pairs of a source, by format."""
     methods = load_method("silk", KEYPOINTS), load_method("orb", KEYPOINTS)
     compared = formats(code)
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in compared}
@@ -100,7 +90,7 @@ def quality(source: str, skip: Sequence[str], code: BinaryCode) -> dict[str, dic
         ]
         for name, form in compared.items():
             a, b = (replace(side, descriptors=form.convert(side.descriptors)) for side in found[form.detector])
-            first, second = form.match(a.descriptors, b.descriptors).T
+            first, second = form.match(a, b).T
             rows[name].append(judge(pair, a.keypoints[first], b.keypoints[second]))
     means = {
         name: {key: round(float(np.mean([row[key] for row in own])), 4) for key in own[0]} for name, own in rows.items()
@@ -111,7 +101,7 @@ def quality(source: str, skip: Sequence[str], code: BinaryCode) -> dict[str, dic
 
 
 def times(count: int, code: BinaryCode) -> dict[str, float]:
-    """Milliseconds of `match`, and what encoding an image and matching its codes take beside it."""
+    """Milliseconds of `match`, and of encoding an image and matching its codes, also relative to `match`."""
     a, b = random_features(count, 1), random_features(count, 2)
     codes = code.encode(a.descriptors), code.encode(b.descriptors)
     candidates: dict[str, Callable[[], object]] = {
@@ -127,10 +117,10 @@ def times(count: int, code: BinaryCode) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sources", nargs="+", help="folders of pairs with homographies, or of frames")
-    parser.add_argument("--skip", nargs="+", default=[], metavar="SEQUENCE", help="sequences to leave out")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("sources", nargs="+", help="folders of pairs with homographies, or of frames")
+    arguments.add_argument("--skip", nargs="+", default=[], metavar="SEQUENCE", help="sequences to leave out")
+    options = arguments.parse_args()
     code = binary_code(default_model())
     try:
         measured = {name_of(source): quality(source, options.skip, code) for source in options.sources}

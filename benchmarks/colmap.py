@@ -1,4 +1,4 @@
-"""How far the cameras of a COLMAP model are from the truth, and a picture of both.
+"""The errors of the cameras of a COLMAP model, and a picture of the estimated and the true path.
 
     run_sequence tsukuba/image_0 --output reconstruction --format colmap --map --camera 615,615,320,240 \\
         --every 5 --window 5 --ratio 0.9 --scale 1 --max-keypoints 3000
@@ -9,13 +9,13 @@ The sequence is a folder that `evaluate odometry` reads. COLMAP's scale is free:
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pycolmap
 
+from benchmarks.common import parser
 from silk_ros.evaluation.datasets.posed import open_sequence
 from silk_ros.geometry.trajectory import absolute_error, path_length
 
@@ -24,13 +24,13 @@ import matplotlib.pyplot as plt
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path, help="folder of a COLMAP model made by run_sequence")
-    parser.add_argument("sequence", type=Path, help="its images with their poses, in KITTI's or 7-Scenes' layout")
-    parser.add_argument("--output", type=Path, required=True, help="the picture")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("model", type=Path, help="folder of a COLMAP model made by run_sequence")
+    arguments.add_argument("sequence", type=Path, help="folder of its images and poses, as KITTI or 7-Scenes")
+    arguments.add_argument("--output", type=Path, required=True, help="file for the picture")
+    options = arguments.parse_args()
     model = pycolmap.Reconstruction(options.model)
-    # run_sequence names an image by its place in the sequence.
+    # run_sequence names an image by its index in the sequence.
     images = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
     truth = open_sequence(options.sequence).poses[[int(Path(image.name).stem) for image in images]]
     estimate = np.tile(np.eye(4), (len(images), 1, 1))

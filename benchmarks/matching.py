@@ -1,4 +1,4 @@
-"""Block matching against numpy's full similarity matrix, 32-D unit descriptors, identical matches.
+"""Block-wise matching beside numpy's full similarity matrix: 32-D unit descriptors, identical matches.
 
 python -m benchmarks.matching
 """

@@ -1,49 +1,29 @@
-"""The whole node in its own process, fed by the player over DDS and watched from here: rates, drops, CPU and memory.
+"""The whole node in its own process, fed by a camera over DDS and watched from here: rates, drops, CPU and memory.
 
 python -m benchmarks.node            # ten minutes; leave the machine alone meanwhile
-
-The player reads raw pictures of the synthetic flight, which costs it less than a millisecond each: a camera's driver
-does not render either.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-import rclpy
-import yaml
-from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
-from sensor_msgs.msg import PointCloud2
-from tqdm import tqdm
 
-from benchmarks.common import save, verdict
-from silk_ros.images.flight import SyntheticFlight
-from silk_ros.ros.node.subprocesses import isolate_ros, start, stop
+from benchmarks.common import parser, save, verdict
+from benchmarks.live import KEYPOINTS, PRECISION, Listener, Process, node_and_camera, own_ros, write_images
 
-KEYPOINTS, PRECISION = 1000, "int8"
-FLIGHT_IMAGES, FLIGHT_RATE = 300, 30.0  # played again and again
-START_TIMEOUT = 30.0  # seconds
-WARM_UP = 15.0  # seconds; the diagnostics look back over the last five
-DELIVERED = 0.98  # share of a camera's nominal rate below which the player, not the node, is measured
-TICKS = os.sysconf("SC_CLK_TCK")
+WARM_UP = 15.0  # seconds; the diagnostics cover the last five
+DELIVERED = 0.98  # least share of the camera's nominal rate; below it the player limits the measurement
 
 Results = dict[str, float | str]
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A camera, the parameters of the node that differ from their defaults, and how long to watch, in seconds."""
+    """A camera, the node's parameters that differ from the defaults, and the length of the measurement in seconds."""
 
     images: Path
     rate: float
@@ -51,94 +31,19 @@ class Scenario:
     parameters: tuple[str, ...] = ()
 
 
-class Process:
-    """What Linux says of a process."""
-
-    def __init__(self, process: subprocess.Popen) -> None:
-        self._folder = Path(f"/proc/{process.pid}")
-
-    def cpu_seconds(self) -> float:
-        # The name, in brackets, may hold spaces; user and system time are fields 14 and 15.
-        fields = (self._folder / "stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
-
-    def resident_mb(self) -> float:
-        return self._status("VmRSS") / 1024
-
-    def threads(self) -> int:
-        return self._status("Threads")
-
-    def open_files(self) -> int:
-        return len(list((self._folder / "fd").iterdir()))
-
-    def _status(self, name: str) -> int:
-        lines = (self._folder / "status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1])
-
-
-class Monitor:
-    """Receives what the node publishes, as a program downstream would."""
-
-    def __init__(self) -> None:
-        self.features = self.matches = 0
-        self.diagnostics: list[dict[str, str]] = []
-        self._node = rclpy.create_node("benchmark")
-        self._node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
-        self._node.create_subscription(PointCloud2, "/silk/features", self._on_features, 10)
-        self._node.create_subscription(PointCloud2, "/silk/matches", self._on_matches, 10)
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(self._node)
-
-    def _on_diagnostics(self, message: DiagnosticArray) -> None:
-        self.diagnostics.append({value.key: value.value for value in message.status[0].values})
-
-    def _on_features(self, _: PointCloud2) -> None:
-        self.features += 1
-
-    def _on_matches(self, _: PointCloud2) -> None:
-        self.matches += 1
-
-    def watch(self, seconds: float, description: str) -> Iterator[None]:
-        """Receive for a while, and give control every second."""
-        started = time.monotonic()
-        for second in tqdm(range(1, max(1, round(seconds)) + 1), desc=description, unit="s"):
-            while (left := started + second - time.monotonic()) > 0:
-                self._executor.spin_once(timeout_sec=left)
-            yield
-
-    def wait(self, *processes: subprocess.Popen) -> None:
-        """Until the first diagnostics are here. Raises RuntimeError if they do not come."""
-        end = time.monotonic() + START_TIMEOUT
-        while not self.diagnostics:
-            self._executor.spin_once(timeout_sec=0.2)
-            if time.monotonic() > end or any(process.poll() is not None for process in processes):
-                raise RuntimeError("the node did not start; see the log above")
-
-    def close(self) -> None:
-        self._executor.shutdown()
-        self._node.destroy_node()
-
-
 def measure(name: str, scenario: Scenario) -> Results:
-    """Run node and player, and report rates in Hz, times in ms, memory in MB and CPU in cores."""
-    monitor = Monitor()
-    processes = [start("silk_node", f"max_keypoints:={KEYPOINTS}", *scenario.parameters)]
-    try:
-        monitor.wait(*processes)  # an image before would wait for the network's compilation
-        source = [f"source:={scenario.images}", f"camera_info_file:={scenario.images / 'camera.yaml'}"]
-        processes.append(start("image_player", *source, f"rate:={float(scenario.rate)}"))
+    """Run node and camera, and report rates in Hz, times in ms, memory in MB and CPU in cores."""
+    listener = Listener()
+    with node_and_camera(listener, scenario.images, scenario.rate, *scenario.parameters) as processes:
         node, player = map(Process, processes)
-        list(monitor.watch(WARM_UP, f"{name}, warming up"))
-        first, matches, began = len(monitor.diagnostics), monitor.matches, time.monotonic()
-        before, cpu = monitor.diagnostics[-1], [process.cpu_seconds() for process in (node, player)]
-        resident = [node.resident_mb() for _ in monitor.watch(scenario.seconds, name)]
+        list(listener.watch(WARM_UP, f"{name}, warming up"))
+        first, matches, began = len(listener.diagnostics), listener.matches, time.monotonic()
+        before, cpu = listener.diagnostics[-1], [process.cpu_seconds() for process in (node, player)]
+        resident = [node.resident_mb() for _ in listener.watch(scenario.seconds, name)]
         seconds = time.monotonic() - began
         shares = [(process.cpu_seconds() - used) / seconds for process, used in zip((node, player), cpu)]
-        published = (monitor.matches - matches) / seconds
-    finally:
-        stop(*processes)
-        monitor.close()
-    windows, after = monitor.diagnostics[first:], monitor.diagnostics[-1]
+        published = (listener.matches - matches) / seconds
+    windows, after = listener.diagnostics[first:], listener.diagnostics[-1]
     received, dropped = (int(after[key]) - int(before[key]) for key in ("received_frames", "dropped_frames"))
 
     def median(key: str) -> float:
@@ -165,30 +70,8 @@ def measure(name: str, scenario: Scenario) -> Results:
     }
 
 
-def write_images(folder: Path, shrink: int) -> Path:
-    """A folder of pictures of the flight, a `shrink`th of its size, with the camera's calibration."""
-    folder.mkdir()
-    flight = SyntheticFlight()
-    camera = flight.camera
-    size = camera.width // shrink, camera.height // shrink
-    for index in tqdm(range(FLIGHT_IMAGES), desc=f"pictures of {size[0]}x{size[1]}"):
-        image = cv2.resize(flight.render(index / FLIGHT_RATE), size, interpolation=cv2.INTER_AREA)
-        cv2.imwrite(str(folder / f"{index:04d}.pgm"), image)
-    matrix = np.diag([1 / shrink, 1 / shrink, 1]) @ camera.matrix
-    matrix[:2, 2] = (camera.matrix[:2, 2] + 0.5) / shrink - 0.5
-    calibration = {
-        "image_width": size[0],
-        "image_height": size[1],
-        "camera_matrix": {"data": matrix.ravel().tolist()},
-        "distortion_model": camera.model,
-        "distortion_coefficients": {"data": camera.distortion.tolist()},
-    }
-    (folder / "camera.yaml").write_text(yaml.safe_dump(calibration), encoding="utf-8")
-    return folder
-
-
 def judge(results: dict[str, Results]) -> list[dict[str, object]]:
-    """The verdicts; the names say what was measured."""
+    """The verdicts on all scenarios."""
 
     def value(scenario: str, key: str) -> float:
         return float(results[scenario][key])
@@ -198,40 +81,32 @@ def judge(results: dict[str, Results]) -> list[dict[str, object]]:
             print(f"{name}: only {found['received_hz']} Hz of {found['camera_hz']} Hz came from the player")
     setting = f"K = {KEYPOINTS}, {PRECISION}"
     age = value("twice as fast", "latency_p50_ms") / value("twice as fast", "processing_p50_ms")
+    overhead = value("default scale", "overhead_p50_ms")
+    drops, minutes = 100 * value("60 Hz", "dropped_share"), value("memory", "seconds") / 60
+    growth = f"growth of memory over {minutes:.3g} minutes at 30 Hz, MB"
     resident = max(float(found["resident_mb"]) for found in results.values())
-    hertz, drops = value("60 Hz", "received_hz"), 100 * value("60 Hz", "dropped_share")
-    default, full, memory = "default scale", "scale 1.0", "memory"
     return [
-        verdict(f"frames/s, 640x480 at 30 Hz, {setting}", value(default, "published_hz"), 25, at_least=True),
-        verdict(f"frames/s, the same at scale 1.0, {setting}", value(full, "published_hz"), 25, at_least=True),
+        verdict(f"frames/s, 640x480 at 30 Hz, {setting}", value("default scale", "published_hz"), 25, at_least=True),
+        verdict(f"frames/s, the same at scale 1.0, {setting}", value("scale 1.0", "published_hz"), 25, at_least=True),
         verdict(f"frames dropped, 320x240 at 60 Hz, {setting}, %", drops, 1, at_least=False),
-        verdict("of these 60 Hz the node received, Hz", hertz, DELIVERED * 60, at_least=True),
-        verdict(
-            "overhead beyond extraction and matching, ms p50", value(default, "overhead_p50_ms"), 3, at_least=False
-        ),
+        verdict("of these 60 Hz the node received, Hz", value("60 Hz", "received_hz"), DELIVERED * 60, at_least=True),
+        verdict("overhead beyond extraction and matching, ms p50", overhead, 3, at_least=False),
         verdict("frame age p50 / processing p50, camera twice as fast as the node", age, 1.5, at_least=False),
         verdict("resident memory, MB", resident, 500, at_least=False),
-        verdict(
-            f"growth of memory over {value(memory, 'seconds') / 60:.3g} minutes at 30 Hz, MB",
-            value(memory, "growth_mb"),
-            5,
-            at_least=False,
-        ),
+        verdict(growth, value("memory", "growth_mb"), 5, at_least=False),
     ]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each measurement (%(default)s)")
-    parser.add_argument("--minutes", type=float, default=5.0, help="of the one of memory (%(default)s)")
-    options = parser.parse_args()
-    isolate_ros()
+    arguments = parser(__doc__)
+    arguments.add_argument("--seconds", type=float, default=60.0, help="length of each measurement (%(default)s)")
+    arguments.add_argument("--minutes", type=float, default=5.0, help="length of the one of memory (%(default)s)")
+    options = arguments.parse_args()
     precision, full_size = f"precision:={PRECISION}", "scale:=1.0"
     results: dict[str, Results] = {}
-    rclpy.init()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            large, small = write_images(Path(folder) / "large", 1), write_images(Path(folder) / "small", 2)
+        with own_ros() as folder:
+            large, small = write_images(folder / "large", 1), write_images(folder / "small", 2)
 
             def add(name: str, scenario: Scenario) -> None:
                 results[name] = measure(name, scenario)
@@ -246,13 +121,8 @@ def main() -> int:
     except (OSError, RuntimeError) as error:
         print(f"node: {error}", file=sys.stderr)
         return 1
-    finally:
-        rclpy.try_shutdown()
-    save(
-        "node",
-        {"keypoints": KEYPOINTS, "precision": PRECISION, "scenarios": results, "verdicts": judge(results)},
-        per_machine=True,
-    )
+    setting = {"keypoints": KEYPOINTS, "precision": PRECISION}
+    save("node", {**setting, "scenarios": results, "verdicts": judge(results)}, per_machine=True)
     return 0
 
 

@@ -1,11 +1,10 @@
-"""The shipped pipelines against what one would do first: PyTorch eager, and an export that describes every pixel.
+"""The shipped pipelines beside straightforward ones: PyTorch eager, and an export that describes every pixel.
 
-python -m benchmarks.pipeline        # needs the train extra: it runs and exports the trained network
+python -m benchmarks.pipeline        # needs the train extra
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 from skimage import data
 from torch import Tensor, nn
 
-from benchmarks.common import interleaved, save, verdict
+from benchmarks.common import interleaved, parser, save, verdict
 from silk_ros.backends import BACKENDS
 from silk_ros.evaluation.speed.extraction import find_pipelines
 from silk_ros.paths import default_model
@@ -31,7 +30,7 @@ from training.model import SiLK
 
 SETTINGS = ((640, 480, 5000), (320, 240, 2000))  # width, height, keypoints
 EAGER, NAIVE = "torch eager", "naive export"
-# What is to be faster than what, by which factor at least.
+# The slower pipeline, the faster one, and the least ratio of their times.
 TARGETS = (
     (NAIVE, "onnxruntime fp32", 1.2),  # descriptors at the top-k
     (NAIVE, "openvino bf16", 2.5),
@@ -39,11 +38,11 @@ TARGETS = (
     (EAGER, "openvino bf16", 10),
     (EAGER, "openvino int8", 10),
 )
-SAME_KEYPOINTS = 0.99  # share of the naive export's that our fp32 must find
+SAME_KEYPOINTS = 0.99  # share of the naive export's keypoints that our fp32 pipelines must find
 
 
 class NaivePipeline(nn.Module):
-    """All descriptors, normalised, then the chosen ones gathered: what one would write, and export, first."""
+    """The straightforward pipeline: computes and normalises all descriptors, then gathers those of the keypoints."""
 
     def __init__(self, model: SiLK, keypoints: int) -> None:
         super().__init__()
@@ -65,7 +64,7 @@ def naive_session(pipeline: NaivePipeline, example: Tensor, threads: int) -> onn
         torch.onnx.export(pipeline, (example,), path, input_names=["image"], dynamo=True, verbose=False)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        # As in the backend: threads that spin after a run would slow down the other candidates.
+        # As in the backend. Threads that spin after a run would slow down the other candidates.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
@@ -73,7 +72,7 @@ def naive_session(pipeline: NaivePipeline, example: Tensor, threads: int) -> onn
 def measure(
     model: SiLK, image: NDArray[np.uint8], keypoints: int, threads: int, repeats: int
 ) -> dict[str, dict[str, float]]:
-    """Times of all pipelines on one image. Raises RuntimeError if ours does not find the naive one's keypoints."""
+    """Times of all pipelines on one image. Raises RuntimeError if ours do not find the naive export's keypoints."""
     height, width = image.shape
     pipeline, tensor = NaivePipeline(model, keypoints).eval(), torch.from_numpy(image)[None, None]
     session = naive_session(pipeline, tensor, threads)
@@ -101,12 +100,12 @@ def measure(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2, help="(%(default)s)")
-    parser.add_argument("--repeats", type=int, default=30, help="rounds that are timed (%(default)s)")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--threads", type=int, default=2, help="(%(default)s)")
+    arguments.add_argument("--repeats", type=int, default=30, help="timed rounds (%(default)s)")
+    options = arguments.parse_args()
     torch.set_num_threads(options.threads)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # torchvision, which it does without
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # no warning about torchvision
     model = load_checkpoint(default_model().with_suffix(".safetensors")).network()
     photo = np.tile(data.camera(), (1, 2))[:480, :640]
     times, verdicts = {}, []

@@ -1,4 +1,4 @@
-"""What the front-end's settings cost in quality: the table that `benchmark --rate` reads.
+"""Matching quality by the front-end's settings: the table that `benchmark --rate` reads.
 
 python -m benchmarks.quality path/to/tsukuba path/to/7scenes    # half an hour; sequences of 640x480
 
@@ -8,7 +8,6 @@ int8, and writes silk_ros/evaluation/speed/quality.json.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common import parser
 from silk_ros.backends import processor
 from silk_ros.evaluation.datasets.posed import open_sequence
 from silk_ros.evaluation.methods.load import load_method
@@ -27,17 +27,17 @@ from silk_ros.evaluation.tasks.registry import TASKS
 from silk_ros.evaluation.tasks.sweeps import run_sweep
 
 TASK, METRIC = "relative-pose", "AUC@10"
-SHORTER_EDGE = 480  # of the sequences
-EDGES = (240, 192, 144, 120)  # of what the network sees
+SHORTER_EDGE = 480  # of the sequences' images
+EDGES = (240, 192, 144, 120)  # shorter edges of the network's input
 KEYPOINTS = (5000, 3000, 2000, 1000, 500)
-PRECISIONS = ("fp32", "int8")  # bf16 finds what fp32 finds (docs/performance.md)
+PRECISIONS = ("fp32", "int8")  # bf16 finds the same as fp32 (docs/performance.md)
 RUNS = 2  # estimates of each pair
 
-Values = dict[tuple[str, int, int], list[float]]  # by precision, edge and keypoints: one of each sequence
+Values = dict[tuple[str, int, int], list[float]]  # by precision, edge and keypoints; one value for each sequence
 
 
 def measure(folder: Path, precision: str, values: Values) -> None:
-    """Add a sequence's values. Raises ValueError for one of another size, and for what cannot be evaluated."""
+    """Add a sequence's values. Raises ValueError for another image size, and if the evaluation fails."""
     edge = min(open_sequence(folder)[0].image.shape)
     if edge != SHORTER_EDGE:
         raise ValueError(f"the images of '{folder}' have a shorter edge of {edge} pixels, not {SHORTER_EDGE}")
@@ -57,9 +57,9 @@ def measure(folder: Path, precision: str, values: Values) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sequences", type=Path, nargs="+", help="folders with poses, as evaluate relative-pose takes")
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("sequences", type=Path, nargs="+", help="folders with poses, as for evaluate relative-pose")
+    options = arguments.parse_args()
     values: Values = {}
     try:
         for precision in PRECISIONS:

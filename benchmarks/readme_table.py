@@ -1,18 +1,17 @@
-"""Write the tables of README.md from benchmarks/results/{pipeline,matching,node}-MACHINE.json, machine by machine.
+"""The tables of README.md, written from benchmarks/results/{pipeline,matching,node}-MACHINE.json.
 
 python -m benchmarks.readme_table            # between <!-- benchmark --> and <!-- /benchmark -->
-python -m benchmarks.readme_table --check    # status 1 if they are not those of the results
+python -m benchmarks.readme_table --check    # status 1 if they differ from the results
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import RESULTS
+from benchmarks.common import RESULTS, parser, table
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 START, END = "<!-- benchmark -->", "<!-- /benchmark -->"
@@ -24,38 +23,27 @@ def number(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def pipeline_rows(pipeline: Results) -> list[str]:
-    """One row for each pipeline, one column for each setting; in brackets its speed over the reference's."""
+def pipeline_table(pipeline: Results) -> str:
+    """A row for each pipeline and a column for each setting; in brackets the speed relative to the reference."""
     settings = pipeline["ms"]
+    medians = [{name: time["median"] for name, time in times.items()} for times in settings.values()]
     rows = [
-        f"| ms per image, {pipeline['threads']} threads | {' | '.join(settings)} |",
-        "|---|" + "---|" * len(settings),
+        [name, *(f"{number(own[name])} ({own[REFERENCE] / own[name]:.1f}x)" if name in own else "" for own in medians)]
+        for name in dict.fromkeys(name for own in medians for name in own)
     ]
-    for name in dict.fromkeys(name for times in settings.values() for name in times):
-        cells = []
-        for times in settings.values():
-            if name not in times:
-                cells.append("")
-                continue
-            median = times[name]["median"]
-            cells.append(f"{number(median)} ({times[REFERENCE]['median'] / median:.1f}x)")
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    return rows
+    return table([f"ms per image, {pipeline['threads']} threads", *settings], rows, texts=1 + len(settings))
 
 
-def verdict_rows(*results: Results) -> list[str]:
-    rows = ["| what | measured | aim |", "|---|---|---|"]
+def verdict_table(*results: Results) -> str:
+    rows = []
     for verdict in (verdict for result in results for verdict in result["verdicts"]):
-        sign = "≥" if verdict["at_least"] else "≤"
-        value = number(verdict["value"])
-        rows.append(
-            f"| {verdict['what']} | {value if verdict['met'] else f'**{value}**'} | {sign} {verdict['bound']:g} |"
-        )
-    return rows
+        value = number(verdict["value"]) if verdict["met"] else f"**{number(verdict['value'])}**"
+        rows.append([verdict["what"], value, f"{'≥' if verdict['at_least'] else '≤'} {verdict['bound']:g}"])
+    return table(["what", "measured", "aim"], rows, texts=3)
 
 
 def tables(folder: Path) -> str:
-    """The Markdown between the markers. Raises OSError or ValueError for results that are not there or of old."""
+    """The Markdown between the markers. Raises OSError or ValueError for results that are missing or outdated."""
     machines = sorted(path.stem.removeprefix("pipeline-") for path in folder.glob("pipeline-*.json"))
     if not machines:
         raise ValueError(f"no pipeline-*.json in '{folder}': run make benchmark")
@@ -64,7 +52,7 @@ def tables(folder: Path) -> str:
 
 
 def _machine_tables(folder: Path, machine: str) -> str:
-    """The tables of one machine, with what was measured of it: the pipelines at least."""
+    """The tables of one machine; the pipelines' results must exist, the others may be missing."""
     paths = [folder / f"{name}-{machine}.json" for name in ("pipeline", "matching", "node")]
     try:
         found = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.is_file()]
@@ -73,13 +61,13 @@ def _machine_tables(folder: Path, machine: str) -> str:
             raise ValueError(f"results of several machines in '{folder}': {'; '.join(sorted(labels))}")
         missing = [path.stem.partition("-")[0] for path in paths if not path.is_file()]
         note = f" (not measured there: {', '.join(missing)})" if missing else ""
-        return "\n".join([f"**On {labels.pop()}**{note}:", "", *pipeline_rows(found[0]), "", *verdict_rows(*found)])
+        return "\n\n".join([f"**On {labels.pop()}**{note}:", pipeline_table(found[0]), verdict_table(*found)])
     except KeyError as error:
         raise ValueError(f"no {error} in the results of {machine} in '{folder}': run make benchmark again") from error
 
 
 def replaced(text: str, block: str) -> str:
-    """README's text with the block between the markers. Raises ValueError without markers."""
+    """The text with the block between its markers. Raises ValueError without markers."""
     before, start, rest = text.partition(START)
     _, end, after = rest.partition(END)
     if not (start and end):
@@ -88,11 +76,11 @@ def replaced(text: str, block: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing")
-    parser.add_argument("--readme", type=Path, default=README, help="(README.md)")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results (benchmarks/results)")
-    options = parser.parse_args(arguments)
+    command_line = parser(__doc__)
+    command_line.add_argument("--check", action="store_true", help="write nothing")
+    command_line.add_argument("--readme", type=Path, default=README, help="(README.md)")
+    command_line.add_argument("--results", type=Path, default=RESULTS, help="folder (benchmarks/results)")
+    options = command_line.parse_args(arguments)
     try:
         old = options.readme.read_text(encoding="utf-8")
         new = replaced(old, tables(options.results))

@@ -1,11 +1,10 @@
-"""What a matching radius, verification, bridges and spread keypoints do, on sequences with known poses.
+"""Effects of a matching radius, verification, bridges and spread keypoints, on sequences with known poses.
 
 python -m benchmarks.selection path/to/sequences    # a folder of KITTI's or 7-Scenes' layout each
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.common import save
+from benchmarks.common import parser, save
 from silk_ros import Extractor, Features
 from silk_ros.evaluation.datasets.posed import open_sequence
 from silk_ros.evaluation.methods.base import DEFAULT_PRECISION, FloatMethod, Keypoints
@@ -28,7 +27,7 @@ from silk_ros.selection import Selection
 from silk_ros.verification import Verification
 
 RADII = (None, 120.0, 80.0, 60.0, 40.0, 20.0)  # pixels
-# What a front-end may do besides, by name.
+# Options of the front-end, by the name of the variant.
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
     "fundamental": {"verification": Verification("fundamental")},
@@ -36,7 +35,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "bridges": {"bridge": True},
     "essential, bridges": {"verification": Verification("essential"), "bridge": True},
 }
-OLD = 5  # images that a long track was seen in
+OLD = 5  # least number of images of a long track
 RULES = {
     "best scores": Selection(),
     "NMS, 2 px": Selection(nms_radius=2),
@@ -50,7 +49,7 @@ Row = dict[str, float]
 
 
 class Spread(FloatMethod):
-    """The shipped network with a rule for its keypoints."""
+    """The shipped network with a rule that selects its keypoints."""
 
     def __init__(self, name: str, rule: Selection) -> None:
         self.name = name
@@ -64,7 +63,7 @@ class Spread(FloatMethod):
 
 
 class Found:
-    """Extracts beforehand, so that a front-end's own time is that of matching."""
+    """An extractor that is run beforehand, so that the front-end's time does not include it."""
 
     def __init__(self, extractor: Extractor) -> None:
         self._extractor = extractor
@@ -80,9 +79,9 @@ class Found:
 
 
 def measure(folder: Path, **settings: Any) -> Row:
-    """Matches of a frame with the one before, how many lie on their true epipolar lines, long tracks, and milliseconds.
+    """Means over a sequence: matches of consecutive frames, those on their true epipolar lines, long tracks, and ms.
 
-    settings: of the front-end.
+    settings: options of the front-end.
     """
     sequence = open_sequence(folder)
     height, width = sequence[0].image.shape
@@ -115,13 +114,11 @@ def measure(folder: Path, **settings: Any) -> Row:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="folder of sequences")
-    parser.add_argument("--disparity-offset", type=float, help="as of evaluate odometry")
-    options = parser.parse_args()
-    radius: dict[str, dict[str, Row]] = {}
-    variants: dict[str, dict[str, Row]] = {}
-    spread: dict[str, dict[str, Row]] = {}
+    arguments = parser(__doc__)
+    arguments.add_argument("data", type=Path, help="folder of sequences")
+    arguments.add_argument("--disparity-offset", type=float, help="pixels, as in evaluate odometry")
+    options = arguments.parse_args()
+    radius, variants, spread = (dict[str, dict[str, Row]]() for _ in range(3))
     odometry = Options(top_k=CAMERA_MAX_KEYPOINTS, pictures=0, disparity_offset=options.disparity_offset)
     for folder in sorted(path for path in options.data.iterdir() if path.is_dir()):
         try:
@@ -130,10 +127,8 @@ def main() -> int:
             continue
         radius[folder.name] = {str(value): measure(folder, radius=value) for value in RADII}
         variants[folder.name] = {name: measure(folder, **settings) for name, settings in VARIANTS.items()}
-        for value, row in radius[folder.name].items():
-            print(f"{folder.name}, radius {value}: {row}")
-        for value, row in variants[folder.name].items():
-            print(f"{folder.name}, {value}: {row}")
+        for name, row in (radius[folder.name] | variants[folder.name]).items():
+            print(f"{folder.name}, {name}: {row}")
         try:
             for name, rule in RULES.items():
                 found = evaluate_odometry(Spread(name, rule), folder, odometry).overall[name]

@@ -1,47 +1,43 @@
-"""A long run of camera, node and listener, each in a process of its own: does memory grow, is a frame lost?
+"""A long run of camera, node and listener, each in a process of its own: growth of memory and lost frames.
 
 python -m benchmarks.soak            # ten minutes; leave the machine alone meanwhile
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
-import tempfile
 from bisect import bisect_left
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from matplotlib.figure import Figure
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, PointCloud2
 
-from benchmarks.common import RESULTS, save, verdict
-from benchmarks.node import KEYPOINTS, PRECISION, Monitor, Process, write_images
+from benchmarks.common import RESULTS, parser, save, verdict
+from benchmarks.live import KEYPOINTS, PRECISION, Listener, Process, node_and_camera, own_ros, write_images
 from silk_ros.ros.messages import stamp_nanoseconds
-from silk_ros.ros.node.subprocesses import isolate_ros, start, stop
 
-RATE = 30.0  # Hz, of the camera
-INTERVAL = 10  # seconds that a sample is taken over
-WARM_UP = 60.0  # seconds until memory should be flat; a third of a shorter run
-SETTLE = 3.0  # seconds after the last image until the last diagnostics
+RATE = 30.0  # Hz of the camera
+INTERVAL = 10  # seconds between samples
+WARM_UP = 60.0  # seconds until memory should be constant; a third of a shorter run
+SETTLE = 3.0  # seconds from the last image to the last diagnostics
 MAX_GROWTH_MB = 5
 ERRORS = ("failed_frames", "rejected_images", "rejected_camera_info")
 
 
-class Listener(Monitor):
-    """Also numbers the images of the camera, and measures the age of matches when they are here."""
+class CountingListener(Listener):
+    """Also counts the camera's images, and measures the age of matches on arrival."""
 
     def __init__(self) -> None:
         super().__init__()
         self.latencies_ms: list[float] = []
-        self._images: list[tuple[int, int]] = []  # stamp and number, of those whose camera_info came
+        self._images: list[tuple[int, int]] = []  # stamp and number of those whose camera_info arrived
         self._diagnostics_stamp = 0
-        callback: Any = self._on_camera_info  # rclpy's types know one argument only
+        callback: Any = self._on_camera_info  # rclpy's types allow one argument only
         self._node.create_subscription(CameraInfo, "camera_info", callback, qos_profile_sensor_data)
 
     def _on_camera_info(self, message: CameraInfo, info: dict[str, int]) -> None:
@@ -57,7 +53,7 @@ class Listener(Monitor):
         self._diagnostics_stamp = stamp_nanoseconds(message.header.stamp)
 
     def counters(self) -> dict[str, int]:
-        """Images and frames until the node's last diagnostics."""
+        """The numbers of images and frames up to the node's last diagnostics."""
         latest = self.diagnostics[-1]
         images = bisect_left(self._images, (self._diagnostics_stamp, 0))
         return {
@@ -71,8 +67,10 @@ class Listener(Monitor):
 
 @dataclass(frozen=True)
 class Sample:
-    """The node at one time: images and frames since the start; latency, from the stamp to the listener, over the last
-    interval; what the process holds."""
+    """The node at one time: images and frames since the start, latency over the last interval, and resources.
+
+    The latency is the time from the image's stamp to the arrival of its matches at the listener.
+    """
 
     seconds: float
     published: int  # by the camera
@@ -86,7 +84,7 @@ class Sample:
     threads: int
 
 
-def take_sample(seconds: float, listener: Listener, node: Process) -> Sample:
+def take_sample(seconds: float, listener: CountingListener, node: Process) -> Sample:
     latencies, listener.latencies_ms = listener.latencies_ms, []
     p50, p99 = np.percentile(latencies, [50, 99]) if latencies else (np.nan, np.nan)
     return Sample(
@@ -101,33 +99,25 @@ def take_sample(seconds: float, listener: Listener, node: Process) -> Sample:
 
 
 def soak(images: Path, seconds: float) -> tuple[list[Sample], dict[str, int]]:
-    """Run for a while; returns samples and, once the camera has stopped and the node is idle, sums.
+    """Run for a number of seconds; returns samples, and the sums after the camera has stopped and the node is idle.
 
-    Camera and node find each other before the first sample: images are lost from there on only. Raises RuntimeError
-    if a process ends early.
+    Camera and node have found each other before the first sample, so images count as lost only after it. Raises
+    RuntimeError if a process ends early.
     """
-    listener = Listener()
-    processes = [start("silk_node", f"max_keypoints:={KEYPOINTS}", f"precision:={PRECISION}")]
+    listener = CountingListener()
     samples: list[Sample] = []
-    try:
-        listener.wait(*processes)
-        source = [f"source:={images}", f"camera_info_file:={images / 'camera.yaml'}"]
-        processes.append(start("image_player", *source, f"rate:={RATE}"))
-        node = Process(processes[0])
+    with node_and_camera(listener, images, RATE, f"precision:={PRECISION}") as processes:
         for second, _ in enumerate(listener.watch(seconds, "soak"), start=1):
             if any(process.poll() is not None for process in processes):
                 raise RuntimeError("a process has ended; see the log above")
             if second % INTERVAL == 0 or second == max(1, round(seconds)):
-                samples.append(take_sample(second, listener, node))
+                samples.append(take_sample(second, listener, Process(processes[0])))
         processes[1].terminate()
         list(listener.watch(SETTLE, "last frames"))
-    finally:
-        stop(*processes)
-        listener.close()
     first, last = asdict(samples[0]), listener.counters()
     passed = {name: last[name] - first[name] for name in last}
     sums = {
-        # An image that was on its way at the first sample counts as received only.
+        # An image that was in transit at the first sample counts as received only.
         "lost_before_node": max(0, passed["published"] - passed["received"]),
         "unaccounted": abs(last["received"] - last["processed"] - last["dropped"]),
         "lost_after_node": last["processed"] - min(listener.features, listener.matches),
@@ -138,7 +128,7 @@ def soak(images: Path, seconds: float) -> tuple[list[Sample], dict[str, int]]:
 
 
 def judge(samples: list[Sample], sums: dict[str, int]) -> list[dict[str, object]]:
-    """The verdicts: memory, and where frames are lost."""
+    """The verdicts on memory and on lost frames."""
     length = samples[-1].seconds
     warm = min(WARM_UP, length / 3)
     resident = [sample.resident_mb for sample in samples if sample.seconds >= warm]
@@ -180,23 +170,18 @@ def draw(samples: list[Sample], path: Path) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long (%(default)s)")
-    options = parser.parse_args()
-    isolate_ros()
-    rclpy.init()
+    arguments = parser(__doc__)
+    arguments.add_argument("--minutes", type=float, default=10.0, help="length of the run (%(default)s)")
+    options = arguments.parse_args()
     try:
-        with tempfile.TemporaryDirectory() as folder:
-            samples, sums = soak(write_images(Path(folder) / "images", 1), 60 * options.minutes)
+        with own_ros() as folder:
+            samples, sums = soak(write_images(folder / "images", 1), 60 * options.minutes)
     except (OSError, RuntimeError) as error:
         print(f"soak: {error}", file=sys.stderr)
         return 1
-    finally:
-        rclpy.try_shutdown()
-    verdicts = judge(samples, sums)
-    rows = [asdict(sample) for sample in samples]
     setting = {"keypoints": KEYPOINTS, "precision": PRECISION, "camera_hz": RATE}
-    save("soak", {**setting, "sums": sums, "verdicts": verdicts, "samples": rows})
+    rows = [asdict(sample) for sample in samples]
+    save("soak", {**setting, "sums": sums, "verdicts": judge(samples, sums), "samples": rows})
     draw(samples, RESULTS / "soak.png")
     return 0
 

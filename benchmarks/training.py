@@ -1,18 +1,18 @@
-"""The training step beside one that holds the whole similarity matrix: time and peak memory, in one run.
+"""The training step beside one that holds the whole similarity matrix: time and peak memory.
 
 python -m benchmarks.training [--threads N] [--device cuda]
 
-The same network (VGGnp-mu) and the same pairs; the loss differs: float32 and all at once, as one would write it down,
-against block by block. Network and blocks are in bfloat16 where the device computes in it, as a training's are by
-default. Each peak is that of its own process.
+Network (VGGnp-mu) and pairs are the same; the loss is computed in float32 and at once, or block by block. Network and
+blocks are in bfloat16 where the device computes in it, which is the default of training. Each peak is measured in a
+process of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
+from argparse import SUPPRESS
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.common import interleaved, save, verdict
+from benchmarks.common import interleaved, parser, save, verdict
 from silk_ros.matcher import TEMPERATURE
 from training.config import DEFAULT_CONFIG, load_config
 from training.homography import HomographyRange, dense_correspondences, random_homography
@@ -31,14 +31,14 @@ from training.step import dense_maps, pair_loss
 from training.train import keep_large_buffers
 
 MAP_SIZES = (82, 146)
-STEPS = 2  # before the peak is read
+STEPS = 2  # steps before the peak is read
 GIGABYTE = 2**30
 
 Pair = tuple[Tensor, Tensor]
 
 
 def random_pair(map_size: int, border: int) -> Pair:
-    """Noise images (2, 1, H, W) and the correspondences of a random view: what a step costs does not depend on more."""
+    """Noise images (2, 1, H, W) and the correspondences of a random view; the cost of a step depends on no more."""
     rng = np.random.default_rng(0)
     side = map_size + 2 * border
     correspondences = dense_correspondences(random_homography(side, HomographyRange(), rng), map_size, border)
@@ -46,7 +46,7 @@ def random_pair(map_size: int, border: int) -> Pair:
 
 
 def full_matrix_loss(model: SiLK, images: Tensor, correspondences: Tensor, bf16: bool) -> Tensor:
-    """The paper's loss as it is written: all similarities, then log-softmax of rows and columns (App. A)."""
+    """The paper's loss as printed: all similarities, then log-softmax of rows and columns (App. A)."""
     logits, descriptors = dense_maps(model, images, bf16)
     correspondences = correspondences.to(logits.device)
     first, second = F.normalize(descriptors.float().flatten(2).transpose(1, 2), dim=2)
@@ -61,7 +61,7 @@ def full_matrix_loss(model: SiLK, images: Tensor, correspondences: Tensor, bf16:
 
 
 def step_of(kind: str, map_size: int, device: str) -> Callable[[], None]:
-    """One optimisation step of a kind: full matrix, exact, or with the shipped number of queries."""
+    """One optimisation step of one of KINDS: full matrix, exact, or with the shipped number of queries."""
     model = SiLK("vggnp-mu").train().to(device)
     optimizer = torch.optim.Adam(model.parameters())
     images, correspondences = random_pair(map_size, model.border)
@@ -86,7 +86,7 @@ KINDS = ("full matrix", "exact", "queries")
 
 
 def peak_gigabytes(kind: str, map_size: int, threads: int, device: str) -> float:
-    """Peak memory of a process that takes a few steps, less that of one that only builds the network."""
+    """Peak memory of a process that takes a few steps, minus that of a process that only builds the network."""
 
     def peak(steps: int) -> float:
         command = [sys.executable, "-m", "benchmarks.training", "--peak", kind, str(map_size), str(steps)]
@@ -97,12 +97,12 @@ def peak_gigabytes(kind: str, map_size: int, threads: int, device: str) -> float
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2, help="(%(default)s)")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(%(default)s)")
-    parser.add_argument("--repeats", type=int, default=5, help="rounds that are timed (%(default)s)")
-    parser.add_argument("--peak", nargs=3, metavar=("KIND", "SIZE", "STEPS"), help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--threads", type=int, default=2, help="(%(default)s)")
+    arguments.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(%(default)s)")
+    arguments.add_argument("--repeats", type=int, default=5, help="timed rounds (%(default)s)")
+    arguments.add_argument("--peak", nargs=3, metavar=("KIND", "SIZE", "STEPS"), help=SUPPRESS)
+    options = arguments.parse_args()
     torch.set_num_threads(options.threads)
     if options.peak:
         kind, size, steps = options.peak
@@ -112,7 +112,7 @@ def main() -> int:
         if options.device == "cuda":
             print(torch.cuda.max_memory_allocated() / GIGABYTE)
             return 0
-        # Not getrusage: its maximum begins with that of the process this one was forked from.
+        # Not getrusage: its maximum includes the parent process before the fork.
         status = Path("/proc/self/status").read_text(encoding="utf-8")
         print(int(status.split("VmHWM:")[1].split()[0]) * 1024 / GIGABYTE)
         return 0
@@ -120,7 +120,7 @@ def main() -> int:
     keep_large_buffers()
     results: dict[str, object] = {}
     for size in MAP_SIZES:
-        # Before the timing, which keeps the full matrix's buffers: 15 GB at 146x146.
+        # Before the timing, which keeps the buffers of the full matrix: 15 GB at 146x146.
         peaks = {kind: round(peak_gigabytes(kind, size, options.threads, options.device), 3) for kind in KINDS}
         steps = {kind: step_of(kind, size, options.device) for kind in KINDS}
         times = interleaved(steps, options.repeats, f"{size}x{size}")

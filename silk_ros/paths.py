@@ -68,3 +68,16 @@ def cache_directory(name: str) -> Path | None:
         log.warning("no cache for compiled networks (%s): each start compiles them again", error)
         return None
     return base / name
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file, with mode 0600, that other processes see whole or not at all. Raises OSError."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as partial:
+        try:
+            partial.write(content)
+            partial.flush()
+            os.fsync(partial.fileno())
+            os.replace(partial.name, path)
+        except BaseException:
+            os.unlink(partial.name)
+            raise

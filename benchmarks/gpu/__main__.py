@@ -4,9 +4,9 @@
     python -m benchmarks.gpu --quick              # the first size and K, few rounds: a look, not a measurement
     python -m benchmarks.gpu --sizes 640x480 --keypoints 1000 --output runs/gpu
 
-All that runs takes turns frame by frame, each with upload, download and one wait. What does not run is skipped, with
-the reason. Engines are built anew, in a cache of their own. The output folder gets gpu_DEVICE.json, .md and .png, after
-each size and K: what is stopped keeps what it has. Without a CUDA device nothing is written.
+The pipelines take turns frame by frame, each with upload, download and one wait. Pipelines that do not run are skipped
+with the reason. Engines are built anew. gpu_DEVICE.json, .md and .png are written to the output folder after each size
+and K, so an interrupted run keeps its results. Without a CUDA device nothing is written.
 """
 
 from __future__ import annotations
@@ -19,24 +19,25 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 import numpy as np
+from tqdm import tqdm
 
 from silk_ros.commands.arguments import image_size
 from silk_ros.evaluation.report.report import slug
 from silk_ros.evaluation.run_info import describe_run
 from silk_ros.paths import default_model
 
-from ..common import interleaved
-from .pipelines import EAGER, TENSORRT, Loaded, Runner, candidates, frames, load, reason, release
+from ..common import parser
+from .pipelines import EAGER, TENSORRT, Loaded, candidates, frames, load, reason, release
 from .report import describe_device, draw, markdown, setting_tables, target_line
-from .tensorrt_stages import Engines, Image, TensorRtRunner, Workload
+from .tensorrt_stages import Engines, TensorRtRunner, Workload
 
 SIZES, KEYPOINTS, REPEATS = ((640, 480), (1280, 720)), (1000, 2000, 5000), 200
 QUICK_REPEATS = 20
@@ -48,7 +49,7 @@ MIN_RATIO = 5.0  # to torch eager
 
 @dataclass(frozen=True)
 class Measured:
-    """A pipeline at one setting. ms: p25, median, p75, p99, mean of a frame. images_per_second: back to back."""
+    """A pipeline at one setting. ms: p25, median, p75, p99 and mean of a frame. images_per_second: back to back."""
 
     pipeline: str
     setting: Workload
@@ -61,38 +62,24 @@ class Measured:
 
 
 class Skipped(NamedTuple):
-    """What was not measured at a setting, and why."""
+    """A pipeline, or another thing, that was not measured at a setting, and the reason."""
 
     what: str
     setting: str
     reason: str
 
 
-class Stopwatch:
-    """A pipeline that is given frames in turn. Keeps how long each took, in milliseconds."""
-
-    def __init__(self, runner: Runner, images: Sequence[Image]) -> None:
-        self._runner, self._images = runner, images
-        self.milliseconds: list[float] = []
-
-    def __call__(self) -> None:
-        image = self._images[len(self.milliseconds) % len(self._images)]
-        start = time.perf_counter()
-        self._runner.run(image)
-        self.milliseconds.append(1e3 * (time.perf_counter() - start))
-
-
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    add("--output", type=Path, default=Path("runs/gpu"), metavar="FOLDER", help="where to write (%(default)s)")
-    add("--sizes", nargs="+", type=image_size, default=SIZES, metavar="WxH", help="of the image, in pixels")
-    add("--keypoints", nargs="+", type=int, default=KEYPOINTS, metavar="K", help="of an image, at most")
-    add("--repeats", type=int, default=REPEATS, metavar="N", help="rounds that are timed (%(default)s)")
+    command_line = parser(__doc__)
+    add = command_line.add_argument
+    add("--output", type=Path, default=Path("runs/gpu"), metavar="FOLDER", help="folder for the results (%(default)s)")
+    add("--sizes", nargs="+", type=image_size, default=SIZES, metavar="WxH", help="image sizes in pixels")
+    add("--keypoints", nargs="+", type=int, default=KEYPOINTS, metavar="K", help="keypoints of an image, at most")
+    add("--repeats", type=int, default=REPEATS, metavar="N", help="timed rounds (%(default)s)")
     add("--quick", action="store_true", help="the first size and K only, few rounds")
-    options = parser.parse_args(arguments)
+    options = command_line.parse_args(arguments)
     if options.repeats < 1 or min(options.keypoints) < 1:
-        parser.error("--repeats and --keypoints must be at least 1")
+        command_line.error("--repeats and --keypoints must be at least 1")
     if options.quick:
         options.sizes, options.keypoints = options.sizes[:1], options.keypoints[:1]
         options.repeats = min(options.repeats, QUICK_REPEATS)
@@ -100,14 +87,19 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def measure(loaded: Mapping[str, Loaded], setting: Workload, repeats: int, skipped: list[Skipped]) -> list[Measured]:
-    """Time everything in turn on the same frames, then each back to back, then stages; `skipped` gets what fails."""
+    """Time all pipelines in turn on the same frames, then each back to back, then stages; failures go to `skipped`."""
     images = frames(setting)
-    clocks = {name: Stopwatch(one.runner, images) for name, one in loaded.items()}
-    quartiles = interleaved(clocks, repeats, str(setting))
+    times: dict[str, list[float]] = {name: [] for name in loaded}
+    for repeat in tqdm(range(repeats + 1), desc=str(setting)):
+        for name, one in loaded.items():
+            start = time.perf_counter()
+            one.runner.run(images[repeat % len(images)])
+            times[name].append(1e3 * (time.perf_counter() - start))
     measured = []
     for name, one in loaded.items():
-        times = clocks[name].milliseconds[1:]  # as there, the first round warms up
-        more = {"p99": float(np.percentile(times, 99).round(3)), "mean": float(np.mean(times).round(3))}
+        own = times[name][1:]  # the first round warms up
+        values = (*np.percentile(own, [25, 50, 75, 99]), np.mean(own))
+        ms = {key: round(float(value), 3) for key, value in zip(("p25", "median", "p75", "p99", "mean"), values)}
         found, matches = one.runner.counts()
         start = time.perf_counter()
         for repeat in range(repeats):
@@ -119,13 +111,12 @@ def measure(loaded: Mapping[str, Loaded], setting: Workload, repeats: int, skipp
                 stages = one.runner.measure_stages(images, repeats)
             except RuntimeError as error:
                 skipped.append(Skipped(f"stages of {name}", f"{setting}", reason(error)))
-        ms = quartiles[name] | more
         measured.append(Measured(name, setting, ms, rate, found, matches, one.gpu_megabytes, stages))
     return measured
 
 
 def check_targets(measured: Sequence[Measured], device: str) -> list[dict[str, Any]]:
-    """What was to be reached, and whether it was; `value` and `met` are None where it was not measured."""
+    """The targets and whether they are met; `value` and `met` are None for targets that were not measured."""
     p50 = {row.pipeline: row.ms["median"] for row in measured if row.setting == TARGET_SETTING}
     own = p50.get(TARGET)
     latency = own if TARGET_DEVICE in device else None
@@ -140,20 +131,6 @@ def _target(what: str, value: float | None, bound: float, at_least: bool) -> dic
     met = None if value is None else value >= bound if at_least else value <= bound
     value = None if value is None else round(value, 3)
     return {"what": f"{what} ({TARGET_SETTING})", "value": value, "bound": bound, "at_least": at_least, "met": met}
-
-
-@contextmanager
-def own_cache() -> Iterator[None]:
-    """Compiled networks go to a folder that is gone afterwards, so that all are built here and now."""
-    before = os.environ.get("XDG_CACHE_HOME")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_CACHE_HOME"] = folder
-        try:
-            yield
-        finally:
-            del os.environ["XDG_CACHE_HOME"]
-            if before is not None:
-                os.environ["XDG_CACHE_HOME"] = before
 
 
 def run(options: argparse.Namespace, command: str) -> int:
@@ -180,7 +157,7 @@ def run(options: argparse.Namespace, command: str) -> int:
             return 0
         try:
             rows = measure(loaded, setting, options.repeats, skipped)
-        except Exception as error:  # whatever it is: the other settings are measured all the same
+        except Exception as error:  # of any kind: the other settings are measured nevertheless
             rows = []
             skipped.append(Skipped("all that runs", f"{setting}", reason(error)))
             print(f"skipped {setting}: {reason(error)}")
@@ -202,7 +179,7 @@ def run(options: argparse.Namespace, command: str) -> int:
 
 
 def write(results: Mapping[str, Any], folder: Path) -> Path:
-    """The JSON, whose path is returned, the Markdown, and the chart if there is something to draw."""
+    """Write the JSON, whose path is returned, the Markdown, and a chart unless there is nothing to draw."""
     folder.mkdir(parents=True, exist_ok=True)
     name = (results["device"] or {}).get("name", "unknown device")
     path = folder / f"gpu_{slug(name)}.json"
@@ -221,7 +198,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     options = parse(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    with own_cache():
+    # Networks are compiled in a cache of their own, so that all are built here and now.
+    with tempfile.TemporaryDirectory() as cache, mock.patch.dict(os.environ, XDG_CACHE_HOME=cache):
         return run(options, shlex.join(["benchmarks.gpu", *arguments]))
 
 

@@ -1,4 +1,4 @@
-"""What `benchmarks.gpu` compares: TensorRT, ONNX Runtime and PyTorch, each from an image to matches in host memory."""
+"""The pipelines of `benchmarks.gpu`: TensorRT, ONNX Runtime and PyTorch, from an image to matches in host memory."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ NO_GRAPH = ", no CUDA graph"
 ONNXRUNTIME = {"onnxruntime_cuda": "ONNX Runtime CUDA", "onnxruntime_tensorrt": "ONNX Runtime TensorRT"}
 EAGER, COMPILED = "torch eager", "torch.compile"
 WARM_UP = 5  # frames before anything is timed
-SHIFT = 6  # pixels that the image moves from frame to frame, down and to the right and back
+SHIFT = 6  # pixels that the image moves between frames, back and forth
 
 
 class Runner(Protocol):
-    """Something that extracts and matches frame after frame."""
+    """A pipeline that extracts and matches frame after frame."""
 
     def run(self, image: Image) -> None:
-        """Have the features of a grey image (H, W), and its matches with the last one, in host memory."""
+        """Compute the features of a grey image (H, W) and its matches with the last image, in host memory."""
 
     def counts(self) -> tuple[int, int]:
-        """Keypoints and matches of the last image."""
+        """The numbers of keypoints and matches of the last image."""
         ...
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A pipeline, and how much more of the GPU's memory was taken after its first frames than before it was loaded."""
+    """A pipeline, and the GPU memory that it took until its first frames were done."""
 
     runner: Runner
     gpu_megabytes: float | None
 
 
 def candidates(engines: Engines) -> dict[str, Callable[[Workload], Runner]]:
-    """All that is compared, by name, and how to load it. Loading raises what explains why it does not run."""
+    """Functions that load each pipeline, by its name. They raise an error with the reason if it does not run."""
     found: dict[str, Callable[[Workload], Runner]] = {}
     for precision in PRECISIONS["tensorrt"]:
         for suffix, use_graph in (("", True), (NO_GRAPH, False)):
@@ -65,7 +65,7 @@ def candidates(engines: Engines) -> dict[str, Callable[[Workload], Runner]]:
 
 
 class OnnxRuntimeRunner:
-    """A backend that extracts, with matching on the CPU."""
+    """An ONNX Runtime backend, with matching on the CPU."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -93,13 +93,13 @@ def _load_torch(half: bool, compiled: bool, setting: Workload) -> TorchPipeline:
 
 
 def frames(setting: Workload) -> list[Image]:
-    """Two views of a photograph, some pixels apart, which all pipelines see by turns."""
+    """Two views of a photograph, SHIFT pixels apart, that all pipelines get alternately."""
     photo = photographs(setting.height + SHIFT, setting.width + SHIFT)[1]
     return [np.ascontiguousarray(photo[SHIFT:, SHIFT:]), np.ascontiguousarray(photo[:-SHIFT, :-SHIFT])]
 
 
 def free_megabytes() -> float | None:
-    """Free memory of the GPU, by whoever can tell."""
+    """Free memory of the GPU, by CUDA's runtime or by PyTorch; None without both."""
     try:
         return call("cudaMemGetInfo")[0] / MEGABYTE
     except (BackendUnavailable, RuntimeError):
@@ -110,21 +110,21 @@ def free_megabytes() -> float | None:
 def load(
     wanted: Mapping[str, Callable[[Workload], Runner]], setting: Workload
 ) -> tuple[dict[str, Loaded], dict[str, str]]:
-    """Load what runs and have it process a few frames; and the reasons for what does not run."""
+    """Load the pipelines and warm them up with a few frames; returns those that run, and the reasons of the others."""
     loaded: dict[str, Loaded] = {}
     refused: dict[str, str] = {}
     images = frames(setting)
     for name, load_one in wanted.items():
         try:
             if name.startswith(TENSORRT):
-                load_one(setting)  # builds: what is left of that is not the pipeline's
+                load_one(setting)  # builds the engine; the build's memory is not the pipeline's
                 gc.collect()
             before = free_megabytes()
             runner = load_one(setting)
             for image in (images * WARM_UP)[:WARM_UP]:
                 runner.run(image)
             after = free_megabytes()
-        except Exception as error:  # whatever it is, the others are measured all the same
+        except Exception as error:  # of any kind: the others are measured nevertheless
             refused[name] = reason(error)
             continue
         loaded[name] = Loaded(runner, None if before is None or after is None else round(before - after, 1))
@@ -132,13 +132,13 @@ def load(
 
 
 def reason(error: Exception) -> str:
-    """The first line of what an error says."""
+    """The first line of an error's message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[0][:400] if lines else type(error).__name__
 
 
 def release() -> None:
-    """Give back the memory of pipelines that are gone."""
+    """Free the memory of pipelines that are no longer used."""
     gc.collect()
     if "torch" in sys.modules:
         from .torch_pipelines import release as release_torch

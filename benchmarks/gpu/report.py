@@ -1,4 +1,4 @@
-"""What `benchmarks.gpu` says of its results: the machine, tables in Markdown, and a chart."""
+"""The report of `benchmarks.gpu`: the machine, tables in Markdown, and a chart."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from typing import Any
 from silk_ros.backends import BackendUnavailable
 from silk_ros.backends.tensorrt import cuda
 
-VERSIONS = ("tensorrt", "cuda-", "onnxruntime", "nvidia-cudnn", "torch", "triton")  # how the libraries' names begin
-COLOURS = {"TensorRT": "#D55E00", "ONNX": "#0072B2", "torch": "#6b6b6b"}  # by how pipelines' names begin
+from ..common import table
 
-Row = Mapping[str, Any]  # of the results
+VERSIONS = ("tensorrt", "cuda-", "onnxruntime", "nvidia-cudnn", "torch", "triton")  # prefixes of the names of libraries
+COLOURS = {"TensorRT": "#D55E00", "ONNX": "#0072B2", "torch": "#6b6b6b"}  # by the prefix of a pipeline's name
+
+Row = Mapping[str, Any]  # an entry of the results
 
 
 def describe_device() -> dict[str, Any] | None:
@@ -51,14 +53,8 @@ def describe_device() -> dict[str, Any] | None:
     return found
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """In Markdown: words to the left, numbers to the right."""
-    rule = ["---" if head in ("pipeline", "engine") else "--:" for head in heads]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))
-
-
 def markdown(results: Mapping[str, Any]) -> str:
-    """Everything that was found, for people."""
+    """All results as a document in Markdown."""
     return "\n\n".join(_sections(results)) + "\n"
 
 
@@ -67,11 +63,11 @@ def _sections(results: Mapping[str, Any]) -> Iterator[str]:
     yield f"# From image to matches on {device['name']}"
     yield (
         "Grey image in host memory to keypoints, scores, descriptors and matches with the frame before in host memory: "
-        f"upload, download and one wait included. All take turns frame by frame, {results['repeats']} rounds; "
-        "images/s are back to back, one frame at a time. ONNX Runtime's features are matched on the CPU. PyTorch "
-        "describes every position, with its defaults (TF32 in float32 convolutions) and cuDNN's search for the fastest "
-        "ones; torch.compile is in its mode reduce-overhead, with CUDA graphs. GPU MB is what free memory lost by "
-        "loading; the first user of a library pays for its kernels."
+        "upload, download and one wait included. All take turns frame by frame, "
+        f"{results['repeats']} rounds; images/s are back to back, one frame at a time. ONNX Runtime's features are "
+        "matched on the CPU. PyTorch describes every position, with its defaults (TF32 in float32 convolutions) and "
+        "cuDNN's search for the fastest kernels; torch.compile uses its mode reduce-overhead, with CUDA graphs. GPU MB "
+        "is the memory that loading took; the first pipeline of a library pays for the library's kernels."
     )
     libraries = device.get("libraries", {})
     facts = {name: value for name, value in device.items() if name not in ("name", "libraries")}
@@ -85,20 +81,20 @@ def _sections(results: Mapping[str, Any]) -> Iterator[str]:
         yield setting_tables([row for row in rows if _setting(row) == setting])
     if results["engines"]:
         heads = ["engine", "build s", "MB", "same keypoints", "cosine", "displacement px"]
-        yield "## Engines, against ONNX Runtime's float32\n\n" + table(heads, list(map(_engine, results["engines"])))
+        yield "## Engines, against ONNX Runtime's float32\n\n" + table(heads, list(map(_engine, results["engines"])), 1)
     if results["skipped"]:
         settings = {_setting(row) for row in rows} | {entry["setting"] for entry in results["skipped"]}
         yield "## Skipped\n\n" + "\n".join(_skipped(results["skipped"], settings))
 
 
 def setting_tables(rows: Sequence[Row]) -> str:
-    """Times of what was measured at one setting, fastest first, and the stages where they are known."""
+    """Times of the pipelines at one setting, fastest first, and of their stages where they were measured."""
     own = sorted(rows, key=lambda row: row["ms"]["median"])
     heads = ["pipeline", "p50 ms", "p99 ms", "mean ms", "images/s", "keypoints", "matches", "GPU MB"]
-    text = f"## {_setting(rows[0])}\n\n" + table(heads, [_cells(row) for row in own])
+    text = f"## {_setting(rows[0])}\n\n" + table(heads, [_cells(row) for row in own], 1)
     if staged := [_stages(row) for row in own if row["stages"]]:
-        heads = ["pipeline", "upload", "engine", "download", "host and waiting", "GPU's by events in"]
-        text += "\n\nms, and share of the p50, of each stage:\n\n" + table(heads, staged)
+        heads = ["pipeline", "upload", "engine", "download", "host and waiting", "GPU stages timed in"]
+        text += "\n\nms, and share of the p50, of each stage:\n\n" + table(heads, staged, 1)
     return text
 
 
@@ -107,7 +103,7 @@ def _setting(row: Row) -> str:
 
 
 def target_line(target: Row) -> str:
-    """What was wanted, what came out, and whether that is enough."""
+    """A target, the measured value, and whether it meets the target."""
     state = {True: "met", False: "missed", None: "open"}[target["met"]]
     value = "not measured" if target["value"] is None else f"{target['value']:.2f}"
     bound = f"{'at least' if target['at_least'] else 'at most'} {target['bound']:g}"
@@ -141,41 +137,22 @@ def _engine(fact: Row) -> list[str]:
 
 
 def draw(rows: Sequence[Row], title: str, path: Path) -> None:
-    """Write a PNG: a panel for each size of image, a group of bars for each pipeline, a bar for each K."""
-    from matplotlib.colors import to_rgb
+    """Write a PNG with a panel for each setting: a bar for each pipeline, the fastest on top, with its quartiles."""
     from matplotlib.figure import Figure
 
-    from silk_ros.evaluation.speed.chart import BAR_HEIGHT, FAINT, INK, PANEL_WIDTH
-
-    sizes = list(dict.fromkeys((row["setting"]["width"], row["setting"]["height"]) for row in rows))
-    counts = sorted({row["setting"]["keypoints"] for row in rows})
-    fastest = {row["pipeline"]: row["ms"]["median"] for row in reversed(rows)}  # at the first setting it ran at
-    order = sorted(fastest, key=lambda name: fastest[name])
-    height = 1.7 + BAR_HEIGHT * (len(counts) + 1) * len(order)
-    figure = Figure(figsize=(2.2 + PANEL_WIDTH * len(sizes), height), dpi=144, layout="constrained")
-    panels = figure.subplots(1, len(sizes), sharey=True, squeeze=False)[0]
-    thickness = 0.8 / len(counts)
-    for axes, size in zip(panels, sizes):
-        own = [row for row in rows if (row["setting"]["width"], row["setting"]["height"]) == size]
-        longest = max(row["ms"]["p75"] for row in own)
-        for row in own:
-            place = counts.index(row["setting"]["keypoints"])
-            y = order.index(row["pipeline"]) - 0.4 + (place + 0.5) * thickness
-            white = 0.5 * (1 - (place + 1) / len(counts))  # the fewer keypoints, the lighter
-            full = next(to_rgb(colour) for name, colour in COLOURS.items() if row["pipeline"].startswith(name))
-            colour = [(1 - white) * channel + white for channel in full]
-            axes.barh(y, row["ms"]["median"], 0.9 * thickness, color=colour)
-            axes.plot([row["ms"]["p25"], row["ms"]["p75"]], [y, y], color=INK, linewidth=1)
-            text = f"{row['ms']['median']:.3g}" + (f"  (K = {row['setting']['keypoints']})" if len(counts) > 1 else "")
-            axes.text(row["ms"]["p75"] + 0.015 * longest, y, text, va="center", fontsize=8, color=INK)
-        axes.set_yticks(range(len(order)), order)
-        axes.set_ylim(len(order) - 0.45, -0.55)  # the fastest on top
-        axes.set_xlim(0, 1.25 * longest)
-        axes.tick_params(length=0)
-        axes.grid(axis="x", linewidth=0.7, color=FAINT)
-        axes.set_axisbelow(True)
+    settings = list(dict.fromkeys(map(_setting, rows)))
+    figure = Figure(figsize=(8, 1 + len(settings) + 0.22 * len(rows)), dpi=144, layout="constrained")
+    heights = [1 + sum(_setting(row) == setting for row in rows) for setting in settings]
+    panels = figure.subplots(len(settings), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, setting in zip(panels, settings):
+        own = sorted((row for row in rows if _setting(row) == setting), key=lambda row: -row["ms"]["median"])
+        low, median, high = ([row["ms"][name] for row in own] for name in ("p25", "median", "p75"))
+        colours = [next(c for name, c in COLOURS.items() if row["pipeline"].startswith(name)) for row in own]
+        spread = [[b - a for a, b in zip(low, median)], [b - a for a, b in zip(median, high)]]
+        bars = axes.barh([row["pipeline"] for row in own], median, xerr=spread, color=colours)
+        axes.bar_label(bars, fmt=" %.3g", fontsize=8)
+        axes.set_title(setting, loc="left")
         axes.spines[["top", "right"]].set_visible(False)
-        axes.set_title("{}x{}".format(*size), loc="left")
-        axes.set_xlabel("ms per frame, median")
+    panels[-1].set_xlabel("ms per frame, median")
     figure.suptitle(title, fontweight="bold", fontsize=12)
     figure.savefig(path)

@@ -1,4 +1,4 @@
-"""How many images a second a Jetson could run the network on at best: an ESTIMATE, computed and not measured.
+"""Upper bounds of the network's frame rate on Jetsons: an ESTIMATE, computed and not measured.
 
     python -m benchmarks.gpu.roofline               # the shipped network on each Jetson and power mode listed
     python -m benchmarks.gpu.roofline --layers      # the FLOPs and bytes of its layers instead
@@ -10,17 +10,16 @@ whichever is longer, and layers run one after another:
     time = sum over layers of max(FLOPs / peak FLOP/s, bytes / bandwidth),    rate = 1 / time
 
 Layers are the file's convolutions and matrix products; a multiplication and an addition count as two FLOPs. Each layer
-reads its input and weights once and writes its output once; what is done element by element is fused into it. A float
-takes two bytes. The columns int8 are of the file's quantised sibling (NAME_int8.onnx): a quantised value takes a byte,
-and layers with quantised input and weights run at the int8 peak, the others at that of fp16.
+reads its input and weights once and writes its output once; element-wise operators are fused into it. A float takes
+two bytes. The int8 columns are for the int8 version of the file (NAME_int8.onnx): a quantised value takes a byte, and
+layers with quantised input and weights run at the int8 peak, the others at the fp16 peak.
 
-Not counted: top-k, gathering patches, biases, matching, launching kernels, copies, and the node around the network. So
-it is an upper bound that nobody reaches: rule of thumb, 30 to 50 % of it, and less where images are small. Needs onnx.
+Not counted: top-k, gathering patches, biases, matching, kernel launches, copies, and the node around the network. Real
+rates are 30 to 50 % of the bound as a rule of thumb, and less for small images. Needs onnx.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from math import prod
@@ -33,14 +32,17 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper, shape_inference
 
 from silk_ros.backends.model import int8_path
+from silk_ros.commands.arguments import image_size
 from silk_ros.paths import default_model
 
-SIZES = ((640, 480), (320, 240), (1280, 720))  # as the network sees them, after the node's `scale`
-FUSED = {"Cast", "Div", "Relu", "Add", "QuantizeLinear", "DequantizeLinear"}  # done where a layer reads or writes
+from ..common import parser, table
+
+SIZES = ((640, 480), (320, 240), (1280, 720))  # of the network's input, after the node's `scale`
+FUSED = {"Cast", "Div", "Relu", "Add", "QuantizeLinear", "DequantizeLinear"}  # computed where a layer reads or writes
 
 
 class Device(NamedTuple):
-    """A Jetson in one power mode: dense fp16 TFLOPS of its tensor cores, GB/s, and by how much int8 is faster."""
+    """A Jetson in one power mode: dense fp16 TFLOPS of its tensor cores, GB/s, and the gain of int8 over fp16."""
 
     name: str
     mode: str
@@ -50,7 +52,7 @@ class Device(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """A convolution or matrix product: what it computes and moves, and whether it runs in int8."""
+    """A convolution or matrix product: its FLOPs, the bytes that it moves, and whether it runs in int8."""
 
     name: str
     flops: int
@@ -58,8 +60,8 @@ class Layer(NamedTuple):
     int8: bool
 
 
-# NVIDIA advertises sparse int8 TOPS; dense is half, and dense fp16 half of that [1]. Where it publishes none for a
-# mode: multiprocessors x GHz x 2.048, which gives what it does publish (8 x 1.020: 17, 16 x 1.301: 43). Multiprocessors
+# NVIDIA advertises sparse int8 TOPS; dense is half, and dense fp16 half of that [1]. For modes without published TOPS:
+# multiprocessors x GHz x 2.048, which agrees with the published ones (8 x 1.020: 17, 16 x 1.301: 43). Multiprocessors
 # (two for each TPC left on), GPU and memory clocks (128 bits, AGX 256, two transfers a clock) are those of NVIDIA's
 # nvpmodel_p3767_0003.conf (Nano, 7W), p3767_0003_super.conf (Nano), p3767_0000_super.conf (NX) and, for the memory,
 # p3701_0000.conf (AGX).
@@ -84,11 +86,11 @@ DEVICES = (
 
 
 def fixed_shapes(model: onnx.ModelProto, width: int, height: int, max_keypoints: int) -> dict[str, tuple[int, ...]]:
-    """The shapes of all tensors for an image size and a number of keypoints, which the model is fixed to in place."""
+    """The shapes of all tensors; fixes the model to an image size and a number of keypoints in place."""
     graph = model.graph
     for dimension, length in zip(graph.input[0].type.tensor_type.shape.dim, (1, 1, height, width)):
         dimension.dim_value = length
-    del graph.output[:], graph.value_info[:]  # those of any size
+    del graph.output[:], graph.value_info[:]  # their sizes are dynamic
     while True:
         inferred = shape_inference.infer_shapes(model, data_prop=True).graph
         values = (*inferred.input, *inferred.value_info)
@@ -103,21 +105,21 @@ def fixed_shapes(model: onnx.ModelProto, width: int, height: int, max_keypoints:
 
 
 def count_layers(network: onnx.ModelProto, width: int, height: int, keypoints: int, element: int = 2) -> list[Layer]:
-    """The layers for images of one size; element: bytes of a value that is not quantised. Raises ValueError."""
+    """The layers for one image size. element: bytes of a float. Raises ValueError for a size that is too small."""
     model = onnx.ModelProto()
     model.CopyFrom(network)
     shapes = fixed_shapes(model, width, height, keypoints)
     makers = {output: node for node in model.graph.node for output in node.output}
     images = {given.name for given in model.graph.input if given.type.tensor_type.elem_type == onnx.TensorProto.UINT8}
 
-    def read(name: str) -> int:  # bytes of an element of an input, before what is fused into the reading
+    def read(name: str) -> int:  # bytes of an element that a layer reads, before the operators fused into reading
         while (maker := makers.get(name)) is not None and maker.op_type in FUSED:
             if maker.op_type == "DequantizeLinear":
                 return 1
             name = maker.input[0]
         return 1 if name in images else element
 
-    def written(name: str) -> int:  # and of the output, after what is fused into the writing
+    def written(name: str) -> int:  # bytes of an element that it writes, after the operators fused into writing
         users = [node for node in model.graph.node if name in node.input and node.op_type in FUSED]
         return min((1 if u.op_type == "QuantizeLinear" else written(u.output[0]) for u in users), default=element)
 
@@ -141,20 +143,21 @@ def rate(layers: Sequence[Layer], device: Device) -> float:
     return 1 / sum(max(x.flops / peak, x.bytes / (device.bandwidth * 1e9)) for x, peak in zip(layers, peaks))
 
 
-def size(text: str) -> tuple[int, int]:
-    """For argparse: WIDTHxHEIGHT as numbers."""
-    width, _, height = text.partition("x")
-    return int(width), int(height)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add, sizes = parser.add_argument, " ".join(f"{width}x{height}" for width, height in SIZES)
+    command_line = parser(__doc__)
+    add, sizes = command_line.add_argument, " ".join(f"{width}x{height}" for width, height in SIZES)
     add("model", nargs="?", type=Path, default=default_model(), help="the float ONNX file (the shipped one)")
-    add("--size", nargs="+", type=size, default=SIZES, metavar="WxH", help=f"as the network sees images ({sizes})")
-    add("--max-keypoints", type=int, default=5000, metavar="K", help="of an image, at most (%(default)s)")
+    add(
+        "--size",
+        nargs="+",
+        type=image_size,
+        default=SIZES,
+        metavar="WxH",
+        help=f"the network's input ({sizes})",
+    )
+    add("--max-keypoints", type=int, default=5000, metavar="K", help="keypoints of an image, at most (%(default)s)")
     add("--layers", action="store_true", help="FLOPs and bytes of each layer instead of rates")
-    options = parser.parse_args(arguments)
+    options = command_line.parse_args(arguments)
     files = {"fp16": options.model, "int8": int8_path(options.model)}
     columns: dict[str, list[Layer]] = {}
     try:
@@ -171,10 +174,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"    {x.name:26} {x.flops / 1e9:7.3f} GFLOP {x.bytes / 1e6:7.2f} MB  {'int8' if x.int8 else 'fp16'}")
     if not options.layers:
         print("\nESTIMATE, not measured: upper bounds, images a second. Rule of thumb: 30 to 50 % of them.\n")
-        print(f"| Jetson | mode | {' | '.join(columns)} |\n|---|---|{'--:|' * len(columns)}")
-        for device in DEVICES:
-            rates = " | ".join(f"{rate(layers, device):.0f}".replace("nan", "-") for layers in columns.values())
-            print(f"| {device.name} | {device.mode} | {rates} |")
+        rows = [
+            [device.name, device.mode]
+            + [f"{rate(layers, device):.0f}".replace("nan", "-") for layers in columns.values()]
+            for device in DEVICES
+        ]
+        print(table(["Jetson", "mode", *columns], rows, 2))
     return 0
 
 

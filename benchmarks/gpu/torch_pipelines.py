@@ -1,6 +1,6 @@
-"""The network in PyTorch, from an image in host memory to matches in host memory: what `benchmarks.gpu` compares with.
+"""The network in PyTorch for `benchmarks.gpu`, from an image to matches in host memory.
 
-Descriptors are computed at all positions and gathered at the best ones, as the paper's code does.
+Descriptors are computed at all positions and gathered at the best ones, as in the paper.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from training.model import SiLK
 
 
 class MatchingNetwork(nn.Module):
-    """An image and the descriptors of the one before to keypoints, scores, descriptors, partners and similarities."""
+    """The network with selection of keypoints and matching."""
 
     def __init__(self, model: SiLK, keypoints: int) -> None:
         super().__init__()
         self.model, self.keypoints = model, keypoints
 
     def forward(self, image: Tensor, previous: Tensor) -> tuple[Tensor, ...]:
-        """Of image uint8 (1, 1, H, W) and previous (K, D), whose type is computed in; `partner` is -1 without one."""
+        """Keypoints, scores, descriptors, partners (-1 without one) and similarities of an image uint8 (1, 1, H, W).
+
+        previous: descriptors (K, D) of the image before; their type is the type of the computation.
+        """
         logits, dense = self.model((image.float() / 255).to(previous.dtype, memory_format=torch.channels_last))
         best, position = logits.flatten().float().topk(self.keypoints)
         width = logits.shape[3]
@@ -58,7 +61,7 @@ class TorchPipeline:
         network = MatchingNetwork(model, count).to(dtype).eval()
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # their types lack it
         self._compiled = compiled
-        # The mode with CUDA graphs: the fastest that PyTorch has.
+        # The mode with CUDA graphs, the fastest of PyTorch.
         self._network = torch.compile(network, mode="reduce-overhead", fullgraph=True) if compiled else network
         self._host_image = torch.empty((1, 1, height, width), dtype=torch.uint8, pin_memory=self._on_gpu)
         self._image = torch.empty_like(self._host_image, device=device)
@@ -82,23 +85,23 @@ class TorchPipeline:
             torch.cuda.synchronize()
 
     def features(self) -> Features:
-        """Of the last image."""
+        """Features of the last image."""
         keypoints, scores, descriptors = (output.numpy().copy() for output in self._outputs[:3])
         return Features(keypoints, scores, descriptors)
 
     def matches(self) -> Matches:
-        """Of the last image with the one before."""
+        """Matches of the last image with the image before."""
         partner, similarity = (output.numpy() for output in self._outputs[3:])
         rows = np.flatnonzero(partner >= 0)
         return Matches(np.stack([rows, partner[rows]], axis=1), similarity[rows])
 
     def counts(self) -> tuple[int, int]:
-        """Keypoints and matches of the last image."""
+        """The numbers of keypoints and matches of the last image."""
         return len(self._outputs[0]), len(self.matches())
 
 
 def release() -> None:
-    """Give back what PyTorch keeps of pipelines that are gone: compiled code, of which it keeps little, and memory."""
+    """Free the compiled code and the memory that PyTorch keeps of pipelines that are no longer used."""
     torch._dynamo.reset()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

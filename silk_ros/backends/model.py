@@ -79,11 +79,6 @@ class Model:
             raise FileNotFoundError(f"no model file at '{path}': check model_path, or export one with training.export")
         self.path = path
 
-    @property
-    def name(self) -> str:
-        """The name of the float file."""
-        return self.path.name
-
     def file(self, precision: str) -> ModelFile:
         """The file to run: the int8 version for "int8" if there is one, else the file that the model was opened with.
 

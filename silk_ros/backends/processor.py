@@ -11,9 +11,12 @@ from pathlib import Path
 LIMIT = "ONEDNN_MAX_CPU_ISA"  # limits oneDNN, hence OpenVINO and torch, to older instruction sets
 
 _CPU_INFO = Path("/proc/cpuinfo")
-# The limits, by oneDNN's names, below AVX2 and below AVX-512.
+# The limits, by oneDNN's names, that hide an instruction set.
 _BELOW_AVX2 = ("SSE41", "AVX")
 _BELOW_AVX512 = (*_BELOW_AVX2, "AVX2", "AVX2_VNNI", "AVX2_VNNI_2")
+_BELOW_VNNI = (*_BELOW_AVX512, "AVX512_CORE")
+_BELOW_BF16 = (*_BELOW_VNNI, "AVX512_CORE_VNNI")
+_BELOW_AMX = (*_BELOW_BF16, "AVX512_CORE_BF16", "AVX512_CORE_FP16")
 # Groups of instruction sets: (label, flag of the kernel, limits that hide it). The first present of a group is listed.
 _GROUPS: tuple[tuple[tuple[str, str, tuple[str, ...]], ...], ...] = (
     (
@@ -22,19 +25,9 @@ _GROUPS: tuple[tuple[tuple[str, str, tuple[str, ...]], ...], ...] = (
         ("AVX", "avx", ("SSE41",)),
         ("SSE4.1", "sse4_1", ()),
     ),
-    (
-        ("VNNI", "avx512_vnni", (*_BELOW_AVX512, "AVX512_CORE")),
-        ("VNNI", "avx_vnni", (*_BELOW_AVX2, "AVX2", "AVX512_CORE")),
-    ),
-    # Processors with AVX2 only convert bf16 and do not compute in it.
-    (("bf16", "avx512_bf16", (*_BELOW_AVX512, "AVX512_CORE", "AVX512_CORE_VNNI")),),
-    (
-        (
-            "AMX",
-            "amx_tile",
-            (*_BELOW_AVX512, "AVX512_CORE", "AVX512_CORE_VNNI", "AVX512_CORE_BF16", "AVX512_CORE_FP16"),
-        ),
-    ),
+    (("VNNI", "avx512_vnni", _BELOW_VNNI), ("VNNI", "avx_vnni", (*_BELOW_AVX2, "AVX2", "AVX512_CORE"))),
+    (("bf16", "avx512_bf16", _BELOW_BF16),),  # processors with AVX2 only convert bf16 and do not compute in it
+    (("AMX", "amx_tile", _BELOW_AMX),),
     (("NEON", "asimd", ()),),
     (("i8mm", "i8mm", ()),),
     (("bf16", "bf16", ()),),

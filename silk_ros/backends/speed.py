@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..paths import cache_directory
+from ..paths import cache_directory, write_atomically
 from . import processor
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,10 @@ def gain_of_int8(what: str, load_fp32: Callable[[], Run], load_int8: Callable[[]
         times = ", ".join(f"{name} {value:.1f} ms" for name, value in milliseconds.items())
         log.info("measured on this processor, once: %s for an image of %dx%d", times, *reversed(SIZE))
         if file is not None:
-            _write(file, milliseconds)
+            try:
+                write_atomically(file, json.dumps(milliseconds).encode())
+            except OSError as error:
+                log.warning("cannot store the speed of int8 (%s): the next start measures it again", error)
     return milliseconds["fp32"] / milliseconds["int8"]
 
 
@@ -63,13 +66,3 @@ def _read(file: Path) -> dict[str, float] | None:
     except (OSError, ValueError, TypeError, KeyError):
         return None
     return milliseconds if min(milliseconds.values()) > 0 else None
-
-
-def _write(file: Path, milliseconds: Mapping[str, float]) -> None:
-    partial = file.with_suffix(f".{os.getpid()}")
-    try:
-        partial.write_text(json.dumps(milliseconds), encoding="utf-8")
-        partial.replace(file)
-    except OSError as error:
-        log.warning("cannot store the speed of int8 (%s): the next start measures it again", error)
-        partial.unlink(missing_ok=True)

@@ -45,7 +45,7 @@ def test_on_a_gpu_it_tells_what_it_made(monkeypatch: pytest.MonkeyPatch, capsys:
 
     class Backend:
         def __init__(self, model: Model, max_keypoints: int, precision: str, **options: object) -> None:
-            made.append((model.name, max_keypoints, precision, options))
+            made.append((model.path.name, max_keypoints, precision, options))
 
         def prepare(self, height: int, width: int) -> engine_maker.Prepared:
             facts = {"build_seconds": 12.34, "overlap": 0.98, "cosine": 0.9999, "displacement": 0.01}

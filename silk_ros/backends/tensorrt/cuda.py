@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -63,19 +64,20 @@ def gpu() -> Gpu:
     return Gpu(name.rstrip("\0"), f"{properties.major}.{properties.minor}")
 
 
+def _release_with(owner: object, name: str, resource: Any) -> None:
+    """Release a resource by a function of the runtime when its owner is deleted; at the process's end CUDA does it."""
+    weakref.finalize(owner, getattr(runtime(), name), resource).atexit = False
+
+
 class Memory:
     """A zeroed buffer in GPU memory, freed with the object."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.address = int(call("cudaMalloc", size))
-        self._free = runtime().cudaFree  # kept here because modules may be gone when __del__ runs
+        _release_with(self, "cudaFree", self.address)
         call("cudaMemset", self.address, 0, size)
         call("cudaDeviceSynchronize")  # other streams do not wait for the memset
-
-    def __del__(self) -> None:
-        if hasattr(self, "_free"):
-            self._free(self.address)
 
 
 class PinnedArray:
@@ -84,13 +86,9 @@ class PinnedArray:
     def __init__(self, shape: Sequence[int], dtype: DTypeLike) -> None:
         self.size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         self.address = int(call("cudaMallocHost", self.size))
-        self._free = runtime().cudaFreeHost
+        _release_with(self, "cudaFreeHost", self.address)
         raw = (ctypes.c_uint8 * self.size).from_address(self.address)
         self.array: NDArray[Any] = np.ctypeslib.as_array(raw).view(dtype).reshape(shape)
-
-    def __del__(self) -> None:
-        if hasattr(self, "_free"):
-            self._free(self.address)
 
 
 class Stream:
@@ -98,7 +96,7 @@ class Stream:
 
     def __init__(self) -> None:
         self.handle = call("cudaStreamCreateWithFlags", runtime().cudaStreamNonBlocking)
-        self._destroy = runtime().cudaStreamDestroy
+        _release_with(self, "cudaStreamDestroy", self.handle)
 
     def upload(self, source: PinnedArray, target: Memory) -> None:
         kind = runtime().cudaMemcpyKind.cudaMemcpyHostToDevice
@@ -128,10 +126,6 @@ class Stream:
             raise
         return Graph(self, call("cudaStreamEndCapture", self.handle))
 
-    def __del__(self) -> None:
-        if hasattr(self, "_destroy"):
-            self._destroy(self.handle)
-
 
 class Graph:
     """A CUDA graph: recorded work that takes one launch instead of one for each kernel and copy."""
@@ -139,12 +133,8 @@ class Graph:
     def __init__(self, stream: Stream, graph: Any) -> None:
         self._stream = stream
         self._executable = call("cudaGraphInstantiate", graph, 0)
-        self._destroy = runtime().cudaGraphExecDestroy
+        _release_with(self, "cudaGraphExecDestroy", self._executable)
         runtime().cudaGraphDestroy(graph)
 
     def launch(self) -> None:
         call("cudaGraphLaunch", self._executable, self._stream.handle)
-
-    def __del__(self) -> None:
-        if hasattr(self, "_destroy"):
-            self._destroy(self._executable)

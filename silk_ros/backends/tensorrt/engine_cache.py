@@ -12,14 +12,13 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...paths import cache_directory
+from ...paths import cache_directory, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +66,10 @@ class EngineCache:
         if path is None:
             return
         header = {"key": dict(key), "facts": dict(facts), "sha256": _digest(dict(facts), engine)}
-        self._write(path, MAGIC + json.dumps(header).encode() + b"\n" + engine)
+        try:
+            write_atomically(path, MAGIC + json.dumps(header).encode() + b"\n" + engine)
+        except OSError as error:
+            log.warning("cannot write '%s' (%s): the next start builds it again", path, error)
 
     def last_build_seconds(self) -> float | None:
         """The longest build time of the kept engines; None without any."""
@@ -97,20 +99,6 @@ class EngineCache:
             except OSError as error:
                 log.warning("no lock '%s' (%s): another process may build this engine too", path, error)
             yield
-
-    def _write(self, path: Path, content: bytes) -> None:
-        try:
-            with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as partial:
-                try:
-                    partial.write(content)  # the file has mode 0600
-                    partial.flush()
-                    os.fsync(partial.fileno())
-                    os.replace(partial.name, path)
-                except BaseException:
-                    os.unlink(partial.name)
-                    raise
-        except OSError as error:
-            log.warning("cannot write '%s' (%s): the next start builds it again", path, error)
 
 
 def _canonical(key: Key) -> bytes:

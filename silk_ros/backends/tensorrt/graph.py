@@ -70,68 +70,52 @@ def _top_k_in_rounds(graph: onnx.GraphProto, name: str, count: int) -> None:
     """Split a TopK of more than TOP_K_LIMIT into rounds; each excludes what the rounds before it took."""
     if count <= TOP_K_LIMIT:
         return
-    nodes: list[onnx.NodeProto] = []
-    for node in graph.node:
-        if node.name != name:
-            nodes.append(node)
-            continue
-        remaining, parts = node.input[0], range(0, count, TOP_K_LIMIT)
-        for start in parts:
-            size = min(TOP_K_LIMIT, count - start)
-            size_name = add_constant(graph, f"{name}_{start}_size", [size], np.int64)
-            found = [f"{output}_{start}" for output in node.output]
-            nodes.append(
-                onnx.helper.make_node(
-                    "TopK", [remaining, size_name], found, f"{node.name}_{start}", axis=0, largest=1, sorted=1
-                )
-            )
-            if start != parts[-1]:
-                taken = add_constant(graph, f"{name}_{start}_taken", np.full(size, LOWEST), np.float32)
-                remaining = f"{name}_remaining_{start}"
-                nodes.append(
-                    onnx.helper.make_node(
-                        "ScatterElements", [nodes[-1].input[0], found[1], taken], [remaining], remaining
-                    )
-                )
-        for output in node.output:
-            nodes.append(
-                onnx.helper.make_node(
-                    "Concat", [f"{output}_{start}" for start in parts], [output], f"{name}_all_{output}", axis=0
-                )
-            )
-    replace_nodes(graph, nodes)
+    make, node, nodes = onnx.helper.make_node, find_node(graph, name), []
+    remaining, parts = node.input[0], range(0, count, TOP_K_LIMIT)
+    for start in parts:
+        size = min(TOP_K_LIMIT, count - start)
+        found = [f"{output}_{start}" for output in node.output]
+        size_name = add_constant(graph, f"{name}_{start}_size", [size], np.int64)
+        nodes.append(make("TopK", [remaining, size_name], found, f"{name}_{start}", axis=0, largest=1, sorted=1))
+        if start != parts[-1]:
+            taken = add_constant(graph, f"{name}_{start}_taken", np.full(size, LOWEST), np.float32)
+            rest = f"{name}_remaining_{start}"
+            nodes.append(make("ScatterElements", [remaining, found[1], taken], [rest], rest))
+            remaining = rest
+    for output in node.output:
+        nodes.append(make("Concat", [f"{output}_{start}" for start in parts], [output], f"{name}_{output}", axis=0))
+    at = list(graph.node).index(node)
+    replace_nodes(graph, [*graph.node[:at], *nodes, *graph.node[at + 1 :]])
 
 
 def _add_matching(graph: onnx.GraphProto, count: int, dimension: int) -> None:
     """Add the mutual nearest neighbours among the previous descriptors, and set the graph's inputs and outputs."""
-    first = add_constant(graph, "match/first", 0, np.int64)
-    one = add_constant(graph, "match/one", [1], np.int64)
-    flat = add_constant(graph, "match/flat", [-1], np.int64)
-    rows = add_constant(graph, "match/rows", np.arange(count), np.int64)
-    nobody = add_constant(graph, "match/nobody", -1, np.int64)
+    constants = {"first": 0, "one": [1], "flat": [-1], "rows": np.arange(count), "nobody": -1}
+    for name, value in constants.items():
+        add_constant(graph, f"match/{name}", value, np.int64)
     for operator, inputs, outputs, attributes in (
-        ("Gather", ["descriptors", first], ["match/own"], {"axis": 0}),
+        ("Gather", ["descriptors", "match/first"], ["match/own"], {"axis": 0}),
         ("Transpose", [PREVIOUS], ["match/columns"], {"perm": [1, 0]}),
         ("MatMul", ["match/own", "match/columns"], ["match/cosines"], {}),
-        ("TopK", ["match/cosines", one], ["match/best", "match/nearest_column"], {"axis": 1}),
-        ("TopK", ["match/cosines", one], ["match/column_best", "match/back_row"], {"axis": 0}),
-        ("Reshape", ["match/best", flat], [SIMILARITY], {}),
-        ("Reshape", ["match/nearest_column", flat], ["match/nearest"], {}),
-        ("Reshape", ["match/back_row", flat], ["match/back"], {}),
+        ("TopK", ["match/cosines", "match/one"], ["match/best", "match/nearest_column"], {"axis": 1}),
+        ("TopK", ["match/cosines", "match/one"], ["match/column_best", "match/back_row"], {"axis": 0}),
+        ("Reshape", ["match/best", "match/flat"], [SIMILARITY], {}),
+        ("Reshape", ["match/nearest_column", "match/flat"], ["match/nearest"], {}),
+        ("Reshape", ["match/back_row", "match/flat"], ["match/back"], {}),
         ("Gather", ["match/back", "match/nearest"], ["match/returned"], {"axis": 0}),
-        ("Equal", ["match/returned", rows], ["match/mutual"], {}),
-        ("Where", ["match/mutual", "match/nearest", nobody], ["match/partner"], {}),
+        ("Equal", ["match/returned", "match/rows"], ["match/mutual"], {}),
+        ("Where", ["match/mutual", "match/nearest", "match/nobody"], ["match/partner"], {}),
         ("Cast", ["match/partner"], [PARTNER], {"to": onnx.TensorProto.INT32}),
     ):
         graph.node.append(onnx.helper.make_node(operator, inputs, outputs, f"match/{outputs[0]}", **attributes))
-    graph.input.append(onnx.helper.make_tensor_value_info(PREVIOUS, onnx.TensorProto.FLOAT, [count, dimension]))
+    number, integer, value_info = onnx.TensorProto.FLOAT, onnx.TensorProto.INT32, onnx.helper.make_tensor_value_info
+    graph.input.append(value_info(PREVIOUS, number, [count, dimension]))
     graph.output.extend(
-        onnx.helper.make_tensor_value_info(name, kind, shape)
-        for name, kind, shape in (
-            ("keypoints", onnx.TensorProto.FLOAT, [1, count, 2]),
-            ("scores", onnx.TensorProto.FLOAT, [1, count]),
-            ("descriptors", onnx.TensorProto.FLOAT, [1, count, dimension]),
-            (PARTNER, onnx.TensorProto.INT32, [count]),
-            (SIMILARITY, onnx.TensorProto.FLOAT, [count]),
-        )
+        [
+            value_info("keypoints", number, [1, count, 2]),
+            value_info("scores", number, [1, count]),
+            value_info("descriptors", number, [1, count, dimension]),
+            value_info(PARTNER, integer, [count]),
+            value_info(SIMILARITY, number, [count]),
+        ]
     )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,16 @@ def test_a_failed_call_is_named_in_cudas_own_words() -> None:
 
 def test_a_call_gives_its_results() -> None:
     assert isinstance(cuda.call("cudaRuntimeGetVersion"), int)
+
+
+def test_memory_is_freed_with_its_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    freed: list[int] = []
+    monkeypatch.setattr(cuda, "call", lambda name, *_: 4096)
+    monkeypatch.setattr(cuda, "runtime", lambda: SimpleNamespace(cudaFree=freed.append))
+    memory = cuda.Memory(8)
+    assert memory.address == 4096 and not freed
+    del memory
+    assert freed == [4096]
 
 
 @pytest.mark.gpu

@@ -18,12 +18,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.common import table
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu import pipelines as gpu_pipelines
 from benchmarks.gpu import tensorrt_stages as gpu_tensorrt
 from benchmarks.gpu.__main__ import Measured, Skipped, check_targets, measure
 from benchmarks.gpu.pipelines import COMPILED, EAGER, Loaded, OnnxRuntimeRunner, candidates, frames, load
-from benchmarks.gpu.report import markdown, table
+from benchmarks.gpu.report import markdown
 from benchmarks.gpu.tensorrt_stages import Engines, TensorRtRunner, Workload, try_in_child
 from benchmarks.gpu.torch_pipelines import TorchPipeline
 from silk_ros import Extractor, Features, Matches, match
@@ -113,7 +114,7 @@ def test_targets(milliseconds: dict[str, float], device: str, expected: list[boo
 
 
 def test_tables() -> None:
-    assert table(["pipeline", "ms"], [["a", "1.5"]]) == "| pipeline | ms |\n| --- | --: |\n| a | 1.5 |"
+    assert table(["pipeline", "ms"], [["a", "1.5"]], texts=1) == "| pipeline | ms |\n|---|--:|\n| a | 1.5 |"
     stages = {"upload": 0.05, "engine": 0.3, "download": 0.05, "by": "one CUDA graph"}
     rows = [row(f"{EAGER} fp32", 2.5), row(gpu.TARGET, 0.5, stages=stages)]
     engine = {"build_seconds": 12.0, "megabytes": 0.5, "overlap": 0.98, "cosine": 0.9999, "displacement": 0.01}

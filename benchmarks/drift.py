@@ -1,15 +1,14 @@
-"""Drift of the odometry node over DDS on a stereo sequence, fed with the node's own features and with OpenCV's.
+"""Drift of the odometry node over DDS on a stereo sequence, with the network's features and with OpenCV's.
 
-    python -m benchmarks.odometry path/to/kitti --disparity-offset 0 1.15
+    python -m benchmarks.drift path/to/kitti --disparity-offset 0 1.15
 
-Player, front-end and odometry are processes of their own. The front-end is the node itself; for SIFT and ORB only its
-extractor is another one, so that matching, stereo and messages are the same. The true poses are those of poses.txt.
-Writes benchmarks/results/odometry.json and odometry.png.
+Player, front-end and odometry are processes of their own. For SIFT and ORB the front-end is the same node with another
+extractor, so matching, stereo and messages do not differ. The sequence's poses.txt holds the true poses.
+Writes benchmarks/results/drift.json and drift.png.
 """
 
 from __future__ import annotations
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -18,35 +17,32 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.common import RESULTS, save
+from benchmarks.common import RESULTS, parser, save
 from silk_ros.binary import unit_vectors
 from silk_ros.evaluation.methods.base import Method
 from silk_ros.evaluation.methods.load import load_method
 from silk_ros.extractor import Extractor
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS
 from silk_ros.geometry.trajectory import end_drift, path_length, read_tum, segment_drift, start_at
-from silk_ros.images.kitti import read_poses
+from silk_ros.images.kitti import POSES, read_poses
 from silk_ros.paths import default_model
 from silk_ros.ros.front_end.settings import NetworkSettings
 from silk_ros.ros.node.subprocesses import isolate_ros, start, stop
 from silk_ros.ros.silk_node import main as run_silk_node
 from silk_ros.types import Features, Matches
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
 METHODS = ("silk", "sift", "orb")
-RATE = 1.0  # pairs a second, so slow that no method drops one
-PATIENCE = 60.0  # seconds without a new pose
+RATE = 1.0  # pairs a second: slow enough that no method drops one
+PATIENCE = 60.0  # seconds without a new pose until a run is given up
 
 
 class PeerExtractor:
-    """One of OpenCV's methods in the place of the network."""
+    """An extractor that gives the features of one of OpenCV's methods."""
 
     def __init__(self, method: Method, backend: Any) -> None:
         self._method, self.backend = method, backend
@@ -68,10 +64,10 @@ class PeerExtractor:
 
 
 def run_front_end(name: str, arguments: list[str]) -> int:
-    """The node, with a peer's features if the name is one's."""
+    """Run the node with the features of a method."""
     if name == "silk":
         return run_silk_node(arguments)
-    backend = Extractor.load(default_model()).backend  # for its name in the diagnostics
+    backend = Extractor.load(default_model()).backend  # for the diagnostics and encoders
     peer = PeerExtractor(load_method(name, CAMERA_MAX_KEYPOINTS), backend)
     with mock.patch.object(NetworkSettings, "load", lambda _: peer):
         return run_silk_node(arguments)
@@ -81,13 +77,14 @@ def track(name: str, sequence: Path, count: int, offset: float, folder: Path) ->
     """The trajectory (N, 4, 4) that the odometry node estimates from one method's features."""
     trajectory = folder / f"{name}.txt"
     python = [sys.executable, "-m"]
-    front_end = [*python, "benchmarks.odometry", "--front-end", name, "--ros-args"]
+    front_end = [*python, "benchmarks.drift", "--front-end", name, "--ros-args"]
     front_end += ["-p", "stereo.sync:=exact", "-p", "image_reliability:=reliable"]
     odometry = [*python, "silk_ros.ros.odometry_node", "--ros-args", "-r", "camera_info:=left/camera_info"]
     odometry += ["-p", "mode:=stereo", "-p", f"disparity_offset:={offset}", "-p", f"trajectory_file:={trajectory}"]
     processes = [subprocess.Popen(command) for command in (front_end, odometry)]
     try:
-        while not trajectory.exists():  # the odometry node is up: what the player waits for includes it
+        # The odometry node must be up first: the player waits only for subscribers that exist.
+        while not trajectory.exists():
             time.sleep(0.1)
             if any(process.poll() is not None for process in processes):
                 raise RuntimeError("a node has ended: see the log above")
@@ -107,8 +104,9 @@ def track(name: str, sequence: Path, count: int, offset: float, folder: Path) ->
 
 
 def chart(truth: NDArray[np.float64], runs: dict[float, dict[str, NDArray[np.float64]]]) -> None:
-    """All trajectories from above, a panel for each offset."""
-    figure, panels = plt.subplots(1, len(runs), figsize=(4.5 * len(runs), 5.5), layout="constrained", squeeze=False)
+    """Draw all trajectories from above, one panel for each offset."""
+    figure = Figure(figsize=(4.5 * len(runs), 5.5), layout="constrained")
+    panels = figure.subplots(1, len(runs), squeeze=False)
     for axes, (offset, estimates) in zip(panels[0], runs.items()):
         axes.plot(truth[:, 0, 3], truth[:, 2, 3], "k-", linewidth=3, alpha=0.4, label="truth")
         for name, poses in estimates.items():
@@ -119,43 +117,41 @@ def chart(truth: NDArray[np.float64], runs: dict[float, dict[str, NDArray[np.flo
         axes.legend()
         axes.grid(alpha=0.3)
     figure.suptitle("Stereo odometry over DDS: drift at the end")
-    figure.savefig(RESULTS / "odometry.png", dpi=110)
+    figure.savefig(RESULTS / "drift.png", dpi=110)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sequence", type=Path, help="folder with image_0, image_1, calib.txt and poses.txt")
-    parser.add_argument(
+    arguments = parser(__doc__)
+    arguments.add_argument("sequence", type=Path, help="folder with image_0, image_1, calib.txt and poses.txt")
+    arguments.add_argument(
         "--disparity-offset",
         type=float,
         nargs="+",
         default=[0.0],
-        help="pixels, for all methods; a run for each (%(default)s)",
+        metavar="PIXELS",
+        help="offsets to measure all methods with (%(default)s)",
     )
-    options = parser.parse_args()
-    truth = read_poses(options.sequence / "poses.txt")
+    options = arguments.parse_args()
+    truth = read_poses(options.sequence / POSES)
     isolate_ros()
-    RESULTS.mkdir(exist_ok=True)
-    runs: dict[float, dict[str, NDArray[np.float64]]] = {}
-    rows: dict[str, dict[str, dict[str, float]]] = {}
-    for offset in options.disparity_offset:
-        runs[offset], rows[f"{offset:g}"] = {}, {}
+    runs: dict[float, dict[str, NDArray[np.float64]]] = {offset: {} for offset in options.disparity_offset}
+    rows: dict[str, dict[str, dict[str, float]]] = {f"{offset:g}": {} for offset in runs}
+    for offset, estimates in runs.items():
         for name in METHODS:
             with tempfile.TemporaryDirectory() as folder:
                 poses = track(name, options.sequence, len(truth), offset, Path(folder))
             if len(poses) != len(truth):
                 print(f"{name}: {len(poses)} of {len(truth)} frames arrived: see the log above", file=sys.stderr)
                 return 1
-            poses = start_at(poses, truth)  # in camera axes
-            runs[offset][name] = poses
+            estimates[name] = poses = start_at(poses, truth)  # in camera axes
             rows[f"{offset:g}"][name] = {
                 "drift [%]": round(end_drift(poses, truth), 3),
                 "segment drift [%]": round(float(np.mean(list(segment_drift(poses, truth).values()))), 3),
             }
             print(f"offset {offset:g}, {name}: {rows[f'{offset:g}'][name]}")
-    chart(truth, runs)
     settings = {"frames": len(truth), "path (m)": round(path_length(truth), 1)}
-    save("odometry", {"sequence": options.sequence.name, **settings, "by disparity offset": rows})
+    save("drift", {"sequence": options.sequence.name, **settings, "by disparity offset": rows})
+    chart(truth, runs)
     return 0
 
 
