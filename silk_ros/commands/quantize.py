@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from ..backends.model import check_gate, int8_path, sha256
+from ..backends.model import check_gate, int8_path
 from ..evaluation.datasets.gray_images import Image
 from ..evaluation.pairs import KEYPOINTS, Pair, QuantizationReport, compare, read_frames, read_pairs
 from ..extractor import Extractor
@@ -70,9 +70,8 @@ def quantize(reference: Extractor, images: Sequence[Image], pairs: Sequence[Pair
     """
     from ..backends import quantization
 
-    model = reference.backend.model
     with tqdm(images, desc="calibrating", unit="image") as progress:
-        network = quantization.quantize_network(model, images, iter(progress))
+        network = quantization.quantize_network(reference.backend.model, images, iter(progress))
     with tempfile.TemporaryDirectory() as folder:
         # A file without figures, which is not called int8 yet.
         candidate = Path(folder) / "candidate.onnx"
@@ -80,9 +79,7 @@ def quantize(reference: Extractor, images: Sequence[Image], pairs: Sequence[Pair
         report = compare(reference, Extractor.load(candidate, KEYPOINTS), pairs)
     figures = {name: str(value) for name, value in asdict(report).items()}
     check_gate(output, figures)
-    quantization.set_metadata(
-        network, {"precision": "int8", "float_sha256": sha256(model), "images": len(images), **figures}
-    )
+    quantization.set_metadata(network, {"precision": "int8", "images": len(images), **figures})
     partial = output.with_suffix(".partial")
     quantization.save(network, partial)
     partial.replace(output)
