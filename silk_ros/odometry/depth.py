@@ -43,8 +43,7 @@ class TwoFrameTracks:
         for _ in range(ITERATIONS):
             turned, depths, places, lines = self._project(rotation, translation)
             residuals = places - self.seen
-            along = self.variance / (noise + self.variance * (lines**2).sum(axis=1))
-            squares = ((residuals**2).sum(axis=1) - along * (lines * residuals).sum(axis=1) ** 2) / noise
+            along, squares = self._squares(residuals, lines)
             excess = max(1.0, float(np.median(squares)) / MEDIAN_SQUARE)  # far from the solution all are large
             weights = 1 / (1 + squares / (excess * CAUCHY**2)) / noise
 
@@ -70,10 +69,7 @@ class TwoFrameTracks:
     def errors(self, motion: Floats) -> Floats:
         """Distances (N,) between the tracks and their predicted places, in standard deviations."""
         _, _, places, lines = self._project(motion[:3, :3], motion[:3, 3])
-        residuals, noise = places - self.seen, self.noise**2
-        along = self.variance / (noise + self.variance * (lines**2).sum(axis=1))
-        squares = ((residuals**2).sum(axis=1) - along * (lines * residuals).sum(axis=1) ** 2) / noise
-        return np.sqrt(np.maximum(squares, 0))
+        return np.sqrt(np.maximum(self._squares(places - self.seen, lines)[1], 0))
 
     def parallax(self, motion: Floats) -> float:
         """Median distance by which the translation moves the tracks, in units of the rays."""
@@ -92,6 +88,12 @@ class TwoFrameTracks:
         depths = turned[:, 2] + mean * motion[2, 3]
         depths = np.where((depths > NEAREST) & (mean > 0), depths, np.nan)
         return mean / depths, variance * (turned[:, 2] / depths**2) ** 2
+
+    def _squares(self, residuals: Floats, lines: Floats) -> tuple[Floats, Floats]:
+        """Weights (N,) of the uncertain direction, and squares (N,) of the residuals in standard deviations."""
+        along = self.variance / (self.noise**2 + self.variance * (lines**2).sum(axis=1))
+        squares = (residuals**2).sum(axis=1) - along * (lines * residuals).sum(axis=1) ** 2
+        return along, squares / self.noise**2
 
     def _project(self, rotation: Floats, translation: Floats) -> tuple[Floats, Floats, Floats, Floats]:
         """Rotated rays (N, 3), depths (N,) of the moved points in units of the first depth, their places (N, 2) in the

@@ -37,14 +37,8 @@ class Keyframe:
         fresh = links.rows(np.flatnonzero(~np.isin(links.tracks, self.tracks)))
         mean, variance = expected.at(fresh.rays_prev)
         tracks, order = np.unique(np.concatenate([self.tracks, fresh.tracks]), return_index=True)
-        return Keyframe(
-            self.stamp,
-            self.pose,
-            tracks,
-            np.concatenate([self.rays, fresh.rays_prev])[order],
-            np.concatenate([self.mean, mean])[order],
-            np.concatenate([self.variance, variance])[order],
-        )
+        parts = (self.rays, fresh.rays_prev), (self.mean, mean), (self.variance, variance)
+        return Keyframe(self.stamp, self.pose, tracks, *(np.concatenate(part)[order] for part in parts))
 
 
 class ExpectedDepths:

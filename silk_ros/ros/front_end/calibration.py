@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
 
 from ...geometry.camera import Camera, camera_from_message
 from ...geometry.stereo_geometry import StereoGeometry
@@ -12,26 +15,18 @@ class Calibration:
     """Calibration of one camera. `camera` is None without usable intrinsics; `problem` is then the reason."""
 
     def __init__(self, topic: str) -> None:
-        self._seen: tuple[object, ...] | None = None
+        self._seen: CameraInfo | None = None  # the last one, without its header
+        self.received = False  # whether a camera_info has arrived
         self.camera: Camera | None = None
         self.problem = f"no camera_info on {topic} yet: remap camera_info if you need rays"
 
-    @property
-    def received(self) -> bool:
-        """Whether a camera_info has arrived."""
-        return self._seen is not None
-
     def update(self, message: CameraInfo) -> bool:
         """Take in a camera_info. Returns False if it is not usable and differs from the one before."""
-        roi = message.roi
-        seen = (
-            (message.width, message.height, message.distortion_model, tuple(message.d)),
-            (tuple(message.k), tuple(message.r), tuple(message.p)),
-            (message.binning_x, message.binning_y, roi.x_offset, roi.y_offset, roi.width, roi.height),
-        )
+        seen = deepcopy(message)
+        seen.header = Header()
         if seen == self._seen:
             return True
-        self._seen = seen
+        self._seen, self.received = seen, True
         try:
             self.camera, self.problem = camera_from_message(message), ""
         except ValueError as error:

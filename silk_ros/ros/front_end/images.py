@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
@@ -29,15 +31,8 @@ def gray_from_message(message: Image, bridge: CvBridge | None = CV_BRIDGE) -> ND
         )
     encoding = check_layout(message.height, message.width, message.encoding, message.step, len(message.data))
     if encoding != message.encoding:
-        message = Image(
-            header=message.header,
-            height=message.height,
-            width=message.width,
-            encoding=encoding,
-            is_bigendian=message.is_bigendian,
-            step=message.step,
-            data=message.data,
-        )
+        message = copy(message)
+        message.encoding = encoding
     return np.ascontiguousarray(bridge.imgmsg_to_cv2(message, desired_encoding="mono8"))
 
 

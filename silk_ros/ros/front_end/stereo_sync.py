@@ -18,7 +18,7 @@ class PairSync(Generic[Item]):
     is below half the time between two images of a camera.
 
     An item is in at most one pair, and pairs come in the order of time. Items that can no longer be paired are dropped
-    and counted in `unpaired_left` and `unpaired_right`: those older than the other camera's stamps allow, those older
+    and counted in `left.unpaired` and `right.unpaired`: those older than the other camera's stamps allow, those older
     than a pair, the oldest of more than `depth`, and all when a stamp goes back (a recording that starts again, a clock
     that was set).
 
@@ -32,30 +32,22 @@ class PairSync(Generic[Item]):
         if depth < 1:
             raise ValueError(f"depth must be 1 or more, not {depth}")
         self._max_interval, self._depth = max_interval, depth
-        self._left: _Side[Item] = _Side()
-        self._right: _Side[Item] = _Side()
-
-    @property
-    def unpaired_left(self) -> int:
-        return self._left.unpaired
-
-    @property
-    def unpaired_right(self) -> int:
-        return self._right.unpaired
+        self.left: _Side[Item] = _Side()
+        self.right: _Side[Item] = _Side()
 
     def put_left(self, stamp: int, item: Item) -> tuple[Item, Item] | None:
         """The pair (left, right) that an item of the left camera completes, if any; `stamp` is in nanoseconds."""
-        partner = self._put(self._left, self._right, stamp, item)
+        partner = self._put(self.left, self.right, stamp, item)
         return None if partner is None else (item, partner)
 
     def put_right(self, stamp: int, item: Item) -> tuple[Item, Item] | None:
         """The pair (left, right) that an item of the right camera completes, if any; `stamp` is in nanoseconds."""
-        partner = self._put(self._right, self._left, stamp, item)
+        partner = self._put(self.right, self.left, stamp, item)
         return None if partner is None else (partner, item)
 
     def clear(self) -> None:
         """Drop all waiting items, and accept any stamp next."""
-        for side in (self._left, self._right):
+        for side in (self.left, self.right):
             side.drop(len(side.waiting))
             side.newest = None
 

@@ -39,7 +39,6 @@ def write_bag(frames: Iterable[SequenceFrame], front_end: FrontEnd, folder: Path
             recorder.write(FEATURES_TOPIC, features_to_cloud(header, step.frame), frame.stamp)
             recorder.write(MATCHES_TOPIC, matches_to_cloud(header, step), frame.stamp)
             if step.stereo is not None:
-                cloud = stereo_matches_to_cloud(header, step.frame, step.stereo)
-                recorder.write(STEREO_TOPIC, cloud, frame.stamp)
+                recorder.write(STEREO_TOPIC, stereo_matches_to_cloud(header, step.frame, step.stereo), frame.stamp)
             count += 1
     return count
