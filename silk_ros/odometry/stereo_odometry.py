@@ -103,10 +103,8 @@ class StereoOdometry:
     def _step(self, links: Links, points: StereoPoints) -> Step:
         """The matches with a stereo point in the frame before, as pixels of a camera without distortion."""
         _, rows, found = np.intersect1d(links.index_prev, points.index, return_indices=True)
-        pixels_prev, pixels = (
-            project(self._matrix, np.column_stack([rays[rows], np.ones(len(rows))]))
-            for rays in (links.rays_prev, links.rays)
-        )
+        seen = (np.column_stack([rays[rows], np.ones(len(rows))]) for rays in (links.rays_prev, links.rays))
+        pixels_prev, pixels = (project(self._matrix, rays) for rays in seen)
         step = Step(pixels_prev, points.depths[found], pixels, len(links), points.focal_baseline)
         return shift_disparities(step, self._offset) if self._offset else step
 

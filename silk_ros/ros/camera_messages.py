@@ -21,9 +21,8 @@ JPEG_QUALITY = 95
 
 def raw_message(header: Header, image: SourceImage) -> Image:
     """An image in its own encoding."""
-    return image_message(
-        header, image.data, image.height, image.encoding, width=image.width, is_bigendian=int(image.is_bigendian)
-    )
+    fields = dict(width=image.width, is_bigendian=int(image.is_bigendian))
+    return image_message(header, image.data, image.height, image.encoding, **fields)
 
 
 def compressed_message(header: Header, image: SourceImage) -> CompressedImage:

@@ -37,18 +37,12 @@ DECLARATIONS = (
     Declaration("rate", 0.0, (0.0, 1000.0)).described("Images per second; 0: the source's own rate."),
     Declaration("wait", False).described("Start only when the images have a subscriber and no new ones appear."),
     Declaration("loop", True).described("Start again at the end of the source; otherwise the player exits there."),
-    Declaration("camera_info_file", "").described(
-        "Calibration file of camera_calibration (YAML); empty: the source's own calibration."
-    ),
-    Declaration("frame_id", "camera").described(
-        "Frame of the images; for stereo pairs, _left and _right are appended."
-    ),
+    Declaration("camera_info_file", "").described("YAML file of camera_calibration; empty: the source's calibration."),
+    Declaration("frame_id", "camera").described("Frame of the images, to which stereo pairs append _left and _right."),
     Declaration("transport", "raw", choices=("raw", "compressed")).described(
         "raw images on image_raw, or compressed ones (JPEG, grey) on image_raw/compressed."
     ),
-    Declaration("record", "").described(
-        "New folder for a recording of what is published (set loop to false); empty: none."
-    ),
+    Declaration("record", "").described("New folder for a recording, with loop set to false; empty: none."),
     Declaration("reliability", "best_effort", choices=("best_effort", "reliable")).described("QoS of the images."),
 )
 
@@ -73,8 +67,8 @@ class ImagePlayer(WorkerNode):
         self._cameras = self._create_cameras(values["frame_id"], values["reliability"])
         self._pose_publisher = self.create_publisher(PoseStamped, "ground_truth", 10)
         self._recorder = Recorder(record) if record else None
-        looping = ", looping" if self._loop else ""
-        self.get_logger().info(f"playing {values['source']} at {1 / self._period:.1f} Hz{looping}")
+        rate = f"{1 / self._period:.1f} Hz{', looping' if self._loop else ''}"
+        self.get_logger().info(f"playing {values['source']} at {rate}")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="player", daemon=True)
         self._thread.start()
@@ -83,9 +77,8 @@ class ImagePlayer(WorkerNode):
         """Frame and publishers of images and camera_info, of one camera or of the left and right of stereo pairs."""
         stereo = isinstance(self._source, StereoFolderSource)
         if stereo and self._camera is not None:
-            raise ValueError(
-                "camera_info_file is of one camera: put a calib.txt with the rows P0 and P1 into the stereo folder"
-            )
+            fix = "put a calib.txt with the rows P0 and P1 into the stereo folder"
+            raise ValueError(f"camera_info_file is of one camera: {fix}")
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[reliability.upper()])
         kind, topic = (CompressedImage, "image_raw/compressed") if self._compressed else (Image, "image_raw")
         names = {"left/": f"{frame_id}_left", "right/": f"{frame_id}_right"} if stereo else {"": frame_id}
@@ -148,9 +141,8 @@ class ImagePlayer(WorkerNode):
             world = Header(stamp=stamp, frame_id="world")
             self._send(self._pose_publisher, PoseStamped(header=world, pose=pose_message(image.pose)))
         make_message = compressed_message if self._compressed else raw_message
-        for (frame_id, image_publisher, info_publisher), view in zip(self._cameras, [image, image.right]):
-            if view is None:
-                continue
+        views = [image] if image.right is None else [image, image.right]
+        for (frame_id, image_publisher, info_publisher), view in zip(self._cameras, views):
             header = Header(stamp=stamp, frame_id=frame_id)
             if (camera := self._camera or view.camera) is not None:
                 self._send(info_publisher, camera_info_message(header, camera))

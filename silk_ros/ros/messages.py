@@ -63,9 +63,8 @@ def cloud_from_points(header: Header, points: NDArray, is_dense: bool = True) ->
         height=1,
         width=len(points),
         fields=fields,
-        is_bigendian=False,
         point_step=points.dtype.itemsize,
-        row_step=points.dtype.itemsize * len(points),
+        row_step=points.nbytes,
         data=array.array("B", points.tobytes()),  # the only type that rclpy copies without a loop
         is_dense=is_dense,
     )

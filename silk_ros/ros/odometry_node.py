@@ -41,12 +41,10 @@ DECLARATIONS = (
         "mono is up to scale, stereo needs silk/stereo_matches, auto is mono until the first stereo matches arrive."
     ),
     Declaration("odom_frame", "odom").described("Fixed frame: x forward, y left, z up at the camera's first pose."),
-    Declaration("publish_tf", False).described(
-        "Also publish the pose as a transform from odom_frame to the camera's frame."
-    ),
+    Declaration("publish_tf", False).described("Also publish the pose on /tf, from odom_frame to the camera's frame."),
     Declaration("trajectory_file", "").described("File for the poses, in the TUM format; empty: none."),
     Declaration("disparity_offset", 0.0, (-20.0, 20.0)).described(
-        "Pixels to add to disparities of a badly rectified pair."
+        "Pixels to add to disparities of a misrectified pair."
     ),
 )
 
@@ -120,14 +118,9 @@ class OdometryNode(WorkerNode):
 
     def _publish_diagnostics(self) -> None:
         level, summary = self._state()
-        last = self._last
-        values = {
-            "mode": self._tracking.mode,
-            **self._counters.values(),
-            "points": str(last.points if last else 0),
-            "inliers": str(last.inliers if last else 0),
-            "last_error": self._last_error,
-        }
+        points, inliers = (self._last.points, self._last.inliers) if self._last is not None else (0, 0)
+        values = {"mode": self._tracking.mode, **self._counters.values()}
+        values |= {"points": str(points), "inliers": str(inliers), "last_error": self._last_error}
         self._diagnostics_publisher.publish(diagnostics_message(self, level, summary, values))
 
     def _state(self) -> tuple[bytes, str]:

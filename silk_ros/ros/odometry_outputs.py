@@ -57,9 +57,8 @@ class OdometryOutputs:
             try:
                 from tf2_msgs.msg import TFMessage
             except ImportError as error:
-                raise ImportError(
-                    "publish_tf needs the messages of tf2: apt install ros-jazzy-tf2-msgs, or set publish_tf to false"
-                ) from error
+                fix = "apt install ros-jazzy-tf2-msgs, or set publish_tf to false"
+                raise ImportError(f"publish_tf needs the messages of tf2: {fix}") from error
             publisher = node.create_publisher(TFMessage, "/tf", 100)
             self._send_transform = lambda transform: publisher.publish(TFMessage(transforms=[transform]))
 

@@ -51,18 +51,15 @@ class SilkNode(LifecycleNode, WorkerNode):
         self._worker: Worker | None = None
         self._inputs: Inputs | None = None
         self._failure: Exception | None = None  # of the last attempt to configure or activate
-        self._changes = ParameterChanges(
-            self, values, lambda: self._worker, lambda: self._inputs is not None, self._problems
-        )
+        self._changes = ParameterChanges(self, values, lambda: self._worker, lambda: self._inputs is not None)
         self._log = NodeLog(self.get_logger())
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
         # These watch over the node itself: neither a simulated clock that stands still nor a network that is being
         # loaded may silence them.
         steady, watch = Clock(clock_type=ClockType.STEADY_TIME), MutuallyExclusiveCallbackGroup()
         settings = self._changes.settings
-        self._diagnostics_timer = self.create_timer(
-            settings.diagnostics_period, self._publish_diagnostics, watch, steady
-        )
+        period = settings.diagnostics_period
+        self._diagnostics_timer = self.create_timer(period, self._publish_diagnostics, watch, steady)
         self.create_timer(min(1.0, settings.no_data_timeout), self._watch_images, watch, steady)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/enable", self._on_enable)
@@ -146,9 +143,9 @@ class SilkNode(LifecycleNode, WorkerNode):
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         if self._worker is None:
             response.success, response.message = False, "the node is not configured"
-            return response
-        self._worker.enable(request.data)
-        response.success, response.message = True, "enabled" if request.data else "disabled"
+        else:
+            self._worker.enable(request.data)
+            response.success, response.message = True, "enabled" if request.data else "disabled"
         return response
 
     def _on_jump(self, jump: TimeJump) -> None:
@@ -166,13 +163,13 @@ class SilkNode(LifecycleNode, WorkerNode):
             self._drops.check(*self._statistics.images(), self._worker.last_shape, stereo)
 
     def _publish_diagnostics(self) -> None:
-        pause = ""  # why no images are expected
-        if self._inputs is None:
-            pause = "inactive" if self._worker is not None else "unconfigured"
-        elif self._worker is not None and not self._worker.enabled:
+        worker, pause = self._worker, ""  # why no images are expected
+        if worker is None or self._inputs is None:
+            pause = "unconfigured" if worker is None else "inactive"
+        elif not worker.enabled:
             pause = "disabled by the enable service"
+        backend = worker.configuration.extractor.backend if worker is not None else None
         level, summary = self._statistics.status(pause, self._changes.settings.no_data_timeout)
-        backend = self._worker.configuration.extractor.backend if self._worker is not None else None
         network = {key: str(getattr(backend, attribute, "")) for key, attribute in NETWORK_VALUES.items()}
         values = self._statistics.snapshot() | network
         self._diagnostics_publisher.publish(diagnostics_message(self, level, summary, values, network["device"]))

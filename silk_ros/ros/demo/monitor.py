@@ -111,10 +111,8 @@ class DemoMonitor(Node):
         overlay = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
         stamp = stamp_nanoseconds(message.header.stamp) / 1e9
         if self._video is None:
-            codec = cv2.VideoWriter.fourcc(*"mp4v")
-            self._video = cv2.VideoWriter(
-                str(self._output / "overlay.mp4"), codec, self._video_rate, (message.width, message.height)
-            )
+            path, codec = str(self._output / "overlay.mp4"), cv2.VideoWriter.fourcc(*"mp4v")
+            self._video = cv2.VideoWriter(path, codec, self._video_rate, (message.width, message.height))
             self._first_overlay = stamp
         # A frame is repeated until the time of the next one, so that the video runs in real time.
         due = round((stamp - self._first_overlay) * self._video_rate) + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import lru_cache
 
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
@@ -40,10 +41,9 @@ class Calibration:
             raise ValueError(self.problem)
         height, width = shape
         if (camera.width, camera.height) != (width, height):
-            raise ValueError(
-                f"camera_info is for {camera.width}x{camera.height} images, but they are "
-                f"{width}x{height}: publish the intrinsics of these images, with their binning and region of interest"
-            )
+            fix = "publish the intrinsics of these images, with their binning and region of interest"
+            sizes = f"{camera.width}x{camera.height} images, but they are {width}x{height}"
+            raise ValueError(f"camera_info is for {sizes}: {fix}")
         return camera
 
 
@@ -52,11 +52,8 @@ class StereoCalibration:
 
     def __init__(self, left: Calibration, right: Calibration) -> None:
         self.left, self.right = left, right
-        self._made: tuple[Camera, Camera, StereoGeometry] | None = None
+        self._geometry = lru_cache(maxsize=1)(StereoGeometry)
 
     def of(self, left_shape: tuple[int, ...], right_shape: tuple[int, ...]) -> StereoGeometry:
         """The geometry of a pair of images (H, W). Raises ValueError, naming the fix, when there is none."""
-        left, right = self.left.of(left_shape), self.right.of(right_shape)
-        if self._made is None or self._made[0] is not left or self._made[1] is not right:
-            self._made = left, right, StereoGeometry(left, right)
-        return self._made[2]
+        return self._geometry(self.left.of(left_shape), self.right.of(right_shape))

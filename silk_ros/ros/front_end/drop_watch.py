@@ -37,7 +37,5 @@ class DropWatch:
 
 def advice(rate: float, width: int, height: int, stereo: bool, program: str = "ros2 run silk_ros benchmark") -> str:
     """Advice for a camera whose images are dropped. rate: of the camera, in Hz. program: the benchmark command."""
-    return (
-        f"this machine does not hold {rate:.3g} Hz with these settings; '{program} --rate "
-        f"{rate:.3g} --size {width}x{height}{' --stereo' if stereo else ''}' finds settings that it holds"
-    )
+    command = f"{program} --rate {rate:.3g} --size {width}x{height}{' --stereo' if stereo else ''}"
+    return f"this machine does not hold {rate:.3g} Hz with these settings; '{command}' finds settings that it holds"

@@ -27,10 +27,10 @@ from .worker import Worker
 class ParameterChange:
     """A change of parameters on its way through the node.
 
-    asked, before, worker:    what it was made from: the parameters to set, all values, and the worker of that time.
-    values, settings:         all values after the change by name, and the same converted.
-    configuration:            what the worker goes on with; None without a worker.
-    refusal:                  why the change is refused; None where it is not.
+    asked, before, worker: what it was made from: the parameters to set, all values, and the worker of that time.
+    values, settings:      all values after the change by name, and the same converted.
+    configuration:         what the worker goes on with; None without a worker.
+    refusal:               why the change is refused; None where it is not.
     """
 
     asked: list[tuple[str, Any]]
@@ -59,15 +59,11 @@ class ParameterChanges:
     """
 
     def __init__(
-        self,
-        node: Node,
-        values: dict[str, Any],
-        worker: Callable[[], Worker | None],
-        is_active: Callable[[], bool],
-        problems: ChangeLog,
+        self, node: Node, values: dict[str, Any], worker: Callable[[], Worker | None], is_active: Callable[[], bool]
     ) -> None:
         """Raises ValueError, naming the fix, for values that do not fit together."""
-        self._node, self._worker, self._is_active, self._problems = node, worker, is_active, problems
+        self._node, self._worker, self._is_active = node, worker, is_active
+        self._problems = ChangeLog(node.get_logger().warning)
         self.values, self.settings = values, settings_from(values)
         self._pending: ParameterChange | None = None
         answer_when_prepared(node, self.prepare)
@@ -150,8 +146,8 @@ def in_thread(node: Node, work: Callable[[], Any]) -> Future:
 def answer_when_prepared(node: Node, prepare: Callable[[list[Parameter]], Awaitable[None]]) -> None:
     """Let the services that set parameters wait for `prepare` before the node's parameter callbacks are asked.
 
-    rclpy answers these services at once, in the executor's thread: a callback that loads a network would hold up all
-    others, and images would be lost. A request that holds no valid parameter is refused, where rclpy raises.
+    In rclpy, a callback that loads a network would hold up all others, and images would be lost; and a request that
+    holds no valid parameter raises, which is refused here.
     """
 
     async def answer(messages: Sequence[Any]) -> SetParametersResult:

@@ -16,22 +16,17 @@ from .tracks import NO_CAMERA_ID, TrackRules
 
 ALL_PRECISIONS = tuple(dict.fromkeys(precision for backend in BACKENDS for precision in PRECISIONS[backend]))
 SIDE = (0, 100000)  # pixels
-SYNCS = ("none", "exact", "approximate")
 
 _live = partial(Declaration, change=ANYTIME)
 _inactive = partial(Declaration, change=INACTIVE)
 
 DECLARATIONS = (
-    Declaration("autostart", True).described(
-        "Configure and activate the node at start; false leaves that to a lifecycle manager."
-    ),
+    Declaration("autostart", True).described("Configure and activate the node at start, without a lifecycle manager."),
     _live("model_path", "").described(
         "ONNX file of the network; empty: the shipped VGGnp-mu. A new one has to be in one of model_dirs; it is loaded "
         "and tried while the old one goes on. A file that was overwritten is not loaded again under the same name."
     ),
-    Declaration("model_dirs", [""]).described(
-        "Folders of models, besides the shipped ones, that model_path may name at run time."
-    ),
+    Declaration("model_dirs", [""]).described("Folders of further models that model_path may name at run time."),
     _live("backend", "auto", choices=("auto", *BACKENDS)).described(
         f"Engine that runs the network; auto: the first of {', '.join(AUTO)} that this machine has."
     ),
@@ -88,12 +83,12 @@ DECLARATIONS = (
         "Images in which a track must have been seen to be sent on ~/tracks."
     ),
     _live("tracks.max_count", TrackRules.max_count, (0, 30000)).described(
-        "Tracks on ~/tracks, at most: the oldest; 0: all."
+        "Oldest tracks on ~/tracks, at most; 0: all."
     ),
     _live("tracks.camera_id", TrackRules.camera_id, (NO_CAMERA_ID, 15)).described(
         f"Value of the channel camera_id on ~/tracks, for VINS-Fusion; {NO_CAMERA_ID}: no such channel, for VINS-Mono."
     ),
-    _inactive("stereo.sync", "none", choices=SYNCS).described(
+    _inactive("stereo.sync", "none", choices=("none", "exact", "approximate")).described(
         "none: one camera, on image_raw. exact, approximate: a stereo pair, on left/image_raw and right/image_raw, "
         "paired by equal or by close stamps."
     ),
@@ -123,12 +118,8 @@ DECLARATIONS = (
         "pixels of the whole image."
     ),
     _live("roi.y", 0, SIDE).described("Upper edge of the region of interest, in pixels."),
-    _live("roi.width", 0, SIDE).described(
-        "Width of the region of interest, in pixels; 0: up to the right edge of the image."
-    ),
-    _live("roi.height", 0, SIDE).described(
-        "Height of the region of interest, in pixels; 0: up to the lower edge of the image."
-    ),
+    _live("roi.width", 0, SIDE).described("Width of the region in pixels; 0: up to the right edge of the image."),
+    _live("roi.height", 0, SIDE).described("Height of the region in pixels; 0: up to the lower edge of the image."),
     Declaration("mask_file", "").described(
         "Grey picture of the size of the images: keypoints where it is black are left out; empty: none. The topic mask "
         "does the same with pictures that change."

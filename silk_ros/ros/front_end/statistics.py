@@ -98,7 +98,7 @@ class Statistics:
             if stamp is None:
                 return
             interval, self._last_stamp = stamp - self._last_stamp, stamp
-            if not 0 < interval < stamp:  # the first image, or one that does not follow
+            if interval <= 0 or interval == stamp:  # the first image
                 return
             if self._intervals and interval > GAP * np.median(self._intervals):
                 self._counters.add(FrontEndCount.GAPS)
@@ -121,7 +121,6 @@ class Statistics:
         with self._lock:
             received = sum(1 for arrival in self._received if now - arrival < WINDOW)
             frames = [(finished, *frame) for finished, frame in self._processed if now - finished < WINDOW]
-            last_error = self._last_error
         finished, *values = np.array(frames).reshape(-1, 1 + len(ProcessedFrame._fields)).T
         recent: Any = ProcessedFrame(*values)
         latency = recent.latency[np.isfinite(recent.latency)]
@@ -137,7 +136,7 @@ class Statistics:
             "matches": f"{_percentile(recent.matches, empty=0):.0f}",
             "inlier_ratio": f"{_percentile(recent.inliers[np.isfinite(recent.inliers)]):.2f}",
             **self._counters.values(),
-            "last_error": last_error,
+            "last_error": self._last_error,
         }
 
     def status(self, pause: str, timeout: float) -> tuple[bytes, str]:

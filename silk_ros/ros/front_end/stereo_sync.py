@@ -13,25 +13,20 @@ Item = TypeVar("Item")
 class PairSync(Generic[Item]):
     """Pairs the items of two cameras, each of which sends in the order of its stamps, with any delay between the two.
 
-    When an item arrives, it is paired with the nearest waiting item of the other camera whose stamp differs by at most
-    `max_interval` nanoseconds; 0 means equal stamps. It does not wait for a nearer one: there is none if the interval
-    is below half the time between two images of a camera.
+    An item is paired at its arrival with the nearest waiting item of the other camera whose stamp differs by at most
+    `max_interval` nanoseconds; a nearer one cannot follow if that is below half the time between two images.
 
     An item is in at most one pair, and pairs come in the order of time. Items that can no longer be paired are dropped
-    and counted in `left.unpaired` and `right.unpaired`: those older than the other camera's stamps allow, those older
-    than a pair, the oldest of more than `depth`, and all when a stamp goes back (a recording that starts again, a clock
-    that was set).
-
-    Not thread-safe.
+    and counted in `left.unpaired` and `right.unpaired`: those older than the other camera's stamps allow or than a
+    pair, the oldest of more than DEPTH, and all when a stamp goes back (a recording that starts again). Not
+    thread-safe.
     """
 
-    def __init__(self, max_interval: int = 0, depth: int = DEPTH) -> None:
-        """Raises ValueError, naming the range, for an interval or a depth out of range."""
+    def __init__(self, max_interval: int = 0) -> None:
+        """Raises ValueError, naming the range, for an interval out of range."""
         if max_interval < 0:
             raise ValueError(f"max_interval must be 0 (equal stamps) or more, not {max_interval}: it is in nanoseconds")
-        if depth < 1:
-            raise ValueError(f"depth must be 1 or more, not {depth}")
-        self._max_interval, self._depth = max_interval, depth
+        self._max_interval = max_interval
         self.left: _Side[Item] = _Side()
         self.right: _Side[Item] = _Side()
 
@@ -63,7 +58,7 @@ class PairSync(Generic[Item]):
             other.drop(distances.index(min(distances)))
             return other.waiting.popleft()[1]
         own.waiting.append((stamp, item))
-        own.drop(len(own.waiting) - self._depth)
+        own.drop(len(own.waiting) - DEPTH)
         return None
 
 

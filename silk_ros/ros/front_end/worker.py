@@ -10,9 +10,11 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,6 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
 from ...frontend import FrontEnd
-from ...geometry.camera import Camera
 from ...stereo import RightImage
 from ..messages import stamp_nanoseconds
 from ..node.logs import ChangeLog
@@ -36,13 +37,8 @@ MAX_LATENCY = 3600.0  # seconds; an older stamp comes from another clock, such a
 
 ImageMessage: TypeAlias = Image | CompressedImage
 
-
-class _Waiting(NamedTuple):
-    """An image or a pair, and the number of pauses when it came: one from before the last pause is not published."""
-
-    image: ImageMessage
-    right: ImageMessage | None
-    pauses: int
+# An image, the right one of a pair, and the number of pauses when they came: those before the last are not published.
+_Waiting: TypeAlias = tuple[ImageMessage, ImageMessage | None, int]
 
 
 class Worker:
@@ -75,7 +71,7 @@ class Worker:
         self._statistics.received(stamp_nanoseconds(image.header.stamp))
         if not self.enabled:
             self._statistics.count(FrontEndCount.IGNORED_FRAMES)
-        elif self._slot.put(_Waiting(image, right, self._pauses)):
+        elif self._slot.put((image, right, self._pauses)):
             self._statistics.count(FrontEndCount.DROPPED_FRAMES)
 
     def prepare(self, settings: Settings) -> Configuration:
@@ -132,9 +128,8 @@ class Worker:
             while self._commands:
                 self._commands.popleft()()
             try:
-                self._process(*waiting)
-            except ValueError as error:
-                self._explain(FrontEndCount.REJECTED_IMAGES, "image", f"image rejected: {error}", str(error))
+                with self._explained(FrontEndCount.REJECTED_IMAGES, "image", "image rejected"):
+                    self._process(*waiting)
             except Exception as error:
                 if not self._node.context.ok():  # publishing fails once the context is shut down
                     return
@@ -149,6 +144,14 @@ class Worker:
             self._statistics.count(what)
         self._problems.report(kind, message)
 
+    @contextmanager
+    def _explained(self, what: FrontEndCount, kind: str, consequence: str, is_error: bool = True) -> Iterator[None]:
+        """Count and log a ValueError with its consequence, and go on."""
+        try:
+            yield
+        except ValueError as error:
+            self._explain(what, kind, f"{consequence}: {error}", str(error) if is_error else "")
+
     def _process(self, message: ImageMessage, right_message: ImageMessage | None, pauses: int) -> None:
         started = time.monotonic()
         header = message.header
@@ -157,17 +160,20 @@ class Worker:
             problem = "images have a zero stamp, so latency is unknown: set it in the driver"
             self._explain(FrontEndCount.ZERO_STAMPS, "stamp", problem)
         image = _gray(message)
-        right = None if right_message is None else self._right(right_message)
+        right = None if right_message is None else self._right(right_message, image.shape)
         self.last_shape = image.shape
-        camera, mask = self._camera(image.shape), self._mask(image.shape)
-        pair = None if right is None else self._pair(image.shape, right)
+        camera, calibration = None, self.calibration.left
+        lost = FrontEndCount.FRAMES_WITHOUT_RAYS
+        with self._explained(lost, "camera_info", "rays are not available", is_error=calibration.received):
+            camera = calibration.of(image.shape)
+        mask = self._mask(image.shape)
         extracting = time.monotonic()
-        step = self._front_end.process(image, stamp, camera, mask, pair)
+        step = self._front_end.process(image, stamp, camera, mask, right)
         front_end = time.monotonic() - extracting
         if step.restarted:
             self._explain(FrontEndCount.RESTARTS, "restart", f"starting new tracks: {step.restarted}")
-        if step.right_problem:
-            self._reject_right(step.right_problem)
+        if problem := step.right_problem:
+            self._explain(FrontEndCount.FRAMES_WITHOUT_STEREO, "right", f"right image rejected: {problem}", problem)
         if pauses != self._pauses:
             self._statistics.count(FrontEndCount.IGNORED_FRAMES)
             return
@@ -192,35 +198,16 @@ class Worker:
                 kept = mask if kept is None else np.minimum(kept, mask)
         return kept
 
-    def _camera(self, shape: tuple[int, ...]) -> Camera | None:
-        """The calibration of an image; None, counted and explained, where none can be used."""
-        calibration = self.calibration.left
-        try:
-            return calibration.of(shape)
-        except ValueError as error:
-            problem = str(error) if calibration.received else ""
-            message = f"rays are not available: {error}"
-            self._explain(FrontEndCount.FRAMES_WITHOUT_RAYS, "camera_info", message, problem)
-            return None
-
-    def _right(self, message: ImageMessage) -> NDArray[np.uint8] | None:
-        """The right image in grey; None, counted and explained, where it cannot be used: the left one goes on alone."""
-        try:
-            return _gray(message)
-        except ValueError as error:
-            self._reject_right(str(error))
-            return None
-
-    def _reject_right(self, problem: str) -> None:
-        self._explain(FrontEndCount.FRAMES_WITHOUT_STEREO, "right", f"right image rejected: {problem}", problem)
-
-    def _pair(self, shape: tuple[int, ...], right: NDArray[np.uint8]) -> RightImage:
-        """The right image with the geometry of the pair, or without, counted and explained."""
-        try:
-            return RightImage(right, self.calibration.of(shape, right.shape))
-        except ValueError as error:
-            self._explain(FrontEndCount.FRAMES_WITHOUT_POINTS, "stereo", f"stereo matches have no points: {error}")
-            return RightImage(right)
+    def _right(self, message: ImageMessage, shape: tuple[int, ...]) -> RightImage | None:
+        """The right image, with the geometry of the pair where that is known; None where it cannot be used."""
+        right = None
+        with self._explained(FrontEndCount.FRAMES_WITHOUT_STEREO, "right", "right image rejected"):
+            right = RightImage(_gray(message))
+        if right is not None:
+            lost = FrontEndCount.FRAMES_WITHOUT_POINTS
+            with self._explained(lost, "stereo", "stereo matches have no points", is_error=False):
+                right = replace(right, geometry=self.calibration.of(shape, right.image.shape))
+        return right
 
     def _latency(self, stamp: int) -> float:
         """Seconds since an image's stamp; NaN where the stamp tells nothing."""

@@ -90,10 +90,8 @@ def given_path(text: str) -> Path | None:
 
 
 def _descriptor(declaration: Declaration) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(
-        description=f"{declaration.description} {declaration.change.capitalize()}.",
-        read_only=declaration.change == NEVER,
-    )
+    description = f"{declaration.description} {declaration.change.capitalize()}."
+    descriptor = ParameterDescriptor(description=description, read_only=declaration.change == NEVER)
     if declaration.choices:
         descriptor.additional_constraints = f"one of {declaration.limits}"
     if isinstance(declaration.default, list):

@@ -118,8 +118,6 @@ def test_whatever_comes_each_image_is_in_one_close_pair_or_counted(
     assert [sync.right.unpaired + len(pairs), sync.left.unpaired + len(pairs)] == sent
 
 
-def test_settings_out_of_range_are_explained() -> None:
+def test_an_interval_out_of_range_is_explained() -> None:
     with pytest.raises(ValueError, match="max_interval must be 0"):
         PairSync(max_interval=-1)
-    with pytest.raises(ValueError, match="depth must be 1 or more"):
-        PairSync(depth=0)
