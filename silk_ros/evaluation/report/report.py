@@ -67,7 +67,7 @@ def task_outcome(data: str, result: TaskResult) -> Outcome:
         result.settings,
         grids,
         result.curves,
-        {"data": data, **{name: value for name, value in vars(result).items() if name != "pictures"}},
+        {"task": result.task, "data": data} | {key: value for key, value in vars(result).items() if key != "pictures"},
         result.pictures,
         {GROUND_TRUTH: result.details["ground_truth"], **paths} if paths else {},
     )
