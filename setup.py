@@ -13,6 +13,7 @@ ROS = [
 ]
 PLAYER = ["rosbags>=0.11.7", "scikit-image>=0.22"]
 ODOMETRY = ["scipy>=1.9"]
+DEMO = ["matplotlib>=3.7"]
 # OpenCV 5 moved AKAZE out of the packages that everybody has.
 EVALUATE = ["opencv-python-headless<5", "scipy>=1.9", "matplotlib>=3.7", "jinja2>=3"]
 OPENVINO = ["openvino>=2024.4"]
@@ -34,6 +35,7 @@ TRAIN = [
     "albumentations>=2.0,<3",
     "rosbags>=0.11.7",
     "pyyaml",
+    "pydantic>=2",
     "tensorboard",
     "matplotlib>=3.7",
 ]
@@ -64,7 +66,7 @@ setup(
     install_requires=["numpy>=1.24", "opencv-python-headless>=4.6", "onnxruntime>=1.17", "threadpoolctl>=3", "tqdm"],
     extras_require={
         # ROS 2 Jazzy without a ROS installation. Never on a robot that has one: the wheels would shadow it.
-        "ros": [*ROS, *PLAYER, *ODOMETRY, "pyyaml"],
+        "ros": [*ROS, *PLAYER, *ODOMETRY, *DEMO, "pyyaml"],
         "openvino": OPENVINO,
         "tensorrt": TENSORRT,
         "quantize": QUANTIZE,

@@ -27,11 +27,11 @@ from silk_ros.binary import unit_vectors
 from silk_ros.evaluation.methods.load import Method, load_method
 from silk_ros.extractor import Extractor
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS
-from silk_ros.geometry.trajectory import end_drift, path_length, read_tum, segment_drift
+from silk_ros.geometry.trajectory import end_drift, path_length, read_tum, segment_drift, start_at
 from silk_ros.images.kitti import POSES, read_poses
 from silk_ros.paths import default_model
-from silk_ros.ros.demo.__main__ import isolate_ros, start, stop
 from silk_ros.ros.front_end.settings import NetworkSettings
+from silk_ros.ros.node.subprocesses import isolate_ros, start, stop
 from silk_ros.ros.silk_node import main as run_silk_node
 from silk_ros.types import Features, Matches
 
@@ -142,8 +142,7 @@ def main() -> int:
             if len(poses) != len(truth):
                 print(f"{name}: {len(poses)} of {len(truth)} frames arrived: see the log above", file=sys.stderr)
                 return 1
-            poses = truth[0] @ np.linalg.inv(poses[0]) @ poses  # both from the first pose, in camera axes
-            estimates[name] = poses
+            estimates[name] = poses = start_at(poses, truth)  # in camera axes
             rows[f"{offset:g}"][name] = {
                 "drift [%]": round(end_drift(poses, truth), 3),
                 "segment drift [%]": round(float(np.mean(list(segment_drift(poses, truth).values()))), 3),

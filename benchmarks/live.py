@@ -24,7 +24,7 @@ from sensor_msgs.msg import PointCloud2
 from tqdm import tqdm
 
 from silk_ros.images.flight import SyntheticFlight
-from silk_ros.ros.demo.__main__ import isolate_ros, start, stop
+from silk_ros.ros.node.subprocesses import isolate_ros, start, stop
 
 KEYPOINTS, PRECISION = 1000, "int8"
 FLIGHT_IMAGES, FLIGHT_RATE = 300, 30.0  # played in a loop

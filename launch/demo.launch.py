@@ -1,4 +1,4 @@
-"""The front-end on a source of its own: no camera needed.
+"""Launches the front-end with an image player instead of a camera.
 
 ros2 launch silk_ros demo.launch.py                           # the synthetic flight
 ros2 launch silk_ros demo.launch.py source:=recording.mcap    # or a folder, a video, a camera index
@@ -20,10 +20,10 @@ SHARE = get_package_share_directory("silk_ros")
 def generate_launch_description():
     profile = os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE") or os.path.join(SHARE, "config", "fastdds.xml")
     front_end = os.path.join(SHARE, "launch", "silk.launch.py")
-    source = ParameterValue(LaunchConfiguration("source"), value_type=str)  # a camera index is text too
+    source = ParameterValue(LaunchConfiguration("source"), value_type=str)  # a camera index must stay a string
     return LaunchDescription(
         [
-            DeclareLaunchArgument("source", default_value="flight", description="what image_player plays"),
+            DeclareLaunchArgument("source", default_value="flight", description="source of the images"),
             Node(
                 package="silk_ros",
                 executable="image_player",

@@ -1,4 +1,4 @@
-"""Starts the front-end on a camera, on a stereo pair, or on several cameras.
+"""Launches the front-end for a camera, a stereo pair, or several cameras.
 
     ros2 launch silk_ros silk.launch.py image_topic:=/camera/image_raw camera_info_topic:=/camera/camera_info
     ros2 launch silk_ros silk.launch.py stereo:=exact left:=/stereo/left right:=/stereo/right odometry:=true
@@ -20,29 +20,46 @@ SIDES = ("left", "right")
 SWITCH = ["true", "false"]
 ARGUMENTS = {
     "namespace": dict(
-        default_value="", description="namespace of the node and its topics; one for each camera, separated by commas"
+        default_value="", description="namespace of the node and its topics; for several cameras, separated by commas"
     ),
-    "params_file": dict(default_value=os.path.join(CONFIG, "silk.yaml"), description="YAML file of parameters"),
-    "image_topic": dict(default_value="image_raw", description="camera images; compressed ones on <it>/compressed"),
-    "camera_info_topic": dict(default_value="camera_info", description="intrinsics, sensor_msgs/CameraInfo"),
-    "mask_topic": dict(default_value="mask", description="images that are black where keypoints are left out"),
+    "params_file": dict(default_value=os.path.join(CONFIG, "silk.yaml"), description="YAML file with parameters"),
+    "image_topic": dict(
+        default_value="image_raw", description="images of the camera; compressed ones on <image_topic>/compressed"
+    ),
+    "camera_info_topic": dict(default_value="camera_info", description="calibration, sensor_msgs/CameraInfo"),
+    "mask_topic": dict(default_value="mask", description="mask images, black where keypoints are left out"),
     "stereo": dict(
-        default_value="",
-        description="none, exact or approximate stamps of a stereo pair; empty for what params_file says",
+        default_value="", description="none, exact or approximate (stamps of a stereo pair); empty: as in params_file"
     ),
-    "left": dict(default_value="left", description="of a stereo pair: <it>/image_raw and <it>/camera_info"),
-    "right": dict(default_value="right", description="of a stereo pair: <it>/image_raw and <it>/camera_info"),
-    "model_path": dict(default_value="", description="ONNX file of the network; empty for what params_file says"),
-    "backend": dict(default_value="", description="engine of the network; empty for what params_file says"),
-    "precision": dict(default_value="", description="auto, fp32, fp16, bf16 or int8; empty for what params_file says"),
-    "odometry": dict(default_value="false", description="start the odometry node too", choices=SWITCH),
-    "rviz": dict(default_value="false", description="start RViz with a layout, and odometry", choices=SWITCH),
-    "enclave": dict(default_value="", description="SROS 2 enclave of silk_node (docs/security.md); empty for none"),
-    "use_sim_time": dict(default_value="false", description="take the time from /clock", choices=SWITCH),
+    "left": dict(default_value="left", description="left camera of a pair: <left>/image_raw, <left>/camera_info"),
+    "right": dict(default_value="right", description="right camera of a pair: <right>/image_raw, <right>/camera_info"),
+    "model_path": dict(default_value="", description="ONNX file of the network; empty: as in params_file"),
+    "backend": dict(default_value="", description="engine that runs the network; empty: as in params_file"),
+    "precision": dict(default_value="", description="auto, fp32, fp16, bf16 or int8; empty: as in params_file"),
+    "odometry": dict(default_value="false", description="also start the odometry node", choices=SWITCH),
+    "rviz": dict(default_value="false", description="start RViz with a layout, and the odometry node", choices=SWITCH),
+    "enclave": dict(default_value="", description="SROS 2 enclave of silk_node (docs/security.md); empty: none"),
+    "use_sim_time": dict(default_value="false", description="use the time of /clock", choices=SWITCH),
     "log_level": dict(
-        default_value="info", description="least severe log shown", choices=["debug", "info", "warn", "error", "fatal"]
+        default_value="info",
+        description="lowest severity in the log",
+        choices=["debug", "info", "warn", "error", "fatal"],
     ),
 }
+
+
+def remappings(value):
+    """From the topics of silk_node to those of the cameras."""
+    images = {"image_raw": value["image_topic"]} | {f"{side}/image_raw": f"{value[side]}/image_raw" for side in SIDES}
+    compressed = {f"{name}/compressed": f"{topic}/compressed" for name, topic in images.items()}
+    infos = {f"{side}/camera_info": f"{value[side]}/camera_info" for side in SIDES}
+    return images | compressed | infos | {"camera_info": value["camera_info_topic"], "mask": value["mask_topic"]}
+
+
+def overrides(value):
+    """Parameters from arguments that were given: an empty argument must not override the value of params_file."""
+    given = {"model_path": "model_path", "backend": "backend", "precision": "precision", "stereo": "stereo.sync"}
+    return {parameter: value[name] for name, parameter in given.items() if value[name]}
 
 
 def start_nodes(context):
@@ -50,26 +67,14 @@ def start_nodes(context):
     params_file = os.path.expanduser(value["params_file"])
     if not os.path.isfile(params_file):
         raise RuntimeError(f"no params_file at '{params_file}': copy config/silk.yaml and pass its path")
-    # Only what was given: an empty argument must not hide the params_file's value.
-    given = {"model_path": "model_path", "backend": "backend", "precision": "precision", "stereo": "stereo.sync"}
-    overrides = {parameter: value[name] for name, parameter in given.items() if value[name]}
+    topics, with_rviz = remappings(value), value["rviz"] == "true"
     sim_time = {"use_sim_time": value["use_sim_time"] == "true"}
-    # The overlay is larger than Fast DDS's default shared-memory segment; a profile of the user's own wins.
-    profile = os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE") or os.path.join(CONFIG, "fastdds.xml")
     log_level = ["--log-level", value["log_level"]]
-    enclave = ["--enclave", value["enclave"]] if value["enclave"] else []
-    common = dict(
-        output="screen",
-        emulate_tty=True,
-        additional_env={"FASTRTPS_DEFAULT_PROFILES_FILE": profile},
-    )
-    topics = {"image_raw": value["image_topic"]} | {f"{side}/image_raw": f"{value[side]}/image_raw" for side in SIDES}
-    topics |= {f"{name}/compressed": f"{topic}/compressed" for name, topic in topics.items()}
-    topics |= {"camera_info": value["camera_info_topic"], "mask": value["mask_topic"]}
-    topics |= {f"{side}/camera_info": f"{value[side]}/camera_info" for side in SIDES}
-    # Odometry is that of the left camera of a pair.
+    # The overlay is larger than the default shared-memory segment of Fast DDS. A profile that the user has set wins.
+    profile = os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE") or os.path.join(CONFIG, "fastdds.xml")
+    common = dict(output="screen", emulate_tty=True, additional_env={"FASTRTPS_DEFAULT_PROFILES_FILE": profile})
+    # For a stereo pair, the odometry is that of the left camera.
     camera_info = topics["left/camera_info" if value["stereo"] in ("exact", "approximate") else "camera_info"]
-    with_rviz = value["rviz"] == "true"
     nodes = []
     for namespace in value["namespace"].split(","):
         place = dict(package="silk_ros", namespace=namespace.strip(), **common)
@@ -77,9 +82,9 @@ def start_nodes(context):
             Node(
                 executable="silk_node",
                 name="silk",
-                parameters=[params_file, overrides, sim_time],
+                parameters=[params_file, overrides(value), sim_time],
                 remappings=list(topics.items()),
-                ros_arguments=log_level + enclave,
+                ros_arguments=log_level + (["--enclave", value["enclave"]] if value["enclave"] else []),
                 **place,
             )
         )
@@ -88,7 +93,7 @@ def start_nodes(context):
                 Node(
                     executable="odometry_node",
                     name="odometry",
-                    parameters=[sim_time, {"publish_tf": with_rviz}],  # RViz shows all in the odometry frame
+                    parameters=[sim_time, {"publish_tf": with_rviz}],  # RViz shows everything in the odometry frame
                     remappings=[("camera_info", camera_info)],
                     ros_arguments=log_level,
                     **place,

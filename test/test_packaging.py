@@ -15,7 +15,7 @@ SETUP = (ROOT / "setup.py").read_text()
 
 def ros_imports() -> set[str]:
     names = set()
-    for path in (ROOT / "silk_ros" / "ros").glob("*.py"):
+    for path in (ROOT / "silk_ros" / "ros").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 names |= {alias.name.split(".")[0] for alias in node.names}
@@ -33,7 +33,9 @@ def test_one_version_everywhere() -> None:
 
 def test_package_xml_declares_what_the_nodes_import() -> None:
     declared = {dependency.text for dependency in PACKAGE.iter("exec_depend")}
-    rosdep_keys = {"cv2": "python3-opencv", "numpy": "python3-numpy", "yaml": "python3-yaml"}
+    rosdep_keys = {"cv2": "python3-opencv"} | {
+        name: f"python3-{name}" for name in ("matplotlib", "numpy", "scipy", "yaml")
+    }
     assert {rosdep_keys.get(name, name) for name in ros_imports()} <= declared
     assert PACKAGE.get("format") == "3" and PACKAGE.findtext("export/build_type") == "ament_python"
 

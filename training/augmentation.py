@@ -1,4 +1,4 @@
-"""Photometric augmentation (paper, App. C.1), one recipe a name. Geometry is the homography's business."""
+"""Recipes of photometric augmentation (paper, App. C.1)."""
 
 from __future__ import annotations
 
@@ -6,47 +6,41 @@ import albumentations as A
 
 
 def _motion_blur(kernel_size: tuple[int, int], p: float) -> A.MotionBlur:
-    """Blur along a line centred on the pixel: the default, off-centre, would move the image under its keypoints."""
+    """Motion blur centred on the pixel: the default is off-centre and would shift the image under its keypoints."""
     return A.MotionBlur(blur_limit=kernel_size, allow_shifted=False, direction_range=(0.0, 0.0), p=p)
 
 
 def _pose_recipe() -> A.Compose:
-    """The paper's recipe for camera poses (IMC): one strong change at a time."""
-    return A.Compose(
-        [
-            A.OneOf(
-                [
-                    A.RandomGamma(p=1.0),
-                    A.HueSaturationValue(sat_shift_limit=0, p=1.0),
-                    A.Blur(blur_limit=(3, 9), p=1.0),
-                    _motion_blur((3, 25), p=1.0),
-                    A.RandomBrightnessContrast(brightness_limit=(-0.3, 0.0), contrast_limit=(-0.5, 0.3), p=1.0),
-                    A.GaussNoise(std_range=(0.01, 0.04), p=1.0),
-                ],
-                p=0.95,
-            )
-        ]
-    )
+    """Recipe of the paper for camera poses (IMC): one strong change at a time."""
+    changes = [
+        A.RandomGamma(p=1.0),
+        A.HueSaturationValue(sat_shift_limit=0, p=1.0),
+        A.Blur(blur_limit=(3, 9), p=1.0),
+        _motion_blur((3, 25), p=1.0),
+        A.RandomBrightnessContrast(brightness_limit=(-0.3, 0.0), contrast_limit=(-0.5, 0.3), p=1.0),
+        A.GaussNoise(std_range=(0.01, 0.04), p=1.0),
+    ]
+    return A.Compose([A.OneOf(changes, p=0.95)])
 
 
 def _homography_recipe() -> A.Compose:
-    """The paper's recipe for HPatches: mild changes, several at once."""
+    """Recipe of the paper for HPatches: several mild changes at once."""
     return A.Compose(
         [
-            # By the mean, not by the maximum: +-128 grey levels would leave half of the crops saturated.
+            # Relative to the mean: relative to the maximum, +-128 grey levels, half of the crops would be saturated.
             A.RandomBrightnessContrast(brightness_limit=0.5, contrast_limit=0.0, brightness_by_max=False, p=0.5),
             A.RandomBrightnessContrast(brightness_limit=0.0, contrast_limit=0.5, p=0.5),
             A.GaussNoise(std_range=(0.0, 0.04), per_channel=False, p=0.5),
-            A.SaltAndPepper(amount=(0.0, 0.0035), p=0.5),  # the paper's speckle: the share of pixels hit
+            A.SaltAndPepper(amount=(0.0, 0.0035), p=0.5),  # the paper's speckle; amount is the share of pixels changed
             _motion_blur((3, 3), p=0.5),
         ]
     )
 
 
 def _video_recipe() -> A.Compose:
-    """What changes between the frames of one camera: exposure, gain and gamma, widely; noise, little.
+    """Recipe for the frames of one camera: strong changes of exposure, gain and gamma, little noise.
 
-    A network with a 7x7 receptive field becomes invariant to these, and barely learns under the noise of the others.
+    A network with a 7x7 receptive field becomes invariant to these; it barely learns under the noise of the others.
     """
     return A.Compose(
         [
@@ -63,7 +57,7 @@ RECIPES = {"pose": _pose_recipe, "homography": _homography_recipe, "video": _vid
 
 
 def augmentation(recipe: str) -> A.Compose:
-    """The named recipe, called as `augmentation(image=rgb)["image"]` on uint8 (H, W, 3)."""
+    """The named recipe, called as `transform(image=rgb)["image"]` on uint8 (H, W, 3). Raises ValueError."""
     if recipe not in RECIPES:
         raise ValueError(f"unknown augmentation '{recipe}': choose one of {', '.join(RECIPES)}")
     return RECIPES[recipe]()

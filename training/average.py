@@ -2,8 +2,8 @@
 
     python -m training.average runs/a/last.safetensors=2 runs/b/last.safetensors --output average.safetensors
 
-Trainings that start alike end close enough to each other for their mean to be a network too, with what each recipe
-taught and less of what each drew by chance.
+Weights of trainings from the same start stay close enough for their mean to be a working network. It combines the
+recipes and averages out the random choices of each training.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from silk_ros.backends.model import sha256
 
 from .checkpoint import Checkpoint, load_checkpoint
+from .options import parse_data, readable_errors
 
 
 def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
-    """The weighted mean of checkpoints, with the first one's configuration and provenance.
+    """The weighted mean of checkpoints, with the configuration and provenance of the first one.
 
-    Raises FileNotFoundError or ValueError for files that are no checkpoints, or of different architectures.
+    Raises FileNotFoundError, or ValueError for files that are not checkpoints or have different architectures.
     """
     checkpoints = [load_checkpoint(path) for path in paths]
     first = checkpoints[0]
@@ -30,15 +33,12 @@ def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
         if other.config["architecture"] != first.config["architecture"]:
             raise ValueError(
                 f"'{path}' is a {other.config['architecture']}, '{paths[0]}' a {first.config['architecture']}: "
-                "only trainings of one network, on from the same start, can be averaged"
+                "only trainings of one architecture from the same start can be averaged"
             )
-    total = sum(weights)
-    model = {}
+    model, total = {}, sum(weights)
     for name, tensor in first.model.items():
-        mean = sum(
-            weight / total * other.model[name].double() for weight, other in zip(weights, checkpoints, strict=True)
-        )
-        model[name] = mean.to(tensor.dtype)  # type: ignore[union-attr]
+        scaled = (weight / total * other.model[name].double() for weight, other in zip(weights, checkpoints))
+        model[name] = sum(scaled, start=torch.zeros(())).to(tensor.dtype)
     parts = [
         f"{weight:g} x {part.config['augmentation']}, {part.step} steps, "
         f"commit {part.provenance.get('commit')}, sha256 {sha256(path)}"
@@ -48,31 +48,18 @@ def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
     return Checkpoint(model, {}, first.step, first.config, provenance, {})
 
 
-def _part(text: str) -> tuple[Path, float]:
-    path, equals, weight = text.rpartition("=")
-    if not equals:
-        return Path(text), 1.0
-    try:
-        value = float(weight)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"'{weight}' of '{text}' is not a weight: write FILE or FILE=2")
-    return Path(path), value
-
-
+@readable_errors
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoints", type=_part, nargs="+", metavar="FILE[=WEIGHT]", help="weights are 1 unless told")
-    parser.add_argument("--output", type=Path, required=True, help="the .safetensors file to write")
+    parser.add_argument("checkpoints", type=parse_data, nargs="+", metavar="FILE[=WEIGHT]", help="weight 1 by default")
+    parser.add_argument("--output", type=Path, required=True, help=".safetensors file to write")
     options = parser.parse_args(arguments)
+    for path, weight in options.checkpoints:
+        if not 0 < weight < math.inf:
+            parser.error(f"'{weight}' of '{path}' is not a weight: write FILE or FILE=2")
     paths, weights = zip(*options.checkpoints, strict=True)
-    try:
-        average(paths, weights).save(options.output)
-    except (OSError, ValueError) as error:
-        print(f"average: {error}", file=sys.stderr)
-        return 1
-    print(f"wrote {options.output}; training.export makes a network for the node of it")
+    average([Path(path) for path in paths], weights).save(options.output)
+    print(f"wrote {options.output}; training.export turns it into an ONNX file for the node")
     return 0
 
 

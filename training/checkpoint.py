@@ -1,7 +1,7 @@
-"""Weights and training state in safetensors files: tensors and text, nothing that could run (no pickle).
+"""Weights and training state in safetensors files, which hold tensors and text but no code (no pickle).
 
-A checkpoint holds the network's tensors under `model.` and the optimizer's under `optimizer.`; its metadata hold the
-step, the configuration and where code and data came from, as JSON. The best and the shipped weights have no optimizer.
+The tensors of the network are stored under `model.`, those of the optimizer under `optimizer.`. The metadata hold the
+step, the configuration and the provenance of code and data as JSON. Files of weights alone have no optimizer.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FORMAT = "silk_ros checkpoint 1"
 
 
 def git_commit() -> str:
-    """The commit this code runs from, `-dirty` with local changes, `unknown` outside a checkout."""
+    """Git commit of this code, with `-dirty` for local changes; `unknown` outside a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -34,12 +34,12 @@ def git_commit() -> str:
 
 @dataclass
 class Checkpoint:
-    """A training at one step.
+    """State of a training after a number of steps.
 
-    model, optimizer: state dictionaries; the optimizer's is empty in files that only hold weights.
-    config:           the settings of the training.
+    model, optimizer: state dictionaries; that of the optimizer is empty in files of weights alone.
+    config:           settings of the training.
     provenance:       commit, data_hash and versions.
-    scores:           of the validation at that step, where there was one.
+    scores:           validation scores at that step; empty without a validation.
     """
 
     model: dict[str, Tensor]
@@ -50,7 +50,7 @@ class Checkpoint:
     scores: dict[str, float]
 
     def save(self, path: Path) -> None:
-        """Write the file, or leave the old one as it is: a crash in between loses nothing."""
+        """Write the file atomically: after a crash the old file is still complete."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.items()}
         tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.items()}
         metadata = {
@@ -68,7 +68,7 @@ class Checkpoint:
             partial.unlink(missing_ok=True)
 
     def network(self, device: str | torch.device = "cpu") -> SiLK:
-        """The network with these weights, in eval mode."""
+        """Network with these weights, in eval mode."""
         model = SiLK(self.config["architecture"])
         model.load_state_dict(self.model)
         return model.to(device).eval()
@@ -103,13 +103,13 @@ def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state of every parameter as one flat dictionary. Its settings are in the configuration."""
+    """State of the optimizer for all parameters as one flat dictionary; its settings are in the configuration."""
     state = optimizer.state_dict()["state"]
     return {f"{index}.{name}": tensor for index, values in state.items() for name, tensor in values.items()}
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Undo `optimizer_tensors`."""
+    """Load the dictionary from `optimizer_tensors` into an optimizer of the same parameters."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         index, key = name.split(".", 1)

@@ -1,88 +1,115 @@
-"""The settings of a training: one commented YAML file for each experiment in training/configs/."""
+"""Settings of a training: one commented YAML file for each experiment in training/configs/."""
 
 from __future__ import annotations
 
-import contextlib
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 CONFIGS = Path(__file__).parent / "configs"
 DEFAULT_CONFIG = CONFIGS / "vggnp_mu.yaml"
-AUTO = "auto"
-
-Switch = bool | Literal["auto"]
+AUTO: Literal["auto"] = "auto"
 
 
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that decides a training; stored in each checkpoint. What the values mean: configs/vggnp_mu.yaml."""
+def _number(value: Any) -> Any:
+    """The number in a text: YAML reads 1e-3 as text."""
+    try:
+        return float(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
 
-    data: dict[str, float]
-    architecture: str
-    only_keypoints: bool
-    augmentation: str
-    map_size: int
-    zoom: float
-    min_texture: float
-    scale: tuple[float, float]
-    tilt: float
-    roll: float
-    mixed_strength: bool
-    steps: int
-    learning_rate: float
-    final_learning_rate: float
-    warmup: int
-    queries: int
-    bf16: Switch
-    seed: int
-    validation_photos: int
-    validation_every: int
 
-    def __post_init__(self) -> None:
-        at_least = {"steps": 1, "map_size": 8, "validation_every": 1}
-        at_least |= dict.fromkeys(("warmup", "queries", "seed", "validation_photos"), 0)
-        for name, least in at_least.items():
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} ({getattr(self, name)}) must be at least {least}")
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning_rate ({self.learning_rate}) must be positive")
+def _switch(value: Any) -> Any:
+    if isinstance(value, bool) or value == AUTO:
+        return value
+    raise PydanticCustomError("switch", "Input should be true, false or auto")
+
+
+def _interval(value: tuple[float, float]) -> tuple[float, float]:
+    if 0 < value[0] <= value[1] <= 1:
+        return value
+    raise PydanticCustomError("interval", "Input should be [low, high] with 0 < low <= high <= 1")
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+Switch = Annotated[Literal[True, False, "auto"], BeforeValidator(_switch)]
+Interval = Annotated[tuple[Number, Number], Field(strict=False), AfterValidator(_interval)]  # YAML and JSON give a list
+
+
+class TrainConfig(BaseModel):
+    """Everything that determines a training; stored in each checkpoint. Angles are in radians."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    data: dict[Annotated[str, BeforeValidator(str)], Annotated[Number, Field(ge=0)]] = Field(
+        description="folder, video or recording -> how often each of its images is drawn"
+    )
+    architecture: str = Field(description="name of a network in training/backbones")
+    only_keypoints: bool = Field(description="train the keypoint head alone; needs --start")
+    augmentation: str = Field(description="recipe of photometric changes: pose, homography or video")
+    map_size: int = Field(ge=8, description="side of the dense map that is trained on, in positions")
+    zoom: Number = Field(gt=0, le=1, description="photos are shrunk by a random factor between this one and 1")
+    min_texture: Number = Field(ge=0, le=1, description="crops with a smaller share of textured 8x8 cells are redrawn")
+    scale: Interval = Field(description="range of the visible share of the crop's side in its second view")
+    tilt: Number = Field(ge=0, lt=math.pi / 2, description="largest rotation of the view about x and y, in radians")
+    roll: Number = Field(ge=0, le=math.pi, description="largest rotation in the image plane, in radians")
+    mixed_strength: bool = Field(description="scale the changes of each view by a random factor between 0 and 1")
+    steps: int = Field(ge=1, description="optimisation steps, of one pair in each process")
+    learning_rate: Number = Field(gt=0, description="peak of Adam's learning rate")
+    final_learning_rate: Number = Field(ge=0, le=1, description="share of the peak at the end of the cosine")
+    warmup: int = Field(ge=0, description="steps in which the learning rate rises to its peak")
+    queries: int = Field(ge=0, description="correspondences scored at each step; 0 scores all of them")
+    bf16: Switch = Field(description="compute in bfloat16; auto: where the device has instructions for it")
+    seed: int = Field(ge=0, description="seed of weights and pairs")
+    validation_photos: int = Field(ge=0, description="photos held out of training for validation; 0 disables it")
+    validation_every: int = Field(ge=1, description="steps between validations")
 
     @property
     def in_bf16(self) -> bool:
-        """`bf16` of a training that runs. Raises ValueError while it is still auto: precision.py resolves that."""
+        """`bf16` of a training that runs. Raises ValueError while it is auto: precision.py resolves it for a device."""
         if self.bf16 == AUTO:
             raise ValueError("bf16 is auto: resolve it for a device first")
-        return bool(self.bf16)
+        return self.bf16
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain values, equal to what JSON gives back."""
-        return asdict(self) | {"scale": list(self.scale)}
+        """The settings as plain values that JSON stores without a change."""
+        return self.model_dump(mode="json")
 
     def changed(self, **values: Any) -> TrainConfig:
-        """A copy with other values; values as YAML gives them. Raises ValueError for unknown names and wrong types."""
-        known = {field.name: field.type for field in fields(self)}
-        return replace(self, **{name: _checked(name, value, known) for name, value in values.items()})
+        """A copy with other values, given as in YAML. Raises ValueError for unknown names and invalid values."""
+        return from_dict(self.as_dict() | values)
 
 
-def from_dict(values: Mapping[str, Any], source: str) -> TrainConfig:
-    """A configuration from all of its values. Raises ValueError naming `source` and what is wrong with it."""
-    known = {field.name: field.type for field in fields(TrainConfig)}
-    if missing := [name for name in known if name not in values]:
-        raise ValueError(f"'{source}' lacks {', '.join(missing)}: see {DEFAULT_CONFIG.name} for every value")
+def from_dict(values: Mapping[str, Any], source: str = "") -> TrainConfig:
+    """A configuration from all of its values. Raises ValueError with one line per problem, each naming `source`."""
     try:
-        return TrainConfig(**{name: _checked(name, value, known) for name, value in values.items()})
-    except ValueError as error:
-        raise ValueError(f"'{source}': {error}") from error
+        return TrainConfig.model_validate(values)
+    except ValidationError as error:
+        prefix = f"'{source}': " if source else ""
+        lines = [prefix + _explained(problem) for problem in error.errors()]
+        raise ValueError("\n".join(lines)) from None
+
+
+def _explained(problem: ErrorDetails) -> str:
+    """One readable line for a problem: the setting, what is wrong and what the setting means."""
+    name, fields = ".".join(map(str, problem["loc"])), TrainConfig.model_fields
+    if problem["type"] == "extra_forbidden":
+        return f"unknown setting '{name}': choose one of {', '.join(fields)}"
+    meaning = fields[str(problem["loc"][0])].description
+    if problem["type"] == "missing":
+        return f"{name} is missing ({meaning}): {DEFAULT_CONFIG.name} has an example"
+    return f"{problem['msg'].replace('Input should', f'{name} must')}, not {problem['input']!r} ({meaning})"
 
 
 def load_config(path: Path) -> TrainConfig:
-    """Read a YAML file; a bare name such as `vggnp_4` is looked up among the project's own.
+    """Read a YAML file; a bare name such as `vggnp_4` refers to a file in training/configs/.
 
-    Raises FileNotFoundError, or ValueError naming the file and the value at fault.
+    Raises FileNotFoundError, or ValueError naming the file and the invalid settings.
     """
     if not path.is_file() and (CONFIGS / f"{path}.yaml").exists():
         path = CONFIGS / f"{path}.yaml"
@@ -107,27 +134,3 @@ def parse_override(text: str) -> tuple[str, Any]:
         return name, yaml.safe_load(value)
     except yaml.YAMLError as error:
         raise ValueError(f"the value in '{text}' is not YAML: {error}") from error
-
-
-def _checked(name: str, value: Any, known: Mapping[str, Any]) -> Any:
-    if name not in known:
-        raise ValueError(f"unknown setting '{name}': there are {', '.join(known)}")
-    kind = str(known[name])
-    with contextlib.suppress(TypeError, ValueError):
-        if kind == "float":
-            return _number(value)
-        if kind == "tuple[float, float]" and isinstance(value, (list, tuple)) and len(value) == 2:
-            return tuple(_number(part) for part in value)
-        if kind == "dict[str, float]" and isinstance(value, dict):
-            return {str(key): _number(part) for key, part in value.items()}
-        if kind == "Switch" and (isinstance(value, bool) or value == AUTO):
-            return value
-        if kind == type(value).__name__:
-            return value
-    raise ValueError(f"{name} must be {'true, false or auto' if kind == 'Switch' else kind}, not {value!r}")
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool):
-        raise TypeError
-    return float(value)  # also of text: YAML takes 1e-3 for it

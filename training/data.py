@@ -1,6 +1,6 @@
-"""Image pairs with known correspondences, made from a folder of photographs (paper, Sec. 3.4.1).
+"""Image pairs with known correspondences, made from photographs (paper, Sec. 3.4.1).
 
-Every sample is a function of (seed, step) alone, so a resumed training sees what an uninterrupted one would have.
+Every sample depends only on (seed, step): a resumed training sees the same samples as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from .config import TrainConfig
 from .homography import HomographyRange, dense_correspondences, random_homography
 from .photos import Photos
 
-CELL = 8  # pixels; the texture of a crop is judged cell by cell
-CELL_STD = 4.0  # grey levels; a cell that varies less is flat
-ATTEMPTS = 20
+CELL = 8  # pixels; side of the cells in which texture is measured
+CELL_STD = 4.0  # grey levels; a cell with a smaller standard deviation is flat
+ATTEMPTS = 20  # crops drawn at most to find one with enough texture
 
 
 def textured_share(gray: np.ndarray) -> float:
@@ -33,16 +33,14 @@ def textured_share(gray: np.ndarray) -> float:
 class HomographyPairs(Dataset):
     """Pairs of crops related by a random homography, and their dense correspondences (paper, Sec. 3.4.1).
 
-    An item is (images uint8 (2, 1, S, S), correspondences int64 (M, 2), homography float64 (3, 3)). The crops have the
-    size that gives maps of map_size x map_size with the given border and stride: these are what correspondences index.
-    The homography maps pixels of the first crop to pixels of the second. `config` decides the rest.
+    An item is (images uint8 (2, 1, S, S), correspondences int64 (M, 2), homography float64 (3, 3)). The side S of the
+    crops gives maps of map_size x map_size positions for the given border and stride; correspondences are flat indices
+    into these maps. The homography maps pixels (x, y) of the first crop to pixels of the second.
     """
 
     def __init__(
         self, photos: Photos, config: TrainConfig, border: int, stride: int, steps: int, map_size: int, seed: int
     ) -> None:
-        if not 0 < config.zoom <= 1:
-            raise ValueError(f"zoom ({config.zoom}) must be in (0, 1]: the share that photos are shrunk to at most")
         self.photos, self.border, self.stride, self.steps = photos, border, stride, steps
         self.map_size, self.size = map_size, map_size * stride + 2 * border
         self.seed, self.zoom, self.min_texture = seed, config.zoom, config.min_texture
@@ -61,7 +59,7 @@ class HomographyPairs(Dataset):
             if len(correspondences) > 1:
                 break
         view = cv2.warpPerspective(crop, homography, (self.size, self.size), flags=cv2.INTER_LINEAR)
-        # Not set_random_seed: that gives every transform of the recipe the same random numbers.
+        # Not set_random_seed: it gives the same random numbers to every transform of the recipe.
         self.augment.set_random_state(rng, random.Random(int(rng.integers(2**31))))
         pair = [cv2.cvtColor(self.augment(image=image)["image"], cv2.COLOR_RGB2GRAY) for image in (crop, view)]
         return (
@@ -71,11 +69,11 @@ class HomographyPairs(Dataset):
         )
 
     def _textured_crop(self, rng: np.random.Generator) -> np.ndarray:
-        """A random crop with enough texture, or the best of a limited number of attempts."""
+        """A random crop, uint8 (S, S, 3), with enough texture, or the best of ATTEMPTS."""
         best, best_share = None, -1.0
         for _ in range(ATTEMPTS):
             photo = self.photos.read(int(rng.choice(len(self.photos), p=self.photos.probability)))
-            # A crop larger than its size shrinks the photo, one that is smaller enlarges a photo without room for it.
+            # A larger side shrinks the photo to the crop; a smaller one, in a small photo, enlarges it.
             side = min(round(self.size / rng.uniform(self.zoom, 1.0)), *photo.shape[:2])
             y, x = (int(rng.integers(length - side + 1)) for length in photo.shape[:2])
             crop = photo[y : y + side, x : x + side]

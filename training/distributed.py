@@ -1,4 +1,4 @@
-"""One process or several: what `torchrun` started, or this process alone."""
+"""The processes of a training: those that `torchrun` started, or this one alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import distributed
 
 @dataclass(frozen=True)
 class Workplace:
-    """This process among all. rank: its number; world: how many there are; device: where it computes."""
+    """Place of this process among those of a training: its rank, their number (world), and its device."""
 
     rank: int
     world: int
@@ -26,7 +26,7 @@ class Workplace:
         return self.rank == 0
 
     def from_main(self, value: bool) -> bool:
-        """The main process's value, in every process: their devices may differ."""
+        """The value of the main process, in every process."""
         if self.world == 1:
             return value
         values = [value]
@@ -36,9 +36,9 @@ class Workplace:
 
 @contextmanager
 def workplace(device: str | None = None) -> Iterator[Workplace]:
-    """Join the processes that torchrun started, if it did: NCCL between GPUs, Gloo between CPUs.
+    """Join the process group of torchrun, if there is one: NCCL between GPUs, Gloo between CPUs.
 
-    device: "cpu" or "cuda"; None takes a GPU where there is one.
+    device: "cpu" or "cuda"; None selects a GPU if there is one.
     """
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if "RANK" not in os.environ:
@@ -50,7 +50,7 @@ def workplace(device: str | None = None) -> Iterator[Workplace]:
     distributed.init_process_group("nccl" if kind == "cuda" else "gloo")
     try:
         yield Workplace(distributed.get_rank(), distributed.get_world_size(), own)
-        distributed.barrier()  # nobody leaves while another still talks to it
+        distributed.barrier()  # no process leaves while another one still communicates with it
     finally:
-        gc.collect()  # the parallel model, whose cycles would hold Gloo's threads until the interpreter is gone
+        gc.collect()  # frees the parallel model: its reference cycles would keep Gloo's threads alive until exit
         distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Folding BatchNorms into convolutions for deployment, and leaving out what died: less to do for the same."""
+"""Folding of BatchNorms into convolutions, and removal of dead channels, for deployment."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor, nn
 
 from .model import SiLK
 
-DEAD = 1e-12  # of a channel's running mean and variance: what is left of 1 after 2,750 images of zeros
+DEAD = 1e-12  # largest running mean and variance of a dead channel: 1 decays to it in 2,750 images of zeros
 
 
 @torch.no_grad()
 def fold_batch_norms(model: SiLK) -> SiLK:
-    """A copy of a network, in eval mode and on the CPU, without the BatchNorms that can be folded.
+    """A copy of a network in eval mode on the CPU, without the BatchNorms that can be folded and without dead channels.
 
-    One that follows a convolution changes what that writes; another changes what the next convolutions read. Where
-    these pad, it stays: their zeros do not pass through it. Channels that died in training, whose BatchNorm has seen
-    nothing but a ReLU's zeros for long, are left out as well.
+    A BatchNorm after a convolution is folded into its output, any other into the input of the next convolutions. It
+    stays if these pad, because their padding zeros do not pass through it. A channel is dead if its ReLU has written
+    only zeros for a long time.
     """
     folded = copy.deepcopy(model).cpu().eval()
     heads = [next(_layers(head)) for head in (folded.keypoint_head, folded.descriptor_head)]
@@ -38,7 +38,7 @@ def fold_batch_norms(model: SiLK) -> SiLK:
                     _fold_into_input(layer, reader)
                 writer = layers[i - 2] if i > 1 and isinstance(before, nn.ReLU) else None
                 if isinstance(writer, nn.Conv2d) and writer.groups == 1:
-                    _leave_out(_dead(layer), writer, readers)
+                    _remove(_dead(layer), writer, readers)
             else:
                 continue
             name = next(name for name, module in folded.named_modules() if module is layer)
@@ -47,7 +47,7 @@ def fold_batch_norms(model: SiLK) -> SiLK:
 
 
 def _sequences(module: nn.Module) -> Iterator[nn.Sequential]:
-    """The sequences in a network that are not part of another one."""
+    """The outermost sequences of a network: those that are not part of another sequence."""
     if isinstance(module, nn.Sequential):
         yield module
     for child in _layers(module) if isinstance(module, nn.Sequential) else module.children():
@@ -55,7 +55,7 @@ def _sequences(module: nn.Module) -> Iterator[nn.Sequential]:
 
 
 def _layers(module: nn.Module) -> Iterator[nn.Module]:
-    """The layers of a sequence of sequences, in order."""
+    """The layers of nested sequences, in order."""
     if isinstance(module, nn.Sequential):
         for child in module:
             yield from _layers(child)
@@ -64,7 +64,7 @@ def _layers(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """What a BatchNorm in eval mode does to each channel: scale and shift."""
+    """Scale and shift (C,) of a BatchNorm in eval mode."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
     return scale, norm.bias - norm.running_mean * scale
@@ -84,13 +84,13 @@ def _fold_into_input(norm: nn.BatchNorm2d, convolution: nn.Conv2d) -> None:
 
 
 def _dead(norm: nn.BatchNorm2d) -> Tensor:
-    """Which channels have been zero for so long that their running mean and variance are."""
+    """Mask (C,) of the channels whose running mean and variance are zero."""
     assert norm.running_mean is not None and norm.running_var is not None
     return (norm.running_mean.abs() < DEAD) & (norm.running_var < DEAD)
 
 
-def _leave_out(dead: Tensor, writer: nn.Conv2d, readers: list[nn.Conv2d]) -> None:
-    """Remove channels that are always zero from the convolution that writes them and from those that read them."""
+def _remove(dead: Tensor, writer: nn.Conv2d, readers: list[nn.Conv2d]) -> None:
+    """Remove dead channels from the convolution that writes them and from those that read them."""
     if not dead.any() or dead.all():
         return
     writer.weight = nn.Parameter(writer.weight[~dead])

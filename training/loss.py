@@ -1,8 +1,8 @@
-"""The SiLK losses (paper, Sec. 3.4.4 and App. A), without ever holding the similarity matrix.
+"""The SiLK losses (paper, Sec. 3.4.4 and App. A), computed without storing the similarity matrix.
 
-For a correspondence (i, j) the matching probability is the product of a softmax over row i and a softmax over
-column j of S = cosine / temperature. Both need only a log-sum-exp of one descriptor against all of the other image:
-that, and its gradient with it, is computed a block of rows at a time.
+The matching probability of a correspondence (i, j) is the product of a softmax over row i and a softmax over column j
+of S = cosine / temperature. Each needs only the log-sum-exp of one descriptor against all of the other image, which is
+computed together with its gradient, one block of rows at a time.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from silk_ros.matcher import TEMPERATURE
 
 
 class SiLKLoss(NamedTuple):
-    """Scalars of one pair. `total` is what is minimised; `match_rate` is the share of positions whose round trip to the
-    other image's nearest neighbour and back is correct; precision and recall are the keypoint logits' at telling these.
+    """Scalars of one image pair. Training minimises `total`; `match_rate` is the share of correspondences that are
+    mutual nearest neighbours; precision and recall are those of positive keypoint logits as predictions of them.
     """
 
     total: Tensor
@@ -32,7 +32,7 @@ class SiLKLoss(NamedTuple):
 class _SummedLogSumExp(torch.autograd.Function):
     """sum_i log sum_j exp(q_i . k_j - bound), and for every query whether its target is the best key.
 
-    The gradient is computed along with the value, block by block, so that the similarities are computed only once.
+    The forward pass also computes the gradient, block by block, so that similarities are computed only once.
     """
 
     @staticmethod
@@ -43,11 +43,11 @@ class _SummedLogSumExp(torch.autograd.Function):
         is_best = torch.empty(len(queries), dtype=torch.bool, device=queries.device)
         needs_gradient = any(ctx.needs_input_grad)
         grad_queries, grad_keys = torch.empty_like(queries), torch.zeros_like(keys, dtype=torch.float32)
-        # One buffer for all blocks: a new one each time would leave the processor's cache.
+        # One buffer for all blocks stays in the processor's cache.
         buffer = keys.new_empty((min(block, len(queries)), len(keys)))
         for start in range(0, len(queries), block):
             rows = slice(start, start + block)
-            # The bound is subtracted before bfloat16 rounds: what is close to the bound stays exact.
+            # Subtracting the bound before rounding to bfloat16 keeps similarities close to the bound exact.
             similarity = buffer[: len(queries[rows])].fill_(-bound).addmm_(queries[rows], keys.T)
             is_best[rows] = similarity.gather(1, targets[rows, None])[:, 0] >= similarity.amax(dim=1)
             exponential = similarity.exp_()
@@ -79,17 +79,17 @@ def silk_loss(
 ) -> SiLKLoss:
     """Descriptor and keypoint loss of one image pair.
 
-    logits (N,) and descriptors (N, D), not normalised, are the flattened dense maps of the two images; similarities
-    are computed in the descriptors' dtype (float32, or bfloat16 under autocast) and summed in float32.
-    correspondences (M, 2) int64 index them. The cost grows with M x N: a random subset of the correspondences
-    gives an unbiased estimate of the same loss, because each is still scored against every position.
+    logits (N,) and raw descriptors (N, D) are the flattened dense maps of the two images; correspondences (M, 2) int64
+    are indices into them. Similarities have the dtype of the descriptors (float32, or bfloat16 under autocast) and are
+    summed in float32. The cost grows with M x N: a random subset of the correspondences gives an unbiased estimate of
+    the same loss, because each is still scored against every position.
     """
     index0, index1 = correspondences.unbind(dim=1)
     normalised0 = F.normalize(descriptors0.float(), dim=1)
     normalised1 = F.normalize(descriptors1.float(), dim=1)
     queries0, queries1 = normalised0[index0], normalised1[index1]
 
-    bound = 1 / temperature  # of the similarity of two unit vectors
+    bound = 1 / temperature  # largest similarity of two unit vectors
     dtype = descriptors0.dtype
     keys0, keys1 = normalised0.to(dtype), normalised1.to(dtype)
     row, best1 = _SummedLogSumExp.apply((queries0 * bound).to(dtype), keys1, index1, bound, block)

@@ -11,6 +11,7 @@ from .backbones import ARCHITECTURES, BATCHNORM_MOMENTUM, block
 
 
 def head(channels_in: int, width: int, channels_out: int, padding: int) -> nn.Sequential:
+    """A head from backbone features to channels_out values per map position."""
     return nn.Sequential(
         block(channels_in, width, padding),
         nn.Conv2d(width, channels_out, 1),
@@ -21,9 +22,9 @@ def head(channels_in: int, width: int, channels_out: int, padding: int) -> nn.Se
 class SiLK(nn.Module):
     """Dense keypoint logits and descriptors of a batch of images.
 
-    `forward` takes float32 images (B, 1, H, W) in [0, 1] and returns keypoint logits (B, 1, h, w) and raw, not
-    yet normalised descriptors (B, D, h, w). Map position (i, j) is pixel (j * stride + border, i * stride + border),
-    and h = ceil((H - 2 * border) / stride): an image of stride * n + 2 * border pixels gives n positions.
+    `forward` maps float32 images (B, 1, H, W) in [0, 1] to keypoint logits (B, 1, h, w) and raw descriptors
+    (B, D, h, w), which are not normalised. Map position (row i, column j) is pixel
+    (j * stride + border, i * stride + border), and h = ceil((H - 2 * border) / stride).
     """
 
     def __init__(self, architecture: str = "vggnp-mu") -> None:
@@ -39,14 +40,14 @@ class SiLK(nn.Module):
         self.descriptor_head = head(channels, width, self.architecture.descriptor_dim, padding)
 
     def freeze_descriptors(self) -> None:
-        """From now on train the keypoint head only: all else keeps its weights and BatchNorm statistics."""
+        """Train only the keypoint head from now on: other weights and BatchNorm statistics do not change."""
         self._frozen = [self.backbone, self.descriptor_head]
         for module in self._frozen:
             module.requires_grad_(False)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> SiLK:
-        """Training mode on or off, for what is trained."""
+        """Set the training mode of the modules that are not frozen."""
         super().train(mode)
         for module in self._frozen:
             module.eval()
@@ -59,7 +60,7 @@ class SiLK(nn.Module):
 
     @property
     def border(self) -> int:
-        """Pixels lost on each side: the backbone's, and one map position in the heads unless they pad."""
+        """Pixels lost on each side: the border of the backbone, and one map position in heads that do not pad."""
         return self.backbone.border + (1 - self.architecture.head_padding) * self.stride
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,4 +69,5 @@ class SiLK(nn.Module):
 
 
 def parameter_count(model: nn.Module) -> int:
+    """Number of scalar parameters."""
     return sum(parameter.numel() for parameter in model.parameters())

@@ -1,4 +1,4 @@
-"""Where training images come from: folders of photographs, videos and ROS recordings, mixed with weights."""
+"""Training images from folders of photographs, videos and ROS recordings, mixed with weights."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from silk_ros.images.sources import open_source
 
 Image = NDArray[np.uint8]
 
-MAX_FRAMES = 300  # kept of a video or recording, evenly spread: neighbouring frames teach the same
-CACHE_BYTES = 2 * 2**30  # of decoded photos, per process; what comes after is decoded each time
+MAX_FRAMES = 300  # frames kept from a video or recording, evenly spread: neighbouring frames are nearly equal
+CACHE_BYTES = 2 * 2**30  # decoded photos kept per process; others are decoded at each read
 
 
 def find_images(root: str | Path) -> list[Path]:
-    """All image files below a folder, in a fixed order."""
+    """All image files below a folder, sorted."""
     return sorted(path for path in Path(root).rglob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def gray_frame(image: SourceImage) -> Image:
-    """A source's image as grey uint8 (H, W)."""
+    """Image of a source as grey uint8 (H, W)."""
     return to_gray(image.data.data, image.height, image.width, image.encoding, image.step, image.is_bigendian)
 
 
 def _spread_frames(path: Path) -> list[Image]:
-    """At most MAX_FRAMES grey frames of a video or recording, at equal distances, without knowing its length."""
+    """At most MAX_FRAMES equidistant grey frames of a video or recording of unknown length, read in one pass."""
     frames: list[Image] = []
     stride = 1
     for index, frame in enumerate(open_source(str(path))):
@@ -45,9 +45,9 @@ def _spread_frames(path: Path) -> list[Image]:
 
 @dataclass(eq=False)
 class Photos:
-    """Images to train on, by number, each with the probability that it is drawn.
+    """N training images, each with the probability that it is drawn.
 
-    names:       what each image is called, unique.
+    names:       unique names of the images.
     probability: (N,) float64, sums to 1.
     """
 
@@ -59,15 +59,15 @@ class Photos:
 
     @classmethod
     def from_sources(cls, sources: Mapping[str, float]) -> Photos:
-        """Open sources, path -> weight: folders (with all their sub-folders), images, videos or recordings.
+        """Images of sources (path -> weight): folders with all their sub-folders, images, videos or recordings.
 
-        The weight is how often each of its images is drawn relative to the others'. A folder inside another one
-        takes its own images out of the outer: {"photos": 1, "photos/sky": 0.1}.
+        Each image of a source is drawn with a probability proportional to its weight. The weight of a folder inside
+        another one replaces the outer weight for its images: {"photos": 1, "photos/sky": 0.1}.
         Raises FileNotFoundError or ValueError naming the source that cannot be used.
         """
         weights: dict[str, float] = {}
         items: dict[str, Path | Image] = {}
-        # Outer folders first: what lies in an inner one gets the inner one's weight.
+        # Outer folders first: the weight of an inner folder overwrites theirs.
         for source, weight in sorted(sources.items(), key=lambda pair: len(Path(pair[0]).resolve().parts)):
             found = _open(Path(source))
             items |= found
@@ -81,13 +81,12 @@ class Photos:
 
     @classmethod
     def from_frames(cls, frames: Sequence[Image], name: str) -> Photos:
-        """Grey images (H, W), all as likely."""
-        return cls(
-            [f"{name}#{index}" for index in range(len(frames))], np.full(len(frames), 1 / len(frames)), [*frames]
-        )
+        """Grey images (H, W) uint8 with equal probabilities."""
+        names = [f"{name}#{index}" for index in range(len(frames))]
+        return cls(names, np.full(len(frames), 1 / len(frames)), [*frames])
 
     def mixed_with(self, other: Photos, share: float) -> Photos:
-        """These and others, which are drawn with a probability of `share` together."""
+        """The union of both sets; an image of `other` is drawn with probability `share`."""
         probability = np.concatenate([(1 - share) * self.probability, share * other.probability])
         return Photos(self.names + other.names, probability, self._items + other._items)
 
@@ -95,10 +94,10 @@ class Photos:
         return len(self.names)
 
     def split(self, held_out: int) -> tuple[Photos, Photos]:
-        """The images without, and only, `held_out` of them, chosen among those that are drawn.
+        """Split into training images and `held_out` images; only images of positive probability are held out.
 
-        These are photographs, spread evenly over the names; where there are too few, the last frames of a recording:
-        single frames from its middle would have neighbours that are trained on.
+        Photographs are held out evenly over the names. If there are too few, the last images are held out: frames from
+        the middle of a recording would have nearly equal neighbours in the training set.
         """
         drawn = np.flatnonzero(self.probability)
         if held_out >= len(drawn):
@@ -120,7 +119,7 @@ class Photos:
         )
 
     def read(self, index: int) -> Image:
-        """An image as RGB uint8 (H, W, 3), decoded once while there is room to keep it."""
+        """Image as RGB uint8 (H, W, 3), cached up to CACHE_BYTES. Raises ValueError for an unreadable file."""
         item = self._items[index]
         if isinstance(item, np.ndarray):
             return np.asarray(cv2.cvtColor(item, cv2.COLOR_GRAY2RGB), np.uint8)
@@ -136,14 +135,14 @@ class Photos:
         return photo
 
     def hash(self) -> str:
-        """sha256 over the contents of all images, in their order: the identity of a training set, wherever it lies."""
+        """SHA-256 of the contents of all images in order; independent of their paths."""
         contents = (item.read_bytes() if isinstance(item, Path) else item.tobytes() for item in self._items)
         digests = (hashlib.sha256(content).digest() for content in contents)
         return hashlib.sha256(b"".join(digests)).hexdigest()
 
 
 def _open(path: Path) -> dict[str, Path | Image]:
-    """Name -> image file or frame, of one source."""
+    """Images of one source: name -> file or grey frame."""
     path = path.expanduser()
     if "*" in path.name:
         named = sorted(image for image in path.parent.glob(path.name) if image.suffix.lower() in IMAGE_SUFFIXES)

@@ -1,7 +1,7 @@
 """Draw the curves of trainings from their TensorBoard logs.
 
 python -m training.plot runs/mu curves.png
-python -m training.plot runs/a runs/b curves.png       # beside each other
+python -m training.plot runs/a runs/b curves.png       # several runs in one picture
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ import numpy as np
 from matplotlib import pyplot
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from .options import readable_errors
+
 PANELS = {
     "loss": {"train/descriptor": "descriptor", "train/keypoint": "keypoint"},
-    "correct round trips (share)": {"train/match_rate": "training", "validation/match_rate": "held-out photos"},
+    "match rate": {"train/match_rate": "training", "validation/match_rate": "held-out photos"},
     "held-out photos": {
         "validation/f1": "keypoint F1",
         "validation/homography_accuracy": "homography accuracy at 3 px",
     },
 }
-SMOOTHING = 100  # values averaged for the line; the values themselves stand pale behind it
+SMOOTHING = 100  # window of the running mean, drawn over the pale single values
 
 
 def draw_curves(runs: list[Path], path: Path) -> None:
-    """Write a picture of loss, round trips and validation. Raises ValueError for a run without logs."""
+    """Write a picture of loss, match rate and validation scores. Raises ValueError for a run without logs."""
     matplotlib.use("Agg")
     figure, axes = pyplot.subplots(1, len(PANELS), figsize=(14, 4), layout="constrained")
     for run_index, run in enumerate(runs):
@@ -43,8 +45,7 @@ def draw_curves(runs: list[Path], path: Path) -> None:
                 name = f"{run.name}: {label}" if len(runs) > 1 else label
                 if len(values) > 3 * SMOOTHING:
                     axis.plot(steps, values, color=colour, alpha=0.15, linewidth=0.5)
-                    kernel = np.ones(SMOOTHING) / SMOOTHING
-                    values = np.convolve(values, kernel, mode="valid")
+                    values = np.convolve(values, np.ones(SMOOTHING) / SMOOTHING, mode="valid")
                     steps = steps[SMOOTHING - 1 :]
                 axis.plot(steps, values, color=colour, label=name)
             axis.set(title=title, xlabel="step")
@@ -59,16 +60,13 @@ def draw_curves(runs: list[Path], path: Path) -> None:
     pyplot.close(figure)
 
 
+@readable_errors
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="--output folders of training.train")
-    parser.add_argument("picture", type=Path, help="the PNG to write")
+    parser.add_argument("picture", type=Path, help="PNG file to write")
     options = parser.parse_args(arguments)
-    try:
-        draw_curves(options.runs, options.picture)
-    except (OSError, ValueError) as error:
-        print(f"plot: {error}", file=sys.stderr)
-        return 1
+    draw_curves(options.runs, options.picture)
     print(f"wrote {options.picture}")
     return 0
 

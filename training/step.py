@@ -1,4 +1,4 @@
-"""From a pair of images to its loss."""
+"""Loss of a pair of images."""
 
 from __future__ import annotations
 
@@ -19,17 +19,12 @@ def dense_maps(model: nn.Module, images: Tensor, bf16: bool) -> tuple[Tensor, Te
 def pair_loss(
     model: nn.Module, images: Tensor, correspondences: Tensor, queries: int, seed: int, bf16: bool
 ) -> SiLKLoss:
-    """Loss of one pair, images uint8 (2, 1, H, W), on `queries` random correspondences, or on all for 0."""
+    """Loss of a pair of images uint8 (2, 1, H, W) on `queries` random correspondences (M, 2), or on all for 0."""
     if queries and len(correspondences) > queries:
         generator = torch.Generator().manual_seed(seed)
         correspondences = correspondences[torch.randperm(len(correspondences), generator=generator)[:queries]]
     logits, descriptors = dense_maps(model, images, bf16)
-    flat_logits = logits.flatten(1)
-    flat_descriptors = descriptors.flatten(2).transpose(1, 2)
-    return silk_loss(
-        flat_logits[0],
-        flat_logits[1],
-        flat_descriptors[0],
-        flat_descriptors[1],
-        correspondences.to(flat_logits.device, non_blocking=True),
-    )
+    correspondences = correspondences.to(logits.device, non_blocking=True)
+    logits0, logits1 = logits.flatten(1)
+    descriptors0, descriptors1 = descriptors.flatten(2).transpose(1, 2)
+    return silk_loss(logits0, logits1, descriptors0, descriptors1, correspondences)

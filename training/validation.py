@@ -1,4 +1,4 @@
-"""Judging a network during training, on pairs made from photographs that it does not train on."""
+"""Validation of a network during training, on pairs of views of held-out photographs."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from .model import SiLK
 from .photos import Photos
 from .step import dense_maps, pair_loss
 
-VIEW_SIZE = 240  # map positions; side of the views that homographies are estimated from
-KEYPOINTS = 1000
-CORNER_ERROR = 3.0  # pixels
+VIEW_SIZE = 240  # map positions; side of the views for the homography accuracy
+KEYPOINTS = 1000  # per view
+CORNER_ERROR = 3.0  # pixels; largest error of an accurate homography
 PAIRS_PER_PHOTO = 2
-SEED = 10**6  # added to the training's, whose views shall not come back
+SEED_OFFSET = 10**6  # added to the seed of the training, so that its views are not repeated
 
 
 class Validation:
-    """Fixed pairs of views of held-out photos, and how well a network does on them."""
+    """Fixed pairs of views of held-out photos, on which networks are scored."""
 
     def __init__(self, photos: Photos, config: TrainConfig, model: SiLK) -> None:
-        count, seed = PAIRS_PER_PHOTO * len(photos), config.seed + SEED
+        count, seed = PAIRS_PER_PHOTO * len(photos), config.seed + SEED_OFFSET
         crops, views = (
             HomographyPairs(photos, config, model.border, model.stride, count, map_size, seed)
             for map_size in (config.map_size, VIEW_SIZE)
@@ -42,27 +42,28 @@ class Validation:
         self._bf16 = config.in_bf16
 
     def __call__(self, model: SiLK) -> dict[str, float]:
-        """Scores by name. All but the loss are in [0, 1] and the higher, the better.
+        """Scores by name. All but the loss are in [0, 1], and higher is better.
 
-        loss: what training minimises.
-        match_rate, precision, recall, f1: of the round trips, as `silk_loss` defines them.
-        homography_accuracy: the share of views whose homography, by RANSAC from the mutual nearest neighbours of the
-        best 1000 keypoints, moves the corners by less than 3 px on average (paper, Sec. 4.2).
+        loss: the loss that training minimises.
+        match_rate, precision, recall, f1: as in `SiLKLoss`.
+        homography_accuracy: share of views with a mean corner error below 3 px of the homography that RANSAC finds in
+        the matches of the best 1000 keypoints (paper, Sec. 4.2).
         """
         with torch.no_grad(), evaluating(model):
             losses = [pair_loss(model, images, pairs, 0, 0, self._bf16) for images, pairs, _ in self._crops]
             errors = [self._corner_error(model, images, truth.numpy()) for images, _, truth in self._views]
-        scores = {
-            name: float(np.mean([getattr(loss, name).item() for loss in losses]))
+        total, match_rate, precision, recall = (
+            float(np.mean([getattr(loss, name).item() for loss in losses]))
             for name in ("total", "match_rate", "precision", "recall")
-        }
-        total = scores["precision"] + scores["recall"]
-        scores["f1"] = 2 * scores["precision"] * scores["recall"] / total if total else 0.0
-        return (
-            {"loss": scores.pop("total")}
-            | scores
-            | {"homography_accuracy": float(np.mean([error < CORNER_ERROR for error in errors]))}
         )
+        return {
+            "loss": total,
+            "match_rate": match_rate,
+            "precision": precision,
+            "recall": recall,
+            "f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
+            "homography_accuracy": float(np.mean([error < CORNER_ERROR for error in errors])),
+        }
 
     def _corner_error(self, model: SiLK, images: Tensor, truth: NDArray[np.float64]) -> float:
         a, b = features(model, images, self._bf16)
@@ -71,7 +72,7 @@ class Validation:
         return corner_error(truth, a.keypoints[matched[:, 0]], b.keypoints[matched[:, 1]], (width, height))
 
     def pictures(self, model: SiLK, count: int) -> list[NDArray[np.uint8]]:
-        """Matches of the first pairs of views, drawn as motion in the second: RGB uint8 (H, W, 3) each."""
+        """Pictures of the first pairs of views, RGB uint8 (H, W, 3): matches drawn as motion in the second view."""
         drawn = []
         with torch.no_grad(), evaluating(model):
             for images, _, _ in self._views[:count]:
@@ -82,7 +83,7 @@ class Validation:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in eval mode, and back in the mode it was in."""
+    """Context with the model in eval mode; its previous mode is restored at the end."""
     training = model.training
     model.eval()
     try:
@@ -92,7 +93,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def features(model: SiLK, images: Tensor, bf16: bool) -> list[Features]:
-    """The best keypoints of each of some uint8 images (B, 1, H, W)."""
+    """Features of the best KEYPOINTS of each uint8 image of a batch (B, 1, H, W)."""
     logits, descriptors = dense_maps(model, images, bf16)
     columns = logits.shape[-1]
     scores, chosen = logits.float().sigmoid().flatten(1).topk(min(KEYPOINTS, logits[0].numel()))

@@ -53,6 +53,18 @@ def path_length(poses: Points) -> float:
     return float(_distances(poses)[-1])
 
 
+def start_at(estimate: Points, truth: Points, free_scale: bool = False) -> NDArray[np.float64]:
+    """An estimate (N, 4, 4) moved so that its first pose is that of the truth (N, 4, 4).
+
+    free_scale: also give the estimate the scale that brings its positions closest to the truth, by least squares.
+    """
+    relative, true_relative = (np.linalg.inv(poses[0]) @ poses for poses in (estimate, truth))
+    if free_scale:
+        moved, truly = relative[:, :3, 3], true_relative[:, :3, 3]
+        relative[:, :3, 3] *= max((moved * truly).sum(), 0.0) / (moved * moved).sum()
+    return truth[0] @ relative
+
+
 def absolute_error(estimate: Points, truth: Points) -> float:
     """ATE: root mean square distance in metres after the best rigid alignment (SE(3), no scale)."""
     moved = transform(rigid_alignment(estimate[:, :3, 3], truth[:, :3, 3]), estimate[:, :3, 3])

@@ -1,1 +1,1 @@
-"""Visual odometry from what the front-end publishes: matches, track ids and stereo points. Neither ROS nor images."""
+"""Visual odometry from what the front-end publishes (matches, track ids, stereo points), without ROS."""

@@ -1,4 +1,4 @@
-"""One trajectory out of whatever clouds come: stereo or mono, late, lost, twice, after a reset, by another camera."""
+"""One trajectory from the clouds of the front-end, which may be late, lost, sent twice or of another camera."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.camera import Camera
-from .mono import MonoOdometry
-from .stereo import StereoOdometry, StereoPoints, points_from_stereo_matches
-from .types import Estimate, Links, links_from_matches
+from .estimate import Estimate
+from .links import Links, links_from_matches
+from .mono_odometry import MonoOdometry
+from .stereo_odometry import StereoOdometry, StereoPoints, points_from_stereo_matches
 
 MODES = ("auto", "mono", "stereo")
-LATEST = 10**9  # nanoseconds that a cloud may be late; with an older stamp, the clock was set back
-MOST_WAITING = 10  # clouds without their counterpart
+LATEST = 10**9  # nanoseconds that a cloud may be late; an older stamp means that the clock was set back
+MOST_WAITING = 10  # clouds of one kind that wait for the other kind of the same stamp
 
 
 class Tracking:
-    """Turns clouds into poses; where an estimator has to start afresh, it goes on from the last pose.
+    """Poses from clouds; an estimator that has to start again continues from the last pose.
 
-    `mode`: what is estimated now, mono or stereo. `late`: clouds that came too late to be used.
+    `mode`: the estimator in use, mono or stereo. `late`: number of clouds that came too late to be used.
     """
 
     def __init__(self, mode: str = "auto", disparity_offset: float = 0.0) -> None:
-        """disparity_offset: pixels to add to all disparities, see `silk_ros.evaluation.tasks.disparity`."""
+        """mode: one of MODES. disparity_offset: pixels to add to all disparities; `evaluate odometry` finds it."""
         self._auto = mode == "auto"
         self.mode = "mono" if self._auto else mode
         self.late = 0
         self._disparity_offset = disparity_offset
         self._camera: Camera | None = None
-        self._origin = self._pose = np.eye(4)  # of the estimator's first frame, and the last
-        self._news: list[str] = []
+        self._origin = self._pose = np.eye(4)  # of the estimator's first frame, and of the last frame
+        self._restarts: list[str] = []
         self._mono: MonoOdometry | None
         self._stereo: StereoOdometry | None
         self._restart("")
@@ -42,13 +43,13 @@ class Tracking:
         """Whether poses are known yet."""
         return self._stereo is not None or (self._mono is not None and self._mono.started)
 
-    def news(self) -> list[str]:
-        """Why estimators were started afresh since the last call."""
-        news, self._news = self._news, []
-        return news
+    def restarts(self) -> list[str]:
+        """Reasons why estimators were started again since the last call."""
+        restarts, self._restarts = self._restarts, []
+        return restarts
 
     def process(self, kind: str, stamp: int, points: NDArray[Any], camera: Camera) -> list[Estimate]:
-        """The poses that a cloud makes known, from none to many.
+        """The new poses after a cloud, from none to many.
 
         kind:   "matches" or "stereo", for ~/matches or ~/stereo_matches.
         stamp:  of the images, nanoseconds. points: the cloud's, a structured array. camera: the (left) camera.
@@ -58,7 +59,7 @@ class Tracking:
         if kind == "stereo" and self.mode == "mono":
             if not self._auto:
                 return []
-            self._restart("stereo matches have come: motion is in metres from here")
+            self._restart("stereo matches have arrived: motion is in metres from now on")
             self.mode = "stereo"
         if self._camera is not None and not _same(camera, self._camera):
             self._restart("the camera has changed")
@@ -68,21 +69,25 @@ class Tracking:
                 self.late += 1
                 return []
             self._restart(f"stamps went back by {(self._stamp - stamp) / 1e9:.3f} s")
-        estimate = self._pair if self.mode == "stereo" else self._follow
-        found = estimate(kind, stamp, points, camera)
+        if self.mode == "stereo":
+            found = self._process_stereo(kind, stamp, points, camera)
+        else:
+            found = self._process_mono(stamp, points, camera)
         placed = [replace(estimate, pose=self._origin @ estimate.pose) for estimate in found]
         if placed:
             self._pose = placed[-1].pose
         return placed
 
-    def _follow(self, _: str, stamp: int, points: NDArray[Any], camera: Camera) -> list[Estimate]:
+    def _process_mono(self, stamp: int, points: NDArray[Any], camera: Camera) -> list[Estimate]:
+        """Estimates from a cloud of matches."""
         links = links_from_matches(stamp, points, camera)
         self._stamp = stamp
         if self._mono is None:
             self._mono = MonoOdometry(float(camera.matrix[0, 0]))
         return self._mono.process(links)
 
-    def _pair(self, kind: str, stamp: int, points: NDArray[Any], camera: Camera) -> list[Estimate]:
+    def _process_stereo(self, kind: str, stamp: int, points: NDArray[Any], camera: Camera) -> list[Estimate]:
+        """Estimates once both clouds of a stamp are there."""
         if kind == "matches":
             self._links[stamp] = links_from_matches(stamp, points, camera)
         else:
@@ -109,7 +114,7 @@ class Tracking:
         self._stamp = -LATEST  # of the last cloud that was used
         self._origin = self._pose
         if reason:
-            self._news.append(f"starting afresh from the last pose: {reason}")
+            self._restarts.append(f"starting again from the last pose: {reason}")
 
 
 def _same(a: Camera, b: Camera) -> bool:

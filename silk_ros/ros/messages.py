@@ -1,5 +1,4 @@
-"""Features and matches as sensor_msgs/PointCloud2, images and poses as messages, and back. Readers of clouds
-are views of the message, without copies.
+"""Features and matches as sensor_msgs/PointCloud2 and back. What is read from a cloud is a view of the message.
 
 The layouts are the node's contract with downstream software: little-endian, one point per keypoint or match.
 """
@@ -9,10 +8,8 @@ from __future__ import annotations
 import array
 from typing import Any
 
-import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, Pose, Quaternion
 from numpy.typing import NDArray
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
@@ -85,7 +82,7 @@ def feature_dtype(descriptor: np.dtype, length: int) -> np.dtype:
 
 
 def stamp_nanoseconds(stamp: Time) -> int:
-    """Nanoseconds since 1970. Raises ValueError for a stamp that is none."""
+    """Nanoseconds since 1970. Raises ValueError for an invalid stamp."""
     if stamp.nanosec >= 10**9:
         raise ValueError(f"stamp with {stamp.nanosec} nanoseconds, a second or more: set header.stamp in the driver")
     return stamp.sec * 10**9 + stamp.nanosec
@@ -107,7 +104,7 @@ def cloud_from_points(header: Header, points: NDArray, is_dense: bool = True) ->
         is_bigendian=False,
         point_step=points.dtype.itemsize,
         row_step=points.dtype.itemsize * len(points),
-        data=array.array("B", points.tobytes()),  # the one type that rclpy takes without a loop
+        data=array.array("B", points.tobytes()),  # the only type that rclpy copies without a loop
         is_dense=is_dense,
     )
 
@@ -154,7 +151,7 @@ def features_to_cloud(header: Header, frame: Frame, encoded: NDArray[Any] | None
 
 
 def features_from_cloud(cloud: PointCloud2) -> Features:
-    """The features of a feature cloud, whatever format its descriptors have."""
+    """The features of a feature cloud with descriptors in any format."""
     points = points_from_cloud(cloud)
     keypoints = np.stack([points["u"], points["v"]], axis=1)
     return Features(keypoints=keypoints, scores=points["score"], descriptors=decode(points["descriptor"]))
@@ -206,23 +203,3 @@ def image_message(header: Header, data: NDArray[np.uint8], height: int, encoding
     """An Image of a raw buffer of `height` rows; `fields` are further fields of the message."""
     buffer = array.array("B", data.tobytes())
     return Image(header=header, height=height, encoding=encoding, step=len(buffer) // height, data=buffer, **fields)
-
-
-def pose_message(pose: NDArray[np.float64]) -> Pose:
-    """A transform (4, 4) as a Pose."""
-    axis_angle = cv2.Rodrigues(pose[:3, :3])[0].ravel()
-    angle = float(np.linalg.norm(axis_angle))
-    x, y, z = (axis_angle / angle if angle else axis_angle) * np.sin(angle / 2)
-    position = Point(x=pose[0, 3], y=pose[1, 3], z=pose[2, 3])
-    return Pose(position=position, orientation=Quaternion(x=x, y=y, z=z, w=float(np.cos(angle / 2))))
-
-
-def transform_from_pose(pose: Pose) -> NDArray[np.float64]:
-    """The transform (4, 4) of a Pose."""
-    axis = np.array([pose.orientation.x, pose.orientation.y, pose.orientation.z])
-    norm = float(np.linalg.norm(axis))
-    angle = 2 * np.arctan2(norm, pose.orientation.w)
-    transform = np.eye(4)
-    transform[:3, :3] = cv2.Rodrigues(axis / norm * angle if norm else axis)[0]
-    transform[:3, 3] = pose.position.x, pose.position.y, pose.position.z
-    return transform

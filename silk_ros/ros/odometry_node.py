@@ -1,7 +1,7 @@
-"""The camera's motion from what the front-end publishes, as a downstream program would use it: matches, track ids and
-stereo points. Metric with stereo points; without, up to a scale that is kept.
+"""Odometry from what the front-end publishes, as a program downstream would use it: matches, track ids, stereo points.
 
-The executor's thread pairs messages up; one worker thread estimates and publishes.
+Motion is in metres with stereo points, and up to a scale that is kept without them. The executor's thread receives
+clouds; one worker thread estimates and publishes.
 """
 
 from __future__ import annotations
@@ -12,47 +12,55 @@ import sys
 import threading
 import time
 import traceback
-from collections import Counter
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from nav_msgs.msg import Odometry
-from nav_msgs.msg import Path as PathMessage
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, PointCloud2
-from std_msgs.msg import Header
 
 from ..geometry.camera import Camera, camera_from_message
+from ..odometry.estimate import Estimate
 from ..odometry.tracking import MODES, Tracking
-from ..odometry.types import Estimate
 from .messages import points_from_cloud, stamp_nanoseconds
 from .node.declarations import Declaration, declare
+from .node.diagnostics import Counters, diagnostics_message
 from .node.logs import ChangeLog
 from .node.process import WorkerNode, run_node
-from .odometry_messages import TransformPublisher, TumFile, odometry_message, pose_stamped
+from .odometry_outputs import OdometryOutputs, TumFile
 
 TOPICS = {"matches": "silk/matches", "stereo": "silk/stereo_matches"}
 QUEUE = 10  # clouds that a subscription holds
-MOST_WAITING = 100  # clouds for the worker: the start of mono takes as long as some frames
-LONGEST_PATH = 5000  # poses
-PATH_PERIOD = 5 * 10**8  # nanoseconds between two messages on ~/path, at least: they are long
-SILENCE = 5.0  # seconds without matches after which diagnostics say so
+MOST_WAITING = 100  # clouds that wait for the worker: the start of mono takes as long as some frames
+SILENCE = 5.0  # seconds without clouds after which diagnostics are stale
 STOP_TIMEOUT = 10.0  # seconds
 DECLARATIONS = (
     Declaration(
         "mode",
         MODES[0],
-        "stereo needs ~/stereo_matches, mono is up to scale; auto: mono until the first stereo matches come",
+        "mono is up to scale, stereo needs silk/stereo_matches, auto is mono until the first stereo matches arrive.",
         choices=MODES,
     ),
-    Declaration("odom_frame", "odom", "fixed frame: x forward, y left, z up at the first pose of the camera"),
-    Declaration("publish_tf", False, "also publish the pose as a transform from odom_frame to the camera's frame"),
-    Declaration("trajectory_file", "", "file for the poses, in the format of TUM; empty: none"),
-    Declaration("disparity_offset", 0.0, "pixels to add to disparities of a badly rectified pair", (-20.0, 20.0)),
+    Declaration("odom_frame", "odom", "Fixed frame: x forward, y left, z up at the first pose of the camera."),
+    Declaration("publish_tf", False, "Also publish the pose as a transform from odom_frame to the camera's frame."),
+    Declaration("trajectory_file", "", "File for the poses, in the TUM format; empty: none."),
+    Declaration("disparity_offset", 0.0, "Pixels to add to disparities of a badly rectified pair.", (-20.0, 20.0)),
 )
+
+
+class OdometryCount(Enum):
+    """Counters of the node, by their keys on /diagnostics."""
+
+    FRAMES = "frames"
+    FAILURES = "failures"  # frames whose motion is guessed
+    REJECTED_CLOUDS = "rejected_clouds"
+    REJECTED_CAMERA_INFO = "rejected_camera_info"
+    LATE_CLOUDS = "late_clouds"
+    DROPPED_CLOUDS = "dropped_clouds"
+    FRAMES_WITHOUT_CAMERA_INFO = "frames_without_camera_info"
 
 
 class OdometryNode(WorkerNode):
@@ -64,20 +72,16 @@ class OdometryNode(WorkerNode):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("odometry", **node_options)
         values = declare(self, DECLARATIONS)
-        self._odom_frame = values["odom_frame"]
         self._tracking = Tracking(values["mode"], values["disparity_offset"])
-        self._problems = ChangeLog(self.get_logger().warning)
-        self._transforms = TransformPublisher(self) if values["publish_tf"] else None
+        self._outputs = OdometryOutputs(self, values["odom_frame"], values["publish_tf"])
         trajectory = values["trajectory_file"]
         self._file = TumFile(Path(trajectory).expanduser()) if trajectory else None
-        self._counts: Counter[str] = Counter()
+        self._problems = ChangeLog(self.get_logger().warning)
+        self._counters = Counters(OdometryCount)
         self._last: Estimate | None = None
         self._last_error = ""
         self._camera: Camera | None = None
-        self._heard = dict.fromkeys(TOPICS, time.monotonic())  # when the last cloud came on each
-        self._path = PathMessage(header=Header(frame_id=self._odom_frame))
-        self._odometry_publisher = self.create_publisher(Odometry, "~/odometry", 10)
-        self._path_publisher = self.create_publisher(PathMessage, "~/path", 2)
+        self._heard = dict.fromkeys(TOPICS, time.monotonic())  # arrival of the last cloud on each topic
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
         self._queue: queue.Queue[tuple[str, PointCloud2] | None] = queue.Queue(MOST_WAITING)
         for kind, topic in TOPICS.items():
@@ -87,6 +91,13 @@ class OdometryNode(WorkerNode):
         self._worker = threading.Thread(target=self._work, name="odometry-worker", daemon=True)
         self._worker.start()
 
+    def stop(self) -> None:
+        with contextlib.suppress(queue.Full):
+            self._queue.put(None, timeout=STOP_TIMEOUT)
+        self._worker.join(timeout=STOP_TIMEOUT)
+        if self._file is not None:
+            self._file.close()
+
     # Callbacks, in the executor's thread.
 
     def _put(self, kind: str, cloud: PointCloud2) -> None:
@@ -94,53 +105,48 @@ class OdometryNode(WorkerNode):
         try:
             self._queue.put_nowait((kind, cloud))
         except queue.Full:
-            self._counts["dropped_clouds"] += 1
+            self._counters.add(OdometryCount.DROPPED_CLOUDS)
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         try:
             self._camera = camera_from_message(message)
         except ValueError as error:
-            self._reject("camera_info", str(error))
+            self._reject("camera_info", OdometryCount.REJECTED_CAMERA_INFO, error)
 
-    def _reject(self, kind: str, reason: str) -> None:
-        self._counts[f"rejected_{kind}"] += 1
-        self._last_error = reason
-        self._problems.report(kind, f"{kind} rejected: {reason}")
+    def _reject(self, what: str, counter: OdometryCount, error: ValueError) -> None:
+        self._counters.add(counter)
+        self._last_error = str(error)
+        self._problems.report(what, f"{what} rejected: {error}")
+
+    def _publish_diagnostics(self) -> None:
+        level, summary = self._state()
+        values = {
+            "mode": self._tracking.mode,
+            **self._counters.values(),
+            "points": str(self._last.points if self._last else 0),
+            "inliers": str(self._last.inliers if self._last else 0),
+            "last_error": self._last_error,
+        }
+        stamp, name = self.get_clock().now().to_msg(), self.get_fully_qualified_name().lstrip("/")
+        self._diagnostics_publisher.publish(diagnostics_message(stamp, name, level, summary, values))
+
+    def _state(self) -> tuple[bytes, str]:
+        """Level and summary for the diagnostics."""
+        if self._camera is None:
+            return DiagnosticStatus.WARN, "waiting for camera_info: remap it to your camera's"
+        if silent := self._silent_topics():
+            return DiagnosticStatus.STALE, f"nothing on {silent} for more than {SILENCE:g} s"
+        if not self._tracking.started:
+            return DiagnosticStatus.OK, "waiting for the camera to move"
+        if self._last is not None and self._last.problem:
+            return DiagnosticStatus.WARN, self._last.problem
+        return DiagnosticStatus.OK, "running"
 
     def _silent_topics(self) -> str:
-        """What is needed and does not come, or nothing."""
+        """The topics that are needed and silent; empty if there are none."""
         needed = TOPICS if self._tracking.mode == "stereo" else ("matches",)
         silent = [TOPICS[kind] for kind in needed if time.monotonic() - self._heard[kind] > SILENCE]
         return " and ".join(map(self.resolve_topic_name, silent))
-
-    def _publish_diagnostics(self) -> None:
-        level, summary = DiagnosticStatus.OK, "running"
-        if self._camera is None:
-            level, summary = DiagnosticStatus.WARN, "waiting for camera_info: remap it to your camera's"
-        elif silent := self._silent_topics():
-            level, summary = DiagnosticStatus.STALE, f"nothing on {silent} for more than {SILENCE:g} s"
-        elif not self._tracking.started:
-            summary = "waiting for the camera to move"
-        elif self._last is not None and self._last.problem:
-            level, summary = DiagnosticStatus.WARN, self._last.problem
-        values = {
-            "mode": self._tracking.mode,
-            "frames": str(self._counts["frames"]),
-            "failures": str(self._counts["failures"]),
-            "points": str(self._last.points if self._last else 0),
-            "inliers": str(self._last.inliers if self._last else 0),
-            **{name: str(self._counts[name]) for name in ("rejected_clouds", "rejected_camera_info", "late_clouds")},
-            "dropped_clouds": str(self._counts["dropped_clouds"]),
-            "last_error": self._last_error,
-        }
-        status = DiagnosticStatus(
-            level=level,
-            name=self.get_fully_qualified_name().lstrip("/"),
-            message=summary,
-            values=[KeyValue(key=key, value=value) for key, value in values.items()],
-        )
-        header = Header(stamp=self.get_clock().now().to_msg())
-        self._diagnostics_publisher.publish(DiagnosticArray(header=header, status=[status]))
 
     # The worker's thread.
 
@@ -149,58 +155,43 @@ class OdometryNode(WorkerNode):
             try:
                 self._process(*item)
             except ValueError as error:
-                self._reject("clouds", str(error))
+                self._reject("clouds", OdometryCount.REJECTED_CLOUDS, error)
             except Exception as error:
                 if not self.context.ok():  # publishing fails once the context is shut down
                     return
-                self._counts["failures"] += 1
+                self._counters.add(OdometryCount.FAILURES)
                 self._last_error = f"{type(error).__name__}: {error}"
                 self._problems.report("failure", f"frame failed: {traceback.format_exc()}")
 
     def _process(self, kind: str, cloud: PointCloud2) -> None:
+        """Publish the poses that are known after a cloud."""
         camera = self._camera
         if camera is None:
-            self._counts["frames_without_camera_info"] += 1
-            self._problems.report("camera", "no camera_info yet: remap it to the camera's, calibrated, of the images")
+            self._counters.add(OdometryCount.FRAMES_WITHOUT_CAMERA_INFO)
+            self._problems.report("camera", "no camera_info yet: remap it to that of the calibrated camera")
             return
+        late = self._tracking.late
         stamp = stamp_nanoseconds(cloud.header.stamp)
         for estimate in self._tracking.process(kind, stamp, points_from_cloud(cloud), camera):
             self._publish(estimate, cloud.header.frame_id)
-        for restart in self._tracking.news():
-            self._problems.report("restart", restart)
-        self._counts["late_clouds"] = self._tracking.late
+        for reason in self._tracking.restarts():
+            self._problems.report("restart", reason)
+        self._counters.add(OdometryCount.LATE_CLOUDS, self._tracking.late - late)
 
     def _publish(self, estimate: Estimate, camera_frame: str) -> None:
-        self._counts["frames"] += 1
         self._last = estimate
+        self._counters.add(OdometryCount.FRAMES)
         if estimate.problem:
-            self._counts["failures"] += 1
+            self._counters.add(OdometryCount.FAILURES)
             self._problems.report("motion", f"motion is guessed: {estimate.problem}")
-        message = odometry_message(estimate, self._odom_frame, camera_frame)
-        self._odometry_publisher.publish(message)
-        self._path.poses.append(pose_stamped(message))
-        del self._path.poses[:-LONGEST_PATH]
-        due = abs(estimate.stamp - stamp_nanoseconds(self._path.header.stamp)) >= PATH_PERIOD
-        if due and self._path_publisher.get_subscription_count():
-            self._path.header.stamp = message.header.stamp
-            self._path_publisher.publish(self._path)
-        if self._transforms is not None:
-            self._transforms.publish(message)
-        if self._file is not None:
-            try:
-                self._file.write(estimate)
-            except OSError as error:
-                self._file = None
-                self.get_logger().error(
-                    f"the trajectory file is not complete ({error.strerror}): make room on the disk"
-                )
-
-    def stop(self) -> None:
-        with contextlib.suppress(queue.Full):
-            self._queue.put(None, timeout=STOP_TIMEOUT)
-        self._worker.join(timeout=STOP_TIMEOUT)
-        if self._file is not None:
-            self._file.close()
+        self._outputs.publish(estimate, camera_frame)
+        if self._file is None:
+            return
+        try:
+            self._file.write(estimate)
+        except OSError as error:
+            self._file = None
+            self.get_logger().error(f"the trajectory file is not complete ({error.strerror}): make room on the disk")
 
 
 def main(args: list[str] | None = None) -> int:

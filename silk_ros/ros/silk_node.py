@@ -25,10 +25,9 @@ from .front_end.parameters import DECLARATIONS
 from .front_end.settings import Settings
 from .front_end.statistics import FrontEndCount, Statistics
 from .front_end.worker import Worker
-from .log import NodeLog
 from .node.declarations import declare
 from .node.diagnostics import diagnostics_message
-from .node.logs import ChangeLog
+from .node.logs import ChangeLog, NodeLog
 from .node.process import WorkerNode, guard_transitions, run_node
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE

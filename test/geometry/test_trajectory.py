@@ -11,6 +11,7 @@ from silk_ros.geometry.trajectory import (
     read_tum,
     relative_error,
     segment_drift,
+    start_at,
     tum_rows,
     write_tum,
 )
@@ -88,3 +89,11 @@ def test_segment_drift_does_not_count_what_went_wrong_before() -> None:
     estimate[3:, :3, 3] = [[1, 0, 2], [2, 0, 2]]
     estimate[3:, :3, :3] = Rotation.from_euler("y", 90, degrees=True).as_matrix()
     assert segment_drift(estimate, truth)[1.0] == pytest.approx(100 * 2**0.5 / 4)
+
+
+@pytest.mark.parametrize("scale", [1.0, 4.0])
+def test_an_estimate_in_a_frame_of_its_own_is_brought_to_the_first_true_pose(scale: float) -> None:
+    truth = trajectory([[1, 2, 3], [2, 2, 3], [2, 4, 3]], [30, 60, 90])
+    estimate = np.linalg.inv(truth[0]) @ truth
+    estimate[:, :3, 3] /= scale
+    np.testing.assert_allclose(start_at(estimate, truth, free_scale=scale != 1), truth, atol=1e-12)

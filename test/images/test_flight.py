@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import itertools
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from silk_ros.images.flight import HEIGHT, LAP, ROOM, WIDTH, SyntheticFlight
+from silk_ros.images.source import DEFAULT_RATE
+from silk_ros.images.sources import open_source
 
 TIMES = np.linspace(0, LAP, 101)
 
@@ -90,3 +94,13 @@ def test_flights_are_all_the_same(flight: SyntheticFlight) -> None:
 def test_the_sensor_is_noisy(flight: SyntheticFlight) -> None:
     start, a_lap_later = flight.render(0.0).astype(int), flight.render(LAP).astype(int)
     assert 1 < (start - a_lap_later).std() < 5
+
+
+def test_the_flight_knows_its_camera_and_poses() -> None:
+    source = open_source("flight")
+    first, second = itertools.islice(source, 2)
+    assert (first.encoding, first.width, first.height, first.step) == ("mono8", 640, 480, 640)
+    assert first.camera is not None
+    assert first.pose is not None
+    assert 0 < np.linalg.norm((second.pose - first.pose)[:3, 3]) < 0.2
+    assert source.rate == DEFAULT_RATE

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import array
 import re
+import struct
+import tracemalloc
+import zlib
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from silk_ros.images.gray import ENCODING_ALIASES, ENCODINGS, check_layout, to_gray
+from silk_ros.images.gray import ENCODING_ALIASES, ENCODINGS, check_layout, decode_gray, to_gray
 
 EVERY_ENCODING = [*ENCODINGS, *ENCODING_ALIASES]
 MEANING = {"8UC1": "mono8", "16UC1": "mono16", "8UC3": "bgr8", "8UC4": "bgra8", "16UC3": "bgr16",
@@ -138,3 +143,142 @@ def test_an_unknown_encoding_lists_the_known_ones(encoding: str) -> None:
     with pytest.raises(ValueError, match=re.escape(f"'{encoding}'")) as caught:
         to_gray(bytes(48), HEIGHT, WIDTH, encoding, WIDTH)
     assert all(known in str(caught.value) for known in EVERY_ENCODING)
+
+
+# --- JPEG and PNG ---
+
+
+def encode(kind: str, image: NDArray[np.generic], *flags: int) -> bytes:
+    return cv2.imencode(f".{kind}", image, list(flags))[1].tobytes()
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", 2 + len(content)) + content
+
+
+def with_segments(jpeg: bytes, *segments: bytes) -> bytes:
+    """A JPEG with more segments in front of its own."""
+    return jpeg[:2] + b"".join(segments) + jpeg[2:]
+
+
+def claimed_png(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds nothing of it."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + pixels + chunk(b"IEND", b"")
+
+
+def claimed_jpeg(width: int, height: int, jpeg: bytes) -> bytes:
+    """The JPEG with another size in its frame header."""
+    at = jpeg.index(b"\xff\xc0") + 5
+    return jpeg[:at] + struct.pack(">HH", height, width) + jpeg[at + 4 :]
+
+
+def test_a_png_is_decoded_exactly(photo: NDArray[np.uint8]) -> None:
+    np.testing.assert_array_equal(decode_gray(encode("png", photo)), photo)
+
+
+def test_a_jpeg_is_decoded_closely(photo: NDArray[np.uint8]) -> None:
+    decoded = decode_gray(encode("jpg", photo, cv2.IMWRITE_JPEG_QUALITY, 95))
+    assert (decoded.dtype, decoded.shape) == (np.uint8, photo.shape)
+    assert np.abs(decoded.astype(float) - photo).mean() < 2
+
+
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_colour_becomes_grey(kind: str, photo: NDArray[np.uint8]) -> None:
+    colour = np.dstack([photo, photo[::-1], photo.T[:240, :240].repeat(2, axis=1)[:, :320]])
+    expected = cv2.cvtColor(colour, cv2.COLOR_BGR2GRAY).astype(float)
+    assert np.abs(decode_gray(encode(kind, colour, cv2.IMWRITE_JPEG_QUALITY, 95)) - expected).mean() < 2
+
+
+def test_sixteen_bits_are_scaled() -> None:
+    levels = np.array([[0, 128, 129, 257, 65535]], np.uint16)
+    np.testing.assert_array_equal(decode_gray(encode("png", levels)), [[0, 0, 1, 1, 255]])
+
+
+def test_a_progressive_jpeg_is_decoded(photo: NDArray[np.uint8]) -> None:
+    assert decode_gray(encode("jpg", photo, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)).shape == photo.shape
+
+
+def test_an_orientation_in_the_file_turns_no_pixels(photo: NDArray[np.uint8]) -> None:
+    """The calibration is that of the sensor's pixels."""
+    tiff = b"MM\0*" + struct.pack(">IHHHIHHI", 8, 1, 0x0112, 3, 1, 6, 0, 0)  # orientation 6: turn by 90 degrees
+    turned = with_segments(encode("jpg", photo), segment(0xE1, b"Exif\0\0" + tiff))
+    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_GRAYSCALE).shape == photo.shape[::-1]
+    np.testing.assert_array_equal(decode_gray(turned), decode_gray(encode("jpg", photo)))
+
+
+def test_padding_after_the_image_is_no_fault(photo: NDArray[np.uint8]) -> None:
+    """As webcams send it."""
+    for kind in ("jpg", "png"):
+        data = encode(kind, photo)
+        np.testing.assert_array_equal(decode_gray(data + bytes(100)), decode_gray(data))
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.5, 0.99, 0.9999])
+def test_a_cut_off_image_is_explained(kind: str, share: float, photo: NDArray[np.uint8]) -> None:
+    data = encode(kind, photo)
+    with pytest.raises(ValueError, match=r"cut off or damaged|neither JPEG nor PNG"):
+        decode_gray(data[: int(len(data) * share) + 1])
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "is empty"),
+        (b"not an image", "neither JPEG nor PNG: set the publisher's format to jpeg or png"),
+        (encode("bmp", np.zeros((4, 4), np.uint8)), "neither JPEG nor PNG"),
+        (claimed_png(100, 100), "its data is damaged"),
+        (b"\xff\xd8" + bytes(50), "cut off or damaged"),
+    ],
+)
+def test_what_is_no_image_is_explained(data: bytes, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        decode_gray(data)
+
+
+BOMBS = {
+    "png": claimed_png(30_000, 30_000),
+    "jpeg": claimed_jpeg(30_000, 30_000, encode("jpg", np.zeros((16, 16), np.uint8))),
+}
+BOMBS["jpeg behind a comment that holds a small frame"] = with_segments(
+    BOMBS["jpeg"], segment(0xFE, b"\xff\xc0\x00\x0b\x08\x00\x10\x00\x10")
+)
+BOMBS["jpeg behind padding and a lone marker"] = with_segments(BOMBS["jpeg"], b"\xff\xff\xff\x01")
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_small_file_of_a_huge_image_is_refused_unread(name: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"30000x30000 pixels is refused: the limit is 64 megapixels"):
+            decode_gray(BOMBS[name])
+        assert tracemalloc.get_traced_memory()[1] < 10**6
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_frame_that_only_a_decoder_would_find_is_refused() -> None:
+    """Behind a zero marker, decoders look for the next marker, where a naive reader would jump over it."""
+    small = segment(0xC0, b"\x08\x00\x10\x00\x10\x01\x01\x11\x00")
+    huge = BOMBS["jpeg"][2:]
+    hidden = b"\xff\xd8" + b"\xff\x00" + struct.pack(">H", 2 + len(huge)) + huge + small + b"\xff\xd9"
+    with pytest.raises(ValueError, match="cut off or damaged"):
+        decode_gray(hidden)
+
+
+@given(st.sampled_from(["jpg", "png"]), st.data())
+def test_damaged_bytes_raise_nothing_else(kind: str, data: st.DataObject) -> None:
+    image = bytearray(encode(kind, np.arange(600, dtype=np.uint8).reshape(20, 30)))
+    for place in data.draw(st.lists(st.integers(0, len(image) - 1), max_size=5)):
+        image[place] = data.draw(st.integers(0, 255))
+    try:
+        decoded = decode_gray(bytes(image))
+    except ValueError:
+        return
+    assert decoded.ndim == 2 and decoded.dtype == np.uint8

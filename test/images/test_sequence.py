@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -54,3 +55,29 @@ def test_pictures_keep_their_colours(encoding: str, blue: int) -> None:
 def test_a_grey_source_gives_grey_pictures() -> None:
     (first, *_) = read_frames(Listed())
     assert first.picture() is first.gray
+
+
+class Pairs(Listed):
+    """Stereo pairs; the right image is brighter by 100."""
+
+    def __init__(self, camera: Camera | None, right_camera: Camera | None) -> None:
+        super().__init__(camera=camera)
+        self.right_camera = right_camera
+
+    def __iter__(self) -> Iterator[SourceImage]:
+        for image in super().__iter__():
+            right = SourceImage.from_array(image.gray() + np.uint8(100), camera=self.right_camera)
+            yield replace(image, right=right)
+
+
+def test_pairs_have_their_right_image_and_geometry() -> None:
+    right_camera = replace(CAMERA, projection=np.column_stack([CAMERA.matrix, [-1.0, 0, 0]]))
+    frame = next(read_frames(Pairs(CAMERA, right_camera)))
+    assert frame.right is not None and frame.right[0, 0] == 100
+    assert frame.pair is not None and frame.pair.baseline == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("right_camera", [None, replace(CAMERA, width=8)], ids=["none", "another size"])
+def test_pairs_without_a_fitting_calibration_have_no_geometry(right_camera: Camera | None) -> None:
+    frame = next(read_frames(Pairs(CAMERA, right_camera)))
+    assert frame.right is not None and frame.pair is None

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from silk_ros.geometry.camera import Camera
-from silk_ros.geometry.pnp import Step
-from silk_ros.geometry.trajectory import end_drift
-from silk_ros.odometry.stereo import NEAR, far_points
+from silk_ros.geometry.trajectory import end_drift, start_at
+from silk_ros.odometry.estimate import Estimate
+from silk_ros.odometry.links import links_from_matches
+from silk_ros.odometry.stereo_odometry import NEAR
 from silk_ros.odometry.tracking import Tracking
-from silk_ros.odometry.types import Estimate, links_from_matches
 
 
 def follow(tracking: Tracking, clouds: Iterable[Any], camera: Camera, stereo: bool) -> list[Estimate]:
@@ -31,12 +31,7 @@ def drift(found: list[Estimate], clouds: Iterable[Any], free_scale: bool) -> flo
     true_poses = {cloud.stamp: cloud.pose for cloud in clouds}
     estimate = np.array([one.pose for one in found])
     truth = np.array([true_poses[one.stamp] for one in found])
-    truth = np.linalg.inv(truth[0]) @ truth
-    estimate = np.linalg.inv(estimate[0]) @ estimate
-    if free_scale:
-        moved = estimate[:, :3, 3]
-        estimate[:, :3, 3] *= (moved * truth[:, :3, 3]).sum() / (moved**2).sum()
-    return end_drift(estimate, truth)
+    return end_drift(start_at(estimate, truth, free_scale), truth)
 
 
 def test_stereo_is_metric_and_mono_right_up_to_scale(room: Any) -> None:
@@ -94,7 +89,7 @@ def test_auto_takes_to_stereo_when_it_comes(room: Any) -> None:
     mono = follow(tracking, clouds[:40], room.camera, stereo=False)
     assert tracking.mode == "mono" and mono
     found = follow(tracking, clouds[40:], room.camera, stereo=True)
-    assert tracking.mode == "stereo" and len(tracking.news()) == 1 and not tracking.news()
+    assert tracking.mode == "stereo" and len(tracking.restarts()) == 1 and not tracking.restarts()
     np.testing.assert_allclose(found[1].pose, found[0].pose)  # the first in metres, and the last up to scale
     assert drift(found[1:], clouds, free_scale=False) < 0.1
 
@@ -107,7 +102,7 @@ def test_a_new_beginning_goes_on_from_the_last_pose(room: Any, change: str) -> N
     if change == "camera":
         camera, start = replace(camera, matrix=camera.matrix * [[1.01], [1], [1]]), 2 * 10**12
     after = follow(tracking, room.clouds(room.path(5), first_stamp=start), camera, stereo=True)
-    assert len(after) == 5 and len(tracking.news()) == 1
+    assert len(after) == 5 and len(tracking.restarts()) == 1
     np.testing.assert_allclose(after[0].pose, before[-1].pose)
 
 
@@ -174,20 +169,3 @@ def test_far_points_of_a_misrectified_pair_do_not_mislead(hall: Any) -> None:
     assert np.mean(clouds[0].stereo["z"] > NEAR * hall.baseline) > 0.9
     at_bound = 100 * 0.5 / (hall.camera.matrix[0, 0] / NEAR)  # %, by which a point there seems too far away
     assert drift(found, clouds, free_scale=False) < at_bound
-
-
-@pytest.mark.parametrize(
-    "depths, far",
-    [
-        (np.arange(1.0, 301.0), np.arange(1.0, 301.0) > 100),  # none is near: the nearest hundred are
-        (np.linspace(0.1, 10.5, 300), np.linspace(0.1, 10.5, 300) > 7.0),  # 35 baselines of 0.2 m
-        (np.full(50, 1e3), np.zeros(50, bool)),
-        (np.empty(0), np.empty(0, bool)),
-    ],
-)
-def test_near_points_are_within_35_baselines_or_the_nearest_hundred(
-    room: Any, depths: np.ndarray, far: np.ndarray
-) -> None:
-    pixels = np.zeros((len(depths), 2))
-    step = Step(pixels, depths, pixels, len(depths), room.camera.matrix[0, 0] * room.baseline)
-    np.testing.assert_array_equal(far_points(step, room.camera.matrix), far)

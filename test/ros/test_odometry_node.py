@@ -9,7 +9,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 import rclpy
@@ -26,9 +25,10 @@ from std_msgs.msg import Header
 
 from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.trajectory import read_tum
-from silk_ros.ros.image_player import camera_info_message
-from silk_ros.ros.messages import MATCH_DTYPE, cloud_from_points, transform_from_pose
-from silk_ros.ros.odometry_node import OdometryNode
+from silk_ros.ros.camera_messages import camera_info_message
+from silk_ros.ros.messages import MATCH_DTYPE, cloud_from_points
+from silk_ros.ros.odometry_node import OdometryCount, OdometryNode
+from silk_ros.ros.poses import transform_from_pose
 
 CAMERA = Camera(640, 480, np.array([[400.0, 0, 319.5], [0, 400, 239.5], [0, 0, 1]]), np.zeros(5))
 STEREO_DTYPE = np.dtype([("z", "<f4"), ("disparity", "<f4"), ("index", "<u4")])
@@ -179,6 +179,16 @@ def test_mono_odometry_goes_the_same_way(make_graph: Callable[..., Graph]) -> No
     graph.spin_until(lambda: graph.level == DiagnosticStatus.STALE and "/silk/matches" in graph.summary)
 
 
+def test_every_counter_is_published_and_clouds_before_camera_info_are_counted(
+    make_graph: Callable[..., Graph],
+) -> None:
+    graph = make_graph()
+    graph.send(3, stereo=False)
+    graph.spin_until(lambda: graph.diagnostics.get("frames_without_camera_info") == "3")
+    assert {count.value for count in OdometryCount} <= graph.diagnostics.keys()
+    assert graph.diagnostics["frames"] == "0" and not graph.odometry
+
+
 def test_bad_input_is_counted_and_survived(make_graph: Callable[..., Graph]) -> None:
     graph = make_graph(mode="stereo")
     graph.spin_until(lambda: graph.diagnostics)
@@ -245,23 +255,3 @@ def test_a_file_that_cannot_be_written_is_said_at_the_start(context: Context, tm
     missing = Parameter("trajectory_file", value=str(tmp_path / "no" / "where.txt"))
     with pytest.raises(FileNotFoundError, match=r"where\.txt"):
         OdometryNode(context=context, parameter_overrides=[missing])
-
-
-def test_picture_of_the_trajectories_shows_both(tmp_path: Path) -> None:
-    from silk_ros.ros.demo.trajectory import compare, draw_trajectories
-
-    truth, estimate = {}, {}
-    for number in range(50):
-        pose = np.eye(4)
-        pose[:3, 3] = np.cos(number / 20), np.sin(number / 20), 0.1
-        truth[number] = pose
-        estimate[number] = np.eye(4)
-        estimate[number][:3, 3] = 7 * (pose[:3, 3] - [1, 0, 0.1])
-    estimate[49][:3, 3] += [0.5, 0, 0]
-    comparison = compare(estimate, truth, metric=False)
-    assert comparison is not None and comparison.length == pytest.approx(49 / 20, rel=1e-3)
-    assert comparison.drift == pytest.approx(100 * 0.5 / 7 / comparison.length, rel=0.05)
-    draw_trajectories(comparison, tmp_path / "picture.png")
-    colours, counts = np.unique(cv2.imread(str(tmp_path / "picture.png")).reshape(-1, 3), axis=0, return_counts=True)
-    assert counts[(colours == [60, 160, 60]).all(axis=1)] > 50 and counts[(colours == [210, 90, 30]).all(axis=1)] > 200
-    assert compare(estimate, {}, metric=False) is None

@@ -37,11 +37,19 @@ def test_networks_of_other_shapes_have_no_mean(tmp_path: Path, config: TrainConf
         average(paths, [1, 1])
 
 
-@pytest.mark.parametrize("part", ["a=x", "a=0", "a=-1", "a=inf"])
-def test_weights_are_checked(part: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("a=x", "'a=x' is not PATH or PATH=WEIGHT"),
+        ("a=0", "is not a weight"),
+        ("a=-1", "is not a weight"),
+        ("a=inf", "is not a weight"),
+    ],
+)
+def test_weights_are_checked(part: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main([part, "--output", "out"])
-    assert "is not a weight" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,6 @@
 import json
+import math
 import re
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,7 @@ def test_a_file_of_the_project_can_be_trained(path: Path, photos: Path) -> None:
 def test_every_value_is_commented_where_it_stands_and_the_top_says_how_to_run_it(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     settings = [line for line in lines if line and not line.startswith("#")]
-    assert len(settings) == len(fields(TrainConfig))
+    assert len(settings) == len(TrainConfig.model_fields)
     for line in settings:
         assert re.match(r"\w+: .*\S +# \w", line), line
     top = "\n".join(lines[: lines.index("")])
@@ -75,29 +75,41 @@ def test_a_missing_file_is_named_with_the_names_there_are(tmp_path: Path) -> Non
     ("change", "message"),
     [
         ({"learning_rte": 1e-3}, "unknown setting 'learning_rte'.*learning_rate"),
-        ({"steps": 2.5}, "steps must be int, not 2.5"),
-        ({"steps": "many"}, "steps must be int, not 'many'"),
-        ({"steps": True}, "steps must be int, not True"),
-        ({"zoom": "wide"}, "zoom must be float, not 'wide'"),
-        ({"zoom": None}, "zoom must be float, not None"),
-        ({"zoom": True}, "zoom must be float, not True"),
+        ({"steps": 2.5}, "steps must be a valid integer, not 2.5"),
+        ({"steps": "many"}, "steps must be a valid integer, not 'many'"),
+        ({"steps": True}, "steps must be a valid integer, not True"),
+        ({"zoom": "wide"}, "zoom must be a valid number, not 'wide'"),
+        ({"zoom": None}, "zoom must be a valid number, not None"),
+        ({"zoom": True}, "zoom must be a valid number, not True"),
         ({"bf16": 1}, "bf16 must be true, false or auto, not 1"),
         ({"bf16": "Auto"}, "bf16 must be true, false or auto, not 'Auto'"),
         ({"bf16": None}, "bf16 must be true, false or auto, not None"),
-        ({"architecture": 4}, "architecture must be str, not 4"),
+        ({"architecture": 4}, "architecture must be a valid string, not 4"),
         ({"scale": 0.6}, "scale must be .*, not 0.6"),
-        ({"scale": [0.6]}, "scale must be"),
-        ({"scale": [0.6, None]}, "scale must be"),
+        ({"scale": [0.6]}, r"scale\.1 is missing"),
+        ({"scale": [0.6, None]}, r"scale\.1 must be a valid number, not None"),
         ({"scale": "ab"}, "scale must be"),
         ({"data": "photos"}, "data must be"),
-        ({"data": {"photos": "often"}}, "data must be"),
-        ({"data": {"photos": None}}, "data must be"),
-        ({"steps": 0}, r"steps \(0\) must be at least 1"),
-        ({"map_size": 1}, r"map_size \(1\) must be at least 8"),
-        ({"validation_every": 0}, r"validation_every \(0\) must be at least 1"),
-        ({"queries": -1}, r"queries \(-1\) must be at least 0"),
-        ({"learning_rate": 0}, r"learning_rate \(0.0\) must be positive"),
-        ({"learning_rate": float("nan")}, r"learning_rate \(nan\) must be positive"),
+        ({"data": {"photos": "often"}}, r"data\.photos must be a valid number, not 'often'"),
+        ({"data": {"photos": None}}, r"data\.photos must be a valid number, not None"),
+        ({"data": {"photos": -1}}, r"data\.photos must be greater than or equal to 0, not -1"),
+        ({"steps": 0}, "steps must be greater than or equal to 1, not 0"),
+        ({"map_size": 1}, "map_size must be greater than or equal to 8, not 1"),
+        ({"validation_every": 0}, "validation_every must be greater than or equal to 1, not 0"),
+        ({"queries": -1}, "queries must be greater than or equal to 0, not -1"),
+        ({"learning_rate": 0}, "learning_rate must be greater than 0, not 0"),
+        ({"learning_rate": float("nan")}, "learning_rate must be greater than 0, not nan"),
+        ({"zoom": 0}, "zoom must be greater than 0, not 0"),
+        ({"zoom": -1}, "zoom must be greater than 0, not -1"),
+        ({"zoom": 1.5}, "zoom must be less than or equal to 1, not 1.5"),
+        ({"scale": [0.0, 0.9]}, "scale must be .low, high. with 0 < low <= high <= 1"),
+        ({"scale": [0.9, 0.6]}, "scale must be .low, high. with 0 < low <= high <= 1"),
+        ({"scale": [0.6, 1.1]}, "scale must be .low, high. with 0 < low <= high <= 1"),
+        ({"tilt": -0.1}, "tilt must be greater than or equal to 0, not -0.1"),
+        ({"tilt": math.pi / 2}, "tilt must be less than"),
+        ({"tilt": math.nan}, "tilt must be .*not nan"),
+        ({"roll": -0.1}, "roll must be greater than or equal to 0, not -0.1"),
+        ({"roll": 22.5}, r"roll must be less than or equal to 3\.14.*not 22.5.*in radians"),
     ],
 )
 def test_a_value_that_cannot_be_is_named_with_the_file(tmp_path: Path, change: dict, message: str) -> None:
@@ -108,8 +120,25 @@ def test_a_value_that_cannot_be_is_named_with_the_file(tmp_path: Path, change: d
 def test_missing_values_are_named_with_the_file_and_an_example() -> None:
     given = values()
     del given["steps"], given["zoom"]
-    with pytest.raises(ValueError, match=r"my\.yaml.*lacks zoom, steps.*vggnp_mu\.yaml"):
+    with pytest.raises(ValueError, match="missing") as refusal:
         from_dict(given, "my.yaml")
+    for name, line in zip(("zoom", "steps"), str(refusal.value).splitlines(), strict=True):
+        assert re.match(rf"'my\.yaml': {name} is missing.*vggnp_mu\.yaml", line)
+
+
+def test_every_problem_has_its_line_and_says_what_the_setting_means() -> None:
+    with pytest.raises(ValueError) as refusal:
+        from_dict(values() | {"steps": 0, "zoom": "wide", "stepps": 3}, "my.yaml")
+    lines = str(refusal.value).splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("'my.yaml': ") for line in lines)
+    assert "optimisation steps" in str(refusal.value)
+
+
+def test_every_setting_is_described_and_no_setting_can_be_assigned(config: TrainConfig) -> None:
+    assert all(field.description for field in TrainConfig.model_fields.values())
+    with pytest.raises(ValueError, match="frozen"):
+        config.steps = 3  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("content", [b"steps: [1", b"steps", b"", b"\xff\xfe\x00"])
@@ -163,7 +192,11 @@ def test_a_change_that_cannot_be_read_is_repeated(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value", "message"),
-    [("stepps", 3, "unknown setting 'stepps'.*steps"), ("steps", "x", "steps must be int"), ("steps", -1, "at least")],
+    [
+        ("stepps", 3, "unknown setting 'stepps'.*steps"),
+        ("steps", "x", "steps must be a valid integer"),
+        ("steps", -1, "steps must be greater"),
+    ],
 )
 def test_a_change_that_cannot_be_is_refused(name: str, value: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):

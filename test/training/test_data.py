@@ -179,12 +179,6 @@ def test_zoom_goes_no_farther_than_a_photo_is_large(config: TrainConfig) -> None
     assert max(found) <= (SIZE + 5) / SIZE + 0.03  # grey levels are rounded
 
 
-@pytest.mark.parametrize("zoom", [0.0, -1.0, 1.5])
-def test_a_zoom_out_of_range_is_refused(own: Photos, config: TrainConfig, zoom: float) -> None:
-    with pytest.raises(ValueError, match=rf"zoom \({zoom}\)"):
-        pairs_of(own, config, zoom=zoom)
-
-
 @pytest.mark.parametrize("shape", [(20, 30), (31, 20), (47, 200)])
 def test_photos_smaller_than_a_crop_are_enlarged(config: TrainConfig, shape: tuple[int, int]) -> None:
     images, correspondences, _ = pairs_of(photos_of(cv2.resize(NOISE, shape[::-1])), config, augment=False)[0]

@@ -151,24 +151,6 @@ def test_mixed_strength_never_exceeds_the_range() -> None:
     assert np.abs(turns).min() < 0.01
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("scale", (0.0, 0.9)),
-        ("scale", (0.9, 0.6)),
-        ("scale", (0.6, 1.1)),
-        ("tilt", -0.1),
-        ("tilt", math.pi / 2),
-        ("tilt", math.nan),
-        ("roll", -0.1),
-        ("roll", 22.5),  # degrees
-    ],
-)
-def test_a_range_that_cannot_be_is_refused_by_name(name: str, value: object) -> None:
-    with pytest.raises(ValueError, match=name):
-        HomographyRange(**{name: value})
-
-
 def test_every_random_view_is_in_front_of_the_camera() -> None:
     centre = np.full((1, 2), (SIZE - 1) / 2)
     for seed in range(200):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from training import precision, validation
 from training import train as training
-from training.checkpoint import load_checkpoint
+from training.checkpoint import Checkpoint, load_checkpoint
 from training.config import DEFAULT_CONFIG, TrainConfig, load_config
 from training.data import HomographyPairs
 from training.distributed import Workplace
@@ -205,13 +205,13 @@ def test_the_best_network_is_the_one_that_validated_best(
 ) -> None:
     give_scores(monkeypatch, 8.0, 2.0, 5.0, 2.0)
     states: dict[int, dict[str, Tensor]] = {}
-    original = training.Checkpoint.save
+    original = Checkpoint.save
 
-    def save(checkpoint: training.Checkpoint, path: Path) -> None:
+    def save(checkpoint: Checkpoint, path: Path) -> None:
         states[checkpoint.step] = {name: tensor.clone() for name, tensor in checkpoint.model.items()}
         original(checkpoint, path)
 
-    monkeypatch.setattr(training.Checkpoint, "save", save)
+    monkeypatch.setattr(Checkpoint, "save", save)
     run(validated, tmp_path)
     best = load_checkpoint(tmp_path / "best.safetensors")
     assert best.step == 4, "the first of equals"
@@ -469,12 +469,12 @@ def test_a_weight_that_cannot_be_read_is_explained(weight: str, tmp_path: Path, 
     [
         (["--data", "missing/photos"], "missing/photos"),
         (["--config", "missing.yaml"], "missing.yaml"),
-        (["steps=many"], "steps must be int"),
+        (["steps=many"], "steps must be a valid integer"),
         (["stepps=3"], "unknown setting 'stepps'"),
         (["steps"], "'steps' is not NAME=VALUE"),
         (["augmentation=sepia"], "unknown augmentation 'sepia'"),
         (["architecture=vggnp-9"], "unknown architecture 'vggnp-9'"),
-        (["zoom=2"], "zoom (2.0)"),
+        (["zoom=2"], "zoom must be less than or equal to 1, not 2"),
         (["--resume"], "leave out --resume"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The registry of networks: a backbone and the size of the heads on it (docs/backbones.md tells how to add one)."""
+"""Registry of the networks: a backbone and the sizes of its heads (docs/backbones.md explains how to add one)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["ARCHITECTURES", "BATCHNORM_MOMENTUM", "Architecture", "Backbone", "b
 
 @dataclass(frozen=True)
 class Architecture:
-    """How to build a network: its backbone, and the heads' width, output and padding (0 or 1)."""
+    """Backbone of a network, and width, output channels and padding (0 or 1) of its heads."""
 
     backbone: Callable[[], Backbone]
     head_width: int = 128

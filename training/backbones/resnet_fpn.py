@@ -1,7 +1,8 @@
 """The ResNet-FPN of LoFTR (Sun et al., CVPR 2021; "FPN" in the paper's Tab. 7), up to its fine map.
 
-A residual network goes down to an eighth of the image; a feature pyramid brings what it found back up to a half. Every
-convolution pads, and those of stride 2 stand on even positions: position i of a map is position 2i of the finer one.
+A residual network reduces the image to an eighth of its size; a feature pyramid combines its maps up to half the size.
+Every convolution pads; those of stride 2 are centred on even positions: position i of a map is position 2i of the finer
+one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from .base import BATCHNORM_MOMENTUM, Backbone, extended
 
-HALF, QUARTER, EIGHTH = 128, 196, 256  # channels of the maps at these shares of the image's size
+HALF, QUARTER, EIGHTH = 128, 196, 256  # channels of the maps at these fractions of the image size
 
 
 def convolution(channels_in: int, channels_out: int, size: int, stride: int = 1) -> nn.Conv2d:
@@ -24,7 +25,7 @@ def normed(channels_in: int, channels_out: int, size: int, stride: int = 1) -> n
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions, the first with the stride, and a way past them."""
+    """Two 3x3 convolutions, the first with the stride, and a shortcut."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int = 1) -> None:
         super().__init__()
@@ -38,14 +39,14 @@ class Residual(nn.Module):
 
 
 def merge(channels_in: int, channels_out: int) -> nn.Sequential:
-    """What smooths the sum of two levels of the pyramid."""
+    """Convolutions that smooth the sum of two levels of the pyramid."""
     return nn.Sequential(
         normed(channels_in, channels_in, 3), nn.LeakyReLU(inplace=True), convolution(channels_in, channels_out, 3)
     )
 
 
 class ResNetFPN(Backbone):
-    """Features at half the image's resolution."""
+    """Features at half the resolution of the image."""
 
     channels, border, stride = HALF, 0, 2
 
@@ -73,9 +74,10 @@ class ResNetFPN(Backbone):
 
 
 def doubled(coarse: Tensor) -> Tensor:
-    """A map brought bilinearly from n to 2n - 1 positions a side: one more between any two.
+    """A map (B, C, h, w) interpolated bilinearly to (B, C, 2h - 1, 2w - 1): one new position between any two.
 
-    LoFTR goes from n to 2n, corner to corner: off by up to four pixels, depending on place and on the image's size.
+    LoFTR interpolates from n to 2n positions with aligned corners, which shifts features by up to four pixels,
+    depending on the position and the image size.
     """
     height, width = coarse.shape[-2:]
     return F.interpolate(coarse, size=(2 * height - 1, 2 * width - 1), mode="bilinear", align_corners=True)

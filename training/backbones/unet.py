@@ -1,8 +1,8 @@
 """The U-Net of DISK (Tyszkiewicz et al., NeurIPS 2020; "UNet" in the paper's Tab. 7), for grey images.
 
-Four times down by averaging 2x2 pixels and up again bilinearly, one padding 5x5 convolution per level and direction.
-Position i of a map lies midway between 2i and 2i + 1 of the finer one. InstanceNorm looks at the whole image: the
-features of a place depend on what else is in view.
+Four levels down by averages of 2x2 pixels and up again bilinearly, with one padded 5x5 convolution per level and
+direction. Position i of a map lies midway between 2i and 2i + 1 of the finer one. InstanceNorm normalises over the
+whole image, so features also depend on distant image content.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from .base import Backbone, extended
 
 DOWN = 16, 32, 64, 64, 64  # channels from full resolution down to a sixteenth
-UP = 64, 64, 64, 128  # and from an eighth back up
+UP = 64, 64, 64, 128  # channels from an eighth up to full resolution
 
 
 def convolution(channels_in: int, channels_out: int) -> nn.Conv2d:
@@ -28,7 +28,7 @@ def step(channels_in: int, channels_out: int) -> nn.Sequential:
 
 
 class UNet(Backbone):
-    """Features at the image's resolution, which must be above 16 pixels on one side: a single pixel has no variance."""
+    """Features at the resolution of the image, which must exceed 16 pixels on one side for InstanceNorm."""
 
     channels, border, stride = UP[-1], 0, 1
 

@@ -1,4 +1,4 @@
-"""SiLK's own backbones: a VGG without pooling (paper, Sec. 4.5.1), unpadded or padded (Tab. 13)."""
+"""VGG backbones without pooling (paper, Sec. 4.5.1), unpadded or padded (Tab. 13)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .base import BATCHNORM_MOMENTUM, Backbone
 
 
 def block(channels_in: int, channels_out: int, padding: int = 0) -> nn.Sequential:
-    """3x3 convolution -> ReLU -> BatchNorm, what SiLK's backbones and heads are made of."""
+    """3x3 convolution -> ReLU -> BatchNorm, the unit of SiLK's backbones and heads."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, padding=padding),
         nn.ReLU(inplace=True),
@@ -19,7 +19,7 @@ def block(channels_in: int, channels_out: int, padding: int = 0) -> nn.Sequentia
 
 
 class VGG(nn.Sequential, Backbone):
-    """Stages of two blocks each, at full resolution; `widths` are the stages' channels, `padding` 0 or 1."""
+    """Stages of two blocks each, at full resolution. widths: channels of the stages; padding: 0 or 1."""
 
     stride = 1
 

@@ -1,4 +1,4 @@
-"""Listens to the front-end as a downstream program would, and measures what arrives."""
+"""Monitor of the demo: listens to the nodes as a program downstream would, and measures what arrives."""
 
 from __future__ import annotations
 
@@ -18,34 +18,35 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from ...geometry.epipolar import epipolar_distance, estimated_inliers, fundamental_from_poses
-from ..messages import points_from_cloud, stamp_nanoseconds, transform_from_pose
+from ..messages import points_from_cloud, stamp_nanoseconds
+from ..poses import transform_from_pose
 
-EPIPOLAR_THRESHOLD = 1.5  # pixels
+EPIPOLAR_THRESHOLD = 1.5  # pixels up to which a match is correct
 FRONT_END = "silk"  # names of the nodes, as on /diagnostics
 ODOMETRY = "odometry"
 
 
 @dataclass
 class FrameRecord:
-    """One frame as it arrived; a row of the CSV."""
+    """One frame as it arrived; a row of frames.csv."""
 
     stamp: float  # seconds
-    latency_ms: float  # from the image's stamp to the arrival of its matches here
+    latency_ms: float  # from the image's stamp to the arrival of its matches at the monitor
     keypoints: int
     matches: int
-    correct: float  # share of matches within 1.5 px of the epipolar geometry; not a number without matches
+    correct: float  # share of correct matches; NaN where there are none, or where nothing is known
 
 
 class DemoMonitor(Node):
     """Records every frame, and the overlays as a video in real time."""
 
     def __init__(self, output: Path, video_rate: float, prefix: str = "") -> None:
-        """prefix: of the camera's topics, such as left/."""
+        """output: folder for the files. video_rate: in Hz. prefix: of the camera's topics, such as left/."""
         super().__init__("demo_monitor")
         self.records: list[FrameRecord] = []
         self.image_stamps: list[float] = []
         self.image_size: tuple[int, int] | None = None  # width and height
-        self.diagnostics: dict[str, dict[str, str]] = {}  # by the node's name
+        self.diagnostics: dict[str, dict[str, str]] = {}  # values by key, by the name of the node
         self.has_ground_truth = False
         self.true_poses: dict[int, NDArray[np.float64]] = {}  # camera to world, by stamp
         self.odometry: dict[int, NDArray[np.float64]] = {}  # camera to odometry frame, by stamp
@@ -56,7 +57,7 @@ class DemoMonitor(Node):
         self._video_frames = 0
         self._first_overlay = 0.0
         self._most_matches = -1
-        self._best_overlay: NDArray[np.uint8] | None = None  # the one with the most matches
+        self._best_overlay: NDArray[np.uint8] | None = None  # the overlay with the most matches
         self.create_subscription(PointCloud2, "/silk/features", self._on_features, 10)
         self.create_subscription(PointCloud2, "/silk/matches", self._on_matches, 10)
         self.create_subscription(
@@ -100,9 +101,9 @@ class DemoMonitor(Node):
         )
 
     def _correct(self, stamp: int, previous: int, now: NDArray, before: NDArray) -> NDArray[np.bool_] | None:
-        """Which matches fit the true geometry of the two views or, without poses, the one that most of them share."""
+        """Mask of the matches that fit the true geometry of the two views or, without poses, the estimated one."""
         if self._matrix is None or stamp not in self.true_poses or previous not in self.true_poses:
-            if self.has_ground_truth:  # a pose was lost on the way: nothing is known of this frame
+            if self.has_ground_truth:  # the message with the pose was lost: nothing is known about this frame
                 return None
             return estimated_inliers(now, before, EPIPOLAR_THRESHOLD)
         self.has_ground_truth = True
@@ -125,7 +126,7 @@ class DemoMonitor(Node):
                 str(self._output / "overlay.mp4"), codec, self._video_rate, (message.width, message.height)
             )
             self._first_overlay = stamp
-        # A frame stays on screen until the next one was taken, so that the video runs in real time.
+        # A frame is repeated until the time of the next one, so that the video runs in real time.
         due = round((stamp - self._first_overlay) * self._video_rate) + 1
         while self._video_frames < due:
             self._video.write(overlay)

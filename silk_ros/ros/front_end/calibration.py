@@ -1,4 +1,4 @@
-"""What the last camera_info of each camera says, and the geometry of a stereo pair."""
+"""Calibrations from the last camera_info of each camera, and the geometry of a stereo pair."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from ...geometry.stereo_geometry import StereoGeometry
 
 
 class Calibration:
-    """Of one camera. `camera` is None without usable intrinsics, and `problem` then says why."""
+    """Calibration of one camera. `camera` is None without usable intrinsics; `problem` is then the reason."""
 
     def __init__(self, topic: str) -> None:
         self._seen: tuple[object, ...] | None = None
         self.camera: Camera | None = None
-        self.problem = f"no camera_info on {topic} yet: remap camera_info if you need them"
+        self.problem = f"no camera_info on {topic} yet: remap camera_info if you need rays"
 
     @property
     def received(self) -> bool:
+        """Whether a camera_info has arrived."""
         return self._seen is not None
 
     def update(self, message: CameraInfo) -> bool:
-        """Take a camera_info in. Returns False if it is not usable, once for each that differs from the one before."""
+        """Take in a camera_info. Returns False if it is not usable and differs from the one before."""
         roi = message.roi
         seen = (
             (message.width, message.height, message.distortion_model, tuple(message.d)),
@@ -38,7 +39,7 @@ class Calibration:
         return self.camera is not None
 
     def of(self, shape: tuple[int, ...]) -> Camera:
-        """The intrinsics of images (H, W). Raises ValueError, naming the fix, when there are none."""
+        """The calibration of images (H, W). Raises ValueError, naming the fix, when there is none."""
         camera = self.camera
         if camera is None:
             raise ValueError(self.problem)
@@ -52,7 +53,7 @@ class Calibration:
 
 
 class StereoCalibration:
-    """Of a pair, remade when one of its cameras changes."""
+    """Calibration of a stereo pair; its geometry is rebuilt when either camera_info changes."""
 
     def __init__(self, left: Calibration, right: Calibration) -> None:
         self.left, self.right = left, right

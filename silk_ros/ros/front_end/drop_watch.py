@@ -1,4 +1,4 @@
-"""Tells once when the node is too slow for its camera, and what to do about it."""
+"""Warning for a node that is too slow for its camera."""
 
 from __future__ import annotations
 
@@ -7,28 +7,30 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-WINDOW = 10.0  # seconds that drops are counted over
-TOO_MANY = 0.1  # share of the images
+WINDOW = 10.0  # seconds over which drops are counted
+TOO_MANY = 0.1  # share of dropped images that is too large
 
 
 class Counts(NamedTuple):
-    """Images since the start."""
+    """Numbers of images since the start."""
 
     received: int
     dropped: int
 
 
 class DropWatch:
-    """Watches counts of images, and warns once when more than a tenth was dropped for ten seconds."""
+    """Warns once when more than a tenth of the images of ten seconds was dropped."""
 
     def __init__(self, warn: Callable[[str], object]) -> None:
         self._warn = warn
-        self._seen: deque[tuple[float, Counts]] = deque()  # of the window
+        self._seen: deque[tuple[float, Counts]] = deque()  # counts of the window, by time
         self._warned = False
 
     def check(self, counts: Counts, shape: tuple[int, ...] | None, stereo: bool) -> None:
-        """Take the counts of now, about every second. shape: height and width of the images; None before the first."""
+        """Take in the present counts, about every second. shape: (H, W) of the images; None before the first."""
         now = time.monotonic()
+        if shape is None:
+            self._seen.clear()  # the window starts with the images
         self._seen.append((now, counts))
         while len(self._seen) > 1 and self._seen[1][0] <= now - WINDOW:
             self._seen.popleft()
@@ -46,7 +48,7 @@ class DropWatch:
 
 
 def advice(rate: float, width: int, height: int, stereo: bool, program: str = "ros2 run silk_ros benchmark") -> str:
-    """What to do where images of a camera are dropped. rate: of the camera, in Hz."""
+    """Advice for a camera whose images are dropped. rate: of the camera, in Hz. program: the benchmark command."""
     return (
         f"this machine does not hold {rate:.3g} Hz with these settings; '{program} --rate "
         f"{rate:.3g} --size {width}x{height}{' --stereo' if stereo else ''}' finds settings that it holds"

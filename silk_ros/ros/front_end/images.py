@@ -1,4 +1,4 @@
-"""sensor_msgs/Image and CompressedImage to grey arrays."""
+"""Grey images and masks from the messages Image and CompressedImage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from ...images.gray import check_layout, decode_gray, packed_size, to_gray
 
-try:  # comes with a ROS installation; there is no wheel of it
+try:  # part of a ROS installation; there is no wheel
     from cv_bridge import CvBridge
 
     CV_BRIDGE: CvBridge | None = CvBridge()
@@ -17,10 +17,10 @@ except ImportError:
 
 
 def gray_from_message(message: Image, bridge: CvBridge | None = CV_BRIDGE) -> NDArray[np.uint8]:
-    """Grey image (H, W) uint8, through cv_bridge where there is one. Raises ValueError, naming the fix.
+    """Grey image (H, W) uint8, by cv_bridge if it is installed. Raises ValueError, naming the fix.
 
-    cv_bridge's Python conversion ignores padding at the end of rows, and its byte swap needs numpy 1: such images take
-    the numpy conversion.
+    Padded and big-endian images are converted by numpy: cv_bridge's Python conversion ignores padding at the end of
+    rows, and its byte swap needs numpy 1.
     """
     padded = message.step * message.height != packed_size(message.height, message.width, message.encoding)
     if bridge is None or padded or message.is_bigendian:
@@ -44,21 +44,21 @@ def gray_from_message(message: Image, bridge: CvBridge | None = CV_BRIDGE) -> ND
 def mask_from_message(message: Image) -> NDArray[np.uint8]:
     """Mask (H, W) uint8: 255 where a grey image of 8 or 16 bits is not 0, else 0.
 
-    Raises ValueError, naming the fix, for other images, and for one that leaves no keypoint.
+    Raises ValueError, naming the fix, for other images and for a mask that leaves no keypoint.
     """
     encoding = check_layout(message.height, message.width, message.encoding, message.step, len(message.data))
     if encoding not in ("mono8", "mono16"):
-        raise ValueError(f"a mask is mono8 or mono16, not {message.encoding}: 0 where no keypoints are wanted")
+        raise ValueError(f"a mask is mono8 or mono16, not {message.encoding}: convert it to grey")
     size = packed_size(1, message.width, encoding)
     rows = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)[:, :size]
     wanted = rows.reshape(message.height, message.width, -1).any(axis=2)
     if not wanted.any():
-        raise ValueError("the mask is all black, which leaves no keypoint: make white what is wanted")
+        raise ValueError("the mask is all black, which leaves no keypoint: paint white where keypoints are wanted")
     return np.where(wanted, 255, 0).astype(np.uint8)
 
 
 def gray_from_compressed(message: CompressedImage) -> NDArray[np.uint8]:
-    """Grey image (H, W) uint8 of a JPEG or PNG. Raises ValueError, naming the fix, for others and for damaged ones."""
+    """Grey image (H, W) uint8 of a JPEG or PNG. Raises ValueError, naming the fix, for other and damaged files."""
     if "compressedDepth" in message.format:
         raise ValueError(
             f"a compressed image has the format '{message.format}', which is depth: remap to the topic "

@@ -17,7 +17,7 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ..messages import stamp_nanoseconds
-from ..node.logs import ChangeLog, no_data_warning
+from ..node.logs import ChangeLog
 from .calibration import Calibration, StereoCalibration
 from .images import mask_from_message
 from .settings import InputSettings
@@ -123,3 +123,21 @@ class Inputs:
     def close(self) -> None:
         for subscription in (*self._images, *self._others):
             self._node.destroy_subscription(subscription)
+
+
+def no_data_warning(node: Node, subscription: Subscription, timeout: float) -> str:
+    """Why a subscription may hear nothing: its topic, who publishes it, and the QoS of both sides."""
+    topic, own = subscription.topic_name, subscription.qos_profile.reliability.name
+    publishers = [
+        f"{info.node_namespace.rstrip('/')}/{info.node_name} ({info.topic_type}, {info.qos_profile.reliability.name})"
+        for info in node.get_publishers_info_by_topic(topic)
+    ]
+    if not publishers:
+        return f"no data on {topic} for {timeout:g} s and nobody publishes it: remap it to your camera's topic"
+    deaf = own == "RELIABLE" and any("BEST_EFFORT" in publisher for publisher in publishers)
+    hint = (
+        "a RELIABLE subscription does not hear a BEST_EFFORT publisher"
+        if deaf
+        else "large images need config/fastdds.xml"
+    )
+    return f"no data on {topic} for {timeout:g} s from {', '.join(publishers)}; this node asks for {own}: {hint}"

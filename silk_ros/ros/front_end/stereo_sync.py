@@ -1,28 +1,28 @@
-"""Left and right images of one moment, by their stamps. message_filters does the same, but has no wheel."""
+"""Pairs of left and right images by their stamps. message_filters does the same, but has no wheel."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Generic, TypeVar
 
-DEPTH = 5  # images of one camera that wait for their partners
+DEPTH = 5  # largest number of images of one camera that wait for their partners
 
 Item = TypeVar("Item")
 
 
 class PairSync(Generic[Item]):
-    """Pairs what two cameras send, each in the order of its stamps, however late one is against the other.
+    """Pairs the items of two cameras, each of which sends in the order of its stamps, with any delay between the two.
 
-    An item is paired as soon as it comes with the nearest waiting one of the other camera whose stamp differs by at
-    most `max_interval` nanoseconds; 0 asks for equal stamps. No pair waits for a still nearer partner: keep the
-    interval below half the time between two images of a camera, and there is none.
+    When an item arrives, it is paired with the nearest waiting item of the other camera whose stamp differs by at most
+    `max_interval` nanoseconds; 0 means equal stamps. It does not wait for a nearer one: there is none if the interval
+    is below half the time between two images of a camera.
 
-    Every item is in one pair at most, and pairs come in the order of time. Items that cannot be paired any more are let
-    go and counted in `unpaired_left` and `unpaired_right`: those that the other camera's stamps have passed, those that
-    a later pair has overtaken, the oldest of more than `depth`, and all that wait when a stamp goes back (a recording
-    that starts again, a clock that was set).
+    An item is in at most one pair, and pairs come in the order of time. Items that can no longer be paired are dropped
+    and counted in `unpaired_left` and `unpaired_right`: those older than the other camera's stamps allow, those older
+    than a pair, the oldest of more than `depth`, and all when a stamp goes back (a recording that starts again, a clock
+    that was set).
 
-    Not safe for several threads.
+    Not thread-safe.
     """
 
     def __init__(self, max_interval: int = 0, depth: int = DEPTH) -> None:
@@ -54,13 +54,13 @@ class PairSync(Generic[Item]):
         return None if partner is None else (partner, item)
 
     def clear(self) -> None:
-        """Let go of all that waits, and take any stamp next."""
+        """Drop all waiting items, and accept any stamp next."""
         for side in (self._left, self._right):
             side.drop(len(side.waiting))
             side.newest = None
 
     def _put(self, own: _Side[Item], other: _Side[Item], stamp: int, item: Item) -> Item | None:
-        """The partner of an item, which waits if there is none."""
+        """The partner of an item; the item waits if there is none."""
         if own.newest is not None and stamp < own.newest:
             self.clear()
         own.newest = stamp
@@ -76,15 +76,15 @@ class PairSync(Generic[Item]):
 
 
 class _Side(Generic[Item]):
-    """What waits of one camera, in the order of the stamps."""
+    """The waiting items of one camera, in the order of their stamps."""
 
     def __init__(self) -> None:
         self.waiting: deque[tuple[int, Item]] = deque()
-        self.newest: int | None = None  # stamp
+        self.newest: int | None = None  # newest stamp
         self.unpaired = 0
 
     def drop(self, count: int) -> None:
-        """Let go of the oldest."""
+        """Drop the oldest items."""
         for _ in range(count):
             self.waiting.popleft()
             self.unpaired += 1

@@ -1,4 +1,4 @@
-"""Tracks as estimators in the manner of VINS-Mono and VINS-Fusion read them: sensor_msgs/PointCloud."""
+"""Tracks as VINS-Mono and VINS-Fusion read them: sensor_msgs/PointCloud."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from sensor_msgs.msg import ChannelFloat32, PointCloud
 from std_msgs.msg import Header
 
 from ...step import Frame
+from ...tracker import Tracks
 
 NO_CAMERA_ID = -1
-EXACT_IN_FLOAT32 = 2**24  # ids are sent as float32
+EXACT_IN_FLOAT32 = 2**24  # ids, which are sent as float32, are exact below
 
 
 @dataclass(frozen=True)
 class TrackRules:
-    """Which tracks are sent.
+    """Rules for the tracks that are sent.
 
-    min_age:   images that a track must have been seen in.
-    max_count: tracks of a message, the oldest; 0 for all.
-    camera_id: of the channel of that name; NO_CAMERA_ID for no such channel.
+    min_age:   number of images in which a track must have been seen.
+    max_count: largest number of tracks in a message, the oldest; 0: all.
+    camera_id: value of the channel of that name; NO_CAMERA_ID: no such channel.
     """
 
     min_age: int = 2
@@ -33,7 +34,7 @@ class TrackRules:
 
 
 class Observations(NamedTuple):
-    """Where one camera sees tracks: ids (N,), pixels (N, 2) and undistorted rays (N, 3)."""
+    """Tracks as one camera sees them: ids (N,), pixels (N, 2) and undistorted rays (N, 3)."""
 
     ids: NDArray[np.uint32]
     pixels: NDArray[np.float32]
@@ -44,12 +45,12 @@ class Observations(NamedTuple):
 
 
 class TrackMessages:
-    """Makes the messages of one camera's frames, or of a stereo pair's, in order.
+    """Messages with the tracks of one camera's frames, or of a stereo pair's, given in order.
 
-    Points are undistorted rays (x, y, 1); the channels `id`, `u`, `v`, `velocity_x`, `velocity_y` follow in that order:
-    the track's id (modulo 2^24), pixels, and the ray's velocity in 1/s, 0 for a track that the last message had not.
-    With a camera_id a channel of that name stands behind `id`, as VINS-Fusion wants it; the right camera of a pair then
-    follows with the next camera_id and the same ids.
+    Points are undistorted rays (x, y, 1). The channels are `id` (modulo 2^24), `u`, `v` in pixels, and `velocity_x`,
+    `velocity_y` of the ray in 1/s, 0 for a track that the last message did not have. With a camera_id a channel of that
+    name follows `id`, as VINS-Fusion needs it; the observations of the right camera of a pair then come last, with the
+    next camera_id and the same ids.
     """
 
     def __init__(self, rules: TrackRules) -> None:
@@ -59,47 +60,51 @@ class TrackMessages:
     def message(
         self, header: Header, frame: Frame, rays: NDArray[np.float32], right: Observations | None = None
     ) -> PointCloud:
-        """The tracks of a frame with rays (N, 3) of all its keypoints, and what the right camera sees of them."""
-        tracks = frame.tracks
-        rows = np.flatnonzero(tracks.ages >= self.rules.min_age)
-        if self.rules.max_count:
-            oldest = np.argsort(-tracks.ages[rows].astype(np.int64), kind="stable")[: self.rules.max_count]
-            rows = rows[np.sort(oldest)]
-        left = Observations(tracks.ids, frame.features.keypoints, rays)
-        seen = [(left.rows(rows), self._cameras[0].of(left, frame.stamp)[rows])]
-        camera_id = self.rules.camera_id
+        """The tracks of a frame.
+
+        rays: (N, 3) of all keypoints of the frame. right: the tracks that the right camera of a pair sees.
+        """
+        rows, camera_id = self._sent(frame.tracks), self.rules.camera_id
+        left = Observations(frame.tracks.ids, frame.features.keypoints, rays)
+        views, velocities = [left.rows(rows)], [self._cameras[0].update(left, frame.stamp)[rows]]
         if right is not None and camera_id != NO_CAMERA_ID:
-            also = np.flatnonzero(np.isin(right.ids, tracks.ids[rows]))
-            seen.append((right.rows(also), self._cameras[1].of(right, frame.stamp)[also]))
-        columns = {"id": [(view.ids % EXACT_IN_FLOAT32).astype(np.float32) for view, _ in seen]}
+            rows = np.flatnonzero(np.isin(right.ids, views[0].ids))
+            views.append(right.rows(rows))
+            velocities.append(self._cameras[1].update(right, frame.stamp)[rows])
+        u, v = np.concatenate([view.pixels for view in views]).T
+        velocity_x, velocity_y = np.concatenate(velocities).T
+        channels = {"id": np.concatenate([view.ids for view in views]) % EXACT_IN_FLOAT32}
         if camera_id != NO_CAMERA_ID:
-            columns["camera_id"] = [
-                np.full(len(view.ids), camera_id + n, np.float32) for n, (view, _) in enumerate(seen)
-            ]
-        for axis, name in enumerate("uv"):
-            columns[name] = [view.pixels[:, axis] for view, _ in seen]
-        for axis, name in enumerate("xy"):
-            columns[f"velocity_{name}"] = [velocity[:, axis] for _, velocity in seen]
+            channels["camera_id"] = np.repeat(camera_id + np.arange(len(views)), [len(view.ids) for view in views])
+        channels |= {"u": u, "v": v, "velocity_x": velocity_x, "velocity_y": velocity_y}
         return PointCloud(
             header=header,
-            points=[Point32(x=x, y=y, z=z) for view, _ in seen for x, y, z in view.rays.tolist()],
+            points=[Point32(x=x, y=y, z=z) for view in views for x, y, z in view.rays.tolist()],
             channels=[
-                ChannelFloat32(name=name, values=array.array("f", np.concatenate(parts).astype(np.float32).tobytes()))
-                for name, parts in columns.items()
+                ChannelFloat32(name=name, values=array.array("f", values.astype(np.float32).tobytes()))
+                for name, values in channels.items()
             ],
         )
 
+    def _sent(self, tracks: Tracks) -> NDArray[np.intp]:
+        """The rows of the tracks that the rules select."""
+        rows = np.flatnonzero(tracks.ages >= self.rules.min_age)
+        if not self.rules.max_count:
+            return rows
+        oldest = np.argsort(-tracks.ages[rows].astype(np.int64), kind="stable")[: self.rules.max_count]
+        return rows[np.sort(oldest)]
+
 
 class _Velocities:
-    """How fast the rays of one camera's tracks move, from what it saw last."""
+    """Velocities of the rays of one camera's tracks, from one frame to the next."""
 
     def __init__(self) -> None:
         self._stamp = 0
-        self._ids = np.empty(0, np.uint32)  # sorted
-        self._rays = np.empty((0, 3), np.float32)  # of these
+        self._ids = np.empty(0, np.uint32)  # ascending
+        self._rays = np.empty((0, 3), np.float32)  # of these tracks
 
-    def of(self, view: Observations, stamp: int) -> NDArray[np.float32]:
-        """Velocities (N, 2) in 1/s of the rays that are seen at a stamp in nanoseconds."""
+    def update(self, view: Observations, stamp: int) -> NDArray[np.float32]:
+        """Velocities (N, 2) in 1/s of the rays of a frame; stamp in nanoseconds."""
         velocity = np.zeros((len(view.ids), 2), np.float32)
         elapsed = (stamp - self._stamp) / 1e9
         if len(self._ids) and elapsed > 0:

@@ -1,1 +1,1 @@
-"""What every node of the package shares."""
+"""Code that every node of the package shares."""

@@ -1,4 +1,4 @@
-"""How the package's nodes declare parameters: once, with a description, a range and when they may change."""
+"""Declarations of parameters: default, description, limits, and when they may change, all written once."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from rclpy.node import Node
 
 # When a parameter may change.
 NEVER = "set at start only"
-INACTIVE = "changes while the node is not active"
+INACTIVE = "changes only while the node is not active"
 ANYTIME = "changes at run time"
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """A parameter, its default, what it means, and what it may be: a range or a choice of texts."""
+    """A parameter of a node.
+
+    description: sentences. range: smallest and largest number. choices: the allowed texts. change: NEVER, INACTIVE or
+    ANYTIME. off: the number that switches a filter off, None for other parameters.
+    """
 
     name: str
     default: bool | int | float | str | list[str]
@@ -25,13 +29,26 @@ class Declaration:
     range: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
     change: str = NEVER
+    off: float | None = None
+
+    @property
+    def text(self) -> str:
+        """The description, with the number that means off."""
+        return self.description if self.off is None else f"{self.description} {self.off:g} switches this off."
+
+    @property
+    def limits(self) -> str:
+        """The choices or the range as text; empty where there are none."""
+        if self.choices:
+            return ", ".join(self.choices)
+        return "" if self.range is None else f"{self.range[0]:.9g} to {self.range[1]:.9g}"
 
 
 def declare(node: Node, declarations: Iterable[Declaration]) -> dict[str, Any]:
     """Declare parameters and return their values by name.
 
-    Raises rclpy's parameter exceptions for a wrong type or range, ValueError, naming the choices, for an unknown one.
-    Values that were given for parameters which do not exist are named in a warning.
+    Raises rclpy's parameter exceptions for a wrong type or a number out of range, and ValueError, naming the choices,
+    for an unknown choice. A warning names given parameters that do not exist.
     """
     declarations = tuple(declarations)
     values = {}
@@ -42,12 +59,12 @@ def declare(node: Node, declarations: Iterable[Declaration]) -> dict[str, Any]:
     check_choices(declarations, values)
     given = {name for name in getattr(node, "_parameter_overrides", {}) if not name.startswith("qos_overrides.")}
     if unknown := sorted(given - {"use_sim_time"} - set(values)):
-        node.get_logger().warning(f"no such parameter: {', '.join(unknown)}; ros2 param list shows those there are")
+        node.get_logger().warning(f"no such parameter: {', '.join(unknown)}; ros2 param list shows the existing ones")
     return values
 
 
 def check_change(declaration: Declaration, value: object, active: bool) -> None:
-    """Raise ValueError, naming the fix, for a value that a parameter cannot take now."""
+    """Raise ValueError, naming the fix, for a value that a parameter cannot take at present."""
     name = declaration.name
     if declaration.change == NEVER:
         raise ValueError(f"{name} is read-only: it is {NEVER}")
@@ -56,24 +73,23 @@ def check_change(declaration: Declaration, value: object, active: bool) -> None:
     if type(value) is not type(declaration.default):
         raise ValueError(f"{name} takes a value of type {type(declaration.default).__name__}, not {value!r:.40}")
     if declaration.range is not None and not declaration.range[0] <= value <= declaration.range[1]:  # type: ignore[operator]
-        raise ValueError(f"{name} is out of its range, {declaration.range[0]:g} to {declaration.range[1]:g}")
+        raise ValueError(f"{name} is out of its range, {declaration.limits}")
 
 
 def check_choices(declarations: Iterable[Declaration], values: Mapping[str, Any]) -> None:
-    """Raise ValueError, naming the choices, for a value that is none of them."""
+    """Raise ValueError, naming the choices, for an unknown choice."""
     for declaration in declarations:
         value = values[declaration.name]
         if declaration.choices and value not in declaration.choices:
-            choices = ", ".join(declaration.choices)
-            raise ValueError(f"parameter {declaration.name} is '{value}': choose one of {choices}")
+            raise ValueError(f"parameter {declaration.name} is '{value}': choose one of {declaration.limits}")
 
 
 def _descriptor(declaration: Declaration) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(
-        description=f"{declaration.description} ({declaration.change})", read_only=declaration.change == NEVER
+        description=f"{declaration.text} {declaration.change.capitalize()}.", read_only=declaration.change == NEVER
     )
     if declaration.choices:
-        descriptor.additional_constraints = "one of " + ", ".join(declaration.choices)
+        descriptor.additional_constraints = f"one of {declaration.limits}"
     if isinstance(declaration.default, list):
         descriptor.type = ParameterType.PARAMETER_STRING_ARRAY
     if declaration.range is not None:

@@ -1,4 +1,4 @@
-"""How every node of the package starts and ends as a process."""
+"""Start and end of a node as a process."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from rclpy.node import Node
 
 from .logs import ChangeLog
 
-WAKE_PERIOD = 0.5  # seconds
-MAX_FAILURES = 100  # callbacks in a row that may fail
+WAKE_PERIOD = 0.5  # seconds between two looks at whether the context is shut down
+MAX_FAILURES = 100  # callbacks in a row that may fail before the node gives up
 
 
 class WorkerNode(Node):
-    """A node with a thread of its own. `failure` says what ended it early, and is empty otherwise."""
+    """A node with a thread of its own. `failure` is the reason why it ended early, or empty."""
 
     failure = ""
 
@@ -32,7 +32,7 @@ class WorkerNode(Node):
 
 
 def guard_transitions(node: LifecycleNode) -> None:
-    """Refuse transitions that the node's state does not have; rclpy lets such a request end the process."""
+    """Refuse transitions that the node's state does not allow; in rclpy such a request ends the process."""
 
     def guarded(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         def change_state(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
@@ -51,7 +51,8 @@ def guard_transitions(node: LifecycleNode) -> None:
 
 
 def spin(node: Node, executor: SingleThreadedExecutor) -> None:
-    """Call back until the context is shut down. What a callback raises, as for a malformed request, is logged."""
+    """Run the node's callbacks until the context is shut down. An exception in a callback is logged, and raised only
+    after MAX_FAILURES in a row."""
     executor.add_node(node)
     problems = ChangeLog(node.get_logger().error)
     failures = 0
@@ -70,9 +71,9 @@ def spin(node: Node, executor: SingleThreadedExecutor) -> None:
 
 
 def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | None) -> int:
-    """Spin a node until SIGINT, SIGTERM or its own end. Returns the exit code: 0 for these.
+    """Spin a node until SIGINT, SIGTERM or its own end. Returns the exit code, 0 in these cases.
 
-    When the node cannot start, or fails, the reason is printed in one readable line and the code is 1.
+    When the node cannot start, or fails, the reason is printed in one line and the exit code is 1.
     """
     node = executor = None
     failure = ""
@@ -81,11 +82,12 @@ def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | N
         try:
             executor = SingleThreadedExecutor()
             node = make_node()
-            # rclpy 7 wakes the executor for a signal before it shuts the context down: who looks between, waits on.
+            # rclpy 7 wakes the executor for a signal before it shuts the context down; an executor that checks the
+            # context in between goes on waiting. The timer makes it check again.
             node.create_timer(WAKE_PERIOD, lambda: None, clock=Clock(clock_type=ClockType.STEADY_TIME))
             spin(node, executor)
         except Exception:
-            # A signal shuts the context down at any moment; what fails because of that is a normal end.
+            # A signal can shut the context down at any moment; a failure after that is a normal end.
             if rclpy.ok():
                 raise
     except (KeyboardInterrupt, ExternalShutdownException):
@@ -95,14 +97,14 @@ def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | N
             raise
         failure = f"cannot start: {' '.join(str(error).split())}"
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):  # launch and the terminal both send one
+        for number in (signal.SIGINT, signal.SIGTERM):  # launch and the terminal both send a signal
             signal.signal(number, signal.SIG_IGN)
         if node is not None:
             node.stop()
             failure = node.failure
             node.destroy_node()
         rclpy.try_shutdown()
-        # This waits for rclpy's thread for signals, which may still be about to wake the executor: no sooner may it go.
+        # This waits for rclpy's signal thread, which may still use the executor: delete the executor afterwards.
         rclpy.uninstall_signal_handlers()
         del executor
     if failure:

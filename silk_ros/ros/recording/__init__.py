@@ -1,1 +1,1 @@
-"""Recordings of messages without the ros2 bag command."""
+"""Recordings of messages, written without `ros2 bag`."""

@@ -1,7 +1,8 @@
-"""The node's feature and match clouds of a whole sequence as a rosbag2 recording, without a running node."""
+"""Recording of the feature, match and stereo clouds of a whole sequence, without a running node."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,31 +11,35 @@ from std_msgs.msg import Header
 
 from ...frontend import FrontEnd
 from ...images.sequence import SequenceFrame
-from ..messages import features_to_cloud, matches_to_cloud
+from ...stereo import RightImage
+from ..messages import features_to_cloud, matches_to_cloud, stereo_matches_to_cloud
 from .recorder import Recorder
 
-FEATURES_TOPIC, MATCHES_TOPIC = "/silk/features", "/silk/matches"
-FRAME_ID = "camera"  # of sources that name none
+FEATURES_TOPIC, MATCHES_TOPIC, STEREO_TOPIC = "/silk/features", "/silk/matches", "/silk/stereo_matches"
+FRAME_ID = "camera"  # for sources without a frame of their own
 
 
-def write_bag(views: Iterable[SequenceFrame], front_end: FrontEnd, folder: Path) -> int:
-    """Record the clouds of all views in a new folder. Returns their number.
+def write_bag(frames: Iterable[SequenceFrame], front_end: FrontEnd, folder: Path) -> int:
+    """Record the clouds of all frames in a new rosbag2 folder, those of stereo pairs too. Returns the number of frames.
 
-    Raises FileExistsError, ImportError without the rosbags library, and what reading the views raises.
+    Raises FileExistsError, ImportError without the rosbags library, and what reading and processing the frames raise.
     """
-    recorder = Recorder(folder)
     count = 0
-    try:
-        for view in views:
-            seconds, nanoseconds = divmod(view.stamp, 10**9)
-            header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=view.image.frame_id or FRAME_ID)
-            step = front_end.process(view.gray, view.stamp)
-            camera = view.camera
-            fits = camera is not None and (camera.height, camera.width) == view.gray.shape
-            rays = camera.rays(step.frame.features.keypoints) if camera is not None and fits else None
-            recorder.write(FEATURES_TOPIC, features_to_cloud(header, step.frame, rays), view.stamp)
-            recorder.write(MATCHES_TOPIC, matches_to_cloud(header, step), view.stamp)
+    with contextlib.closing(Recorder(folder)) as recorder:
+        for frame in frames:
+            seconds, nanoseconds = divmod(frame.stamp, 10**9)
+            header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame.image.frame_id or FRAME_ID)
+            camera = frame.camera
+            if camera is not None and (camera.height, camera.width) != frame.gray.shape:
+                camera = None
+            right = None if frame.right is None else RightImage(frame.right, frame.pair)
+            step = front_end.process(frame.gray, frame.stamp, camera, right=right)
+            if step.right_problem:
+                raise ValueError(f"right image {frame.index}: {step.right_problem}")
+            recorder.write(FEATURES_TOPIC, features_to_cloud(header, step.frame), frame.stamp)
+            recorder.write(MATCHES_TOPIC, matches_to_cloud(header, step), frame.stamp)
+            if step.stereo is not None:
+                cloud = stereo_matches_to_cloud(header, step.frame, step.stereo)
+                recorder.write(STEREO_TOPIC, cloud, frame.stamp)
             count += 1
-    finally:
-        recorder.close()
     return count

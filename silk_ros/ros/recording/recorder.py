@@ -1,4 +1,4 @@
-"""Writes messages to a rosbag2 recording, for machines without `ros2 bag`."""
+"""Writer of rosbag2 recordings, for machines without `ros2 bag`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from rclpy.serialization import serialize_message
 
 
 class Recorder:
-    """A new rosbag2 folder of MCAP files. Raises FileExistsError, or ImportError without the rosbags library."""
+    """Writer of a new rosbag2 folder in MCAP format.
+
+    Raises FileExistsError, or ImportError without the rosbags library.
+    """
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -28,7 +31,7 @@ class Recorder:
         self._writer.open()
 
     def write(self, topic: str, message: Any, nanoseconds: int) -> None:
-        """Add a message that was sent on a topic (its resolved name) at a time since 1970. Raises OSError."""
+        """Add a message of a topic (its resolved name); nanoseconds since 1970. Raises OSError."""
         if topic not in self._connections:
             package, name = type(message).__module__.split(".")[0], type(message).__name__
             kind = f"{package}/msg/{name}"

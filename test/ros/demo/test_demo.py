@@ -13,7 +13,7 @@ from harness import ROOT
 from silk_ros.backends import select_backend
 from silk_ros.geometry.trajectory import read_tum
 from silk_ros.paths import default_model
-from silk_ros.ros.demo.__main__ import slow_line
+from silk_ros.ros.demo.report import slow_line
 
 
 def run_demo(domain_id: int, output: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

@@ -12,11 +12,13 @@ from silk_ros.ros.front_end.drop_watch import Counts, DropWatch
 def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """A function that has a node receive and drop so many images in each second, and returns what it says."""
 
-    def run(*seconds: tuple[int, int], stereo: bool = False) -> list[str]:
+    def run(*seconds: tuple[int, int], stereo: bool = False, idle: int = 0) -> list[str]:
         said: list[str] = []
-        watch, now, received, dropped = DropWatch(said.append), 100.0, 0, 0
+        watch, now, received, dropped = DropWatch(said.append), 100, 0, 0
         monkeypatch.setattr(drop_watch.time, "monotonic", lambda: now)
-        watch.check(Counts(0, 0), None, stereo)
+        for _ in range(idle + 1):
+            now += 1
+            watch.check(Counts(0, 0), None, stereo)
         for more, lost in seconds:
             now, received, dropped = now + 1, received + more, dropped + lost
             watch.check(Counts(received, dropped), (480, 640), stereo)
@@ -30,6 +32,10 @@ def test_drops_for_ten_seconds_are_told_once_with_the_command(run: Callable[...,
         "100 of 300 images of the last 10 s were dropped: this machine does not hold 30 Hz with these settings; "
         "'ros2 run silk_ros benchmark --rate 30 --size 640x480' finds settings that it holds"
     ]
+
+
+def test_time_before_the_first_image_does_not_count(run: Callable[..., list[str]]) -> None:
+    assert "does not hold 30 Hz" in run(*[(30, 10)] * 10, idle=60)[0]
 
 
 def test_of_a_pair_the_command_is_for_pairs(run: Callable[..., list[str]]) -> None:

@@ -1,7 +1,11 @@
-import pytest
+import logging
 
-from silk_ros.ros.node import logs as change_log
-from silk_ros.ros.node.logs import ChangeLog
+import pytest
+import rclpy
+from rclpy.context import Context
+
+from silk_ros.ros.node import logs
+from silk_ros.ros.node.logs import ChangeLog, NodeLog
 
 
 class Clock:
@@ -14,7 +18,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(change_log, "time", clock)
+    monkeypatch.setattr(logs, "time", clock)
     return clock
 
 
@@ -47,3 +51,21 @@ def test_problem_that_differs_with_every_frame_is_logged_once_a_second(clock: Cl
         clock.now = index / 30
         log.report("image", f"{index} bytes are missing")
     assert len(lines) == 4
+
+
+def test_what_the_package_logs_is_in_the_nodes_log(context: Context, capfd: pytest.CaptureFixture) -> None:
+    node = rclpy.create_node("logging", context=context)
+    log = NodeLog(node.get_logger())
+    package = logging.getLogger("silk_ros.backends")
+    package.info("backend auto: %s", "openvino")
+    package.warning("building an engine")
+    package.error("it failed")
+    package.debug("not this")
+    log.close()
+    package.warning("not this either")
+    node.destroy_node()
+    printed = capfd.readouterr().err
+    assert "[INFO]" in printed and "backend auto: openvino" in printed
+    assert "[WARN]" in printed and "building an engine" in printed
+    assert "[ERROR]" in printed and "it failed" in printed
+    assert "[logging]: not this" not in printed

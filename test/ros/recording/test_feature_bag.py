@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
@@ -60,3 +61,23 @@ def test_stamps_and_frames_of_a_recording_are_kept(image_folder: Path, tmp_path:
     assert {header.frame_id for header in headers} == {"left"}
     assert [header.stamp.nanosec for header in headers] == [123, 123, 124, 124]
     assert {header.stamp.sec for header in headers} == {1_700_000_000}
+
+
+def test_a_folder_of_stereo_pairs_has_a_stereo_cloud_for_each(image_folder: Path, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs"
+    for side, start in (("image_0", 0), ("image_1", 6)):  # 6 pixels of disparity
+        (pairs / side).mkdir(parents=True)
+        for path in sorted(image_folder.iterdir())[:2]:
+            image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+            cv2.imwrite(str(pairs / side / f"{path.stem}.png"), image[:, start : start + 300])
+    matrix = "200 0 150 {} 0 200 120 0 0 0 1 0"
+    (pairs / "calib.txt").write_text(f"P0: {matrix.format(0)}\nP1: {matrix.format(-20)}\n")  # 10 cm
+    arguments = ["--output", str(tmp_path / "bag"), "--format", "bag", "--scale", "1", "--max-keypoints", "300"]
+    assert main([str(pairs), *arguments]) == 0
+    with AnyReader([tmp_path / "bag"]) as reader:
+        raws = [raw for connection, _, raw in reader.messages() if connection.topic == "/silk/stereo_matches"]
+    clouds = [points_from_cloud(deserialize_message(raw, PointCloud2)) for raw in raws]
+    assert len(clouds) == 2
+    for points in clouds:
+        assert len(points) > 100 and np.median(points["disparity"]) == 6
+        np.testing.assert_allclose(np.median(points["z"]), 200 * 0.1 / 6, rtol=1e-5)

@@ -1,4 +1,4 @@
-"""Stereo odometry in metres: each frame's stereo points, matched into the next frame, give the motion by PnP."""
+"""Stereo odometry in metres: the stereo points of a frame, matched into the next frame, give the motion by PnP."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from scipy.spatial.transform import Rotation
 
 from ..geometry.motion import Points, project
 from ..geometry.pnp import RANSAC_THRESHOLD, Step, estimate_motion, refine_motion, shift_disparities
-from .types import Estimate, Floats, Links, inverse
+from .estimate import Estimate
+from .links import Floats, Links
 
-LONGEST_GAP = 1.0  # seconds that the last motion is believed to go on for
-# As in ORB-SLAM2 (Mur-Artal and Tardos 2017), whose settings for KITTI have 35 and 40. A rectification that is a little
-# off makes all disparities too small, or all too large: no number of far points makes up for that.
-NEAR = 35.0  # baselines
-LEAST_NEAR = 100  # how many of the nearest points count as near, however far away
+LONGEST_GAP = 1.0  # seconds for which the last motion is extrapolated
+# As in ORB-SLAM2 (Mur-Artal and Tardos 2017), which uses 35 and 40 on KITTI. An error of the rectification makes all
+# disparities too small, or all too large, so that more far points do not make the motion more accurate.
+NEAR = 35.0  # baselines up to which a point is near
+LEAST_NEAR = 100  # number of nearest points that are near at any depth
 
 
 @dataclass(frozen=True, eq=False)
 class StereoPoints:
     """The stereo points of one frame: depths (N,) in metres at rows `index` (N,) of its feature cloud.
 
-    focal_baseline: focal length times baseline, in pixels times metres: what depth times disparity is.
+    focal_baseline: focal length times baseline, in pixels times metres; it equals depth times disparity.
     """
 
     stamp: int
@@ -34,7 +35,7 @@ class StereoPoints:
 
 
 def points_from_stereo_matches(stamp: int, matches: NDArray[Any]) -> StereoPoints:
-    """Stereo points of a cloud of ~/stereo_matches (N,), a structured array; those without a depth are left out.
+    """Stereo points of a cloud of ~/stereo_matches (N,), a structured array; points without a depth are left out.
 
     Raises ValueError for a cloud that lacks the fields.
     """
@@ -49,7 +50,10 @@ def points_from_stereo_matches(stamp: int, matches: NDArray[Any]) -> StereoPoint
 
 
 def far_points(step: Step, matrix: Points) -> NDArray[np.bool_]:
-    """Which (N,) points are beyond NEAR baselines, and not of the nearest LEAST_NEAR. matrix: (3, 3) intrinsics."""
+    """Mask (N,) of the points beyond NEAR baselines that are not among the nearest LEAST_NEAR.
+
+    matrix: (3, 3) intrinsics.
+    """
     assert step.focal_baseline is not None
     bound = NEAR * step.focal_baseline / matrix[0, 0]
     nearest = np.sort(step.depths)[:LEAST_NEAR]
@@ -57,11 +61,12 @@ def far_points(step: Step, matrix: Points) -> NDArray[np.bool_]:
 
 
 def stereo_motion(step: Step, matrix: Points) -> Floats | None:
-    """Motion (4, 4) of points from a frame to the next, or None. Of far points only the direction counts."""
+    """Motion (4, 4) of points from a frame to the next, or None. Far points count only by their direction."""
     motion = estimate_motion(step, matrix)
     if motion is None:
         return None
-    # By what far points say, which may be some percent off, the near ones are some pixels off: they move most.
+    # This motion relies on far points too, whose depths may be wrong by some percent: near points, which move most,
+    # are then off by some pixels.
     rough = step.chosen(step.errors(motion, matrix) <= 3 * RANSAC_THRESHOLD)
     rough = replace(rough, far=far_points(rough, matrix))
     refined = refine_motion(motion, np.ones(len(rough.depths), bool), rough, matrix, RANSAC_THRESHOLD)
@@ -69,45 +74,36 @@ def stereo_motion(step: Step, matrix: Points) -> Floats | None:
 
 
 class StereoOdometry:
-    """Tracks the left camera. Where a step gives no motion, the last one goes on at the same speed."""
+    """Poses of the left camera of a stereo pair. A frame without a measured motion continues the last one."""
 
     def __init__(self, matrix: Points, disparity_offset: float = 0.0) -> None:
         """matrix: (3, 3) intrinsics of the left camera. disparity_offset: pixels to add to all disparities."""
         self._matrix, self._offset = matrix, disparity_offset
         self._pose = np.eye(4)
-        self._stamp: int | None = None
         self._points: StereoPoints | None = None  # of the last frame
-        self._motion, self._seconds = np.eye(4), 0.0  # the last one that was measured
+        self._motion, self._seconds = np.eye(4), 0.0  # last measured motion, and the time that it took
 
     def process(self, links: Links, points: StereoPoints) -> Estimate:
-        """The pose of a frame from its matches with the frame before, whose points were given then."""
-        seconds = 0.0 if self._stamp is None else (links.stamp - self._stamp) / 1e9
+        """The pose of a frame from its matches with the frame before and the stereo points of both."""
         before, self._points = self._points, points
-        first, self._stamp = self._stamp is None, links.stamp
-        if first or before is None:
+        if before is None:
             return Estimate(links.stamp, self._pose, np.eye(4), 0.0, len(points.depths), 0)
-        step, problem, inliers, motion = None, "", 0, None
-        if not len(links):
-            problem = "no matches"
-        elif links.previous != before.stamp:
-            problem = "frames are missing in between"
-        else:
-            step = self._step(links, before)
-            motion = stereo_motion(step, self._matrix)
-            if motion is None:
-                problem = f"no motion fits {len(step.pixels)} matches with stereo points"
-            else:
-                inliers = int(np.count_nonzero(step.errors(motion, self._matrix) <= RANSAC_THRESHOLD))
-        if motion is None:
-            motion = self._last_motion(seconds)
-        else:
+        seconds = (links.stamp - before.stamp) / 1e9
+        step = self._step(links, before) if len(links) and links.previous == before.stamp else None
+        motion = None if step is None else stereo_motion(step, self._matrix)
+        known, inliers, problem = 0 if step is None else len(step.pixels), 0, ""
+        if step is not None and motion is not None:
+            inliers = int(np.count_nonzero(step.errors(motion, self._matrix) <= RANSAC_THRESHOLD))
             self._motion, self._seconds = motion, seconds
-        self._pose = self._pose @ inverse(motion)
-        known = 0 if step is None else len(step.pixels)
+        else:
+            motion = self._last_motion(seconds)
+            missing = "frames are missing in between" if len(links) else "no matches"
+            problem = missing if step is None else f"no motion fits {known} matches with stereo points"
+        self._pose = self._pose @ np.linalg.inv(motion)
         return Estimate(links.stamp, self._pose, motion, seconds, known, inliers, problem)
 
     def _step(self, links: Links, points: StereoPoints) -> Step:
-        """The matches whose point in the frame before is known, as pixels of a camera without distortion."""
+        """The matches with a stereo point in the frame before, as pixels of a camera without distortion."""
         _, rows, found = np.intersect1d(links.index_prev, points.index, return_indices=True)
         pixels_prev, pixels = (
             project(self._matrix, np.column_stack([rays[rows], np.ones(len(rows))]))
@@ -117,7 +113,7 @@ class StereoOdometry:
         return shift_disparities(step, self._offset) if self._offset else step
 
     def _last_motion(self, seconds: float) -> Floats:
-        """What the last measured motion comes to in so many seconds."""
+        """The last measured motion at the same speed over another time."""
         share = min(seconds, LONGEST_GAP) / self._seconds if self._seconds > 0 else 0.0
         motion = np.eye(4)
         turn = Rotation.from_matrix(self._motion[:3, :3]).as_rotvec()

@@ -1,4 +1,4 @@
-"""What goes into an estimator of the camera's motion, and what comes out."""
+"""The matches of a frame as rays, which is what the odometry works on."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from ..geometry.camera import Camera
 
-WIDEST = 10.0  # x and y at z = 1 of a ray that a pinhole camera can see; 84 degrees from the axis
+WIDEST = 10.0  # largest x and y at z = 1 of a usable ray: 84 degrees from the optical axis
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Links:
-    """The matches of a frame with the one before.
+    """The matches of a frame with the frame before.
 
     stamp, previous: of the two frames, nanoseconds; previous is 0 without matches.
     rays, rays_prev: (M, 2) x y of undistorted rays at z = 1 in the two frames.
@@ -41,35 +41,16 @@ class Links:
         return Links(self.stamp, self.previous, *(getattr(self, name)[rows] for name in names))
 
     def sorted(self) -> Links:
-        """In the order of the track ids, each once."""
+        """The matches in the order of their track ids, one match for each id."""
         return self.rows(np.unique(self.tracks, return_index=True)[1])
 
     def reversed(self) -> Links:
-        """The same matches as if time went backwards."""
+        """The same matches with the two frames exchanged."""
         return Links(self.previous, self.stamp, self.rays_prev, self.rays, self.index_prev, self.index, self.tracks)
 
 
-@dataclass(frozen=True, eq=False)
-class Estimate:
-    """The pose of one frame.
-
-    pose:    (4, 4) camera to odometry frame, which are the same at the first frame (x right, y down, z forward).
-    motion:  (4, 4) moves points of the camera's frame `seconds` before into the camera's frame now.
-    points:  how many had a known depth; inliers: how many of them fit the motion.
-    problem: why the motion is not measured but guessed; empty where it is measured.
-    """
-
-    stamp: int
-    pose: Floats
-    motion: Floats
-    seconds: float
-    points: int
-    inliers: int
-    problem: str = ""
-
-
 def links_from_matches(stamp: int, matches: NDArray[Any], camera: Camera) -> Links:
-    """Links of a match cloud's points (M,), a structured array. Points that no image can have are left out.
+    """Links of the points (M,) of a match cloud, a structured array. Points outside of any image are left out.
 
     Raises ValueError for a cloud that lacks the fields of ~/matches.
     """
@@ -86,10 +67,3 @@ def links_from_matches(stamp: int, matches: NDArray[Any], camera: Camera) -> Lin
     links = Links(stamp, previous, rays, rays_prev, *ids)
     possible = (np.abs(np.hstack([rays, rays_prev])) < WIDEST).all(axis=1)  # and not NaN
     return links.rows(np.flatnonzero(possible))
-
-
-def inverse(motion: Floats) -> Floats:
-    """The inverse (4, 4) of a rigid motion."""
-    result = np.eye(4)
-    result[:3, :3], result[:3, 3] = motion[:3, :3].T, -motion[:3, :3].T @ motion[:3, 3]
-    return result

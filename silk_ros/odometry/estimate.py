@@ -1,0 +1,27 @@
+"""Results of the odometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .links import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """The pose of one frame.
+
+    stamp:   of the frame, nanoseconds.
+    pose:    (4, 4) camera to odometry frame, which are the same at the first frame (x right, y down, z forward).
+    motion:  (4, 4) moves points of the camera's frame `seconds` before into the camera's frame now.
+    points:  number of tracks with a known depth; inliers: number of them that fit the motion.
+    problem: reason why the motion was guessed instead of measured; empty if it was measured.
+    """
+
+    stamp: int
+    pose: Floats
+    motion: Floats
+    seconds: float
+    points: int
+    inliers: int
+    problem: str = ""

@@ -1,0 +1,60 @@
+"""Command-line options and error messages that the programs of this package share."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from silk_ros.backends import processor
+
+from .config import TrainConfig
+
+
+def readable_errors(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
+    """Decorator of a program: bad input becomes one line on stderr, and the exit status 1."""
+
+    @functools.wraps(main)
+    def wrapped(arguments: list[str] | None = None) -> int:
+        try:
+            return main(arguments)
+        except (OSError, ValueError, ImportError, FloatingPointError) as error:
+            print(f"{Path(main.__code__.co_filename).stem}: {error}", file=sys.stderr)
+            return 1
+
+    return wrapped
+
+
+def parse_data(text: str) -> tuple[str, float]:
+    """`PATH` or `PATH=WEIGHT` as (path, weight). Raises argparse.ArgumentTypeError."""
+    path, equals, weight = text.rpartition("=")
+    if not equals:
+        return text, 1.0
+    if path in TrainConfig.model_fields and not Path(path).exists():
+        raise argparse.ArgumentTypeError(f"'{text}' stands among the data: put settings behind --output OUTPUT")
+    try:
+        return path, float(weight)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not PATH or PATH=WEIGHT, for example photos/sky=0.1") from None
+
+
+def default_workers() -> int:
+    """Number of loader processes: enough to keep a GPU busy; 0 on a CPU, where the step takes most of the time."""
+    local_world = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes that torchrun started on this machine
+    return min(16, processor.cores() // local_world) if torch.cuda.is_available() else 0
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Add --device, --workers and the positional settings, and list all settings below the options."""
+    parser.add_argument("--device", choices=["cpu", "cuda"], help="where to compute (default: a GPU if there is one)")
+    parser.add_argument(
+        "--workers", type=int, default=default_workers(), help="processes that prepare pairs for a GPU (%(default)s)"
+    )
+    parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="change a setting, for example steps=20000")
+    settings = [f"  {name:22}{field.description}" for name, field in TrainConfig.model_fields.items()]
+    parser.epilog = "\n".join(["settings (NAME=VALUE, values in YAML):", *settings])
