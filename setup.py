@@ -63,7 +63,14 @@ setup(
         ("share/" + PACKAGE + "/config", glob("config/*")),
         ("share/" + PACKAGE + "/models", glob("models/*")),
     ],
-    install_requires=["numpy>=1.24", "opencv-python-headless>=4.6", "onnxruntime>=1.17", "threadpoolctl>=3", "tqdm"],
+    install_requires=[
+        "numpy>=1.24",
+        "opencv-python-headless>=4.6",
+        "onnxruntime>=1.17",
+        "tabulate>=0.9",
+        "threadpoolctl>=3",
+        "tqdm",
+    ],
     extras_require={
         # ROS 2 Jazzy without a ROS installation. Never on a robot that has one: the wheels would shadow it.
         "ros": [*ROS, *PLAYER, *ODOMETRY, *DEMO, "pyyaml"],

@@ -21,10 +21,11 @@ from tqdm import tqdm
 from benchmarks.common import interleaved, parser, save
 from silk_ros import match
 from silk_ros.binary import BinaryCode, binary_code, hamming_match
-from silk_ros.commands.quantize import CLOSE, KEYPOINTS, NEAR, Pair, read_pairs
-from silk_ros.evaluation.methods.load import FloatMethod, Keypoints, load_method
+from silk_ros.evaluation.methods.base import FloatMethod, Keypoints
+from silk_ros.evaluation.methods.load import load_method
 from silk_ros.evaluation.metrics import share_within
 from silk_ros.evaluation.options import DatasetError
+from silk_ros.evaluation.pairs import CLOSE, KEYPOINTS, NEAR, Pair, read_pairs
 from silk_ros.evaluation.speed.matching import random_features
 from silk_ros.geometry.epipolar import estimated_inliers
 from silk_ros.geometry.homography import reprojection_error

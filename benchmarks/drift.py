@@ -24,7 +24,8 @@ from tqdm import tqdm
 
 from benchmarks.common import RESULTS, parser, save
 from silk_ros.binary import unit_vectors
-from silk_ros.evaluation.methods.load import Method, load_method
+from silk_ros.evaluation.methods.base import Method
+from silk_ros.evaluation.methods.load import load_method
 from silk_ros.extractor import Extractor
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS
 from silk_ros.geometry.trajectory import end_drift, path_length, read_tum, segment_drift, start_at

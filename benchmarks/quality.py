@@ -21,7 +21,7 @@ from silk_ros.backends import processor
 from silk_ros.evaluation.datasets.posed import open_sequence
 from silk_ros.evaluation.methods.load import load_method
 from silk_ros.evaluation.options import Options
-from silk_ros.evaluation.report.report import Failure
+from silk_ros.evaluation.results import Failure
 from silk_ros.evaluation.speed.quality import TABLE
 from silk_ros.evaluation.tasks.registry import TASKS
 from silk_ros.evaluation.tasks.sweeps import run_sweep

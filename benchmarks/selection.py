@@ -17,7 +17,7 @@ from tqdm import tqdm
 from benchmarks.common import parser, save
 from silk_ros import Extractor, Features
 from silk_ros.evaluation.datasets.posed import open_sequence
-from silk_ros.evaluation.methods.load import DEFAULT_PRECISION, FloatMethod, Keypoints
+from silk_ros.evaluation.methods.base import DEFAULT_PRECISION, FloatMethod, Keypoints
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.tasks.odometry import evaluate_odometry
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
@@ -131,7 +131,7 @@ def main() -> int:
             print(f"{folder.name}, {name}: {row}")
         try:
             for name, rule in RULES.items():
-                found = evaluate_odometry([Spread(name, rule)], folder, odometry).overall[name]
+                found = evaluate_odometry(Spread(name, rule), folder, odometry).overall[name]
                 row = {key: round(float(found[key]), 3) for key in ("drift [%]", "ATE [m]", "inliers", "matches")}
                 spread.setdefault(folder.name, {})[name] = row
                 print(f"{folder.name}, {name}: {row}")

@@ -1,4 +1,4 @@
-"""Values of command lines, for the `type` of argparse. Each raises ArgumentTypeError, naming what is meant."""
+"""Types of command-line values for argparse. Each raises ArgumentTypeError, naming the expected form."""
 
 from __future__ import annotations
 

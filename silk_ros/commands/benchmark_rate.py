@@ -1,46 +1,32 @@
-"""`benchmark --rate`: print the settings that hold a camera's rate, and write them to a file of parameters."""
+"""The part of `benchmark` with --rate: print the settings that hold a camera's rate, and write a parameter file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ..backends import processor
+from ..evaluation.report.tables import text_table
 from ..evaluation.speed.extraction import automatic
-from ..evaluation.speed.rate import MESSAGES_MS, RESERVE, TIME_LIMIT, Camera, Candidate, Timed, find
-from ..evaluation.speed.tables import text_table
+from ..evaluation.speed.rate import MESSAGES_MS, RESERVE, TIME_LIMIT, CameraLoad, Candidate, Search, Timed, find
 
 HEADS = ("scale", "keypoints", "precision", "radius", "ms", "holds Hz", "AUC@10", "of the defaults")
-SHOWN = 11  # of the settings that were tried last
-MARGIN = 0.9  # share of a measured rate that is worth another search
+SHOWN = 11  # settings, the last ones tried
+MARGIN = 0.9  # share of a measured rate with which another search is advised
 
 
-def run(camera: Camera, output: Path) -> int:
+def run(camera: CameraLoad, output: Path) -> int:
     """Find, print and write. Returns the exit status: 1 if no setting holds the rate. Raises OSError or ValueError."""
     images = f"{'pairs' if camera.stereo else 'images'} of {camera.width}x{camera.height} at {camera.rate:g} Hz"
     print(
         f"{processor.describe()}\n{automatic()}\n\n"
         f"{images}: extraction and matching may take {camera.budget_ms:.1f} ms.\n"
-        f"{RESERVE:.0%} of the time is kept for the camera's driver and other programs, and {MESSAGES_MS:g} ms for "
+        f"{RESERVE:.0%} of the time is reserved for the camera's driver and other programs, and {MESSAGES_MS:g} ms for "
         "messages."
     )
     search = find(camera)
-    rows = [_row(each, search.defaults) for each in search.timed]
-    if len(rows) > SHOWN + 1:
-        rows = [rows[0], ("...",) * len(HEADS), *rows[-SHOWN:]]
-    print(f"\n{text_table(HEADS, rows)}")
-    print(
-        "\nms: 90th percentile. AUC@10: of relative poses, as evaluate measured it on sequences of 640x480,\n"
-        "uncertain by some hundredths; for other sizes that of the nearest one. A radius, in pixels, gives more\n"
-        "right matches in smooth video, which the AUC does not show (docs/performance.md, Radius)."
-    )
+    _print_table(search)
     if search.best is None:
-        (fastest,) = search.timed
-        print(
-            f"\nno setting holds {camera.rate:g} Hz on this machine; the cheapest one holds {fastest.hertz:.0f} Hz:\n"
-            f"    {_words(fastest.candidate)}\n"
-            f"benchmark --rate {MARGIN * fastest.hertz:.0f} --size {camera.width}x{camera.height}"
-            f"{' --stereo' if camera.stereo else ''} finds the best one for nearly that"
-        )
+        _advise(search.timed[0], camera)
         return 1
     if not search.complete:
         print(f"\nafter {TIME_LIMIT:g} s not all settings were tried: the cheapest one is taken")
@@ -54,8 +40,8 @@ def run(camera: Camera, output: Path) -> int:
     return 0
 
 
-def params_file(candidate: Candidate, camera: Camera) -> str:
-    """YAML that silk_node takes as its parameters."""
+def params_file(candidate: Candidate, camera: CameraLoad) -> str:
+    """YAML of parameters for silk_node."""
     lines = [
         f"# {'Pairs' if camera.stereo else 'Images'} of {camera.width}x{camera.height} at {camera.rate:g} Hz,"
         f" by benchmark --rate on {processor.describe()}.",
@@ -65,6 +51,27 @@ def params_file(candidate: Candidate, camera: Camera) -> str:
         *(["    stereo.sync: exact"] if camera.stereo else []),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _print_table(search: Search) -> None:
+    rows = [_row(each, search.defaults) for each in search.timed]
+    if len(rows) > SHOWN + 1:
+        rows = [rows[0], ("...",) * len(HEADS), *rows[-SHOWN:]]
+    print(f"\n{text_table(rows, HEADS)}")
+    print(
+        "\nms: 90th percentile. AUC@10: of relative poses, as evaluate measured it on sequences of 640x480, uncertain\n"
+        "by some hundredths; other sizes have the value of the nearest one. A radius, in pixels, gives more right\n"
+        "matches in smooth video, which the AUC does not show (docs/performance.md, Radius)."
+    )
+
+
+def _advise(fastest: Timed, camera: CameraLoad) -> None:
+    print(
+        f"\nno setting holds {camera.rate:g} Hz on this machine; the cheapest one holds {fastest.hertz:.0f} Hz:\n"
+        f"    {_words(fastest.candidate)}\n"
+        f"benchmark --rate {MARGIN * fastest.hertz:.0f} --size {camera.width}x{camera.height}"
+        f"{' --stereo' if camera.stereo else ''} finds the best one for nearly that"
+    )
 
 
 def _words(candidate: Candidate) -> str:

@@ -1,11 +1,11 @@
-"""Build TensorRT engines ahead of time, so that no node has to when it starts.
+"""Build TensorRT engines ahead of time, so that no node has to build one when it starts.
 
     build_engine                                     the shipped network as the node runs it: 640x480 at scale 0.5
     build_engine --size 640x480 --max-keypoints 1000
     build_engine my_model.onnx --size 320x240 --precision int8 --optimization-level 5
 
-Engines are made for one model, one size of image (as the network sees it: the camera's times `scale`), one number of
-keypoints, one GPU and one version of TensorRT; they lie in the user's cache, where the node finds them. Each is
+An engine is specific to one model, one image size (of the network: the camera's times `scale`), one number of
+keypoints, one GPU and one version of TensorRT. It lies in the user's cache, where the node finds it. Each engine is
 compared with ONNX Runtime's float32 result on photographs before it is kept; one that lost too much is built again in
 the next wider precision. Without a GPU, TensorRT for RTX still parses and builds, which checks a model; nothing is kept
 then.
@@ -34,37 +34,21 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add, defaults = parser.add_argument, EngineOptions()
     seen = tuple(round(side * CAMERA_SCALE) for side in CAMERA_SIZE)
+    sizes = "of the network's images ({}x{})".format(*seen)
     add("model", type=Path, nargs="?", help="exported ONNX file (the shipped VGGnp-mu)")
-    add(
-        "--size",
-        type=image_size,
-        nargs="+",
-        default=[seen],
-        metavar="WxH",
-        help="of the images as the network sees them ({}x{})".format(*seen),
-    )
-    add("--max-keypoints", type=positive, default=CAMERA_MAX_KEYPOINTS, metavar="K", help="at most (%(default)s)")
-    add("--precision", choices=("auto", *PRECISIONS["tensorrt"]), default="auto", help="auto takes fp16")
-    add(
-        "--optimization-level",
-        type=int,
-        default=defaults.optimization_level,
-        metavar="LEVEL",
-        help=f"0 to {MAX_OPTIMIZATION_LEVEL}: higher tries more kernels (%(default)s)",
-    )
-    add(
-        "--workspace-mb",
-        type=int,
-        default=defaults.workspace_mb,
-        metavar="MB",
-        help="of a layer, at most; 0 leaves it to TensorRT (%(default)s)",
-    )
+    add("--size", type=image_size, nargs="+", default=[seen], metavar="WxH", help=sizes)
+    add("--max-keypoints", type=positive, default=CAMERA_MAX_KEYPOINTS, metavar="K", help="maximum (%(default)s)")
+    add("--precision", choices=("auto", *PRECISIONS["tensorrt"]), default="auto", help="auto is fp16")
+    level = f"0 to {MAX_OPTIMIZATION_LEVEL}: higher tries more kernels (%(default)s)"
+    add("--optimization-level", type=int, default=defaults.optimization_level, metavar="LEVEL", help=level)
+    workspace = "maximum for a layer; 0: TensorRT decides (%(default)s)"
+    add("--workspace-mb", type=int, default=defaults.workspace_mb, metavar="MB", help=workspace)
     add("--dla-core", type=int, default=defaults.dla_core, metavar="CORE", help="of a Jetson; -1: GPU (%(default)s)")
     return parser.parse_args(arguments)
 
 
 def build_and_keep(options: argparse.Namespace, engine: EngineOptions) -> None:
-    """Build what is not in the cache yet, and print what there is then."""
+    """Build the engines that are not in the cache yet, and print all of them."""
     from ..backends.tensorrt.backend import TensorRtBackend
 
     model = Model(options.model or default_model())
@@ -78,7 +62,7 @@ def build_and_keep(options: argparse.Namespace, engine: EngineOptions) -> None:
 
 
 def check_only(options: argparse.Namespace, engine: EngineOptions) -> None:
-    """Parse and build without a GPU, and print what comes out. Keeps nothing."""
+    """Parse and build without a GPU, and print the result. Keeps nothing."""
     from ..backends.onnx_graph import read_network
     from ..backends.tensorrt.build import build
     from ..backends.tensorrt.graph import specialise
@@ -97,6 +81,7 @@ def check_only(options: argparse.Namespace, engine: EngineOptions) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
     options = parse(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
@@ -104,7 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             build_and_keep(options, engine)
         except BackendUnavailable as unavailable:
-            check_only(options, engine)  # tells what is missing, if more than the GPU is
+            check_only(options, engine)  # raises with the fix if more than the GPU is missing
             print(f"not kept: {unavailable}", file=sys.stderr)
             return 1
     except (OSError, ValueError, ImportError, RuntimeError) as error:

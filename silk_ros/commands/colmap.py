@@ -1,7 +1,7 @@
-"""A COLMAP database of our features and matches, and the model that COLMAP builds from it. Needs pycolmap.
+"""A COLMAP database of features and matches, and the model that COLMAP builds from it. Needs pycolmap.
 
-COLMAP puts the centre of the top-left pixel at (0.5, 0.5), we at (0, 0): keypoints and principal points are shifted by
-half a pixel. Descriptors are left out: COLMAP stores bytes of its own feature types, and maps from matches alone.
+COLMAP puts the centre of the top-left pixel at (0.5, 0.5), this package at (0, 0): keypoints and principal points are
+shifted by half a pixel. Descriptors are not stored: COLMAP only has types for its own features, and maps from matches.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ except ImportError as error:
     raise ImportError("a COLMAP database needs pycolmap: pip install 'silk_ros[colmap]'") from error
 
 PIXEL_CENTRE = 0.5  # of the top-left pixel, in COLMAP's coordinates
-FOCAL_GUESS = 1.2  # times the longer side: COLMAP's own for a camera that nobody knows
+FOCAL_GUESS = 1.2  # times the longer side, COLMAP's guess for an unknown camera
 CAMERA_ID = 1
 DATABASE, IMAGES, MODELS = "database.db", "images", "sparse"  # in the output folder
 
@@ -38,7 +38,7 @@ DATABASE, IMAGES, MODELS = "database.db", "images", "sparse"  # in the output fo
 def camera_model(camera: Camera) -> tuple[str, list[float]]:
     """Name and parameters of COLMAP's model of a calibrated camera.
 
-    Raises ValueError for a distortion that COLMAP has no model of.
+    Raises ValueError for a distortion without a model in COLMAP.
     """
     fx, fy, cx, cy = camera.matrix[[0, 1, 0, 1], [0, 1, 2, 2]]
     pinhole = [fx, fy, cx + PIXEL_CENTRE, cy + PIXEL_CENTRE]
@@ -46,7 +46,7 @@ def camera_model(camera: Camera) -> tuple[str, list[float]]:
         return "OPENCV_FISHEYE", [*pinhole, *camera.distortion]
     if camera.distortion[8:].any():
         raise ValueError(
-            "COLMAP has no camera with thin-prism or tilt distortion: rectify the images and give their --camera"
+            "COLMAP has no camera model with thin-prism or tilt distortion: rectify the images and give their --camera"
         )
     radial = np.zeros(8)
     radial[: len(camera.distortion)] = camera.distortion[:8]
@@ -57,7 +57,7 @@ def camera_model(camera: Camera) -> tuple[str, list[float]]:
 
 @dataclass(frozen=True)
 class DatabaseSummary:
-    """`pairs` of images were matched; `verified` ones share a two-view geometry, with `inliers` matches each (mean)."""
+    """The numbers of images, of matched pairs and of pairs with a two-view geometry, and the mean inliers of these."""
 
     images: int
     pairs: int
@@ -66,13 +66,13 @@ class DatabaseSummary:
 
 
 class DatabaseWriter:
-    """Fills the database and the images of a new folder, a view at a time.
+    """Writer of the database and the images of a new folder, one image at a time.
 
-    window:  each image is matched with so many before it.
-    loop:    every so many images, one is also matched with all earlier such images, to close loops; 0: none.
+    window:  number of earlier images that each image is matched with.
+    loop:    every `loop`-th image is also matched with all earlier such images, to close loops; 0: none.
     filters: of `silk_ros.match`.
 
-    Raises FileExistsError if there is such a folder.
+    Raises FileExistsError if the folder exists.
     """
 
     def __init__(self, folder: Path, window: int, loop: int = 0, filters: Mapping[str, Any] | None = None) -> None:
@@ -88,14 +88,14 @@ class DatabaseWriter:
         self._camera: Any = None
         self._verification = pycolmap.TwoViewGeometryOptions()
         self._verification.ransac.random_seed = 0
-        self._threads = ThreadPoolExecutor()  # pycolmap works in all of them at once
+        self._threads = ThreadPoolExecutor()  # pycolmap releases the interpreter's lock
         self._count = self._pairs = 0
         self._inliers: list[int] = []
 
     def add(self, view: SequenceFrame, features: Features) -> None:
-        """Store an image and its keypoints, and match it with those before it.
+        """Store an image and its keypoints, and match it with earlier images.
 
-        Raises ValueError for an image of another size than the first, whose camera all share.
+        Raises ValueError for an image that differs in size from the first, since all share one camera.
         """
         height, width = view.gray.shape
         if self._camera is None:
@@ -147,7 +147,7 @@ class DatabaseWriter:
         return int(image.image_id)
 
     def _verify(self, pair: tuple[Matches, Features, Features]) -> Any:
-        """The geometry that matches agree with: one motion, or a homography."""
+        """The two-view geometry of the matches: a motion of a calibrated or uncalibrated camera, or a homography."""
         matches, *both = pair
         points = [features.keypoints.astype(np.float64) + PIXEL_CENTRE for features in both]
         return pycolmap.estimate_two_view_geometry(
@@ -172,9 +172,9 @@ def write_database(views: Iterable[SequenceFrame], extractor: Extractor, writer:
 
 
 def map_images(folder: Path) -> tuple[Path, Any]:
-    """COLMAP's incremental mapping of the database in a folder, which refines the camera unless it is calibrated.
+    """Incremental mapping of the database in a folder by COLMAP, which refines the camera unless it is calibrated.
 
-    Writes models to sparse/0, 1, ... Returns the folder and pycolmap.Reconstruction of the one with most images.
+    Writes models to sparse/0, 1, ... Returns the folder and pycolmap.Reconstruction of the model with most images.
     Raises ValueError, naming the fix, if nothing can be mapped.
     """
     database = pycolmap.Database.open(folder / DATABASE)
@@ -200,8 +200,8 @@ def map_images(folder: Path) -> tuple[Path, Any]:
         pycolmap.logging.minloglevel = level
     if not models:
         raise ValueError(
-            f"COLMAP could not map '{folder}': the camera must move sideways and views overlap; try a larger --window "
-            "or --every, and --camera if you know it"
+            f"COLMAP could not map '{folder}': the camera must move sideways and its views overlap; try a larger "
+            "--window or --every, and --camera if you know it"
         )
     largest = max(models, key=lambda number: models[number].num_reg_images())
     return folder / MODELS / str(largest), models[largest]

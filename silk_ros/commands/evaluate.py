@@ -1,4 +1,4 @@
-"""Judge an exported network beside SIFT, ORB and others.
+"""Evaluate an exported network beside SIFT, ORB and others.
 
     evaluate homography DATA                repeatability, homography accuracy and AUC, MMA
     evaluate relative-pose DATA             AUC of relative poses from essential matrices
@@ -15,8 +15,8 @@ for example
     evaluate sweep homography DATA --over top-k 1000 2000 5000 10000
     evaluate sweep odometry DATA --over scale 1 0.7 0.5 --over top-k 1000 2000 5000
 
-Tables are printed. The output folder gets report.html (one file, to be opened or sent on), results.json (its keys are
-described in silk_ros/evaluation/report/report.py), plots/*.png and, of odometry, trajectories/*.txt in TUM's format.
+Tables are printed. The output folder gets report.html (a single file, to open or send), results.json (its keys are
+described in silk_ros/evaluation/report/report.py), plots/*.png and, for odometry, trajectories/*.txt in TUM's format.
 The exit status is 1 if anything could not be evaluated; the rest is reported all the same.
 """
 
@@ -26,25 +26,26 @@ import argparse
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from silk_ros.extractor import DEFAULT_SCALE
-
+from ..extractor import DEFAULT_SCALE
 from .arguments import positive
 
 try:
     from ..evaluation.datasets.hpatches import SHORTER_EDGE
-    from ..evaluation.methods.load import DEFAULT_PRECISION, METHODS, Method, OnnxMethod, load_method
+    from ..evaluation.methods.base import DEFAULT_PRECISION, Method
+    from ..evaluation.methods.load import METHODS, OnnxMethod, load_method
     from ..evaluation.options import Options
     from ..evaluation.report.html import write_html
     from ..evaluation.report.plots import draw_outcome, method_styles
-    from ..evaluation.report.report import Failure, Outcome, Report, TaskOutcome, slug
+    from ..evaluation.report.report import Outcome, Report, slug, task_outcome
     from ..evaluation.report.tables import console_table
+    from ..evaluation.results import Failure
     from ..evaluation.run_info import describe_run
-    from ..evaluation.tasks.registry import TASKS, protocol, run_task
+    from ..evaluation.tasks.registry import TASKS, Task, protocol, run_task
     from ..evaluation.tasks.sweeps import AXES, run_sweep
     from ..geometry.trajectory import write_tum
 except ModuleNotFoundError as error:
@@ -55,7 +56,7 @@ DEFAULT_METHODS = ("silk", "sift", "orb")
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line; every default is in its help."""
+    """The command line. Every default is in its help, in brackets."""
     parser = argparse.ArgumentParser(
         "evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -73,9 +74,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         action="append",
         required=True,
         metavar=("SETTING", "VALUE"),
-        help="a setting and its values; without values these are taken: "
+        help="a setting and its values (default values: "
         + "; ".join(f"{name} {' '.join(f'{value:g}' for value in axis.values)}" for name, axis in AXES.items())
-        + ". Given more than once: all combinations",
+        + "). If given more than once, all combinations are evaluated",
     )
     parsed = parser.parse_args(arguments)
     if parsed.command == SWEEP:
@@ -91,65 +92,37 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", type=Path, metavar="DATA", help="folder of the data set")
+    methods = f"ONNX files, silk (the shipped network), {', '.join(METHODS)}; NAME@2000 for at most 2000 keypoints"
     add(
         "--methods",
         nargs="+",
         metavar="METHOD",
-        default=list(DEFAULT_METHODS),
-        help=f"ONNX files, silk (the shipped network), {', '.join(METHODS)}; NAME@2000 for at most 2000 keypoints "
-        f"(default: {' '.join(DEFAULT_METHODS)})",
+        default=DEFAULT_METHODS,
+        help=f"{methods} ({' '.join(DEFAULT_METHODS)})",
     )
-    add("--output", type=Path, metavar="FOLDER", default=Path("report"), help="where to write (default: %(default)s)")
+    add("--output", type=Path, metavar="FOLDER", default=Path("report"), help="where to write (%(default)s)")
     add(
-        "--top-k",
-        type=positive,
-        metavar="K",
-        default=Options.top_k,
-        help="best keypoints used of an image (default: %(default)s)",
+        "--top-k", type=positive, metavar="K", default=Options.top_k, help="best keypoints used per image (%(default)s)"
     )
-    add(
-        "--scale",
-        type=float,
-        default=DEFAULT_SCALE,
-        help="networks see the image resized by this factor, like the node's parameter (default: %(default)s)",
-    )
-    add(
-        "--precision",
-        default=DEFAULT_PRECISION,
-        help="what networks compute in, like the node's parameter: auto, fp32, bf16, int8 (default: %(default)s)",
-    )
-    add("--ratio", type=float, help="ratio test of the matches, 0 to 1, lower is stricter (default: none)")
-    add("--double-softmax", type=float, help="the same by matching probability, networks only (default: none)")
-    add(
-        "--shorter-edge",
-        type=positive,
-        metavar="PIXELS",
-        help=f"resize images to this (default: {SHORTER_EDGE} for homography, otherwise as they are)",
-    )
+    resized = "factor by which images are resized for networks, like the node's parameter (%(default)s)"
+    add("--scale", type=float, default=DEFAULT_SCALE, help=resized)
+    precisions = "of networks, like the node's parameter: auto, fp32, bf16, int8 (%(default)s)"
+    add("--precision", default=DEFAULT_PRECISION, help=precisions)
+    add("--ratio", type=float, help="ratio test of the matches, 0 to 1, lower is stricter (none)")
+    add("--double-softmax", type=float, help="threshold on the matching probability, networks only (none)")
+    shorter_edge = f"resize images to this ({SHORTER_EDGE} for homography, otherwise as they are)"
+    add("--shorter-edge", type=positive, metavar="PIXELS", help=shorter_edge)
     add("--skip", nargs="+", metavar="SEQUENCE", default=[], help="sequences in HPatches' layout to leave out")
-    add(
-        "--pictures",
-        type=int,
-        metavar="N",
-        default=Options.pictures,
-        help="pictures of matches of each method and task (default: %(default)s)",
-    )
-    add(
-        "--runs",
-        type=positive,
-        metavar="N",
-        default=Options.runs,
-        help="of the RANSAC of relative poses and odometry, which are averaged (default: %(default)s)",
-    )
-    add(
-        "--disparity-offset",
-        type=float,
-        metavar="PIXELS",
-        help="of odometry: added to the disparities of a badly rectified stereo pair (default: fitted for each method)",
-    )
+    pictures = "pictures of matches per method and task (%(default)s)"
+    add("--pictures", type=int, metavar="N", default=Options.pictures, help=pictures)
+    runs = "of RANSAC for relative poses and odometry, which are averaged (%(default)s)"
+    add("--runs", type=positive, metavar="N", default=Options.runs, help=runs)
+    offset = "added to the disparities of a badly rectified stereo pair in odometry (fitted for each method)"
+    add("--disparity-offset", type=float, metavar="PIXELS", help=offset)
 
 
 def _axis(name: str, *values: str) -> tuple[str, list[float]]:
+    """A setting of --over and its values. Raises ValueError for an unknown setting or a value that is not a number."""
     if name not in AXES:
         raise ValueError(f"--over: no setting '{name}': choose from {', '.join(AXES)}")
     axis = AXES[name]
@@ -162,67 +135,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        methods = [load_method(name, args.top_k, args.scale, args.precision) for name in args.methods]
+        methods = _load_methods(args)
     except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
-    names = [method.name for method in methods]
-    if len(set(names)) < len(names):
-        print(f"evaluate: two methods have one name: {', '.join(names)}", file=sys.stderr)
-        return 2
     models = {method.name: method.path for method in methods if isinstance(method, OnnxMethod)}
-    report = describe_run(shlex.join(["evaluate", *arguments]), models)
-
-    _run(args, methods, report)
+    report = Report(describe_run(shlex.join(["evaluate", *arguments]), models))
+    for outcome in _outcomes(args, methods, report.failures):
+        report.outcomes.append(outcome)
+        _print(outcome)
+    report.failures = list(dict.fromkeys(report.failures))  # a sweep repeats them
     for failure in report.failures:
         print(f"evaluate: {failure}", file=sys.stderr)
     if report.outcomes:
-        _write(report, names, args.output)
+        _write(report, [method.name for method in methods], args.output)
     return 1 if report.failures else 0
 
 
-def _run(args: argparse.Namespace, methods: Sequence[Method], report: Report) -> None:
-    """Add to the report what each task gives; each is printed when it is done. Ctrl-C keeps what there is."""
+def _load_methods(args: argparse.Namespace) -> list[Method]:
+    methods = [load_method(name, args.top_k, args.scale, args.precision) for name in args.methods]
+    names = [method.name for method in methods]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two methods have one name: {', '.join(names)}")
+    return methods
+
+
+def _outcomes(args: argparse.Namespace, methods: Sequence[Method], failures: list[Failure]) -> Iterator[Outcome]:
+    """The outcome of each task as soon as it is done. Ctrl-C ends them; what failed is added to `failures`."""
     options = Options(
         args.top_k, args.shorter_edge, args.ratio, args.double_softmax, args.pictures, args.runs, args.disparity_offset
     )
     loaders = [partial(load_method, name, precision=args.precision) for name in args.methods]
-    failures: list[Failure] = []
-    for name, folder in _jobs(args, failures):
-        task = TASKS[name]
-        if task.skips:
-            task = replace(task, run=partial(task.run, skip=args.skip))
-        outcome: Outcome | None = None
+    for name, task, folder in _jobs(args, failures):
         try:
             if args.command == SWEEP:
-                outcome = run_sweep(name, task, loaders, folder, options, args.scale, args.over, failures)
+                if sweep := run_sweep(name, task, loaders, folder, options, args.scale, args.over, failures):
+                    yield sweep.outcome()
             elif result := run_task(name, task, methods, folder, options, failures):
                 result.settings = protocol(options, args.scale, result)
-                outcome = TaskOutcome(str(folder), result)
+                yield task_outcome(str(folder), result)
         except KeyboardInterrupt:
-            failures.append(Failure(name, str(folder), "", "interrupted, and so is all that was to follow"))
+            failures.append(Failure(name, str(folder), "", "interrupted, as were all tasks after it"))
             break
-        if outcome:
-            report.outcomes.append(outcome)
-            _print(outcome)
-    report.failures += dict.fromkeys(failures)  # a sweep meets the same one again and again
 
 
-def _jobs(args: argparse.Namespace, failures: list[Failure]) -> list[tuple[str, Path]]:
-    """Tasks and their data sets."""
+def _jobs(args: argparse.Namespace, failures: list[Failure]) -> list[tuple[str, Task, Path]]:
+    """Tasks by name, and their data sets."""
+    tasks = {
+        name: replace(task, run=partial(task.run, skip=args.skip)) if task.skips else task
+        for name, task in TASKS.items()
+    }
     if args.command != ALL:
-        return [(args.task if args.command == SWEEP else args.command, args.data)]
+        name = args.task if args.command == SWEEP else args.command
+        return [(name, tasks[name], args.data)]
     below = sorted(path for path in args.data.iterdir() if path.is_dir()) if args.data.is_dir() else []
-    jobs = [(name, folder) for folder in [args.data, *below] for name, task in TASKS.items() if task.fits(folder)]
+    jobs = [(name, task, folder) for folder in [args.data, *below] for name, task in tasks.items() if task.fits(folder)]
     if not jobs:
-        layouts = "".join(f"\n  {name}: {task.layout}" for name, task in TASKS.items())
-        failures.append(Failure(ALL, str(args.data), "", f"no data set here nor in a folder in it, expected{layouts}"))
+        layouts = "".join(f"\n  {name}: {task.layout}" for name, task in tasks.items())
+        failures.append(Failure(ALL, str(args.data), "", f"no data set in it or in a folder below, expected{layouts}"))
     return jobs
 
 
 def _print(outcome: Outcome) -> None:
     print(f"\n{outcome.title}")
-    for caption, grid in outcome.grids():
+    for caption, grid in outcome.grids:
         print(*([f"\n{caption}"] if caption else []), console_table(grid), sep="\n")
     print(flush=True)
 
@@ -230,7 +206,7 @@ def _print(outcome: Outcome) -> None:
 def _write(report: Report, names: Sequence[str], output: Path) -> None:
     output.mkdir(parents=True, exist_ok=True)
     report.write_json(output / "results.json")
-    styles = method_styles(names, report.models)
+    styles = method_styles(names, report.run.models)
     plots = [draw_outcome(outcome, styles) for outcome in report.outcomes]
     for outcome, drawn in zip(report.outcomes, plots):
         for plot in drawn:

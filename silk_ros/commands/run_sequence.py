@@ -1,11 +1,11 @@
-"""Features and matches of a whole sequence, without a running node.
+"""Write the features and matches of a whole sequence, without a running node.
 
     run_sequence images/ --output recording --format bag
     run_sequence video.mp4 --every 5 --output reconstruction --format colmap --map
     run_sequence recording.mcap --loop 10 --output reconstruction --format colmap
 
-A bag holds the clouds that silk_node publishes, with the images' stamps; ROS 2's messages must be installed. A COLMAP
-database comes with the images and, with --map, COLMAP's model in sparse/0; pycolmap must be installed.
+A bag holds the clouds that silk_node publishes, with the stamps of the images; it needs the messages of ROS 2. A COLMAP
+database is written with the images and, with --map, COLMAP's model in sparse/0; it needs pycolmap.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from ..images.sources import open_source
 from ..matcher import check_filters
 from .arguments import positive
 
-# By name: ROS is needed for this one format, and all that imports it stays in one folder.
+# Imported by name, since only this format needs ROS.
 BAG_WRITER = "silk_ros.ros.recording.feature_bag"
-COLMAP_WINDOW = 10  # earlier images that each is matched with
-# Keypoints and scale by format: those of the node, and those that COLMAP maps well with (docs/offline.md).
+COLMAP_WINDOW = 10  # number of earlier images that each image is matched with
+# Keypoints and scale by format: those of the node, and those with which COLMAP maps well (docs/offline.md).
 DEFAULTS = {"bag": (CAMERA_MAX_KEYPOINTS, CAMERA_SCALE), "colmap": (3000, 1.0)}
 
 
@@ -39,27 +39,22 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("source", help="folder of images or pattern, video, rosbag2 or .mcap recording, or flight")
     add("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
     add("--format", choices=("bag", "colmap"), required=True)
-    add("--topic", default="", help="image topic of a recording (its first)")
+    add("--topic", default="", help="image topic of a recording (the first)")
     add("--every", type=positive, default=1, metavar="N", help="take every N-th image (%(default)s)")
-    add(
-        "--camera",
-        type=_intrinsics,
-        metavar="fx,fy,cx,cy[,k1,k2,p1,p2]",
-        help="intrinsics, as OpenCV has them (those of the recording, if any)",
-    )
+    intrinsics = "intrinsics in OpenCV's convention (those of the recording, if any)"
+    add("--camera", type=_intrinsics, metavar="fx,fy,cx,cy[,k1,k2,p1,p2]", help=intrinsics)
     add("--model", type=Path, help="exported ONNX file (the shipped VGGnp-mu)")
     counts, scales = (
         ", ".join(f"{kind}: {value:g}" for kind, value in zip(DEFAULTS, each)) for each in zip(*DEFAULTS.values())
     )
-    add("--max-keypoints", type=positive, metavar="K", help=f"at most ({counts})")
-    add("--scale", type=float, help=f"of the image that the network sees ({scales})")
+    add("--max-keypoints", type=positive, metavar="K", help=f"maximum per image ({counts})")
+    add("--scale", type=float, help=f"factor by which images are resized for the network ({scales})")
     for name in ("ratio", "min-similarity", "double-softmax"):
-        add(f"--{name}", type=float, metavar="X", help="filter of matches (none)")
-    colmap = parser.add_argument_group("COLMAP")
-    add = colmap.add_argument
-    add("--window", type=positive, default=COLMAP_WINDOW, metavar="N", help="match with N images before (%(default)s)")
+        add(f"--{name}", type=float, metavar="X", help="filter of the matches (none)")
+    add = parser.add_argument_group("COLMAP").add_argument
+    add("--window", type=positive, default=COLMAP_WINDOW, metavar="N", help="match with N earlier images (%(default)s)")
     add("--loop", type=positive, default=0, metavar="N", help="match every N-th with all earlier such images (none)")
-    add("--map", action="store_true", help="let COLMAP build a model")
+    add("--map", action="store_true", help="build a model with COLMAP")
     options = parser.parse_args(arguments)
     keypoints, scale = DEFAULTS[options.format]
     options.max_keypoints = options.max_keypoints or keypoints
@@ -80,7 +75,7 @@ def _intrinsics(text: str) -> list[float]:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write what the options ask for. Raises OSError, ValueError or ImportError, naming the fix."""
+    """Write the bag or the database. Raises OSError, ValueError or ImportError, naming the fix."""
     filters = {name: getattr(options, name) for name in ("ratio", "min_similarity", "double_softmax")}
     check_filters(**filters)
     if options.format == "colmap":
@@ -111,6 +106,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
     options = parse(arguments)
     try:
         run(options)

@@ -1,1 +1,1 @@
-"""Judging features and matches against known geometry. Needs neither torch nor ROS."""
+"""Evaluation of features and matches against known geometry, and of their speed. Needs neither torch nor ROS."""

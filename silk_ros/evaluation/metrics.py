@@ -1,4 +1,4 @@
-"""Features and matches of two images related by a known homography (paper, Sec. 4.2)."""
+"""Metrics of features and matches between images with known geometry (paper, Sec. 4.2)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ..geometry.homography import warp_points
 
 Points = NDArray[np.floating]
 RANSAC_THRESHOLD = 3.0  # pixels
-_ROUNDING = 1e-6  # pixels: an error of a whole pixel counts as within one pixel, whatever the last digits are
+_ROUNDING = 1e-6  # pixels; tolerance for errors that equal a threshold up to rounding
 
 
 def share_within(errors: Points | Sequence[float], threshold: float) -> float:
     """Share of errors (N,) in pixels that are at most `threshold`; 0 if there are none.
 
-    Of a pair's matches it is the matching accuracy, whose mean over pairs is MMA; of the corner errors of pairs it is
-    the homography accuracy (HA).
+    Of the matches of a pair this is the matching accuracy, whose mean over pairs is MMA; of the corner errors of pairs
+    it is the homography accuracy (HA).
     """
     return float(np.mean(np.asarray(errors) <= threshold + _ROUNDING)) if len(errors) else 0.0
 
@@ -34,7 +34,8 @@ def repeatability(
 ) -> float:
     """Share of the keypoints (N, 2) seen by both images that have one of the other image within `radius` pixels.
 
-    Sizes are (width, height). Counted from both images, each in the pixels of the other one; 0 if none is seen by both.
+    Sizes are (width, height). Keypoints of both images count, each in the pixels of the other image; 0 if no keypoint
+    is seen by both.
     """
     inverse = np.linalg.inv(homography)
     warped0, warped1 = warp_points(homography, points0), warp_points(inverse, points1)
@@ -52,7 +53,7 @@ def _inside(points: Points, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def _nearest_distance(points: Points, others: Points) -> NDArray[np.float64]:
-    """Distance (N,) of points (N, 2) from the nearest of the others (M, 2); inf if there is none."""
+    """Distance (N,) of points (N, 2) from the nearest of the others (M, 2); inf without others."""
     if not len(points) or not len(others):
         return np.full(len(points), np.inf)
     index = cv2.flann.Index(
@@ -63,7 +64,7 @@ def _nearest_distance(points: Points, others: Points) -> NDArray[np.float64]:
 
 
 def corner_error(homography: Points, points0: Points, points1: Points, size: tuple[int, int]) -> float:
-    """Mean error in pixels of the corners of (width, height) under the homography that RANSAC finds; inf if none."""
+    """Mean error in pixels of the corners of an image (width, height) under RANSAC's homography; inf without one."""
     if len(points0) < 4:
         return float("inf")
     cv2.setRNGSeed(0)
@@ -80,8 +81,8 @@ def corner_error(homography: Points, points0: Points, points1: Points, size: tup
 def recall_auc(errors: Sequence[float], threshold: float) -> float:
     """Area below the curve of recall (share of pairs) over error, up to `threshold`, as a share of its maximum.
 
-    The curve joins its points by straight lines, as in SuperGlue (Sarlin et al., CVPR 2020). Failures have the error
-    inf. 0 without pairs.
+    The curve is linear between its points, as in SuperGlue (Sarlin et al., CVPR 2020). Failures have the error inf; the
+    area without pairs is 0.
     """
     ordered = np.sort(np.asarray(errors, np.float64))
     reached = int(np.searchsorted(ordered, threshold, side="right"))

@@ -1,4 +1,4 @@
-"""Settings that all evaluation tasks share, and the error for data sets that are not as they should be."""
+"""Settings that all evaluation tasks share, and the error for unusable data sets."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ class DatasetError(ValueError):
 
 @dataclass(frozen=True)
 class Options:
-    """How features are used in an evaluation.
+    """Settings of the extraction, the matching and the protocol.
 
-    top_k:          best keypoints used of each image.
-    shorter_edge:   images are resized so that their shorter edge has this many pixels; None leaves them as they are.
+    top_k:          number of best keypoints used of each image.
+    shorter_edge:   pixels to which the shorter edge of images is resized; None leaves them as they are.
     ratio, double_softmax: filters of `silk_ros.match`.
-    pictures:       how many pictures of matches each method gets drawn.
-    runs:           of the RANSAC of relative poses and odometry, whose outcome is partly luck: each sees the matches in
-                    another order, and results are over all runs.
-    disparity_offset: pixels added to the disparities of a badly rectified stereo pair; None for what fits each method's
-                    own matches best.
+    pictures:       number of pictures of matches for each method.
+    runs:           of RANSAC for relative poses and odometry, each with the matches in another order, since its outcome
+                    depends on random samples; results are over all runs.
+    disparity_offset: pixels added to the disparities of a badly rectified stereo pair; None for the offset that fits
+                    each method's own matches best.
     """
 
     top_k: int = 10_000

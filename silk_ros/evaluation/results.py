@@ -1,4 +1,4 @@
-"""What every evaluation task returns, and all that the report knows of it."""
+"""The outcome of an evaluation task, which is all that the report knows of a task."""
 
 from __future__ import annotations
 
@@ -11,11 +11,25 @@ from numpy.typing import NDArray
 
 Row = dict[str, float]  # metric -> value, in the order of the columns
 Table = dict[str, Row]  # method -> its row
+VARIANT = " · "  # between the method and its variant in the name of a line
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What could not be evaluated, and why. `method` is empty if the data set itself was at fault."""
+
+    task: str
+    data: str
+    method: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{' '.join(filter(None, [self.task, self.method]))} on {self.data}: {self.message}"
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image (H, W, 3) uint8 BGR for people to look at."""
+    """An image (H, W, 3) uint8 BGR of the report."""
 
     caption: str
     image: NDArray[np.uint8]
@@ -23,7 +37,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Curve:
-    """One plot: a line (x values, y values) for each method."""
+    """One plot: a line (x values, y values) for each method, named after it or `method · variant`."""
 
     title: str
     x_label: str
@@ -39,10 +53,10 @@ class TaskResult:
     """Outcome of one task over one data set, for several methods in one run.
 
     task:     "homography", "relative_pose", "registration", "odometry", "rotation" or "scale".
-    overall:  mean over everything.
-    groups:   the same for each group of sequences, by the group's name.
+    overall:  means over everything.
+    groups:   means over each group of sequences, by the group's name.
     settings: protocol and data set, JSON-able.
-    details:  JSON-able, whatever else is worth keeping (values per pair, trajectories).
+    details:  values per pair, trajectories and the like, JSON-able.
     """
 
     task: str

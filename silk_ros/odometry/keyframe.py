@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,7 @@ FIRST_SPREAD = 0.5  # relative standard deviation of an unknown depth
 NEIGHBOURS = 5  # tracks whose depths predict that of a new track
 LEAST_SPREAD = 0.4  # smallest relative standard deviation of a predicted depth
 FINE = 0.2  # largest standard deviation of an inverse depth that predicts others, in units of the median
-
-
-def _none() -> Floats:
-    return np.empty(0)
+NO_TRACKS = np.empty(0, np.uint32), np.empty((0, 2)), np.empty(0), np.empty(0)  # before the first matches
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,10 +27,10 @@ class Keyframe:
 
     stamp: int
     pose: Floats
-    tracks: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
-    rays: Floats = field(default_factory=lambda: np.empty((0, 2)))
-    mean: Floats = field(default_factory=_none)
-    variance: Floats = field(default_factory=_none)
+    tracks: NDArray[np.uint32]
+    rays: Floats
+    mean: Floats
+    variance: Floats
 
     def with_first_matches(self, links: Links, expected: ExpectedDepths) -> Keyframe:
         """The keyframe with its keypoints that the next frame, `links`, matches for the first time."""
@@ -56,7 +53,7 @@ class ExpectedDepths:
     def __init__(self) -> None:
         self._median = 1.0  # of the known inverse depths: the scale
         self._tree: cKDTree | None = None  # rays of the tracks whose depths are certain enough
-        self._known = _none()  # inverse depths of these tracks
+        self._known = np.empty(0)  # inverse depths of these tracks
 
     def learn(self, rays: Floats, mean: Floats, variance: Floats) -> None:
         """Take in the depths of a new keyframe: rays (N, 2), inverse depths (N,) and their variances (N,)."""

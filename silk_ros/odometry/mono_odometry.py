@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .depth import TwoFrameTracks
 from .estimate import Estimate
-from .keyframe import ExpectedDepths, Keyframe
+from .keyframe import NO_TRACKS, ExpectedDepths, Keyframe
 from .links import Floats, Links
 
 MATCH_NOISE = 1.4  # pixels, standard deviation of the error that a match adds to a track's position
@@ -44,7 +44,7 @@ class MonoOdometry:
 
     def _begin(self, stamp: int) -> None:
         """Make the frame before the first matches the first keyframe, with unknown depths."""
-        self._keyframe = Keyframe(stamp, np.eye(4))
+        self._keyframe = Keyframe(stamp, np.eye(4), *NO_TRACKS)
         self._expected = ExpectedDepths()
         self._stamp = stamp  # of the last frame
         self._motion: Floats = np.eye(4)  # from the keyframe to the last frame

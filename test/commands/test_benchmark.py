@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from silk_ros import match
 from silk_ros.backends import BackendUnavailable
@@ -20,19 +22,12 @@ from silk_ros.evaluation.speed.extraction import (
     find_pipelines,
     noise_image,
     published_flops,
-    read_image,
+    resized_image,
 )
-from silk_ros.evaluation.speed.tables import text_table
-from silk_ros.evaluation.speed.timing import interleaved
+from silk_ros.evaluation.speed.measurements import fastest
+from silk_ros.evaluation.speed.timing import interleaved, limited_threads
 
 SMALL = ["--sizes", "80x64", "96x64", "--keypoints", "20", "50", "--repeats", "1", "--threads", "1"]
-
-
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command starts itself again to limit the threads of BLAS; here they are limited."""
-    for name in command.THREAD_VARIABLES:
-        monkeypatch.setenv(name, "1")
 
 
 @pytest.fixture
@@ -129,18 +124,33 @@ def test_impossible_arguments_end_with_the_usage(arguments: list[str], capsys: p
     assert ended.value.code == 2 and arguments[1] in capsys.readouterr().err
 
 
-def test_the_command_starts_again_with_the_threads_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    started = {}
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_limited_while_it_measures_only(
+    threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blas() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
 
-    def execve(program: str, arguments: list[str], environment: dict[str, str]) -> None:
-        started.update(environment, arguments=arguments)
-        raise SystemExit
+    seen: list[int] = []
 
-    monkeypatch.setattr("os.execve", execve)
-    with pytest.raises(SystemExit):
-        command.main(["--threads", "3"])
-    assert started["arguments"][-2:] == ["--threads", "3"]
-    assert {started[name] for name in command.THREAD_VARIABLES} == {"3"}
+    def measure(*_: object) -> None:
+        seen.extend([*blas(), cv2.getNumThreads()])
+        raise ValueError("seen")
+
+    before = blas()
+    monkeypatch.setattr(command, "measure", measure)
+    arguments = [*SMALL, "--threads", str(threads), "--backends", "onnxruntime", "--output", str(tmp_path)]
+    assert command.main(arguments) == 1
+    assert before and set(seen) == {threads} and blas() == before
+
+
+def test_torch_is_limited_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    torch = SimpleNamespace(get_num_threads=lambda: 7, set_num_threads=calls.append)
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    with limited_threads(3):
+        assert calls == [3]
+    assert calls == [3, 7]
 
 
 def test_operations_are_those_of_the_published_network() -> None:
@@ -160,7 +170,7 @@ def test_the_fastest_is_that_of_the_first_setting() -> None:
         timing("a fp32", 20, 0.5),
         timing("b int8", 20, 3.0),
     ]
-    assert command.fastest([Pipeline("a", "fp32"), Pipeline("b", "int8")], timings) == Pipeline("b", "int8")
+    assert fastest([Pipeline("a", "fp32"), Pipeline("b", "int8")], timings) == Pipeline("b", "int8")
 
 
 def test_candidates_take_turns_and_the_first_round_is_not_timed() -> None:
@@ -192,9 +202,4 @@ def test_the_noise_has_texture_at_all_scales() -> None:
 def test_a_picture_is_read_in_grey_and_resized(tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     cv2.imwrite(str(path), np.full((20, 30, 3), 90, np.uint8))
-    assert np.array_equal(read_image(path, 12, 8), np.full((8, 12), 90, np.uint8))
-
-
-def test_columns_are_aligned() -> None:
-    text = text_table(("pipeline", "ms"), [("a", "1.5"), ("longer", "10.25")], left=["pipeline"])
-    assert text.splitlines() == ["pipeline     ms", "a           1.5", "longer    10.25"]
+    assert np.array_equal(resized_image(path, 12, 8), np.full((8, 12), 90, np.uint8))

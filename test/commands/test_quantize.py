@@ -13,7 +13,7 @@ from onnx import numpy_helper
 from silk_ros import Extractor
 from silk_ros.backends import model as model_file
 from silk_ros.backends import quantization
-from silk_ros.commands.quantize import CALIBRATION_SIZE, calibration_images, compare, main, read_pairs
+from silk_ros.commands.quantize import CALIBRATION_IMAGES, CALIBRATION_SIZE, calibration_images, main
 from silk_ros.paths import default_model
 
 Image = NDArray[np.uint8]
@@ -87,30 +87,17 @@ def test_equalised_channels_compute_the_same(photo: Image) -> None:
         np.testing.assert_allclose(actual[:, :300], reference[:, :300], atol=2e-4)
 
 
-def test_a_network_compared_with_itself_keeps_all(frames: Path) -> None:
-    extractor = Extractor.load(max_keypoints=200, precision="fp32")
-    report = compare(extractor, extractor, read_pairs(str(frames)))
-    assert (report.topk_overlap, report.match_precision) == (1.0, report.float_match_precision)
-    assert report.descriptor_cosine == pytest.approx(1) and np.isnan(report.mma_1)
-
-
-def test_homographies_judge_where_there_are_any(tmp_path: Path, photo: Image) -> None:
-    import cv2
-
-    folder = tmp_path / "hpatches" / "wall"
-    folder.mkdir(parents=True)
-    cv2.imwrite(str(folder / "1.png"), photo[:-8, :-16])
-    cv2.imwrite(str(folder / "2.png"), photo[8:, 16:])
-    np.savetxt(folder / "H_1_2", [[1, 0, -16], [0, 1, -8], [0, 0, 1]])
-    pairs = read_pairs(str(folder.parent))
-    assert len(pairs) == 1 and pairs[0].homography is not None
-    extractor = Extractor.load(max_keypoints=500, precision="fp32")
-    assert compare(extractor, extractor, pairs).mma_1 > 0.5
-
-
 def test_calibration_images_have_one_size(frames: Path) -> None:
     images = calibration_images(str(frames))
     assert len(images) == 10 and {image.shape for image in images} == {CALIBRATION_SIZE[::-1]}
+
+
+def test_calibration_images_are_spread_over_a_long_recording(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [np.full(CALIBRATION_SIZE[::-1], index, np.uint8) for index in range(250)]
+    monkeypatch.setattr("silk_ros.commands.quantize.read_frames", lambda _: iter(frames))
+    chosen = [int(image[0, 0]) for image in calibration_images("recording.mcap")]
+    assert len(chosen) == CALIBRATION_IMAGES and (chosen[0], chosen[-1]) == (0, 248)
+    assert set(np.diff(chosen)) == {4, 8}, "every fourth was kept, and most of these are chosen"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.evaluation.methods.load import Keypoints
+from silk_ros.evaluation.methods.base import Keypoints
 from silk_ros.geometry.motion import project, transform
 
 MATRIX = np.array([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]])  # the colour camera of 7-Scenes

@@ -17,7 +17,7 @@ from std_srvs.srv import SetBool, Trigger
 from silk_ros import match
 from silk_ros.backends import select_backend
 from silk_ros.commands.benchmark_rate import params_file
-from silk_ros.evaluation.speed.rate import Camera, Candidate
+from silk_ros.evaluation.speed.rate import CameraLoad, Candidate
 from silk_ros.paths import default_model
 from silk_ros.ros.front_end import drop_watch, outputs
 from silk_ros.ros.front_end.drop_watch import DropWatch
@@ -334,7 +334,7 @@ def test_the_file_that_benchmark_writes_sets_the_node(
     spawn: Callable[..., subprocess.Popen[str]], peer: Peer, tmp_path: Path
 ) -> None:
     file = tmp_path / "silk_30hz.yaml"
-    file.write_text(params_file(Candidate(0.4, 123, "fp32", 40.0, 0.5, 1), Camera(30, 160, 120)))
+    file.write_text(params_file(Candidate(0.4, 123, "fp32", 40.0, 0.5, 1), CameraLoad(30, 160, 120)))
     process = spawn("silk_node", "--ros-args", "--params-file", str(file))
     peer.wait_for_node()
     features, _ = peer.send(image_message(picture()))

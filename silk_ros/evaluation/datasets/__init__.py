@@ -1,1 +1,1 @@
-"""Readers of the data sets that evaluation knows."""
+"""Readers of data sets with ground truth."""

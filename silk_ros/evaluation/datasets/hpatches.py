@@ -11,13 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from silk_ros.images.source import IMAGE_SUFFIXES
-
+from ...images.folders import image_files
 from ..options import DatasetError
+from .gray_images import Image, read_image, resize_shorter_edge
 
 SHORTER_EDGE = 480  # pixels (paper, Sec. 4.2)
 LAYOUT = "a folder per sequence with 1.png ... n.png (or .ppm, .jpg) and H_1_2 ... H_1_n of 3x3 numbers each"
@@ -25,16 +24,16 @@ GROUPS = {"i_": "illumination", "v_": "viewpoint"}  # HPatches' prefixes
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class HomographyView:
     """Image k of a sequence: grey (H, W) uint8, and the homography (3, 3) from pixels of image 1 to its pixels."""
 
     number: int
-    image: NDArray[np.uint8]
+    image: Image
     homography: NDArray[np.float64]
 
 
 class HomographySequence:
-    """One folder: image 1, and the others as views of it. Files are checked here, images are read when asked for."""
+    """One folder: image 1, and the others as views of it. Files are checked at once, images are read on demand."""
 
     def __init__(self, folder: Path, shorter_edge: int) -> None:
         self.name = folder.name
@@ -50,22 +49,27 @@ class HomographySequence:
     def __len__(self) -> int:
         return len(self._views)
 
-    def read(self) -> tuple[NDArray[np.uint8], Iterator[View]]:
+    def read(self) -> tuple[Image, Iterator[HomographyView]]:
         """Image 1, grey (H, W) uint8, and the views, lazily; all resized. Raises DatasetError for unreadable images."""
         image, from_original = resize_shorter_edge(read_image(self._first), self._shorter_edge)
         return image, self._read_views(np.linalg.inv(from_original))
 
-    def _read_views(self, to_original: NDArray[np.floating]) -> Iterator[View]:
+    def _read_views(self, to_original: NDArray[np.floating]) -> Iterator[HomographyView]:
         for number, path, homography in self._views:
             image, from_original = resize_shorter_edge(read_image(path), self._shorter_edge)
-            yield View(number, image, from_original @ homography @ to_original)
+            yield HomographyView(number, image, from_original @ homography @ to_original)
+
+
+def is_hpatches(root: Path) -> bool:
+    """Whether a folder holds sequences in this layout."""
+    return next(root.glob("*/H_1_*"), None) is not None
 
 
 def find_sequences(root: Path, shorter_edge: int = SHORTER_EDGE, skip: Sequence[str] = ()) -> list[HomographySequence]:
-    """The sequences below `root` by name, without those named in `skip`. Images will be resized to `shorter_edge`.
+    """The sequences below `root` by name, without those named in `skip`. Images are resized to `shorter_edge`.
 
-    Raises DatasetError, naming the file and the layout, for a missing folder, one without sequences, an image that is
-    missing, a homography that is not one, and a name to skip that is none of the sequences.
+    Raises DatasetError, naming the file and the layout, for a missing folder, a folder without sequences, a missing
+    image, a file that is not a homography, and a name in `skip` that no sequence has.
     """
     if not root.is_dir():
         raise DatasetError(f"no folder '{root}': it should hold {LAYOUT}")
@@ -80,39 +84,13 @@ def find_sequences(root: Path, shorter_edge: int = SHORTER_EDGE, skip: Sequence[
     return chosen
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
-    """A grey image (H, W). Raises DatasetError for a file that is none."""
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise DatasetError(f"cannot read the image '{path}': replace it with one that OpenCV can decode")
-    return np.asarray(image, np.uint8)
-
-
-def resize_shorter_edge(image: NDArray[np.uint8], shorter_edge: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """An image resized to so many pixels on its shorter edge, and the transform (3, 3) of pixels into it."""
-    height, width = image.shape
-    factor = shorter_edge / min(height, width)
-    return resize(image, (round(width * factor), round(height * factor)))
-
-
-def resize(image: NDArray[np.uint8], size: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """An image resized to (width, height), and the transform (3, 3) of its pixel coordinates to the new ones."""
-    height, width = image.shape
-    x, y = size[0] / width, size[1] / height
-    # Pixel areas correspond, not pixel centres.
-    transform = np.array([[x, 0, (x - 1) / 2], [0, y, (y - 1) / 2], [0, 0, 1]])
-    interpolation = cv2.INTER_AREA if min(x, y) < 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, size, interpolation=interpolation), np.uint8), transform
-
-
 def _homography_files(folder: Path) -> list[Path]:
     return [path for path in folder.iterdir() if path.is_file() and re.fullmatch(r"H_1_\d+", path.name)]
 
 
 def _find_image(folder: Path, number: int, needed_by: Path) -> Path:
-    for path in sorted(folder.glob(f"{number}.*")):
-        if path.suffix.lower() in IMAGE_SUFFIXES:
-            return path
+    if found := image_files(folder, f"{number}.*"):
+        return found[0]
     raise DatasetError(f"no image '{folder / str(number)}.png' (or .ppm, .jpg) for '{needed_by}': expected {LAYOUT}")
 
 

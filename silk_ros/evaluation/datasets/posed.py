@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from ...geometry.motion import Points
 from ...images.folders import image_files
 from ...images.kitti import CALIBRATION, POSES, read_poses, read_projections
-from ..methods.load import Keypoints, Method
+from ..methods.base import Keypoints, Method
 from ..options import DatasetError, Options
-from .hpatches import read_image, resize, resize_shorter_edge
+from .gray_images import Image, read_image, resize, resize_shorter_edge
 
 Matrix = NDArray[np.float64]
 
@@ -34,15 +34,15 @@ INVALID_DEPTHS = (0, 65535)
 
 
 @dataclass(frozen=True, eq=False)
-class Frame:
-    """One moment of a sequence.
+class PosedFrame:
+    """The images of one moment of a sequence.
 
-    image: (H, W) uint8 grey. right: the same of the right camera of a rectified stereo pair, or None.
+    image: (H, W) uint8 grey. right: the image of the right camera of a rectified stereo pair, or None.
     depth: (H, W) float32 metres along z at the pixels of `image`, NaN where unknown, or None.
     """
 
-    image: NDArray[np.uint8]
-    right: NDArray[np.uint8] | None
+    image: Image
+    right: Image | None
     depth: NDArray[np.float32] | None
 
     def depth_at(self, pixels: Points) -> NDArray[np.float64]:
@@ -64,10 +64,10 @@ class _Files:
 
 
 class PosedSequence:
-    """Frames in the order of time; each is read when it is asked for.
+    """Frames in order of time, each read on demand.
 
-    name:       the folder's.
-    matrix:     (3, 3) intrinsics of the images as they are given, that is after resizing.
+    name:       of the folder.
+    matrix:     (3, 3) intrinsics of the images after resizing.
     baseline:   metres between the cameras of a stereo pair, or None.
     poses:      (N, 4, 4) camera-to-world, metres.
     timestamps: (N,) seconds from the first frame.
@@ -102,22 +102,22 @@ class PosedSequence:
 
     @property
     def shorter_edge(self) -> int:
-        """Pixels of the images as they are given."""
+        """Pixels of the images' shorter edge after resizing."""
         return min(self._size)
 
     def depth_file(self, index: int) -> Path | None:
         return self._files[index].depth
 
-    def __getitem__(self, index: int) -> Frame:
-        """Raises DatasetError for a file that cannot be read or has another size than the first."""
+    def __getitem__(self, index: int) -> PosedFrame:
+        """Read a frame. Raises DatasetError for a file that cannot be read or differs in size from the first."""
         files = self._files[index]
         depth = None
         if files.depth is not None and self._depth_matrix is not None:
             depth = register_depth(_read_depth(files.depth), self._depth_matrix, self.matrix, self._size)
         right = None if files.right is None else self._read(files.right)
-        return Frame(self._read(files.image), right, depth)
+        return PosedFrame(self._read(files.image), right, depth)
 
-    def _read(self, path: Path) -> NDArray[np.uint8]:
+    def _read(self, path: Path) -> Image:
         image = read_image(path)
         if image.shape != self._original_shape:
             (height, width), found = self._original_shape, image.shape
@@ -126,15 +126,15 @@ class PosedSequence:
 
 
 def open_sequence(root: str | Path, shorter_edge: int | None = None) -> PosedSequence:
-    """The sequence in a folder, its layout recognised by what the folder holds.
+    """The sequence in a folder, whose files show its layout.
 
-    shorter_edge: resize images, and the intrinsics with them, so that the shorter edge has this many pixels.
+    shorter_edge: pixels to which the shorter edge of the images, and the intrinsics with it, are resized.
 
-    Colour and depth of 7-Scenes are taken to come from one place, by two focal lengths: a registered depth is that of
-    the pixel on the same ray. Under the true poses this leaves SIFT matches of the kitchen's frames 10 to 30 apart
-    2.5 px from where they should be (median); a published calibration with the cameras 2.5 cm apart, 2.3 px.
+    The colour and depth cameras of 7-Scenes are assumed to be at one place with two focal lengths: a pixel takes the
+    depth on the same ray. Under the true poses, SIFT matches between the kitchen's frames 10 to 30 apart then have a
+    median error of 2.5 px; with a published calibration, in which the cameras are 2.5 cm apart, it is 2.3 px.
 
-    Raises DatasetError, naming the file and the expected layouts, when something is missing or malformed.
+    Raises DatasetError, naming the file and the expected layouts, for missing and malformed files.
     """
     folder = Path(root).expanduser()
     if not folder.is_dir():
@@ -146,12 +146,12 @@ def open_sequence(root: str | Path, shorter_edge: int | None = None) -> PosedSeq
     else:
         raise DatasetError(f"'{folder}' holds neither image_0/ nor frame-N.color.* files: {LAYOUTS}")
     if len(sequence) < 2:
-        raise DatasetError(f"'{folder}' holds a single frame, which is no sequence: {LAYOUTS}")
+        raise DatasetError(f"'{folder}' holds a single frame: a sequence has at least two: {LAYOUTS}")
     return sequence
 
 
 def frame_features(method: Method, sequence: PosedSequence, options: Options) -> Callable[[int], Keypoints]:
-    """The best keypoints of a frame by its index; those of the last frames asked for are kept."""
+    """A function from the index of a frame to its best keypoints, which caches the last 64 frames."""
 
     @lru_cache(maxsize=64)
     def features(index: int) -> Keypoints:
@@ -163,9 +163,9 @@ def frame_features(method: Method, sequence: PosedSequence, options: Options) ->
 def register_depth(
     depth: NDArray[np.float32], depth_matrix: Matrix, matrix: Matrix, size: tuple[int, int]
 ) -> NDArray[np.float32]:
-    """Depth image of one camera seen by another at the same place: intrinsics `matrix`, `size` (width, height).
+    """Depth image seen by another camera at the same place, of intrinsics `matrix` and `size` (width, height).
 
-    Every pixel takes the depth of the nearest pixel on its ray, so that edges stay sharp; NaN outside the view.
+    Each pixel takes the depth of the pixel nearest to its ray, which keeps edges sharp; NaN outside the view.
     """
     registered = cv2.warpPerspective(
         depth,
@@ -192,7 +192,7 @@ def _open_kitti(folder: Path, shorter_edge: int | None) -> PosedSequence:
     if right:
         baseline = float(projections[0][0, 3] - projections[1][0, 3]) / matrix[0, 0]
         if baseline <= 0:
-            raise DatasetError(f"row P1 of '{folder / CALIBRATION}' is no camera to the right of P0: {LAYOUTS}")
+            raise DatasetError(f"row P1 of '{folder / CALIBRATION}' is not a camera to the right of P0: {LAYOUTS}")
     files = [_Files(image, right=other) for image, other in zip_longest(left, right)]
     rate = STEREO_RATE if right else MONO_RATE
     return PosedSequence(folder.name, files, poses, rate, matrix, baseline=baseline, shorter_edge=shorter_edge)
@@ -218,7 +218,7 @@ def _open_seven_scenes(folder: Path, shorter_edge: int | None) -> PosedSequence:
 
 @contextmanager
 def _layouts_named() -> Iterator[None]:
-    """Turn errors of reading a file into DatasetError with the expected layouts."""
+    """Turn the errors of reading a file into DatasetError with the expected layouts."""
     try:
         yield
     except DatasetError:

@@ -1,1 +1,1 @@
-"""Detectors and descriptors that evaluation compares, behind one interface."""
+"""Detectors and descriptors to compare, behind one interface."""

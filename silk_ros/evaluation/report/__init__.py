@@ -1,1 +1,1 @@
-"""What an evaluation leaves behind: tables, plots, JSON and HTML."""
+"""Reports of an evaluation: tables, plots, JSON and HTML."""

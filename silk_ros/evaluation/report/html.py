@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: styles inline, pictures as data URIs."""
+"""The report as one self-contained HTML file: styles inline, pictures as data URIs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from .plots import Plot
 from .report import Outcome, Report, slug
 
 TITLE = "Evaluation of local features"
-PICTURE_BYTES = 5_000_000  # of all pictures of matches together: the page stays below 10 MB
+PICTURE_BYTES = 5_000_000  # for all pictures of matches together, which keeps the page below 10 MB
 _QUALITIES = ((1400, 80), (1200, 70), (960, 60), (720, 50), (480, 40))  # greatest width in pixels, WebP quality
 
 
 def write_html(report: Report, plots: Sequence[Sequence[Plot]], path: Path) -> None:
-    """Write the page. `plots` are those of each outcome, in order."""
+    """Write the page. `plots` holds the plots of each outcome, in order."""
     environment = Environment(
         loader=PackageLoader("silk_ros.evaluation.report", "."), autoescape=True, undefined=StrictUndefined
     )
@@ -42,7 +42,7 @@ def _section(outcome: Outcome, plots: Sequence[Plot], images: Iterator[bytes]) -
             for name, value in outcome.settings.items()
             if value not in (None, [])
         ],
-        "grids": outcome.grids(),
+        "grids": outcome.grids,
         "plots": [
             {"title": plot.title, "light": _uri("png", plot.light), "dark": _uri("png", plot.dark)} for plot in plots
         ],
@@ -51,7 +51,7 @@ def _section(outcome: Outcome, plots: Sequence[Plot], images: Iterator[bytes]) -
 
 
 def _text(value: Any) -> str:
-    """A setting for people."""
+    """A setting as text."""
     if isinstance(value, dict):
         return ", ".join(f"{name} {_text(entry)}" for name, entry in value.items())
     if isinstance(value, (list, tuple)):
@@ -60,7 +60,7 @@ def _text(value: Any) -> str:
 
 
 def _encoded(pictures: Sequence[Picture]) -> list[bytes]:
-    """WebP of each, as good as PICTURE_BYTES allow."""
+    """Each picture as WebP, in the best quality that PICTURE_BYTES allows."""
     encoded: list[bytes] = []
     for width, quality in _QUALITIES:
         encoded = [_webp(picture.image, width, quality) for picture in pictures]

@@ -1,6 +1,6 @@
-"""Curves and trajectories as PNG pictures. A method keeps its colour and marker in all of them.
+"""Curves and trajectories as PNG pictures; a method has one colour and marker in all of them.
 
-Colours are those of Okabe and Ito and of Tol, which colour-blind people tell apart.
+The colours are from the palettes of Okabe and Ito and of Tol, which colour-blind people can distinguish.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from ..results import Curve
+from ..results import VARIANT, Curve
 from .report import GROUND_TRUTH, Outcome
 
-VARIANT = " · "  # between a method and its variant in the name of a line: the variant is the dash of the line
 _NETWORK_COLOURS = ["#D55E00", "#882255", "#AA4499", "#E6A817", "#661100"]
 _PEER_COLOURS = {
     "SIFT": "#0072B2",
@@ -41,7 +40,7 @@ _EMPTY_SHARE = 0.06  # of the height, above the highest point
 
 @dataclass(frozen=True)
 class Style:
-    """How a method is drawn in every plot of a report."""
+    """Look of a method in every plot of a report."""
 
     colour: str
     marker: str
@@ -52,7 +51,7 @@ _UNKNOWN = Style("#8C8C8C", "", 1.5)
 
 
 def method_styles(names: Sequence[str], networks: Collection[str]) -> dict[str, Style]:
-    """Styles by method. `networks` are those of the names that are to stand out."""
+    """Styles by method. `networks` are the names to emphasise."""
     highlights, spares = iter(_NETWORK_COLOURS * len(names)), iter(_SPARE_COLOURS * len(names))
     styles = {}
     for index, name in enumerate(names):
@@ -63,7 +62,7 @@ def method_styles(names: Sequence[str], networks: Collection[str]) -> dict[str, 
 
 @dataclass(frozen=True)
 class Plot:
-    """A PNG for light and one for dark surroundings."""
+    """A plot as PNG, with a light and with a dark background."""
 
     title: str
     light: bytes
@@ -71,7 +70,7 @@ class Plot:
 
 
 def draw_outcome(outcome: Outcome, styles: Mapping[str, Style]) -> list[Plot]:
-    """Every curve of an outcome, and its trajectories where it has them."""
+    """Every curve of an outcome, and its trajectories if it has any."""
     plots = [
         Plot(curve.title, *(draw_curve(curve, styles, dark) for dark in (False, True))) for curve in outcome.curves
     ]
@@ -82,7 +81,7 @@ def draw_outcome(outcome: Outcome, styles: Mapping[str, Style]) -> list[Plot]:
 
 
 def draw_curve(curve: Curve, styles: Mapping[str, Style], dark: bool = False) -> bytes:
-    """PNG of a curve. A line is named after its method, or `method · variant`."""
+    """PNG of a curve. The variant in the name of a line sets its dash pattern."""
 
     def draw(axes: Axes) -> None:
         variants = list(dict.fromkeys(filter(None, (name.partition(VARIANT)[2] for name in curve.lines))))
@@ -111,7 +110,7 @@ def draw_curve(curve: Curve, styles: Mapping[str, Style], dark: bool = False) ->
 def draw_trajectories(
     trajectories: Mapping[str, Sequence[Sequence[float]]], styles: Mapping[str, Style], dark: bool = False
 ) -> bytes:
-    """PNG of paths in metres, along the two axes in which the one called GROUND_TRUTH is longest.
+    """PNG of paths in metres, along the two axes in which the GROUND_TRUTH path is longest.
 
     trajectories: rows of [t, tx, ty, tz, ...] by method.
     """
@@ -129,7 +128,7 @@ def draw_trajectories(
                 linewidth=style.width * 0.7,
                 linestyle=":" if true else "-",
                 marker=style.marker,
-                markevery=[-1],  # where it ends is what counts
+                markevery=[-1],  # at the end, where the drift shows
                 markersize=4 + style.width,
                 zorder=2 + style.width,
                 label=name,
@@ -142,12 +141,12 @@ def draw_trajectories(
 
 
 def _on_background(colour: str, dark: bool) -> Any:
-    """The same colour, lighter on a dark background."""
+    """A colour, made lighter on a dark background."""
     return 0.7 * np.array(to_rgb(colour)) + 0.3 if dark else colour
 
 
 def _plottable(x: Sequence[float], y: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """A point that is not finite leaves a gap."""
+    """Arrays to plot, with NaN, which leaves a gap, for points that are not finite."""
     values = np.asarray(y, np.float64)
     return np.asarray(x, np.float64), np.where(np.isfinite(values), values, np.nan)
 

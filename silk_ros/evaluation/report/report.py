@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: tables for the console, and results.json.
+"""The report of an evaluation, and the file results.json.
 
 results.json holds, with null for numbers that are not finite:
 
@@ -6,8 +6,8 @@ results.json holds, with null for numbers that are not finite:
     created      local date and time, ISO 8601
     command      the command line
     machine      processor, its instruction sets and what limits them, cores, operating system
-    versions     Python and the libraries that do the work
-    models       file name and sha256 of the ONNX file behind each method that is one
+    versions     Python and the libraries that compute
+    models       file name and sha256 of the ONNX file of each method that is a network
     results      a list, one entry for each task and data set: either
                  task, data, settings, overall {method: {metric: value}}, groups {group: {method: {metric: value}}},
                  details, curves [{title, x_label, y_label, lines {method: [x values, y values]}}]; or, of a sweep,
@@ -24,9 +24,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from ..results import Curve, Picture, TaskResult
+from ..results import Curve, Failure, Picture, TaskResult
+from ..run_info import RunInfo
 from .tables import Grid, group_grid, method_grid
 
 GROUND_TRUTH = "ground truth"
@@ -38,97 +39,52 @@ def slug(title: str) -> str:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """What could not be evaluated, and why. `method` is empty if the data set itself was at fault."""
+class Outcome:
+    """A section of the report: one task over one data set, or a sweep of one.
 
-    task: str
-    data: str
-    method: str
-    message: str
+    grids:        tables with their captions, the main one first.
+    json:         the entry of results.json.
+    trajectories: rows [t, tx, ty, tz, qx, qy, qz, qw] by method, the true ones under GROUND_TRUTH; only of odometry.
+    """
 
-    def __str__(self) -> str:
-        return f"{' '.join(filter(None, [self.task, self.method]))} on {self.data}: {self.message}"
-
-
-class Outcome(Protocol):
-    """A section of the report: one task over one data set, or a sweep of one."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def settings(self) -> Mapping[str, Any]: ...
-    @property
-    def curves(self) -> Sequence[Curve]: ...
-    @property
-    def pictures(self) -> Sequence[Picture]: ...
-    @property
-    def trajectories(self) -> Mapping[str, Sequence[Sequence[float]]]:
-        """Rows [t, tx, ty, tz, qx, qy, qz, qw] by method, the true ones under GROUND_TRUTH. Empty but of odometry."""
-
-    def grids(self) -> Sequence[tuple[str, Grid]]:
-        """Tables with their captions; the first is the one that matters."""
-
-    def as_json(self) -> dict[str, Any]: ...
+    title: str
+    settings: Mapping[str, Any]
+    grids: Sequence[tuple[str, Grid]]
+    curves: Sequence[Curve]
+    json: dict[str, Any]
+    pictures: Sequence[Picture] = ()
+    trajectories: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class TaskOutcome:
-    """A task over the data set in the folder `data`."""
-
-    data: str
-    result: TaskResult
-
-    @property
-    def title(self) -> str:
-        return f"{self.result.task.replace('_', ' ')} on {Path(self.data).resolve().name}"
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return self.result.settings
-
-    @property
-    def curves(self) -> Sequence[Curve]:
-        return self.result.curves
-
-    @property
-    def pictures(self) -> Sequence[Picture]:
-        return self.result.pictures
-
-    @property
-    def trajectories(self) -> Mapping[str, Sequence[Sequence[float]]]:
-        details = self.result.details
-        return {GROUND_TRUTH: details["ground_truth"], **details["trajectories"]} if "trajectories" in details else {}
-
-    def grids(self) -> Sequence[tuple[str, Grid]]:
-        grids = [("", method_grid(self.result.overall))]
-        return [*grids, ("by group", group_grid(self.result.groups))] if self.result.groups else grids
-
-    def as_json(self) -> dict[str, Any]:
-        return {"task": self.result.task, "data": self.data} | self.result.as_json()
+def task_outcome(data: str, result: TaskResult) -> Outcome:
+    """The section of a task over the data set in the folder `data`."""
+    grids = [("", method_grid(result.overall))]
+    if result.groups:
+        grids.append(("by group", group_grid(result.groups)))
+    paths = result.details.get("trajectories", {})
+    return Outcome(
+        f"{result.task.replace('_', ' ')} on {Path(data).resolve().name}",
+        result.settings,
+        grids,
+        result.curves,
+        {"task": result.task, "data": data} | result.as_json(),
+        result.pictures,
+        {GROUND_TRUTH: result.details["ground_truth"], **paths} if paths else {},
+    )
 
 
 @dataclass
 class Report:
-    """All of one run of `evaluate`, in the order it is shown."""
+    """Everything from one run of `evaluate`, in the order of display."""
 
-    command: str
-    created: str
-    version: str
-    machine: Mapping[str, Any]
-    versions: Mapping[str, str]
-    models: Mapping[str, Mapping[str, str]]  # method -> file, sha256
+    run: RunInfo
     outcomes: list[Outcome] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return {
-            "silk_ros": self.version,
-            "created": self.created,
-            "command": self.command,
-            "machine": dict(self.machine),
-            "versions": dict(self.versions),
-            "models": {name: dict(model) for name, model in self.models.items()},
-            "results": [outcome.as_json() for outcome in self.outcomes],
+            **self.run.as_json(),
+            "results": [outcome.json for outcome in self.outcomes],
             "failures": [vars(failure) | {"task": failure.task.replace("-", "_")} for failure in self.failures],
         }
 
@@ -137,7 +93,7 @@ class Report:
 
 
 def _finite(value: Any) -> Any:
-    """The same with null for NaN and infinity, which JSON lacks, and with numpy's numbers and arrays as plain ones."""
+    """A copy with null for NaN and infinity, which JSON lacks, and plain numbers and lists for numpy's."""
     if isinstance(value, Mapping):
         return {str(key): _finite(entry) for key, entry in value.items()}
     if hasattr(value, "tolist"):

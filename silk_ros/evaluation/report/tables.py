@@ -1,4 +1,4 @@
-"""Tables of metrics for people: what is best, how many decimals, and their form on a console."""
+"""Tables of metrics: the best values, the number of decimals, and their form on the console."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
+
+from tabulate import tabulate
 
 from ..results import Row, Table
 
 BETTER_HIGH = re.compile(r"repeatab|accura|\b(auc|mma|maa|ha)\b|inlier|correct|widest|largest", re.IGNORECASE)
 BETTER_LOW = re.compile(r"error|drift|fail|lost|smallest|\b(ate|rpe)\b", re.IGNORECASE)
 MISSING = "–"
+# A table of strings as aligned text, all columns to the right unless `colalign` says otherwise.
+text_table = partial(tabulate, tablefmt="plain", disable_numparse=True, stralign="right")
 
 
 @dataclass(frozen=True)
 class Column:
-    """A metric as it heads a table: `MMA@3` is the threshold `@3` below the name `MMA`."""
+    """A metric as the head of a column; `MMA@3` has the name `MMA` and the threshold `@3`."""
 
     metric: str
 
@@ -32,7 +37,7 @@ class Column:
 
     @property
     def sign(self) -> int:
-        """1 if higher is better, -1 if lower is, 0 for what is neither, such as a count."""
+        """1 if higher is better, -1 if lower is better, 0 if neither is, as for a count."""
         if BETTER_HIGH.search(self.name):
             return 1
         return -1 if BETTER_LOW.search(self.name) else 0
@@ -46,7 +51,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table for people. `heads` name the columns of labels; the best value is found within each block of rows."""
+    """A table for display. `heads` name the columns of labels; each block of rows has its own best values."""
 
     heads: tuple[str, ...]
     blocks: Sequence[Sequence[tuple[tuple[str, ...], Row]]]
@@ -57,16 +62,16 @@ class Grid:
         return [Column(metric) for metric in dict.fromkeys(metric for row in rows for metric in row)]
 
     def spans(self) -> list[tuple[Column, int]]:
-        """The names above the thresholds: the first column of each, and how many share the name."""
+        """The names above the thresholds: the first column of each name, and the number of columns that share it."""
         grouped = [list(columns) for _, columns in groupby(self.columns, key=lambda column: column.name)]
         return [(columns[0], len(columns)) for columns in grouped]
 
     def starts(self) -> list[bool]:
-        """Whether each column is the first below its name."""
+        """Whether each column is the first of its name."""
         return [index == 0 for _, count in self.spans() for index in range(count)]
 
     def cells(self) -> list[list[tuple[tuple[str, ...], list[Cell]]]]:
-        """The rows of each block as text. A first label that repeats the one above it is left empty."""
+        """The rows of each block as text. A first label equal to the one above it is left empty."""
         columns = self.columns
         all_rows = [row for block in self.blocks for _, row in block]
         digits = {column.metric: _digits(column, all_rows) for column in columns}
@@ -84,7 +89,7 @@ class Grid:
 
 
 def _best(column: Column, rows: Sequence[Row]) -> float | None:
-    """The best value, unless there is nothing to choose between."""
+    """The best value; None if there is no best one, or all values are equal."""
     values = [row.get(column.metric, math.nan) for row in rows]
     finite = [value for value in values if math.isfinite(value)]
     return (
@@ -122,27 +127,6 @@ def group_grid(groups: Mapping[str, Table]) -> Grid:
 
 def console_table(grid: Grid) -> str:
     """Aligned text, labels to the left and numbers to the right."""
-    columns, blocks = grid.columns, grid.cells()
-    rows = [row for block in blocks for row in block]
-    label_widths = [
-        max(len(head), *(len(labels[index]) for labels, _ in rows)) for index, head in enumerate(grid.heads)
-    ]
-    widths = [
-        max(len(column.threshold), *(len(cells[index].text) for _, cells in rows))
-        for index, column in enumerate(columns)
-    ]
-    names, start = [], 0
-    for column, count in grid.spans():
-        missing = len(column.name) - (sum(widths[start : start + count]) + 2 * (count - 1))
-        widths[start] += max(0, missing)
-        names.append(column.name.rjust(sum(widths[start : start + count]) + 2 * (count - 1)))
-        start += count
-    heads = [head.ljust(width) for head, width in zip(grid.heads, label_widths)]
-    lines = ["  ".join([*heads, *names])]
-    if any(column.threshold for column in columns):
-        blank = [" " * width for width in label_widths]
-        lines.append("  ".join([*blank, *(column.threshold.rjust(width) for column, width in zip(columns, widths))]))
-    for labels, cells in rows:
-        left = [label.ljust(width) for label, width in zip(labels, label_widths)]
-        lines.append("  ".join([*left, *(cell.text.rjust(width) for cell, width in zip(cells, widths))]))
-    return "\n".join(line.rstrip() for line in lines)
+    rows = [[*labels, *(cell.text for cell in cells)] for block in grid.cells() for labels, cells in block]
+    heads = [*grid.heads, *(column.metric for column in grid.columns)]
+    return text_table(rows, heads, colalign=["left"] * len(grid.heads) + ["right"] * len(grid.columns))

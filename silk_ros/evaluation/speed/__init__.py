@@ -1,1 +1,1 @@
-"""How fast pipelines run on this machine."""
+"""Speed of extraction and matching on this machine."""

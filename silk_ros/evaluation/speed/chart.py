@@ -13,14 +13,14 @@ from matplotlib.patches import Patch
 
 from .extraction import Timing
 
-OWN, PEER = "#D55E00", "#0072B2"  # as networks and SIFT in the plots of `evaluate`
+OWN, PEER = "#D55E00", "#0072B2"  # the colours of networks and SIFT in the plots of `evaluate`
 INK, FAINT = "#1f2328", "#d7dbe0"
-LIGHTEST = 0.5  # how far towards white the bars of the fewest keypoints go
+LIGHTEST = 0.5  # share of white in the bars of the fewest keypoints
 PANEL_WIDTH, BAR_HEIGHT = 5.4, 0.17  # inches
 
 
 def draw_chart(timings: Sequence[Timing], title: str, path: Path) -> None:
-    """Write a PNG: a panel for each size of image, a group of bars for each pipeline, a bar for each K."""
+    """Write a PNG with a panel for each image size, a group of bars for each pipeline and a bar for each K."""
     sizes = list(dict.fromkeys(timing.size for timing in timings))
     counts = sorted({timing.keypoints for timing in timings})
     first = [timing for timing in timings if timing.size == sizes[0] and timing.keypoints == counts[0]]
@@ -73,7 +73,7 @@ def _legend(counts: Sequence[int]) -> list[Patch]:
 
 
 def _shade(colour: str, row: int, rows: int) -> tuple[float, float, float]:
-    """The colour itself for the last row, lighter ones before it."""
+    """The colour for the last row, and lighter shades of it for the rows before."""
     white = LIGHTEST * (rows - 1 - row) / max(1, rows - 1)
     red, green, blue = ((1 - white) * channel + white for channel in to_rgb(colour))
     return red, green, blue

@@ -1,4 +1,4 @@
-"""Image to keypoints and descriptors: every backend and precision, and the peers, in turn."""
+"""Time from an image to keypoints and descriptors: every backend in every precision, and peers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ...backends import PRECISIONS, BackendUnavailable
 from ...extractor import Extractor
+from ..datasets.gray_images import Image, read_image
 from ..methods.load import load_method
 from .timing import Quartiles, interleaved
 
 PEERS = ("orb", "sift", "xfeat")
 GEMM = "GEMM"
-GEMM_SIDE = 2048  # of the square matrices: large enough for BLAS to be at its best
+GEMM_SIDE = 2048  # of the square matrices, large enough for BLAS to reach its full rate
 PUBLISHED = "VGGnp-mu as published"
-
-Image = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -29,9 +27,9 @@ class Timing:
     """One pipeline on one size of image.
 
     size:      width and height.
-    keypoints: asked for; `found` is what it gave.
+    keypoints: requested number; `found` is the number returned.
     gflops:    GFLOP/s by the published network's count of operations, None for a peer.
-    of_gemm:   the same over what numpy's float32 GEMM reached in the same rounds.
+    of_gemm:   `gflops` over the rate of numpy's float32 GEMM in the same rounds, None for a peer.
     """
 
     pipeline: str
@@ -46,7 +44,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A backend in one of its precisions."""
+    """A backend in one of its precisions, with the shipped network."""
 
     backend: str
     precision: str
@@ -60,16 +58,16 @@ class Pipeline:
 
 
 def automatic() -> str:
-    """What the node takes by itself on this machine, and why."""
+    """The backend and precision that the node selects on this machine, and the reason."""
     backend = Extractor.load(max_keypoints=1).backend
     reason = f": {backend.reason}" if backend.reason else ""
     return f"backend and precision auto: {backend.name} on {backend.device}, {backend.precision}{reason}"
 
 
 def find_pipelines(backends: Sequence[str], image: Image, threads: int) -> tuple[list[Pipeline], dict[str, str]]:
-    """What this machine can run, by trying it, and the reasons for what it cannot.
+    """The pipelines that run on this machine, each tried on an image, and the reasons why others do not.
 
-    Raises ValueError, with the reasons, if nothing runs.
+    Raises ValueError, with the reasons, if none runs.
     """
     found: list[Pipeline] = []
     skipped: dict[str, str] = {}
@@ -86,6 +84,19 @@ def find_pipelines(backends: Sequence[str], image: Image, threads: int) -> tuple
                 skipped[pipeline.name] = str(error)
     if not found:
         raise ValueError("; ".join(f"{name}: {reason}" for name, reason in skipped.items()))
+    return found, skipped
+
+
+def find_peers(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """The peers that are installed, and the reasons why others do not load."""
+    found: list[str] = []
+    skipped: dict[str, str] = {}
+    for name in names:
+        try:
+            load_method(name, 1)
+            found.append(name)
+        except ImportError as error:
+            skipped[name] = str(error)
     return found, skipped
 
 
@@ -128,7 +139,7 @@ def measure_extraction(
 def measure_threads(
     pipeline: Pipeline, image: Image, keypoints: int, threads: int, repeats: int
 ) -> dict[int, Quartiles]:
-    """Times by the number of threads: 1, 2, 4 and so on up to `threads`."""
+    """Times of a pipeline with 1, 2, 4 and so on up to `threads` threads, by their number."""
     counts = sorted({*(1 << power for power in range(threads.bit_length())), threads})
     extractors = {f"{count}": pipeline.load(keypoints, count) for count in counts}
     runs = {name: partial(extractor, image) for name, extractor in extractors.items()}
@@ -137,10 +148,10 @@ def measure_threads(
 
 
 def published_flops(width: int, height: int) -> float:
-    """Operations of VGGnp-mu on an image as published, two for a multiplication with its addition.
+    """Operations of the published VGGnp-mu on an image; a multiplication with its addition counts as two.
 
-    Every layer at every position, descriptors included: 45.5 GFLOP at 640x480. The exported file needs less: channels
-    that training left dead are gone from it, and it describes the best keypoints only.
+    Every layer is counted at every position, descriptors included: 45.5 GFLOP at 640x480. The exported file needs
+    fewer: it lacks channels that died in training, and describes the best keypoints only.
     """
     layers = [(9 * 64, 1), (9 * 64 * 64, 2), (2 * 9 * 64 * 32 + 32 * (1 + 32), 3)]  # weights, border in pixels
     return 2.0 * sum(weights * (width - 2 * border) * (height - 2 * border) for weights, border in layers)
@@ -153,7 +164,7 @@ def _gemm() -> Callable[[], object]:
 
 
 def noise_image(width: int, height: int) -> Image:
-    """Texture of all scales that needs no file: noise at every octave, with a deviation of 45 grey levels."""
+    """Synthetic texture at all scales: noise at every octave, with a deviation of 45 grey levels."""
     rng = np.random.default_rng(0)
     total = np.zeros((height, width), np.float32)
     for octave in range(min(width, height).bit_length()):
@@ -162,9 +173,6 @@ def noise_image(width: int, height: int) -> Image:
     return np.clip(128 + 45 * (total - total.mean()) / total.std(), 0, 255).astype(np.uint8)
 
 
-def read_image(path: Path, width: int, height: int) -> Image:
-    """A picture in grey, resized. Raises ValueError if it cannot be read."""
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise ValueError(f"cannot read the image '{path}': give a PNG or JPEG file")
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+def resized_image(path: Path, width: int, height: int) -> Image:
+    """The image of a file in grey, resized. Raises ValueError if it cannot be read."""
+    return np.asarray(cv2.resize(read_image(path), (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,4 +1,4 @@
-"""`silk_ros.match` against numpy's full similarity matrix: 32-D unit descriptors, identical matches."""
+"""Time of `silk_ros.match` and of numpy's full similarity matrix, on 32-D unit descriptors with identical matches."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FULL, MATCH = "full matrix", "silk_ros.match"
 
 
 def random_features(count: int, seed: int) -> Features:
-    """Descriptors around a shared set, so that about half of them have a true partner."""
+    """Features with noisy copies of shared descriptors, about half of which still match between two seeds."""
     shared = np.random.default_rng(0).normal(size=(count, DIM))
     rng = np.random.default_rng(seed)
     descriptors = shared[rng.permutation(count)] + rng.normal(size=(count, DIM)) * rng.uniform(0.1, 1.5, (count, 1))
@@ -26,7 +26,7 @@ def random_features(count: int, seed: int) -> Features:
 
 
 def full_matrix(a: Features, b: Features) -> NDArray[np.intp]:
-    """Mutual nearest neighbours (M, 2) the obvious way."""
+    """Mutual nearest neighbours (M, 2) from the whole similarity matrix."""
     similarity = a.descriptors @ b.descriptors.T
     best, best_back = similarity.argmax(axis=1), similarity.argmax(axis=0)
     rows = np.flatnonzero(best_back[best] == np.arange(len(a)))
@@ -34,7 +34,7 @@ def full_matrix(a: Features, b: Features) -> NDArray[np.intp]:
 
 
 def measure_matching(count: int, repeats: int) -> dict[str, Quartiles]:
-    """Times of both, by name. Raises RuntimeError if their matches differ."""
+    """Times of FULL and MATCH. Raises RuntimeError if their matches differ."""
     a, b = random_features(count, 1), random_features(count, 2)
     if not np.array_equal(match(a, b).indices, full_matrix(a, b)):
         raise RuntimeError(f"silk_ros.match and the full matrix match {count} descriptors differently")

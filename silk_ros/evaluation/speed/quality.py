@@ -1,4 +1,4 @@
-"""What settings of the front-end cost in quality, as `evaluate` measured it: quality.json, shipped with the package."""
+"""Quality of the front-end's settings as `evaluate` measured it, from the shipped file quality.json."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ TABLE = Path(__file__).with_name("quality.json")  # made by benchmarks/quality.p
 
 
 @dataclass(frozen=True)
-class Setting:
-    """How the network is run: its shorter edge in pixels, its arithmetic, and the number of keypoints."""
+class NetworkSetting:
+    """The shorter edge of the network's image in pixels, its arithmetic, and the number of keypoints."""
 
     edge: int
     precision: str
@@ -21,15 +21,15 @@ class Setting:
 
 
 @cache
-def table() -> Mapping[Setting, float]:
+def table() -> Mapping[NetworkSetting, float]:
     """AUC@10 of relative poses by setting, means over sequences of 640x480, made monotone.
 
-    The estimates are uncertain by some hundredths, and one of more work may come out below one of less. Each gets the
-    middle between the best of all that do no more work and the worst of all that do no less, and int8 no more than
-    fp32.
+    The estimates are uncertain by some hundredths, so that a setting with more work may have a lower one. Each setting
+    gets the mean of the best estimate among those with no more work and the worst among those with no less, and int8 at
+    most the value of fp32.
     """
     rows = json.loads(TABLE.read_text(encoding="utf-8"))["rows"]
-    measured = {Setting(row["edge"], row["precision"], row["keypoints"]): float(row["auc"]) for row in rows}
+    measured = {NetworkSetting(row["edge"], row["precision"], row["keypoints"]): float(row["auc"]) for row in rows}
     monotone = {
         setting: (
             max(auc for other, auc in measured.items() if _does_no_less(setting, other))
@@ -41,5 +41,5 @@ def table() -> Mapping[Setting, float]:
     return {setting: min(auc, monotone[replace(setting, precision="fp32")]) for setting, auc in monotone.items()}
 
 
-def _does_no_less(one: Setting, other: Setting) -> bool:
+def _does_no_less(one: NetworkSetting, other: NetworkSetting) -> bool:
     return one.precision == other.precision and one.edge >= other.edge and one.keypoints >= other.keypoints

@@ -1,4 +1,4 @@
-"""The settings that hold a camera's rate on this machine, the best first: `benchmark --rate`."""
+"""Search for the best settings of the node that hold a camera's rate on this machine: `benchmark --rate`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from ...backends import processor
@@ -17,22 +16,21 @@ from ...backends.parity import photographs
 from ...extractor import Extractor
 from ...frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
 from ...stereo import match_stereo
+from ..datasets.gray_images import Image
 from .quality import table
 
-RESERVE = 0.3  # share of the time between two images that is left to other programs
-MESSAGES_MS = 2.0  # of an image, for taking it in and publishing what was found: about what the node takes
+RESERVE = 0.3  # share of the time between two images that is reserved for other programs
+MESSAGES_MS = 2.0  # per image, for receiving it and publishing the results, as the node needs
 RADIUS = 1 / 12  # of the image's shorter edge: 40 pixels of 480 (docs/performance.md, Radius)
 WARM_UP, FEWEST = 3, 5  # images
-SECONDS = 0.6  # that a setting which seems to hold the rate is timed for
-TIME_LIMIT = 45.0  # seconds of trying, after which the cheapest setting is taken
-CLEARLY = 0.9  # times the milliseconds: what another number of threads has to gain
-STEP = 4  # pixels that the view moves by, from image to image
-
-Image = NDArray[np.uint8]
+SECONDS = 0.6  # of timing a setting that seems to hold the rate
+TIME_LIMIT = 45.0  # seconds of search, after which the cheapest setting is taken
+CLEARLY = 0.9  # share of the milliseconds below which another number of threads is preferred
+STEP = 4  # pixels by which the view moves between images
 
 
-class Camera(NamedTuple):
-    """A camera that the node is to follow: its rate in Hz, the size of its images, and whether they come in pairs."""
+class CameraLoad(NamedTuple):
+    """The images that a camera sends to the node: their rate in Hz, their size, and whether they are stereo pairs."""
 
     rate: float
     width: int
@@ -51,7 +49,7 @@ class Camera(NamedTuple):
 
 @dataclass(frozen=True)
 class Candidate:
-    """Parameters of the node. auc: their quality by the table; `radius` 0 matches everywhere."""
+    """Parameters of the node. auc: their quality by the table. radius: in pixels; 0 matches everywhere."""
 
     scale: float
     max_keypoints: int
@@ -61,7 +59,7 @@ class Candidate:
     threads: int = 0
 
     def parameters(self) -> dict[str, float | int | str]:
-        """The values of the node's parameters, by their names."""
+        """The values by the names of the node's parameters."""
         return {
             "scale": self.scale,
             "max_keypoints": self.max_keypoints,
@@ -71,7 +69,7 @@ class Candidate:
         }
 
     def no_faster_than(self, other: Candidate) -> bool:
-        """Whether it does at least the work of another one in the same precision."""
+        """Whether it does at least the work of another candidate of the same precision and radius."""
         return (
             self.precision == other.precision
             and self.scale >= other.scale
@@ -81,23 +79,23 @@ class Candidate:
 
 
 class Timed(NamedTuple):
-    """A candidate, and the 90th percentile of the milliseconds that it takes for an image."""
+    """A candidate, and the 90th percentile of its milliseconds for an image."""
 
     candidate: Candidate
     ms: float
 
     @property
     def hertz(self) -> float:
-        """The rate that it holds with the reserve."""
+        """The rate that the candidate holds with the reserve."""
         return 1e3 * (1 - RESERVE) / (self.ms + MESSAGES_MS)
 
 
-def candidates(camera: Camera, precisions: Mapping[str, str]) -> list[Candidate]:
+def candidates(camera: CameraLoad, precisions: Mapping[str, str]) -> list[Candidate]:
     """All settings of the table for a camera: the node's defaults first, then by quality, each with a radius first.
 
-    precisions: what each value of the parameter stands for on this machine, the preferred one first. Nothing above the
-    default scale is tried: it is slower and no better. Where the network sees images larger or smaller than those of
-    the table, the quality is taken to be that of the nearest size.
+    precisions: the precision behind each value of the parameter on this machine, the preferred one first. Scales above
+    the default are left out: they are slower and no better. Where the network's images are larger or smaller than those
+    of the table, the quality is that of the nearest size.
     """
     shorter = min(camera.width, camera.height)
     radius = float(round(RADIUS * shorter))
@@ -122,12 +120,12 @@ def candidates(camera: Camera, precisions: Mapping[str, str]) -> list[Candidate]
 
 
 class Search(NamedTuple):
-    """What a search found.
+    """The result of a search.
 
-    best:     the best settings that hold the rate; None if none does.
-    timed:    what was tried, the node's defaults first; the cheapest settings alone if not even they hold the rate.
+    best:     the best candidate that holds the rate; None if none does.
+    timed:    the candidates tried, the node's defaults first; only the cheapest one if that does not hold the rate.
     defaults: quality of the node's defaults.
-    complete: whether all settings better than the best one were tried, within TIME_LIMIT.
+    complete: whether all candidates better than the best one were tried within TIME_LIMIT.
     """
 
     best: Timed | None
@@ -136,8 +134,8 @@ class Search(NamedTuple):
     complete: bool = True
 
 
-def find(camera: Camera) -> Search:
-    """Try settings from the best one down until one holds the camera's rate.
+def find(camera: CameraLoad) -> Search:
+    """Try candidates from the best one down until one holds the camera's rate.
 
     Raises ValueError for a rate that leaves no time for an image.
     """
@@ -145,7 +143,7 @@ def find(camera: Camera) -> Search:
     images, everything = list(_views(camera)), candidates(camera, precisions())
     defaults = everything[0].auc
     cheapest = min(everything, key=lambda each: (each.scale, each.max_keypoints, each.precision != "int8", each.radius))
-    # Twice: a moment of other load is not to decide.
+    # Twice, so that a moment of other load does not decide.
     bottom = min((Timed(cheapest, measure(cheapest, camera, images)) for _ in range(2)), key=lambda each: each.ms)
     if bottom.ms > budget:
         return Search(None, [bottom], defaults)
@@ -165,13 +163,13 @@ def find(camera: Camera) -> Search:
 
 
 def precisions() -> dict[str, str]:
-    """What values of the parameter stand for on this machine: its own choice, and int8 where that is another one."""
+    """The precision behind each value of the parameter: the automatic choice, and int8 as an alternative to bf16."""
     automatic = Extractor.load(max_keypoints=1).backend.precision
     return {"auto": automatic} | ({"int8": "int8"} if automatic == "bf16" else {})
 
 
-def _with_threads(found: Timed, camera: Camera, images: Sequence[Image]) -> Timed:
-    """The same with the number of threads that is fastest; 0, one on each core, unless another is clearly so."""
+def _with_threads(found: Timed, camera: CameraLoad, images: Sequence[Image]) -> Timed:
+    """The candidate with the fastest number of threads; 0, one per core, unless another is clearly faster."""
     cores = processor.cores()
     counts = [1 << power for power in range(cores.bit_length()) if 1 << power < cores]
     others = [replace(found.candidate, threads=count) for count in counts]
@@ -179,10 +177,10 @@ def _with_threads(found: Timed, camera: Camera, images: Sequence[Image]) -> Time
     return min([found, *(other for other in timed if other.ms < CLEARLY * found.ms)], key=lambda each: each.ms)
 
 
-def measure(candidate: Candidate, camera: Camera, images: Sequence[Image]) -> float:
+def measure(candidate: Candidate, camera: CameraLoad, images: Sequence[Image]) -> float:
     """The 90th percentile of the milliseconds from a grey image, or pair, to its matches.
 
-    It is of the first images alone where even the fastest of them took too long.
+    Timing stops after the first images if even the fastest of them took too long.
     """
     extractor = Extractor.load(
         max_keypoints=candidate.max_keypoints,
@@ -207,8 +205,8 @@ def measure(candidate: Candidate, camera: Camera, images: Sequence[Image]) -> fl
     return float(np.percentile(times[WARM_UP:], 90))
 
 
-def _views(camera: Camera) -> Iterator[Image]:
-    """What a camera sees that moves over a photograph and back."""
+def _views(camera: CameraLoad) -> Iterator[Image]:
+    """The images of a camera that moves over a photograph and back."""
     moves = 8
     photo = photographs(camera.height + moves * STEP, camera.width + moves * STEP)[0]
     for index in (*range(moves), *range(moves, 0, -1)):

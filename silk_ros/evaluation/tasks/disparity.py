@@ -1,4 +1,4 @@
-"""Depths from a rectified stereo pair, by a method's own matches between the two images."""
+"""Depths from a rectified stereo pair, from a method's own matches between the two images."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ...stereo import StereoRules
 
 ROW_TOLERANCE = StereoRules.row_tolerance  # pixels
 MAX_OFFSET = 3.0  # pixels
-OFFSET_THRESHOLD = 2.0  # pixels of reprojection error, beyond which a match says nothing about the offset
+OFFSET_THRESHOLD = 2.0  # pixels of reprojection error above which a match is ignored
 OFFSET_STEPS = 30
 
 
 def stereo_depths(left: Points, right: Points, rows: NDArray[np.int32], focal_baseline: float) -> NDArray[np.float64]:
     """Depths (N,) in metres of keypoints (N, 2) of the left image, NaN where unknown.
 
-    rows (M, 2) are their matches with keypoints (K, 2) of the right image, of which those in one image row count.
+    rows (M, 2) are their matches with keypoints (K, 2) of the right image; only matches within one image row are used.
     focal_baseline is the focal length in pixels times the baseline in metres.
     """
     disparity, offset = (left[rows[:, 0]] - right[rows[:, 1]]).astype(np.float64).T
@@ -35,11 +35,12 @@ def stereo_depths(left: Points, right: Points, rows: NDArray[np.int32], focal_ba
 
 
 def disparity_offset(steps: Sequence[Step], matrix: Points) -> float:
-    """Pixels by which the disparities of a badly rectified pair are too small, as the steps of a moving camera show.
+    """Pixels by which the disparities of a badly rectified stereo pair are too small, estimated from a moving camera.
 
-    Cameras turned to each other by a hundredth of a degree make it a tenth of a pixel. No single pair shows it, but the
-    points then fit no motion: the offset is the one by which they fit best. No ground truth is used. Noise makes it a
-    little too large: by 0.2 px for keypoints that are 0.4 px off and all farther than 20 m on made-up scenes.
+    A rotation of 0.01 degrees between the cameras causes a tenth of a pixel. A single pair does not show it, but the
+    triangulated points then fit no rigid motion: the offset is the one with which they fit best. Ground truth is not
+    used. Noise biases the estimate upwards: by 0.2 px in synthetic scenes with keypoints 0.4 px off and all points
+    farther than 20 m.
     """
     chosen = [steps[index] for index in evenly_spaced(len(steps), OFFSET_STEPS)]
     starts = [(step, motion) for step in chosen if (motion := estimate_motion(step, matrix)) is not None]
@@ -47,7 +48,7 @@ def disparity_offset(steps: Sequence[Step], matrix: Points) -> float:
     def cost(offset: float) -> float:
         total = 0.0
         for step, start in starts:
-            # Unweighted: a larger disparity is a more certain one, so weights would have a say in the offset.
+            # Unweighted: weights grow with the disparity, and would bias the offset.
             shifted = replace(shift_disparities(step, offset), focal_baseline=None)
             inliers = shifted.errors(start, matrix) <= OFFSET_THRESHOLD
             motion = refine_motion(start, inliers, shifted, matrix, OFFSET_THRESHOLD)

@@ -1,8 +1,8 @@
-"""Keypoints, matches and the homographies that they give, on image pairs with known homographies (paper, Sec. 4.2)."""
+"""Keypoints, matches and estimated homographies on image pairs with known homographies (paper, Sec. 4.2)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ...draw import draw_pair
 from ...geometry.homography import reprojection_error
 from ...images.sampling import evenly_spaced
+from ..datasets.gray_images import Image
 from ..datasets.hpatches import SHORTER_EDGE, find_sequences
-from ..methods.load import Keypoints, Method
+from ..methods.base import Keypoints, Method
 from ..metrics import RANSAC_THRESHOLD, corner_error, recall_auc, repeatability, share_within
 from ..options import Options
-from ..pictures import draw_pair
 from ..results import Curve, Picture, Row, TaskResult
 
 THRESHOLDS = (1, 3)  # pixels
@@ -27,12 +28,12 @@ CORRECT = 3.0  # pixels, in pictures
 
 @dataclass(frozen=True, eq=False)
 class MatchedPair:
-    """Two images matched by a method, beside what their homography says.
+    """Two images matched by a method, compared with their homography.
 
     points0, points1: matched keypoints (M, 2) of each image.
     errors:           reprojection errors (M,) in pixels of the second image.
     repeatability:    by radius in pixels, THRESHOLDS.
-    keypoints:        their number, mean of the two images.
+    keypoints:        mean number of the two images.
     """
 
     points0: NDArray[np.float32]
@@ -42,141 +43,112 @@ class MatchedPair:
     keypoints: float
 
 
-def image_size(image: NDArray[np.uint8]) -> tuple[int, int]:
-    """Its width and height."""
-    return image.shape[1], image.shape[0]
-
-
 def match_pair(
-    method: Method,
-    images: tuple[NDArray[np.uint8], NDArray[np.uint8]],
-    found: tuple[Keypoints, Keypoints],
-    homography: NDArray[np.float64],
-    options: Options,
+    method: Method, images: tuple[Image, Image], reference: Keypoints, homography: NDArray[np.float64], options: Options
 ) -> MatchedPair:
-    """Match what `method` found in two grey images (H, W), and compare with the homography (3, 3) between them."""
-    a, b = found
-    indices = method.match(a, b, ratio=options.ratio, double_softmax=options.double_softmax)
-    points0, points1 = a.keypoints[indices[:, 0]], b.keypoints[indices[:, 1]]
+    """Match two grey images (H, W) and compare the matches with the homography (3, 3) from the first to the second.
+
+    reference: the best keypoints of the first image, which many pairs share.
+    """
+    found = method.extract(images[1]).best(options.top_k)
+    indices = method.match(reference, found, ratio=options.ratio, double_softmax=options.double_softmax)
+    points0, points1 = reference.keypoints[indices[:, 0]], found.keypoints[indices[:, 1]]
     sizes = image_size(images[0]), image_size(images[1])
     return MatchedPair(
         points0,
         points1,
         reprojection_error(homography, points0, points1),
-        {radius: repeatability(homography, a.keypoints, b.keypoints, *sizes, radius) for radius in THRESHOLDS},
-        (len(a) + len(b)) / 2,
+        {r: repeatability(homography, reference.keypoints, found.keypoints, *sizes, r) for r in THRESHOLDS},
+        (len(reference) + len(found)) / 2,
     )
 
 
-def draw_matched_pair(
-    method: Method, images: tuple[NDArray[np.uint8], NDArray[np.uint8]], matched: MatchedPair, what: str
-) -> Picture:
-    """The matches beside each other, captioned with the method, `what` is seen, and how many are correct."""
+def draw_matched_pair(method: Method, images: tuple[Image, Image], matched: MatchedPair, views: str) -> Picture:
+    """The matches between two images, with a caption that names the method and the views."""
     correct = matched.errors <= CORRECT
-    caption = f"{method.name}, {what}: {correct.sum()} of {len(correct)} matches within {CORRECT:g} px"
+    caption = f"{method.name}, {views}: {correct.sum()} of {len(correct)} matches within {CORRECT:g} px"
     return Picture(caption, draw_pair(*images, matched.points0, matched.points1, correct))
 
 
-def evaluate_homography(
-    methods: Sequence[Method], root: Path, options: Options, skip: Sequence[str] = ()
-) -> TaskResult:
-    """Judge methods on a folder of sequences in HPatches layout, without those named in `skip`.
+def image_size(image: Image) -> tuple[int, int]:
+    """Width and height."""
+    return image.shape[1], image.shape[0]
+
+
+def evaluate_homography(method: Method, root: Path, options: Options, skip: Sequence[str] = ()) -> TaskResult:
+    """Evaluate a method on a folder of sequences in HPatches layout, without those named in `skip`.
 
     Images are resized to a shorter edge of 480 unless `options` says otherwise. HA and AUC are those of the corner
-    errors. Raises DatasetError, naming the file and the layout, for data that is missing or malformed.
+    errors. Raises DatasetError, naming the file and the layout, for missing or malformed data.
     """
     shorter_edge = options.shorter_edge or SHORTER_EDGE
     sequences = find_sequences(root, shorter_edge, skip)
     total = sum(map(len, sequences))
     pictured = evenly_spaced(total, options.pictures)
-    pairs: dict[str, list[_Pair]] = {method.name: [] for method in methods}
+    rows: dict[str, list[dict[str, Any]]] = {sequence.group: [] for sequence in sequences}
+    errors: list[NDArray[np.float64]] = []
     pictures: list[Picture] = []
     with tqdm(total=total, desc="homography", unit="pair", leave=False) as progress:
         for sequence in sequences:
             first, views = sequence.read()
-            references = [method.extract(first).best(options.top_k) for method in methods]
+            reference = method.extract(first).best(options.top_k)
             for view in views:
                 images = first, view.image
-                for method, reference in zip(methods, references):
-                    found = reference, method.extract(view.image).best(options.top_k)
-                    matched = match_pair(method, images, found, view.homography, options)
-                    corners = corner_error(view.homography, matched.points0, matched.points1, image_size(first))
-                    pairs[method.name].append(_Pair(sequence.name, sequence.group, view.number, corners, matched))
-                    if progress.n in pictured:
-                        pictures.append(draw_matched_pair(method, images, matched, f"{sequence.name} 1-{view.number}"))
+                matched = match_pair(method, images, reference, view.homography, options)
+                corners = corner_error(view.homography, matched.points0, matched.points1, image_size(first))
+                if len(errors) in pictured:
+                    pictures.append(draw_matched_pair(method, images, matched, f"{sequence.name} 1-{view.number}"))
+                rows[sequence.group].append({"sequence": sequence.name, "image": view.number, **_row(matched, corners)})
+                errors.append(matched.errors)
                 progress.update()
-    groups = dict.fromkeys(sequence.group for sequence in sequences)
+    all_rows = [row for of_group in rows.values() for row in of_group]
+    accuracy = [share_within([row["corner_error"] for row in all_rows], t) for t in CURVE_THRESHOLDS]
+    mma = [float(np.mean([share_within(of_pair, t) for of_pair in errors])) for t in CURVE_THRESHOLDS]
     return TaskResult(
         task="homography",
-        overall={name: _row(judged) for name, judged in pairs.items()},
-        groups={
-            group: {name: _row([pair for pair in judged if pair.group == group]) for name, judged in pairs.items()}
-            for group in groups
-        },
+        overall={method.name: _summary(all_rows)},
+        groups={group: {method.name: _summary(of_group)} for group, of_group in rows.items()},
         settings={
             "pairs": total,
             "sequences": [sequence.name for sequence in sequences],
             "skipped": list(skip),
             "shorter_edge": shorter_edge,
-            "top_k": options.top_k,
-            "ratio": options.ratio,
-            "double_softmax": options.double_softmax,
             "ransac_threshold": RANSAC_THRESHOLD,
         },
-        details={"pairs": {name: [pair.as_json() for pair in judged] for name, judged in pairs.items()}},
+        details={"pairs": {method.name: all_rows}},
         curves=[
-            _curve("MMA over threshold", "MMA", pairs, _mma),
-            _curve("Homography accuracy over threshold", "homography accuracy", pairs, _homography_accuracy),
+            _curve("MMA over threshold", "MMA", method.name, mma),
+            _curve("Homography accuracy over threshold", "homography accuracy", method.name, accuracy),
         ],
         pictures=pictures,
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Pair:
-    """One method's outcome on the pair of image 1 and image `number` of a sequence."""
-
-    sequence: str
-    group: str
-    number: int
-    corner_error: float
-    matched: MatchedPair
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "sequence": self.sequence,
-            "image": self.number,
-            **{f"repeatability@{r}": value for r, value in self.matched.repeatability.items()},
-            "corner_error": self.corner_error,
-            **{f"MMA@{t}": share_within(self.matched.errors, t) for t in THRESHOLDS},
-            "keypoints": self.matched.keypoints,
-            "matches": len(self.matched.errors),
-        }
-
-
-def _mma(pairs: Sequence[_Pair], threshold: float) -> float:
-    return float(np.mean([share_within(pair.matched.errors, threshold) for pair in pairs]))
-
-
-def _homography_accuracy(pairs: Sequence[_Pair], threshold: float) -> float:
-    return share_within([pair.corner_error for pair in pairs], threshold)
-
-
-def _row(pairs: Sequence[_Pair]) -> Row:
-    corner_errors = [pair.corner_error for pair in pairs]
+def _row(matched: MatchedPair, corners: float) -> Row:
     return {
-        **{f"repeatability@{r}": float(np.mean([pair.matched.repeatability[r] for pair in pairs])) for r in THRESHOLDS},
-        **{f"HA@{t}": _homography_accuracy(pairs, t) for t in THRESHOLDS},
-        **{f"AUC@{t}": recall_auc(corner_errors, t) for t in THRESHOLDS},
-        **{f"MMA@{t}": _mma(pairs, t) for t in THRESHOLDS},
-        "keypoints": float(np.mean([pair.matched.keypoints for pair in pairs])),
-        "matches": float(np.mean([len(pair.matched.errors) for pair in pairs])),
+        **{f"repeatability@{r}": value for r, value in matched.repeatability.items()},
+        "corner_error": corners,
+        **{f"MMA@{t}": share_within(matched.errors, t) for t in THRESHOLDS},
+        "keypoints": matched.keypoints,
+        "matches": len(matched.errors),
     }
 
 
-def _curve(
-    title: str, y_label: str, pairs: Mapping[str, Sequence[_Pair]], value: Callable[[Sequence[_Pair], float], float]
-) -> Curve:
-    thresholds = [float(threshold) for threshold in CURVE_THRESHOLDS]
-    lines = {name: (thresholds, [value(judged, t) for t in thresholds]) for name, judged in pairs.items()}
-    return Curve(title, "threshold [px]", y_label, lines)
+def _summary(rows: Sequence[Mapping[str, Any]]) -> Row:
+    corner_errors = [row["corner_error"] for row in rows]
+
+    def mean(name: str) -> float:
+        return float(np.mean([row[name] for row in rows]))
+
+    return {
+        **{f"repeatability@{r}": mean(f"repeatability@{r}") for r in THRESHOLDS},
+        **{f"HA@{t}": share_within(corner_errors, t) for t in THRESHOLDS},
+        **{f"AUC@{t}": recall_auc(corner_errors, t) for t in THRESHOLDS},
+        **{f"MMA@{t}": mean(f"MMA@{t}") for t in THRESHOLDS},
+        "keypoints": mean("keypoints"),
+        "matches": mean("matches"),
+    }
+
+
+def _curve(title: str, y_label: str, method: str, values: list[float]) -> Curve:
+    return Curve(title, "threshold [px]", y_label, {method: ([float(t) for t in CURVE_THRESHOLDS], values)})

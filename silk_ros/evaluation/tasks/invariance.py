@@ -1,4 +1,4 @@
-"""How far a view may turn or zoom before features no longer match: views made from single images."""
+"""The rotation and the change of scale at which features stop matching, on views made from single images."""
 
 from __future__ import annotations
 
@@ -11,64 +11,65 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from silk_ros.images.source import IMAGE_SUFFIXES
-
 from ...images.sampling import evenly_spaced
-from ..datasets.hpatches import read_image, resize, resize_shorter_edge
-from ..methods.load import Method
+from ..datasets.gray_images import Image, load_images, resize, resize_shorter_edge
+from ..datasets.hpatches import SHORTER_EDGE, find_sequences, is_hpatches
+from ..methods.base import Method
 from ..metrics import share_within
 from ..options import DatasetError, Options
 from ..results import Curve, Picture, Row, TaskResult
-from .homography import draw_matched_pair, match_pair
+from .homography import MatchedPair, draw_matched_pair, match_pair
 
 ANGLES = tuple(float(angle) for angle in range(0, 181, 15))  # degrees
 SCALES = tuple(float(scale) for scale in 2 ** np.linspace(-1, 1, 9))
-KEPT = 0.5  # of the share of correct matches in an unchanged view: below it, features count as lost
+KEPT = 0.5  # share of the unchanged view's correct matches below which features count as lost
 MEASURES = ("MMA@1", "MMA@3", "correct matches", "repeatability@1")
-_KERNEL = 4  # pixels around a point that Lanczos interpolation looks at
+_KERNEL = 4  # pixels around a point that Lanczos interpolation reads
 _LIMITING = MEASURES.index("MMA@3")
 
-Image = NDArray[np.uint8]
 # Views of an image, each with the homography (3, 3) from pixels of the first image to its own.
 Views = Iterator[tuple[Image, NDArray[np.float64]]]
 
 
-def load_images(folder: Path) -> list[Image]:
-    """The images of a folder by name, grey (H, W). Raises DatasetError if there are none, or one cannot be read."""
-    if not folder.is_dir():
-        raise DatasetError(f"no folder '{folder}': it should hold images")
-    images = [read_image(path) for path in sorted(folder.iterdir()) if path.suffix.lower() in IMAGE_SUFFIXES]
-    if not images:
-        raise DatasetError(f"no images in '{folder}': it should hold {', '.join(sorted(IMAGE_SUFFIXES))} files")
-    return images
+def photographs(folder: Path, options: Options, skip: Sequence[str] = ()) -> list[Image]:
+    """The images of a folder, or the first image of each sequence of one in HPatches' layout; grey (H, W).
+
+    Sequences named in `skip` are left out. Raises DatasetError as `find_sequences` and `load_images` do, and for a name
+    in `skip` if the folder holds no sequences.
+    """
+    if is_hpatches(folder):
+        return [sequence.read()[0] for sequence in find_sequences(folder, options.shorter_edge or SHORTER_EDGE, skip)]
+    if skip:
+        raise DatasetError(f"no sequence '{skip[0]}' to skip in '{folder}': it holds no sequences")
+    return load_images(folder)
 
 
 def evaluate_rotation(
-    methods: Sequence[Method], images: Sequence[Image], options: Options, angles: Sequence[float] = ANGLES
+    method: Method, images: Sequence[Image], options: Options, angles: Sequence[float] = ANGLES
 ) -> TaskResult:
-    """Match grey images (H, W) with themselves turned in the image plane, by `angles` in degrees, counter-clockwise.
+    """Match grey images (H, W) with themselves, rotated in the image plane by `angles` in degrees, counter-clockwise.
 
-    `widest angle` is how far they may turn until less than half the share of correct matches (3 px) is left of what it
-    is unturned. The other columns are means over the angles.
+    `widest angle` is the largest rotation up to which the share of correct matches (3 px) stays at least half of that
+    without rotation. The other columns are means over the angles.
     """
-    return _evaluate(_ROTATION, methods, images, options, angles)
+    return _evaluate(_ROTATION, method, images, options, angles)
 
 
 def evaluate_scale(
-    methods: Sequence[Method], images: Sequence[Image], options: Options, scales: Sequence[float] = SCALES
+    method: Method, images: Sequence[Image], options: Options, scales: Sequence[float] = SCALES
 ) -> TaskResult:
-    """Match grey images (H, W) with themselves at other scales; 2 shows everything twice as large.
+    """Match grey images (H, W) with themselves at other scales; scale 2 shows everything twice as large.
 
-    `smallest scale` and `largest scale` are how far they may shrink and grow until less than half the share of correct
-    matches (3 px) is left of what it is unscaled. The other columns are means over the scales.
+    `smallest scale` and `largest scale` are the limits within which the share of correct matches (3 px) stays at least
+    half of that at scale 1. The other columns are means over the scales.
     """
-    return _evaluate(_SCALE, methods, images, options, scales)
+    return _evaluate(_SCALE, method, images, options, scales)
 
 
 def rotated_views(image: Image, angles: Sequence[float]) -> tuple[Image, Views]:
-    """The central square of an image, and the same square of the image turned about its centre.
+    """The central square of an image, and the same square of the image rotated about its centre.
 
-    The square is small enough to show nothing from beyond the image at any angle.
+    The square is small enough that no view shows anything outside the image, whatever the angle.
     """
     height, width = image.shape
     side = int((min(height, width) - 2 * _KERNEL) / np.sqrt(2))
@@ -89,7 +90,7 @@ def rotated_views(image: Image, angles: Sequence[float]) -> tuple[Image, Views]:
 def scaled_views(image: Image, scales: Sequence[float]) -> tuple[Image, Views]:
     """An image shrunk by the largest scale, and the image at each scale relative to that.
 
-    So no view is enlarged: what grows shows real detail, as it does when a camera comes closer.
+    No view is therefore enlarged: larger scales show real detail, as a camera does when it comes closer.
     """
     height, width = image.shape
 
@@ -102,7 +103,7 @@ def scaled_views(image: Image, scales: Sequence[float]) -> tuple[Image, Views]:
 
 
 def reach(values: Sequence[float], shares: NDArray[np.float64], unchanged: float) -> tuple[float, float]:
-    """The lowest and highest of the sorted values, around the `unchanged` one, up to which enough (KEPT) is left."""
+    """The limits of the interval of sorted values around `unchanged` in which at least KEPT of the share remains."""
     start = low = high = list(values).index(unchanged)
     enough = (shares >= KEPT * shares[start]) & (shares > 0)
     while low > 0 and enough[low - 1]:
@@ -114,7 +115,7 @@ def reach(values: Sequence[float], shares: NDArray[np.float64], unchanged: float
 
 @dataclass(frozen=True)
 class _Change:
-    """A way to change a view by one number. `limits` makes columns of the lowest and highest value within reach."""
+    """A way to change a view by one number. `limits` makes columns of the ends of the interval of `reach`."""
 
     task: str
     x_label: str
@@ -131,54 +132,44 @@ _SCALE = _Change(
 
 
 def _evaluate(
-    change: _Change, methods: Sequence[Method], images: Sequence[Image], options: Options, values: Sequence[float]
+    change: _Change, method: Method, images: Sequence[Image], options: Options, values: Sequence[float]
 ) -> TaskResult:
+    if options.shorter_edge is not None:
+        images = [resize_shorter_edge(image, options.shorter_edge)[0] for image in images]
     values = sorted({change.unchanged, *values})
-    sums = {method.name: np.zeros((len(values), len(MEASURES))) for method in methods}
     pictured = evenly_spaced(len(values), options.pictures)  # of the first image
+    sums = np.zeros((len(values), len(MEASURES)))
     pictures: list[Picture] = []
-    edges = set()
     with tqdm(total=len(images) * len(values), desc=change.task, unit="pair", leave=False) as progress:
         for number, image in enumerate(images):
-            if options.shorter_edge is not None:
-                image, _ = resize_shorter_edge(image, options.shorter_edge)
-            edges.add(min(image.shape))
             first, views = change.make_views(image, values)
-            references = [method.extract(first).best(options.top_k) for method in methods]
+            reference = method.extract(first).best(options.top_k)
             for index, (view, homography) in enumerate(views):
-                for method, reference in zip(methods, references):
-                    found = reference, method.extract(view).best(options.top_k)
-                    matched = match_pair(method, (first, view), found, homography, options)
-                    shares = [share_within(matched.errors, threshold) for threshold in (1, 3)]
-                    correct = shares[1] * len(matched.errors)
-                    sums[method.name][index] += [*shares, correct, matched.repeatability[1]]
-                    if number == 0 and index in pictured:
-                        what = change.caption.format(values[index])
-                        pictures.append(draw_matched_pair(method, (first, view), matched, what))
+                matched = match_pair(method, (first, view), reference, homography, options)
+                sums[index] += _measures(matched)
+                if number == 0 and index in pictured:
+                    what = change.caption.format(values[index])
+                    pictures.append(draw_matched_pair(method, (first, view), matched, what))
                 progress.update()
-    means = {name: total / len(images) for name, total in sums.items()}
+    means = sums / len(images)
+    limits = change.limits(*reach(values, means[:, _LIMITING], change.unchanged))
+    edges = {min(image.shape) for image in images}
     return TaskResult(
         task=change.task,
-        overall={
-            name: change.limits(*reach(values, measured[:, _LIMITING], change.unchanged))
-            | dict(zip(MEASURES, measured.mean(axis=0).tolist()))
-            for name, measured in means.items()
-        },
+        overall={method.name: limits | dict(zip(MEASURES, means.mean(axis=0).tolist()))},
         settings={
             "images": len(images),
             "shorter_edge": min(edges) if len(edges) == 1 else f"{min(edges)} to {max(edges)}",
-            "top_k": options.top_k,
-            "ratio": options.ratio,
-            "double_softmax": options.double_softmax,
         },
         curves=[
-            Curve(
-                f"{measure} over {change.task}",
-                change.x_label,
-                measure,
-                {name: (values, measured[:, column].tolist()) for name, measured in means.items()},
-            )
-            for column, measure in enumerate(MEASURES)
+            Curve(f"{measure} over {change.task}", change.x_label, measure, {method.name: (values, column.tolist())})
+            for measure, column in zip(MEASURES, means.T)
         ],
         pictures=pictures,
     )
+
+
+def _measures(matched: MatchedPair) -> list[float]:
+    """The values of MEASURES for one pair."""
+    mma1, mma3 = (share_within(matched.errors, threshold) for threshold in (1, 3))
+    return [mma1, mma3, mma3 * len(matched.errors), matched.repeatability[1]]

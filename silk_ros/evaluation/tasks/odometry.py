@@ -15,22 +15,76 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ...draw import draw_pair
 from ...geometry.motion import Points, motion_between
 from ...geometry.pnp import RANSAC_ITERATIONS, RANSAC_THRESHOLD, Step, estimate_motion, shift_disparities
 from ...geometry.trajectory import absolute_error, end_drift, path_length, relative_error, segment_drift, tum_rows
 from ...images.sampling import evenly_spaced
-from ..datasets.posed import PosedSequence, open_sequence
-from ..methods.load import Keypoints, Method
+from ..datasets.posed import PosedFrame, PosedSequence, open_sequence
+from ..methods.base import Keypoints, Method
 from ..options import DatasetError, Options
-from ..pictures import draw_pair
 from ..results import Curve, Picture, Row, TaskResult
 from .disparity import disparity_offset, stereo_depths
 
 
+def evaluate_odometry(method: Method, root: str | Path, options: Options) -> TaskResult:
+    """Errors of frame-to-frame odometry over one stereo or RGB-D sequence (see `open_sequence`).
+
+    On a short sequence the outcome depends on RANSAC's random samples. It therefore runs `options.runs` times, and
+    columns are means over the runs: drift, the distance between the ends in % of the path, and its standard deviation
+    over the runs; segment drift, the same over parts of the path (see `segment_drift`); ATE after rigid alignment; RPE
+    from frame to frame; failures, the frames without a pose, which keep the last motion; matches and inliers of a
+    frame.
+
+    Stereo points are weighted by the uncertainty of their disparity (see `Step.residuals`), and the rectification of a
+    stereo pair is corrected: in one clip of KITTI it is off by more than a pixel, a fifth of the disparity at 75 m. The
+    correction is `options.disparity_offset` or, where that is None, the offset that fits the method's own matches best
+    (see `disparity_offset`), which is "own disparity offset [px]". To compare methods, give all the same offset. "drift
+    as calibrated [%]" is the drift without a correction; details["as_calibrated"] has all columns without it.
+
+    details["trajectories"] has TUM rows by method, of the run with the median drift; details["ground_truth"] the true
+    ones.
+
+    Raises DatasetError for a missing or malformed folder, for a sequence with neither stereo nor depth, and for poses
+    that do not move.
+    """
+    sequence = open_sequence(root, options.shorter_edge)
+    if not sequence.has_depth and sequence.baseline is None:
+        raise DatasetError(f"'{root}' has neither a right camera nor depth: odometry needs one of them")
+    if path_length(sequence.poses) == 0:
+        raise DatasetError(f"the poses of '{root}' do not move: there is no drift to measure")
+    steps = list(track(method, sequence, options))
+    calibration: Row = {}
+    details: dict[str, Any] = {}
+    if sequence.baseline is not None:
+        uncorrected, _ = _judge(steps, sequence, options.runs)
+        own = disparity_offset(steps, sequence.matrix)
+        offset = own if options.disparity_offset is None else options.disparity_offset
+        steps = [shift_disparities(step, offset) for step in steps]
+        calibration = {"drift as calibrated [%]": uncorrected["drift [%]"], "own disparity offset [px]": own}
+        details["as_calibrated"] = {method.name: uncorrected}
+    row, poses = _judge(steps, sequence, options.runs)
+    details["trajectories"] = {method.name: tum_rows(sequence.timestamps, poses)}
+    details["ground_truth"] = tum_rows(sequence.timestamps, sequence.poses)
+    drift = segment_drift(poses, sequence.poses)
+    line = {method.name: (list(drift.keys()), list(drift.values()))}
+    return TaskResult(
+        task="odometry",
+        overall={method.name: row | calibration},
+        settings=_settings(sequence, options),
+        details=details,
+        curves=[Curve("Drift over distance", "length of path [m]", "translation error [%]", line)],
+        pictures=[
+            _picture(method.name, sequence, index, steps[index])
+            for index in evenly_spaced(len(steps), options.pictures)
+        ],
+    )
+
+
 def track(method: Method, sequence: PosedSequence, options: Options) -> Iterator[Step]:
     """The N - 1 steps of a sequence of N frames."""
-    previous: tuple[Keypoints, NDArray[np.float64]] | None = None
     focal_baseline = None if sequence.baseline is None else float(sequence.matrix[0, 0]) * sequence.baseline
+    previous: tuple[Keypoints, NDArray[np.float64]] | None = None
     for index in tqdm(range(len(sequence)), desc=f"odometry, {method.name}", leave=False):
         frame = sequence[index]
         found = method.extract(frame.image).best(options.top_k)
@@ -38,17 +92,21 @@ def track(method: Method, sequence: PosedSequence, options: Options) -> Iterator
             before, depths = previous
             rows, next_rows = method.match(before, found, options.ratio, options.double_softmax).T
             known = np.isfinite(depths[rows])
-            rows, next_rows, matches = rows[known], next_rows[known], len(rows)
-            pixels, next_pixels = before.keypoints[rows], found.keypoints[next_rows]
-            pixels, next_pixels = pixels.astype(np.float64), next_pixels.astype(np.float64)
-            yield Step(pixels, depths[rows], next_pixels, matches, focal_baseline)
-        if frame.right is None or focal_baseline is None:
-            depths = frame.depth_at(found.keypoints)
-        else:
-            right = method.extract(frame.right).best(options.top_k)
-            rows = method.match(found, right, options.ratio, options.double_softmax)
-            depths = stereo_depths(found.keypoints, right.keypoints, rows, focal_baseline)
-        previous = found, depths
+            pixels = before.keypoints[rows[known]].astype(np.float64)
+            next_pixels = found.keypoints[next_rows[known]].astype(np.float64)
+            yield Step(pixels, depths[rows[known]], next_pixels, len(rows), focal_baseline)
+        previous = found, _depths(method, frame, found, focal_baseline, options)
+
+
+def _depths(
+    method: Method, frame: PosedFrame, found: Keypoints, focal_baseline: float | None, options: Options
+) -> NDArray[np.float64]:
+    """Depths (N,) in metres of the keypoints of a frame, NaN where unknown."""
+    if frame.right is None or focal_baseline is None:
+        return frame.depth_at(found.keypoints)
+    right = method.extract(frame.right).best(options.top_k)
+    rows = method.match(found, right, options.ratio, options.double_softmax)
+    return stereo_depths(found.keypoints, right.keypoints, rows, focal_baseline)
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +119,7 @@ class Run:
 
 
 def chain(steps: Sequence[Step], matrix: Points, start: Points, seed: int = 0) -> Run:
-    """The trajectory from a pose (4, 4) that the steps give. Where one gives no motion, the last one goes on."""
+    """The trajectory of the steps from a pose (4, 4). A step without a motion repeats the last one."""
     poses, motion, failures, inliers = [np.asarray(start, np.float64)], np.eye(4), 0, []
     for step in steps:
         found = estimate_motion(step, matrix, seed)
@@ -74,71 +132,17 @@ def chain(steps: Sequence[Step], matrix: Points, start: Points, seed: int = 0) -
     return Run(np.array(poses), failures, float(np.mean(inliers)) if inliers else 0.0)
 
 
-def evaluate_odometry(methods: Sequence[Method], root: str | Path, options: Options) -> TaskResult:
-    """Errors of frame-to-frame odometry over one stereo or RGB-D sequence (see `open_sequence`).
-
-    Few frames make the outcome of RANSAC a matter of luck, so it runs several times with other samples, and columns are
-    means over the runs: drift, the distance between the ends in % of the path, and its standard deviation over the
-    runs; segment drift, the same over parts of the path (see `segment_drift`); ATE after rigid alignment; RPE from
-    frame to frame; failures, the frames without a pose, where the last motion goes on; matches and inliers of a frame.
-
-    Stereo points count by how certain their disparity makes them, see `Step.residuals`. And the rectification of a
-    stereo pair is corrected: one clip of KITTI is off by more than a pixel, a fifth of the disparity at 75 m. The
-    correction is `options.disparity_offset` or, where that is None, what fits each method's own matches best (see
-    `disparity_offset`), which is "own disparity offset [px]". To compare methods, give all the same. "drift as
-    calibrated [%]" is the drift without a correction, and details["as_calibrated"] has all columns without it.
-
-    details["trajectories"] has TUM rows by method, of the run whose drift is the median; details["ground_truth"] too.
-
-    Raises DatasetError for a missing or malformed folder, and for a sequence with neither stereo nor depth.
-    """
-    sequence = open_sequence(root, options.shorter_edge)
-    if not sequence.has_depth and sequence.baseline is None:
-        raise DatasetError(f"'{root}' has neither a right camera nor depth: odometry needs one of them")
-    matrix, truth = sequence.matrix, sequence.poses
-    if path_length(truth) == 0:
-        raise DatasetError(f"the poses of '{root}' do not move: there is no drift to measure")
-    details: dict[str, Any] = {"trajectories": {}, "ground_truth": tum_rows(sequence.timestamps, truth)}
-    result = TaskResult("odometry", overall={}, details=details)
-    lines = {}
-    for method in methods:
-        steps, name = list(track(method, sequence, options)), method.name
-        calibration: Row = {}
-        if sequence.baseline is not None:
-            as_calibrated = [chain(steps, matrix, truth[0], seed) for seed in range(options.runs)]
-            uncorrected = _summary(as_calibrated, steps, truth)
-            details.setdefault("as_calibrated", {})[name] = uncorrected
-            own = disparity_offset(steps, matrix)
-            calibration = {"drift as calibrated [%]": uncorrected["drift [%]"], "own disparity offset [px]": own}
-            offset = own if options.disparity_offset is None else options.disparity_offset
-            steps = [shift_disparities(step, offset) for step in steps]
-        tries = [chain(steps, matrix, truth[0], seed) for seed in range(options.runs)]
-        result.overall[name] = _summary(tries, steps, truth) | calibration
-        middle = sorted(tries, key=lambda run: end_drift(run.poses, truth))[options.runs // 2].poses
-        details["trajectories"][name] = tum_rows(sequence.timestamps, middle)
-        drift = segment_drift(middle, truth)
-        lines[name] = list(drift.keys()), list(drift.values())
-        for index in evenly_spaced(len(steps), options.pictures):
-            result.pictures.append(_picture(name, sequence, index, steps[index]))
-    result.settings = {
-        "data": sequence.name,
-        "frames": len(sequence),
-        "path (m)": path_length(truth),
-        "depth": "RGB-D" if sequence.baseline is None else "stereo",
-        "estimator": f"PnP, {RANSAC_ITERATIONS} iterations of RANSAC, {options.runs} runs",
-        "threshold (pixels)": RANSAC_THRESHOLD,
-        "shorter_edge": sequence.shorter_edge,
-    }
-    if sequence.baseline is not None:
-        given = options.disparity_offset
-        result.settings["disparity offset (pixels)"] = "each method's own" if given is None else given
-    result.curves = [Curve("Drift over distance", "length of path [m]", "translation error [%]", lines)]
-    return result
+def _judge(steps: list[Step], sequence: PosedSequence, runs: int) -> tuple[Row, NDArray[np.float64]]:
+    """The metrics over all runs, and the trajectory (N, 4, 4) of the run with the median drift."""
+    truth = sequence.poses
+    tries = [chain(steps, sequence.matrix, truth[0], seed) for seed in range(runs)]
+    median = sorted(tries, key=lambda run: end_drift(run.poses, truth))[runs // 2]
+    return _summary(tries, steps, truth), median.poses
 
 
-def _summary(tries: Sequence[Run], steps: Sequence[Step], truth: Points) -> Row:
+def _summary(runs: Sequence[Run], steps: Sequence[Step], truth: Points) -> Row:
     rows = []
-    for run in tries:
+    for run in runs:
         translation, rotation = relative_error(run.poses, truth)
         rows.append(
             {
@@ -156,12 +160,28 @@ def _summary(tries: Sequence[Run], steps: Sequence[Step], truth: Points) -> Row:
     return mean | {"matches": float(np.mean([step.matches for step in steps])), "drift spread [%]": spread}
 
 
+def _settings(sequence: PosedSequence, options: Options) -> dict[str, Any]:
+    settings = {
+        "data": sequence.name,
+        "frames": len(sequence),
+        "path (m)": path_length(sequence.poses),
+        "depth": "RGB-D" if sequence.baseline is None else "stereo",
+        "estimator": f"PnP, {RANSAC_ITERATIONS} iterations of RANSAC, {options.runs} runs",
+        "threshold (pixels)": RANSAC_THRESHOLD,
+        "shorter_edge": sequence.shorter_edge,
+    }
+    if sequence.baseline is not None:
+        given = options.disparity_offset
+        settings["disparity offset (pixels)"] = "each method's own" if given is None else given
+    return settings
+
+
 def _picture(name: str, sequence: PosedSequence, index: int, step: Step) -> Picture:
     truth = motion_between(sequence.poses[index], sequence.poses[index + 1])
     correct = step.errors(truth, sequence.matrix) <= RANSAC_THRESHOLD
     caption = (
         f"{name}, frames {index} and {index + 1}: {correct.sum()} of {len(correct)} matches with depth within "
-        f"{RANSAC_THRESHOLD:g} px under the true motion, far stereo points by the error they are expected to have"
+        f"{RANSAC_THRESHOLD:g} px under the true motion; the errors of stereo points are scaled by their uncertainty"
     )
     images = sequence[index].image, sequence[index + 1].image
     return Picture(caption, draw_pair(*images, step.pixels, step.next_pixels, correct))

@@ -1,13 +1,13 @@
 """Pairwise registration of point clouds of an RGB-D sequence (paper, Sec. 4.4.2 and Tab. 6).
 
 The protocol is that of the paper's reference [18] (El Banani et al., CVPR 2021): two frames some way apart are matched,
-the most distinctive matches are lifted by their depths, and weighted Procrustes gives the motion between them. Here the
-latter runs inside RANSAC, since matches of sparse features hold more wrong ones than its random subsets bear.
+the most distinctive matches are lifted to 3D by their depths, and weighted Procrustes gives the motion between them.
+Here Procrustes runs inside RANSAC, since sparse features have more wrong matches than its random subsets tolerate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from tqdm import tqdm
 
+from ...draw import draw_pair
 from ...geometry.motion import Points, back_project, motion_between, rigid_alignment, rotation_angle, transform
 from ...images.sampling import evenly_spaced
-from ..datasets.posed import Frame, PosedSequence, frame_features, open_sequence
-from ..methods.load import Keypoints, Method
+from ..datasets.posed import PosedFrame, PosedSequence, frame_features, open_sequence
+from ..methods.base import Keypoints, Method
 from ..metrics import share_within
 from ..options import DatasetError, Options
-from ..pictures import draw_pair
 from ..results import Curve, Picture, Row, TaskResult
 
 GAP = 20  # frames, as in the paper
@@ -30,7 +30,7 @@ BEST_MATCHES = 400  # [18] takes 200 from each direction
 HYPOTHESES = 1000
 INLIER_DISTANCE = 0.05  # metres
 REFINEMENTS = 5
-CLOUD_STRIDE = 4  # every fourth pixel, both ways
+CLOUD_STRIDE = 4  # pixels, in both directions
 UNITS = {"rotation": "°", "translation": "cm", "Chamfer": "1e-3 m²"}
 THRESHOLDS = {"rotation": (5, 10, 45), "translation": (5, 10, 25), "Chamfer": (1, 5, 10)}  # as in the paper
 
@@ -57,8 +57,9 @@ def match_weights(a: Keypoints, b: Keypoints, rows: NDArray[np.int32]) -> NDArra
 def register(source: Points, target: Points, weights: Points) -> NDArray[np.float64]:
     """Motion (4, 4) that brings points (N, 3) onto their matches: weighted Procrustes in RANSAC.
 
-    Hypotheses from three matches are scored by the weights (N,) of the matches they bring within INLIER_DISTANCE, the
-    closer the more; the best is refined on these. The identity if there are fewer than three matches.
+    The score of a hypothesis, made from three matches, is the sum of the weights (N,) of its matches within
+    INLIER_DISTANCE, each scaled by how close it is; the best hypothesis is refined on these matches. Returns the
+    identity for fewer than three matches.
     """
     if len(source) < 3:
         return np.eye(4)
@@ -74,20 +75,21 @@ def register(source: Points, target: Points, weights: Points) -> NDArray[np.floa
 
 
 def _closeness(motion: Points, source: Points, target: Points) -> NDArray[np.float64]:
-    """1 where moved points (N, 3) meet their matches, 0 from INLIER_DISTANCE on; (..., N) for motions (..., 4, 4)."""
+    """1 where moved points (N, 3) meet their matches, 0 beyond INLIER_DISTANCE; (..., N) for motions (..., 4, 4)."""
     squared = ((transform(motion, source) - target) ** 2).sum(axis=-1)
     return np.clip(1 - squared / INLIER_DISTANCE**2, 0, None)
 
 
 def chamfer_distance(a: Points, b: Points) -> float:
-    """Mean squared distance from the points of a cloud (N, 3) to the nearest of the other, both ways added."""
+    """Sum over both directions of the mean squared distance from the points of a cloud (N, 3) to the other cloud."""
     return float(sum(np.mean(KDTree(other).query(cloud)[0] ** 2) for cloud, other in ((a, b), (b, a))))
 
 
 def registration_errors(motion: Points, truth: Points, cloud0: Points, cloud1: Points) -> Row:
     """Angle (degrees), translation (cm) and Chamfer distance (1e-3 square metres) between two motions (4, 4).
 
-    The latter is between the joint clouds of both cameras, (N, 3) and (M, 3) in their own frames, by either motion.
+    cloud0, cloud1: (N, 3) and (M, 3), each in its camera's frame. The Chamfer distance is between the clouds joined by
+    one motion and joined by the other.
     """
     joint = [np.vstack([cloud0, transform(np.linalg.inv(by), cloud1)]) for by in (motion, truth)]
     return {
@@ -98,72 +100,111 @@ def registration_errors(motion: Points, truth: Points, cloud0: Points, cloud1: P
 
 
 def evaluate_registration(
-    methods: Sequence[Method], root: str | Path, options: Options, gap: int = GAP, max_pairs: int = 50
+    method: Method, root: str | Path, options: Options, gap: int = GAP, max_pairs: int = 50
 ) -> TaskResult:
     """Errors of the motion between frames `gap` apart of one RGB-D sequence (see `open_sequence`).
 
     Columns: share of pairs within thresholds, mean and median, each for the angle of rotation (degrees), the
-    translation (cm) and the Chamfer distance; then the number of matches with depth at both ends. As in [18] the
+    translation (cm) and the Chamfer distance; then the number of matches with depth in both frames. As in [18] the
     Chamfer distance is of squares, in 1e-3 square metres: the paper's table has these numbers too, though its text
     calls them centimetres.
 
-    Raises DatasetError for a missing or malformed folder, and for a sequence without depth or with too few frames, and
-    for a depth image that has no depth.
+    Raises DatasetError for a missing or malformed folder, for a sequence without depth or with too few frames, and for
+    a depth image without any depth.
     """
     sequence = open_sequence(root, options.shorter_edge)
     if not sequence.has_depth:
         raise DatasetError(f"'{root}' has no depth: registration needs the 7-Scenes layout, with frame-N.depth.png")
     if len(sequence) <= gap:
-        raise DatasetError(f"'{root}' has {len(sequence)} frames: to register frames {gap} apart takes more")
+        raise DatasetError(f"'{root}' has {len(sequence)} frames: registering frames {gap} apart needs more")
     firsts = evenly_spaced(len(sequence) - gap, max_pairs)
     pictured = {firsts[index] for index in evenly_spaced(len(firsts), options.pictures)}
-    result = TaskResult("registration", overall={})
-    details: dict[str, list[Row]] = {}
-    for method in methods:
-        features = frame_features(method, sequence, options)
-        details[method.name] = []
-        for first in tqdm(firsts, desc=f"registration, {method.name}", leave=False):
-            second = first + gap
-            frames, found = (sequence[first], sequence[second]), (features(first), features(second))
-            rows = method.match(*found, options.ratio, options.double_softmax)
-            pixels = [keypoints.keypoints[side] for keypoints, side in zip(found, rows.T)]
-            source, target = (
-                back_project(sequence.matrix, points, frame.depth_at(points)) for frame, points in zip(frames, pixels)
-            )
-            known = np.isfinite(source[:, 2] + target[:, 2])
-            weights = np.where(known, match_weights(*found, rows), -1)
-            best = np.argsort(-weights, kind="stable")[: min(BEST_MATCHES, known.sum())]
-            motion = register(source[best], target[best], weights[best])
-            truth = motion_between(sequence.poses[first], sequence.poses[second])
-            clouds = (_cloud(sequence, index, frame) for index, frame in zip((first, second), frames))
-            errors = registration_errors(motion, truth, *clouds)
-            details[method.name].append({"first": first, "second": second, **errors, "matches": int(known.sum())})
-            if first in pictured:
-                correct = _closeness(truth, source[best], target[best]) > 0
-                drawn = draw_pair(frames[0].image, frames[1].image, pixels[0][best], pixels[1][best], correct)
-                caption = (
-                    f"{method.name}, frames {first} and {second}: {correct.sum()} of the {len(best)} best matches "
-                    f"within {100 * INLIER_DISTANCE:g} cm under the true motion, "
-                    f"errors {errors['rotation']:.1f}° and {errors['translation']:.1f} cm"
-                )
-                result.pictures.append(Picture(caption, drawn))
-        result.overall[method.name] = _summary(details[method.name])
-    result.settings = {
-        "data": sequence.name,
-        "gap (frames)": gap,
-        "pairs": len(firsts),
-        "best matches": BEST_MATCHES,
-        "estimator": f"weighted Procrustes in RANSAC, {HYPOTHESES} hypotheses",
-        "inlier distance (m)": INLIER_DISTANCE,
-        "shorter_edge": sequence.shorter_edge,
-    }
-    result.details = {"pairs": details}
-    result.curves = [_curve(details, "rotation", 10), _curve(details, "translation", 25)]
-    return result
+    features = frame_features(method, sequence, options)
+    rows: list[Row] = []
+    pictures: list[Picture] = []
+    for first in tqdm(firsts, desc=f"registration, {method.name}", leave=False):
+        found = features(first), features(first + gap)
+        matches = method.match(*found, options.ratio, options.double_softmax)
+        pair = _lift(sequence, (first, first + gap), found, matches)
+        rows.append(_judge(pair, sequence))
+        if first in pictured:
+            pictures.append(_picture(method.name, pair, rows[-1]))
+    return TaskResult(
+        task="registration",
+        overall={method.name: _summary(rows)},
+        settings={
+            "data": sequence.name,
+            "gap (frames)": gap,
+            "pairs": len(firsts),
+            "best matches": BEST_MATCHES,
+            "estimator": f"weighted Procrustes in RANSAC, {HYPOTHESES} hypotheses",
+            "inlier distance (m)": INLIER_DISTANCE,
+            "shorter_edge": sequence.shorter_edge,
+        },
+        details={"pairs": {method.name: rows}},
+        curves=[_curve(method.name, rows, "rotation", 10), _curve(method.name, rows, "translation", 25)],
+        pictures=pictures,
+    )
 
 
-def _cloud(sequence: PosedSequence, index: int, frame: Frame) -> NDArray[np.float64]:
-    """Every CLOUD_STRIDE-th pixel that has a depth, as points (N, 3). Raises DatasetError if there is none."""
+@dataclass(frozen=True, eq=False)
+class _LiftedPair:
+    """Two frames and their BEST_MATCHES most distinctive matches that have a depth in both.
+
+    numbers: of the frames. truth: motion (4, 4) from the first camera's frame to the second's.
+    pixels, points: (M, 2) and (M, 3) of the matches in each frame. weights: (M,).
+    matches: number of all matches with a depth in both frames.
+    """
+
+    numbers: tuple[int, int]
+    frames: tuple[PosedFrame, PosedFrame]
+    truth: NDArray[np.float64]
+    pixels: tuple[NDArray[np.float32], NDArray[np.float32]]
+    points: tuple[NDArray[np.float64], NDArray[np.float64]]
+    weights: NDArray[np.float64]
+    matches: int
+
+
+def _lift(
+    sequence: PosedSequence, numbers: tuple[int, int], found: tuple[Keypoints, Keypoints], matches: NDArray[np.int32]
+) -> _LiftedPair:
+    """Lift the matches (M, 2) of two frames to 3D, and keep the best of those with a depth in both."""
+    frames = sequence[numbers[0]], sequence[numbers[1]]
+    pixels = [keypoints.keypoints[rows] for keypoints, rows in zip(found, matches.T)]
+    source, target = (back_project(sequence.matrix, at, frame.depth_at(at)) for frame, at in zip(frames, pixels))
+    known = np.isfinite(source[:, 2] + target[:, 2])
+    weights = np.where(known, match_weights(*found, matches), -1)
+    best = np.argsort(-weights, kind="stable")[: min(BEST_MATCHES, known.sum())]
+    return _LiftedPair(
+        numbers,
+        frames,
+        motion_between(*sequence.poses[list(numbers)]),
+        (pixels[0][best], pixels[1][best]),
+        (source[best], target[best]),
+        weights[best],
+        int(known.sum()),
+    )
+
+
+def _judge(pair: _LiftedPair, sequence: PosedSequence) -> Row:
+    motion = register(*pair.points, pair.weights)
+    clouds = (_cloud(sequence, number, frame) for number, frame in zip(pair.numbers, pair.frames))
+    errors = registration_errors(motion, pair.truth, *clouds)
+    return {"first": pair.numbers[0], "second": pair.numbers[1], **errors, "matches": pair.matches}
+
+
+def _picture(name: str, pair: _LiftedPair, errors: Row) -> Picture:
+    correct = _closeness(pair.truth, *pair.points) > 0
+    caption = (
+        f"{name}, frames {pair.numbers[0]} and {pair.numbers[1]}: {correct.sum()} of the {len(correct)} best matches "
+        f"within {100 * INLIER_DISTANCE:g} cm under the true motion, "
+        f"errors {errors['rotation']:.1f}° and {errors['translation']:.1f} cm"
+    )
+    return Picture(caption, draw_pair(pair.frames[0].image, pair.frames[1].image, *pair.pixels, correct))
+
+
+def _cloud(sequence: PosedSequence, index: int, frame: PosedFrame) -> NDArray[np.float64]:
+    """Points (N, 3) of every CLOUD_STRIDE-th pixel that has a depth. Raises DatasetError if there is none."""
     row, column = np.indices(frame.image.shape)[:, ::CLOUD_STRIDE, ::CLOUD_STRIDE].reshape(2, -1)
     pixels = np.column_stack([column, row]).astype(np.float64)
     points = back_project(sequence.matrix, pixels, frame.depth_at(pixels))
@@ -183,10 +224,8 @@ def _summary(rows: list[Row]) -> Row:
     return summary | {"matches": float(np.mean([row["matches"] for row in rows]))}
 
 
-def _curve(details: dict[str, list[Row]], name: str, limit: float) -> Curve:
+def _curve(method: str, rows: list[Row], name: str, limit: float) -> Curve:
     thresholds = np.linspace(0, limit, 101).tolist()
-    lines = {
-        method: (thresholds, [share_within([row[name] for row in rows], threshold) for threshold in thresholds])
-        for method, rows in details.items()
-    }
-    return Curve(f"{name.capitalize()} error", f"error at most [{UNITS[name]}]", "share of pairs", lines)
+    shares = [share_within([row[name] for row in rows], threshold) for threshold in thresholds]
+    title, x_label = f"{name.capitalize()} error", f"error at most [{UNITS[name]}]"
+    return Curve(title, x_label, "share of pairs", {method: (thresholds, shares)})

@@ -1,4 +1,4 @@
-"""The tasks of `evaluate`, and how one is run so that a method which fails does not lose the results of the others."""
+"""The tasks of `evaluate`, run so that a method which fails does not lose the results of the others."""
 
 from __future__ import annotations
 
@@ -10,16 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..datasets.hpatches import SHORTER_EDGE, find_sequences
-from ..methods.load import Method
+from ..methods.base import Method
 from ..options import DatasetError, Options
-from ..report.report import Failure
-from ..results import Curve, TaskResult
+from ..results import Curve, Failure, TaskResult
 from .homography import evaluate_homography
-from .invariance import evaluate_rotation, evaluate_scale, load_images
+from .invariance import evaluate_rotation, evaluate_scale, photographs
 from .odometry import evaluate_odometry
 from .registration import evaluate_registration
 from .relative_pose import evaluate_relative_pose
@@ -29,11 +24,11 @@ logger = logging.getLogger("evaluate")
 
 @dataclass(frozen=True)
 class Task:
-    """What `evaluate` can do with a folder.
+    """An evaluation of a method on a folder.
 
-    run:    the task, over methods, a folder and options.
-    files:  patterns of file names; a folder that holds one of them is a data set of this task.
-    layout: the same for people.
+    run:    the task, over a method, a folder and options.
+    files:  patterns of file names; a folder with a matching file is a data set of this task.
+    layout: description of such a folder.
     skips:  whether `run` takes `skip`, the names of sequences to leave out.
     """
 
@@ -46,22 +41,9 @@ class Task:
         return any(next(folder.glob(pattern), None) for pattern in self.files)
 
 
-def photographs(folder: Path, options: Options, skip: Sequence[str] = ()) -> list[NDArray[np.uint8]]:
-    """The images of a folder, or the first image of each sequence of one in HPatches' layout; grey (H, W).
-
-    Sequences named in `skip` are left out. Raises DatasetError as `find_sequences` and `load_images` do, and for
-    something to skip among images.
-    """
-    if next(folder.glob("*/H_1_*"), None):
-        return [sequence.read()[0] for sequence in find_sequences(folder, options.shorter_edge or SHORTER_EDGE, skip)]
-    if skip:
-        raise DatasetError(f"no sequence '{skip[0]}' to skip in '{folder}': it holds no sequences")
-    return load_images(folder)
-
-
 def _on_photographs(evaluate: Callable[..., TaskResult]) -> Callable[..., TaskResult]:
-    def run(methods: Sequence[Method], folder: Path, options: Options, skip: Sequence[str] = ()) -> TaskResult:
-        result = evaluate(methods, photographs(folder, options, skip), options)
+    def run(method: Method, folder: Path, options: Options, skip: Sequence[str] = ()) -> TaskResult:
+        result = evaluate(method, photographs(folder, options, skip), options)
         result.settings["skipped"] = list(skip)
         return result
 
@@ -93,19 +75,19 @@ def run_task(
     failures: list[Failure],
     variant: str = "",
 ) -> TaskResult | None:
-    """The outcome for those of the methods that do not fail, None if none is left; the others are added to `failures`.
+    """The result of the methods that succeed, None if none does; the other methods are added to `failures`.
 
-    Methods run one by one. Progress is logged, with `variant` for what is special of this run.
+    Methods run one by one. Progress is logged; `variant` describes this run there.
     """
     results = []
     for method in methods:
         started = time.perf_counter()
         try:
-            results.append(task.run([method], folder, options))
+            results.append(task.run(method, folder, options))
         except DatasetError as error:  # the other methods would meet it too
             failures.append(Failure(name, str(folder), "", str(error)))
             break
-        except Exception as error:  # whatever it is, the others go on
+        except Exception as error:  # the other methods continue
             message = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             failures.append(Failure(name, str(folder), method.name, message))
             logger.debug("%s", failures[-1], exc_info=True)
@@ -115,13 +97,13 @@ def run_task(
 
 
 def protocol(options: Options, scale: float, result: TaskResult) -> dict[str, Any]:
-    """All settings that bear on a result: `scale` is the input scale of networks."""
+    """All settings that affect a result; `scale` is the input scale of networks."""
     given = {name: value for name, value in asdict(options).items() if name != "pictures"}
     return {"input_scale": scale, **given, **result.settings}
 
 
 def merged(results: Sequence[TaskResult]) -> TaskResult:
-    """One outcome of several that differ in their methods. Pictures of the same thing come one after the other."""
+    """One result from several that differ in their methods. The methods' pictures of one pair are put together."""
     first = results[0]
     whole = TaskResult(first.task, {}, settings=first.settings)
     lines: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -139,7 +121,7 @@ def merged(results: Sequence[TaskResult]) -> TaskResult:
 
 
 def _joined(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    """Both, and where both have a mapping under the same key, that joined in turn."""
+    """Union of two mappings; where both hold a mapping under one key, these are joined recursively."""
     joined = dict(a)
     for key, value in b.items():
         both = isinstance(value, Mapping) and isinstance(joined.get(key), Mapping)

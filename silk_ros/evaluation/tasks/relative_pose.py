@@ -1,12 +1,11 @@
-"""Relative pose of two frames by their essential matrix (paper, Sec. 4.3 and 4.4).
+"""Relative pose of two frames from their essential matrix (paper, Sec. 4.3 and 4.4).
 
-Pairs are frames some GAPS apart that turn by at most MAX_ROTATION, beyond which the views hardly overlap, and move by
-at least MIN_BASELINE, below which the direction of the motion is not well defined, least of all by the ground truth.
+Pairs are frames some GAPS apart whose rotation is at most MAX_ROTATION, above which the views hardly overlap, and whose
+baseline is at least MIN_BASELINE, below which the ground truth does not define the direction of the motion well.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -14,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from ...draw import draw_pair
 from ...geometry.epipolar import epipolar_distance, fundamental_from_poses
 from ...geometry.motion import Points, angle_between, motion_between, rotation_angle
 from ...images.sampling import evenly_spaced
 from ..datasets.posed import PosedSequence, frame_features, open_sequence
-from ..methods.load import Method
+from ..methods.base import Method
 from ..metrics import recall_auc, share_within
 from ..options import DatasetError, Options
-from ..pictures import draw_pair
 from ..results import Curve, Picture, Row, TaskResult
 
 GAPS = (1, 2, 5, 10, 20, 40)  # frames
@@ -36,9 +35,9 @@ NO_POSE = 180.0  # degrees of error when no pose was found
 
 
 def choose_pairs(sequence: PosedSequence, max_pairs: int) -> list[tuple[int, int]]:
-    """Pairs of frames (earlier, later) by the rule above, as many of each gap, evenly spaced in time.
+    """Pairs of frames (earlier, later) by the rule above, equally many of each gap, evenly spaced in time.
 
-    Raises DatasetError when the sequence has none.
+    Raises DatasetError if the sequence has none.
     """
     chosen: dict[int, list[tuple[int, int]]] = {}
     for gap in (gap for gap in GAPS if gap < len(sequence)):
@@ -58,7 +57,7 @@ def choose_pairs(sequence: PosedSequence, max_pairs: int) -> list[tuple[int, int
 def estimate_relative_pose(
     points0: Points, points1: Points, matrix: Points
 ) -> tuple[NDArray[np.float64] | None, NDArray[np.bool_]]:
-    """Motion (4, 4) from camera 0 to 1, its translation of unit length, and which matches (N,) agree with it.
+    """Motion (4, 4) from camera 0 to 1, with a translation of unit length, and which matches (N,) agree with it.
 
     Points (N, 2) are matched pixels, matrix (3, 3) the intrinsics of both. The motion is None if none was found.
     """
@@ -87,9 +86,7 @@ def pose_error(motion: Points | None, truth: Points) -> tuple[float, float]:
     return float(rotation_angle(turn)), angle_between(motion[:3, 3], truth[:3, 3])
 
 
-def evaluate_relative_pose(
-    methods: Sequence[Method], root: str | Path, options: Options, max_pairs: int = 100
-) -> TaskResult:
+def evaluate_relative_pose(method: Method, root: str | Path, options: Options, max_pairs: int = 100) -> TaskResult:
     """Pose errors of pairs of frames of one posed image folder (see `open_sequence`), grouped by their gap.
 
     The error of a pair is the larger of the angles between the rotations and between the directions of translation;
@@ -102,51 +99,52 @@ def evaluate_relative_pose(
     sequence = open_sequence(root, options.shorter_edge)
     pairs = choose_pairs(sequence, max_pairs)
     pictured = {pairs[index] for index in evenly_spaced(len(pairs), options.pictures)}
-    names = [f"gap {gap}" for gap in GAPS if any(second - first == gap for first, second in pairs)]
-    result = TaskResult("relative_pose", overall={}, groups={name: {} for name in names})
-    details: dict[str, list[Row]] = {}
-    for method in methods:
-        features = frame_features(method, sequence, options)
-        rows = []
-        for first, second in tqdm(pairs, desc=f"relative pose, {method.name}", leave=False):
-            a, b = features(first), features(second)
-            rows_a, rows_b = method.match(a, b, options.ratio, options.double_softmax).T
-            points0, points1 = a.keypoints[rows_a], b.keypoints[rows_b]
-            truth = motion_between(sequence.poses[first], sequence.poses[second])
-            for run in range(options.runs):
-                order = np.random.default_rng(run).permutation(len(points0))
-                motion, inliers = estimate_relative_pose(points0[order], points1[order], sequence.matrix)
-                rotation_error, translation_error = pose_error(motion, truth)
-                row: Row = {
-                    "first": first,
-                    "second": second,
-                    "run": run,
-                    "rotation error": rotation_error,
-                    "translation error": translation_error,
-                    "inliers": float(inliers.mean()) if len(inliers) else 0.0,
-                    "matches": len(points0),
-                }
-                rows.append(row)
-            if (first, second) in pictured:
-                result.pictures.append(_picture(method.name, sequence, row, points0, points1))
-        details[method.name] = rows
-        result.overall[method.name] = _summary(rows)
-        for name in names:
-            group = [row for row in rows if f"gap {row['second'] - row['first']}" == name]
-            result.groups[name][method.name] = _summary(group)
-    result.settings = {
-        "data": sequence.name,
-        "pairs": len(pairs),
-        "max rotation (degrees)": MAX_ROTATION,
-        "min baseline (m)": MIN_BASELINE,
-        "estimator": f"essential matrix, USAC_MAGSAC, {RANSAC_ITERATIONS} iterations, {options.runs} runs",
-        "threshold (pixels)": RANSAC_THRESHOLD,
-        "threshold (normalised)": RANSAC_THRESHOLD / float(sequence.matrix[0, 0]),
-        "shorter_edge": sequence.shorter_edge,
+    features = frame_features(method, sequence, options)
+    rows: list[Row] = []
+    pictures: list[Picture] = []
+    for first, second in tqdm(pairs, desc=f"relative pose, {method.name}", leave=False):
+        a, b = features(first), features(second)
+        rows_a, rows_b = method.match(a, b, options.ratio, options.double_softmax).T
+        points0, points1 = a.keypoints[rows_a], b.keypoints[rows_b]
+        rows += [_judge(sequence, first, second, points0, points1, run) for run in range(options.runs)]
+        if (first, second) in pictured:
+            pictures.append(_picture(method.name, sequence, rows[-1], points0, points1))
+    by_gap = {gap: [row for row in rows if row["second"] - row["first"] == gap] for gap in GAPS}
+    return TaskResult(
+        task="relative_pose",
+        overall={method.name: _summary(rows)},
+        groups={f"gap {gap}": {method.name: _summary(of_gap)} for gap, of_gap in by_gap.items() if of_gap},
+        settings={
+            "data": sequence.name,
+            "pairs": len(pairs),
+            "max rotation (degrees)": MAX_ROTATION,
+            "min baseline (m)": MIN_BASELINE,
+            "estimator": f"essential matrix, USAC_MAGSAC, {RANSAC_ITERATIONS} iterations, {options.runs} runs",
+            "threshold (pixels)": RANSAC_THRESHOLD,
+            "threshold (normalised)": RANSAC_THRESHOLD / float(sequence.matrix[0, 0]),
+            "shorter_edge": sequence.shorter_edge,
+        },
+        details={"pairs": {method.name: rows}},
+        curves=[_recall_curve(method.name, rows)],
+        pictures=pictures,
+    )
+
+
+def _judge(sequence: PosedSequence, first: int, second: int, points0: Points, points1: Points, run: int) -> Row:
+    """Errors of the pose that RANSAC finds from the matches (N, 2) of two frames, in the random order of the run."""
+    order = np.random.default_rng(run).permutation(len(points0))
+    motion, inliers = estimate_relative_pose(points0[order], points1[order], sequence.matrix)
+    truth = motion_between(sequence.poses[first], sequence.poses[second])
+    rotation_error, translation_error = pose_error(motion, truth)
+    return {
+        "first": first,
+        "second": second,
+        "run": run,
+        "rotation error": rotation_error,
+        "translation error": translation_error,
+        "inliers": float(inliers.mean()) if len(inliers) else 0.0,
+        "matches": len(points0),
     }
-    result.details = {"pairs": details}
-    result.curves = [_recall_curve(details)]
-    return result
 
 
 def _picture(name: str, sequence: PosedSequence, row: Row, points0: Points, points1: Points) -> Picture:
@@ -177,10 +175,7 @@ def _summary(rows: list[Row]) -> Row:
     }
 
 
-def _recall_curve(details: dict[str, list[Row]]) -> Curve:
+def _recall_curve(method: str, rows: list[Row]) -> Curve:
     thresholds = np.linspace(0, max(AUC_THRESHOLDS), 81).tolist()
-    lines = {
-        name: (thresholds, [share_within(_pair_errors(rows), threshold) for threshold in thresholds])
-        for name, rows in details.items()
-    }
-    return Curve("Pose error", "error at most [°]", "share of pairs", lines)
+    recall = [share_within(_pair_errors(rows), threshold) for threshold in thresholds]
+    return Curve("Pose error", "error at most [°]", "share of pairs", {method: (thresholds, recall)})

@@ -1,21 +1,22 @@
-"""A task over the values of one setting or more: Tab. 10 to 12 of the paper, and the curves of its Fig. 5 to 7."""
+"""A task over the values of one or more settings, as in Tab. 10 to 12 and Fig. 5 to 7 of the paper."""
 
 from __future__ import annotations
 
 import itertools
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..methods.load import Cached, Method, OnnxMethod, OpenCVMethod
+from ..methods.base import Cached, Method
+from ..methods.load import OnnxMethod
+from ..methods.opencv import OpenCVMethod
 from ..options import Options
-from ..report.plots import VARIANT
-from ..report.report import Failure
+from ..report.report import Outcome
 from ..report.tables import Column, Grid
-from ..results import Curve, Picture, Row
+from ..results import VARIANT, Curve, Failure, Row
 from .registry import Task, protocol, run_task
 
 logger = logging.getLogger("evaluate")
@@ -24,7 +25,7 @@ Loader = Callable[[int, float], Method]  # from the number of keypoints and the 
 
 @dataclass(frozen=True)
 class Axis:
-    """A setting that can be swept: its field in Options, if it is one, and the values taken if none are given."""
+    """A setting that can be swept: its field in Options, empty if it has none, and its default values."""
 
     option: str
     label: str
@@ -44,7 +45,7 @@ AXES: dict[str, Axis] = {
 
 @dataclass(frozen=True)
 class Point:
-    """One row: a method with swept settings at `values`. A method that is no network has no input scale."""
+    """One row: a method with the swept settings at `values`. Only networks have an input scale."""
 
     method: str
     values: dict[str, float]
@@ -53,22 +54,20 @@ class Point:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep found, and how it is shown: a section of the report."""
+    """The result of a sweep."""
 
     task: str
     data: str
     over: Mapping[str, Sequence[float]]
     settings: Mapping[str, Any]
     points: Sequence[Point]
-    pictures: Sequence[Picture] = ()
-    trajectories: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
         return f"{self.task.replace('_', ' ')} on {Path(self.data).resolve().name} over {' and '.join(self.over)}"
 
     def grids(self) -> list[tuple[str, Grid]]:
-        """The table of the paper's form: a row for each method and value."""
+        """A table in the form of the paper's: a row for each method and value."""
         rows = [
             (
                 (point.method, *(f"{point.values[axis]:g}" if axis in point.values else "-" for axis in self.over)),
@@ -80,7 +79,7 @@ class Sweep:
 
     @cached_property
     def curves(self) -> list[Curve]:
-        """Each metric over the last of the swept settings; the values of the others make lines of their own."""
+        """Each metric over the last of the swept settings, with a line for each combination of the others."""
         *others, last = self.over
         metrics = dict.fromkeys(metric for point in self.points for metric in point.metrics)
         curves = []
@@ -91,12 +90,16 @@ class Sweep:
             for point in self.points:
                 variant = ", ".join(f"{axis} {point.values[axis]:g}" for axis in others if axis in point.values)
                 x, y = lines.setdefault(VARIANT.join(filter(None, [point.method, variant])), ([], []))
-                # What does not depend on the setting is a level line.
+                # A metric that does not depend on the setting is a level line.
                 places = [point.values[last]] if last in point.values else [min(self.over[last]), max(self.over[last])]
                 x += places
                 y += [point.metrics[metric]] * len(places)
             curves.append(Curve(metric, AXES[last].label, metric, lines))
         return curves
+
+    def outcome(self) -> Outcome:
+        """The section of the report."""
+        return Outcome(self.title, self.settings, self.grids(), self.curves, self.as_json())
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -121,44 +124,50 @@ def run_sweep(
 ) -> Sweep | None:
     """The task at every combination of the values of `over`, settings from AXES. None if nothing could be evaluated.
 
-    An image is extracted once for all values that its features do not depend on. A network's best 1000 of 10,000
-    keypoints are those it finds if asked for 1000; of other methods this does not hold (ORB spreads them over its
-    octaves), so they are loaded anew for each top-k. Failures are as in `run_task`; other values go on.
+    Failures are as in `run_task`; other values continue.
     """
     top_k = max(over.get("top-k", [options.top_k]))
     points: list[Point] = []
     settings: Mapping[str, Any] = {}
     for load in loaders:
-        found: list[Point] = []
         method = load(options.top_k, scale)
         if "double-softmax" in over and isinstance(method, OpenCVMethod):
             logger.info("%s has no matching probability: left out", method.name)
             continue
-        network = isinstance(method, OnnxMethod)
-        feature_axes = ("image-size", "scale") if network else ("image-size", "top-k")
-        of_features = {axis: values for axis, values in over.items() if axis in feature_axes}
-        of_matches = {axis: over[axis] for axis in over if axis not in of_features and (network or axis != "scale")}
+        found: list[Point] = []
+        of_features, of_matches = _split_axes(over, isinstance(method, OnnxMethod))
         for feature_values in _combinations(of_features):
             try:
-                method = load(int(feature_values.get("top-k", top_k)), feature_values.get("scale", scale))
-            except ValueError as error:  # of a scale that cannot be
+                cached = Cached(load(int(feature_values.get("top-k", top_k)), feature_values.get("scale", scale)))
+            except ValueError as error:  # an impossible scale
                 failures.append(Failure(name, str(folder), "", str(error)))
                 continue
-            cached = Cached(method)
             for match_values in _combinations(of_matches):
                 values = feature_values | match_values
                 variant = ", ".join(f"{axis} {value:g}" for axis, value in values.items())
-                result = run_task(name, task, [cached], folder, _with(options, values), failures, variant)
-                if result is None:
-                    continue
-                settings = protocol(options, scale, result)
-                found += [Point(method.name, values, row) for row in result.overall.values()]
+                if result := run_task(name, task, [cached], folder, _with(options, values), failures, variant):
+                    settings = protocol(options, scale, result)
+                    found += [Point(method.name, values, row) for row in result.overall.values()]
         points += sorted(
             found, key=lambda point: [over[axis].index(point.values[axis]) for axis in over if axis in point.values]
         )
     swept = {AXES[axis].option or "input_scale" for axis in over}
     settings = {setting: value for setting, value in settings.items() if setting not in swept}
     return Sweep(name.replace("-", "_"), str(folder), over, settings, points) if points else None
+
+
+def _split_axes(
+    over: Mapping[str, Sequence[float]], network: bool
+) -> tuple[dict[str, Sequence[float]], dict[str, Sequence[float]]]:
+    """The settings on which features depend, and those that need no new extraction.
+
+    A network's best 1000 of 10,000 keypoints are those it finds if limited to 1000. Other methods (ORB spreads its
+    keypoints over octaves) are loaded again for each top-k, and have no input scale.
+    """
+    feature_axes = ("image-size", "scale") if network else ("image-size", "top-k")
+    of_features = {axis: values for axis, values in over.items() if axis in feature_axes}
+    of_matches = {axis: over[axis] for axis in over if axis not in of_features and (network or axis != "scale")}
+    return of_features, of_matches
 
 
 def _combinations(axes: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.datasets.hpatches import find_sequences, resize, resize_shorter_edge
+from silk_ros.evaluation.datasets.hpatches import find_sequences
 from silk_ros.evaluation.options import DatasetError
 
 
@@ -47,20 +47,6 @@ def test_homographies_follow_the_resizing_by_pixel_centres(tmp_path: Path) -> No
     assert image.shape == (20, 40)
     # x at half size is 2 x + 0.5 at full size, twice that 4 x + 1, and at half size again 2 x + 0.25.
     np.testing.assert_allclose(next(views).homography, [[2, 0, 0.25], [0, 2, 0.25], [0, 0, 1]], atol=1e-12)
-
-
-def test_resize_maps_pixel_areas() -> None:
-    _, transform = resize(np.zeros((4, 8), np.uint8), (4, 8))
-    np.testing.assert_allclose(transform, [[0.5, 0, -0.25], [0, 2, 0.5], [0, 0, 1]])
-    edge = np.zeros((60, 90), np.uint8)
-    edge[:, 45:] = 255
-    for shorter_edge in (20, 120):
-        resized, transform = resize_shorter_edge(edge, shorter_edge)
-        assert min(resized.shape) == shorter_edge
-        middle = transform @ [44.5, 0, 1]
-        assert middle[0] == pytest.approx((resized.shape[1] - 1) / 2)
-        row = resized[0].astype(float)
-        np.testing.assert_allclose(row + row[::-1], 255)
 
 
 def no_folder(root: Path) -> None:

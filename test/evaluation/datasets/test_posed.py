@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.datasets.posed import Frame, open_sequence, register_depth
+from silk_ros.evaluation.datasets.posed import PosedFrame, open_sequence, register_depth
 from silk_ros.evaluation.options import DatasetError
-from silk_ros.images.sampling import evenly_spaced
 
 POSE = "1 0 0 0 0 1 0 0 0 0 1"
 P0, P1 = "100 0 31.5 0 0 100 23.5 0 0 0 1 0", "100 0 31.5 -50 0 100 23.5 0 0 0 1 0"
@@ -101,7 +100,7 @@ def test_invalid_depths_are_unknown() -> None:
     depth = np.array([[1.0, np.nan], [3, 4]], np.float32)
     same = register_depth(depth, np.eye(3), np.eye(3), (2, 2))
     np.testing.assert_array_equal(same, depth)
-    frame = Frame(np.zeros((2, 2), np.uint8), None, same)
+    frame = PosedFrame(np.zeros((2, 2), np.uint8), None, same)
     np.testing.assert_array_equal(
         frame.depth_at(np.array([[0.4, 0.4], [1, 0], [0, 0.6], [1.6, 0], [0, -0.6]])), [1, np.nan, 3, np.nan, np.nan]
     )
@@ -171,9 +170,3 @@ def test_other_folders_are_told_the_layouts(tmp_path: Path) -> None:
         open_sequence(tmp_path)
     with pytest.raises(DatasetError, match="there is no folder"):
         open_sequence(tmp_path / "missing")
-
-
-def test_evenly_spaced() -> None:
-    assert evenly_spaced(10, 2) == [2, 7]
-    assert evenly_spaced(3, 5) == [0, 1, 2]
-    assert evenly_spaced(3, 0) == evenly_spaced(0, 3) == []

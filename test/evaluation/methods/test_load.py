@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.methods.load import Cached, Keypoints, Method, load_method
+from silk_ros.evaluation.methods.base import Cached, Keypoints, Method
+from silk_ros.evaluation.methods.load import load_method
 
 AKAZE = pytest.mark.skipif(
     not hasattr(cv2, "AKAZE") and not hasattr(getattr(cv2, "xfeatures2d", None), "AKAZE"),

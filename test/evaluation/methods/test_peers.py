@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.methods.load import Method, load_method
+from silk_ros.evaluation.methods.base import Method
+from silk_ros.evaluation.methods.load import load_method
 
 PEERS = ["xfeat", "aliked", "disk"]
 

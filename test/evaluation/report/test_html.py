@@ -7,8 +7,9 @@ import pytest
 
 from silk_ros.evaluation.report import html
 from silk_ros.evaluation.report.plots import Plot
-from silk_ros.evaluation.report.report import Failure, Report, TaskOutcome
-from silk_ros.evaluation.results import Picture, Table, TaskResult
+from silk_ros.evaluation.report.report import Report, task_outcome
+from silk_ros.evaluation.results import Failure, Picture, Table, TaskResult
+from silk_ros.evaluation.run_info import RunInfo
 
 NASTY = '<script>alert("x")</script>&'
 GREY = np.full((40, 60, 3), 128, np.uint8)
@@ -22,14 +23,17 @@ def page(path: Path, table: Table, pictures: list[Picture] | None = None, failur
         settings={"pairs": 18, "skipped": [], "top_k": 0.123456, "units": {"error": "cm"}},
         pictures=pictures or [],
     )
-    report = Report(
+    run = RunInfo(
         command="evaluate homography data",
         created="2030-01-02",
-        version="0.1.0",
+        silk_ros="0.1.0",
         machine={"processor": "CPU"},
         versions={"numpy": "2"},
         models={"SiLK": {"file": "silk.onnx", "sha256": "abc123"}},
-        outcomes=[TaskOutcome("data/hpatches", result)],
+    )
+    report = Report(
+        run,
+        outcomes=[task_outcome("data/hpatches", result)],
         failures=failures or [],
     )
     html.write_html(report, [[Plot("MMA", b"light", b"dark")]], path)

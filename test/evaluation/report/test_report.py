@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import silk_ros
-from silk_ros.evaluation.report.report import GROUND_TRUTH, Failure, Report, TaskOutcome, slug
-from silk_ros.evaluation.results import Curve, Picture, TaskResult
+from silk_ros.evaluation.report.report import GROUND_TRUTH, Report, slug, task_outcome
+from silk_ros.evaluation.results import Curve, Failure, Picture, TaskResult
 from silk_ros.evaluation.run_info import describe_run
 from silk_ros.paths import default_model
 
@@ -24,8 +24,8 @@ def report() -> Report:
         curves=[Curve("Recall", "error", "recall", {"SiLK": ([1.0], [0.5])})],
         pictures=[Picture("SiLK", np.zeros((4, 4, 3), np.uint8))],
     )
-    report = describe_run("evaluate relative-pose kitchen", {"SiLK": default_model()})
-    report.outcomes.append(TaskOutcome("data/kitchen", result))
+    report = Report(describe_run("evaluate relative-pose kitchen", {"SiLK": default_model()}))
+    report.outcomes.append(task_outcome("data/kitchen", result))
     report.failures.append(Failure("odometry", "data/kitchen", "ORB", "lost"))
     return report
 
@@ -52,22 +52,22 @@ def test_json_has_the_documented_keys_and_null_for_what_is_not_finite(report: Re
 
 
 def test_the_run_names_the_models_with_their_hash_and_the_versions(report: Report) -> None:
-    assert report.models["SiLK"] == {
+    assert report.run.models["SiLK"] == {
         "file": default_model().name,
         "sha256": hashlib.sha256(default_model().read_bytes()).hexdigest(),
     }
-    assert {"Python", "OpenCV", "numpy", "onnxruntime"} <= report.versions.keys()
-    assert report.machine["processor"] and report.machine["cores"]
+    assert {"Python", "OpenCV", "numpy", "onnxruntime"} <= report.run.versions.keys()
+    assert report.run.machine["processor"] and report.run.machine["cores"]
 
 
 def test_trajectories_come_with_the_true_one() -> None:
     rows = [[0.0] * 7 + [1.0]]
     details = {"trajectories": {"SIFT": rows}, "ground_truth": rows}
-    assert TaskOutcome("kitti", TaskResult("odometry", {}, details=details)).trajectories == {
+    assert task_outcome("kitti", TaskResult("odometry", {}, details=details)).trajectories == {
         GROUND_TRUTH: rows,
         "SIFT": rows,
     }
-    assert TaskOutcome("kitti", TaskResult("homography", {})).trajectories == {}
+    assert task_outcome("kitti", TaskResult("homography", {})).trajectories == {}
 
 
 def test_a_failure_says_what_where_and_why() -> None:

@@ -15,7 +15,7 @@ from silk_ros import Extractor
 from silk_ros.commands import benchmark as command
 from silk_ros.evaluation.speed import rate
 from silk_ros.evaluation.speed.quality import table
-from silk_ros.evaluation.speed.rate import Camera, Candidate, candidates, find
+from silk_ros.evaluation.speed.rate import CameraLoad, Candidate, candidates, find
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 
 FP32 = {"auto": "fp32"}
@@ -62,7 +62,7 @@ def test_the_table_holds_all_combinations_and_more_work_is_never_worse() -> None
 
 
 def test_the_defaults_come_first_and_then_the_best() -> None:
-    found = candidates(Camera(30, 640, 480), FP32)
+    found = candidates(CameraLoad(30, 640, 480), FP32)
     assert [(each.scale, each.max_keypoints, each.radius) for each in found[:2]] == [
         (CAMERA_SCALE, CAMERA_MAX_KEYPOINTS, 40.0),
         (CAMERA_SCALE, CAMERA_MAX_KEYPOINTS, 0.0),
@@ -77,12 +77,12 @@ def test_the_defaults_come_first_and_then_the_best() -> None:
     [((1280, 720), {0.5, 0.3333, 0.2667, 0.2, 0.1667}), ((320, 240), {0.5}), ((480, 640), {0.5, 0.4, 0.3, 0.25})],
 )
 def test_scales_fit_the_image(size: tuple[int, int], scales: set[float]) -> None:
-    assert {each.scale for each in candidates(Camera(30, *size), FP32)} == scales
+    assert {each.scale for each in candidates(CameraLoad(30, *size), FP32)} == scales
 
 
 def test_a_fast_machine_gets_the_defaults(machine: Callable[[float], list[Candidate]]) -> None:
     machine(10)
-    best = find(Camera(30, 640, 480)).best
+    best = find(CameraLoad(30, 640, 480)).best
     assert best is not None
     found = best.candidate
     assert (found.scale, found.max_keypoints, found.radius, found.precision) == (0.5, 5000, 40.0, "auto")
@@ -94,7 +94,7 @@ def test_a_slower_one_gets_the_best_that_holds_the_rate_with_a_reserve(
 ) -> None:
     machine(1)
     monkeypatch.setattr(rate, "precisions", lambda: known)
-    camera = Camera(20, 640, 480)
+    camera = CameraLoad(20, 640, 480)
     search = find(camera)
     assert search.best is not None and search.complete
     assert search.best.ms <= camera.budget_ms == pytest.approx(0.7 * 50 - 2)
@@ -108,14 +108,14 @@ def test_what_cannot_be_is_told_when_the_cheapest_has_failed_twice(
     machine: Callable[[float], list[Candidate]],
 ) -> None:
     measured = machine(0.01)
-    search = find(Camera(60, 640, 480))
+    search = find(CameraLoad(60, 640, 480))
     assert search.best is None and len(measured) == 2 and len(search.timed) == 1
     assert search.timed[0].hertz < 60
 
 
 def test_a_moment_of_other_load_does_not_decide(monkeypatch: pytest.MonkeyPatch) -> None:
     """The cheapest settings are the only ones that hold the rate, and fail the first time."""
-    camera = Camera(30, 640, 480)
+    camera = CameraLoad(30, 640, 480)
     cheapest = min(candidates(camera, FP32), key=work)
     tried: list[Candidate] = []
 
@@ -137,7 +137,7 @@ def test_when_time_is_up_the_cheapest_is_taken_and_it_is_said(
 ) -> None:
     machine(1)
     monkeypatch.setattr(rate, "TIME_LIMIT", -1.0)
-    search = find(Camera(20, 640, 480))
+    search = find(CameraLoad(20, 640, 480))
     assert search.best is not None and not search.complete and len(search.timed) == 1
     assert command.main(["--rate", "20", "--output", str(tmp_path)]) == 0
     assert "not all settings were tried: the cheapest one is taken" in capsys.readouterr().out
@@ -145,7 +145,7 @@ def test_when_time_is_up_the_cheapest_is_taken_and_it_is_said(
 
 def test_what_does_more_work_than_what_failed_is_left_out(machine: Callable[[float], list[Candidate]]) -> None:
     machine(1)
-    tried = [each.candidate for each in find(Camera(40, 640, 480)).timed]
+    tried = [each.candidate for each in find(CameraLoad(40, 640, 480)).timed]
     assert len(tried) > 2
     for index, candidate in enumerate(tried):
         assert not any(candidate.no_faster_than(other) for other in tried[:index])
@@ -176,14 +176,14 @@ def test_the_command_says_what_can_be_had_where_nothing_holds(
     output = capsys.readouterr().out
     assert "no setting holds 60 Hz on this machine; the cheapest one holds" in output and not list(tmp_path.iterdir())
     found = re.search(r"benchmark --rate (\d+) --size 640x480 finds", output)
-    assert found and find(Camera(float(found[1]), 640, 480)).best is not None, "what it advises can be had"
+    assert found and find(CameraLoad(float(found[1]), 640, 480)).best is not None, "what it advises can be had"
 
 
 def test_a_long_search_shows_the_defaults_and_the_end(
     machine: Callable[[float], list[Candidate]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     machine(1)
-    monotone = find(Camera(40, 640, 480))
+    monotone = find(CameraLoad(40, 640, 480))
     assert command.main(["--rate", "40", "--output", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     start = next(index for index, line in enumerate(lines) if "of the defaults" in line)
@@ -225,7 +225,7 @@ def test_a_setting_is_timed_on_the_front_end(monkeypatch: pytest.MonkeyPatch, st
     extract = Extractor.__call__
     monkeypatch.setattr(Extractor, "__call__", lambda self, image: [calls.append(image.shape), extract(self, image)][1])
     monkeypatch.setattr(rate, "SECONDS", 0.01)
-    camera = Camera(1e-3, 96, 64, stereo)
+    camera = CameraLoad(1e-3, 96, 64, stereo)
     images = list(rate._views(camera))
     assert rate.measure(Candidate(0.5, 50, "fp32", 0.0, 0.5), camera, images) > 0
     assert set(calls) == {(64, 96)} and len(calls) >= (2 if stereo else 1) * (rate.WARM_UP + rate.FEWEST)

@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.methods.load import Keypoints, load_method
+from silk_ros.evaluation.methods.base import Keypoints
+from silk_ros.evaluation.methods.load import load_method
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.tasks.homography import evaluate_homography
 from silk_ros.geometry.homography import warp_points
@@ -55,7 +56,7 @@ def method() -> Scripted:
 
 
 def test_every_metric_of_a_hand_computed_case(data: Path, method: Scripted) -> None:
-    result = evaluate_homography([method], data, Options(shorter_edge=40))
+    result = evaluate_homography(method, data, Options(shorter_edge=40))
     illumination = result.groups["illumination"]["scripted"]
     assert illumination == pytest.approx(
         {
@@ -83,7 +84,7 @@ def test_every_metric_of_a_hand_computed_case(data: Path, method: Scripted) -> N
 
 
 def test_curves_and_details_hold_every_threshold_and_pair(data: Path, method: Scripted) -> None:
-    result = evaluate_homography([method], data, Options(shorter_edge=40))
+    result = evaluate_homography(method, data, Options(shorter_edge=40))
     mma, accuracy = result.curves
     thresholds, values = mma.lines["scripted"]
     assert thresholds == list(range(1, 11))
@@ -95,31 +96,31 @@ def test_curves_and_details_hold_every_threshold_and_pair(data: Path, method: Sc
 
 
 def test_each_image_is_extracted_once(data: Path, method: Scripted) -> None:
-    evaluate_homography([method], data, Options(shorter_edge=40))
+    evaluate_homography(method, data, Options(shorter_edge=40))
     assert method.seen == [10, 20, 30, 40, 50]
 
 
 def test_only_the_best_keypoints_are_used(data: Path, method: Scripted) -> None:
-    result = evaluate_homography([method], data, Options(shorter_edge=40, top_k=4), skip=["v_b"])
+    result = evaluate_homography(method, data, Options(shorter_edge=40, top_k=4), skip=["v_b"])
     assert result.overall["scripted"]["keypoints"] == 4 and result.overall["scripted"]["MMA@1"] == 1
     assert list(result.groups) == ["illumination"] and result.settings["skipped"] == ["v_b"]
 
 
 def test_pictures_are_spread_over_the_pairs(data: Path, method: Scripted) -> None:
-    result = evaluate_homography([method], data, Options(shorter_edge=40, pictures=2))
+    result = evaluate_homography(method, data, Options(shorter_edge=40, pictures=2))
     assert [picture.caption for picture in result.pictures] == [
         "scripted, i_a 1-2: 5 of 5 matches within 3 px",
         "scripted, v_b 1-2: 2 of 2 matches within 3 px",
     ]
     assert result.pictures[0].image.shape == (40, 160, 3)
-    assert not evaluate_homography([method], data, Options(shorter_edge=40, pictures=0)).pictures
+    assert not evaluate_homography(method, data, Options(shorter_edge=40, pictures=0)).pictures
 
 
 def test_images_are_480_high_unless_told_otherwise(data: Path) -> None:
-    settings = evaluate_homography([load_method("orb", 10)], data, Options()).settings
+    settings = evaluate_homography(load_method("orb", 10), data, Options()).settings
     assert settings["shorter_edge"] == 480 and settings["pairs"] == 3
 
 
 def test_data_errors_come_through(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="no sequences"):
-        evaluate_homography([], tmp_path, Options())
+        evaluate_homography(load_method("orb", 10), tmp_path, Options())

@@ -1,19 +1,18 @@
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.methods.load import Keypoints, load_method
-from silk_ros.evaluation.options import DatasetError, Options
+from silk_ros.evaluation.methods.base import Keypoints
+from silk_ros.evaluation.methods.load import load_method
+from silk_ros.evaluation.options import Options
 from silk_ros.evaluation.tasks.invariance import (
     evaluate_rotation,
     evaluate_scale,
-    load_images,
     reach,
     rotated_views,
     scaled_views,
 )
+from silk_ros.evaluation.tasks.registry import merged
 from silk_ros.geometry.homography import warp_points
 
 
@@ -75,7 +74,8 @@ def test_reach_ends_where_half_is_lost_for_the_first_time() -> None:
 
 
 def test_a_method_that_ignores_rotation_does_not_reach_far(photo: np.ndarray) -> None:
-    result = evaluate_rotation([load_method("sift", 300), Upright()], [photo], Options(pictures=1), angles=[0, 20, 90])
+    methods = load_method("sift", 300), Upright()
+    result = merged([evaluate_rotation(each, [photo], Options(pictures=1), angles=[0, 20, 90]) for each in methods])
     assert result.task == "rotation" and result.settings["shorter_edge"] == 240
     assert result.overall["SIFT"]["widest angle"] == 90
     assert result.overall["upright"]["widest angle"] == 0
@@ -90,24 +90,7 @@ def test_a_method_that_ignores_rotation_does_not_reach_far(photo: np.ndarray) ->
 
 
 def test_the_unchanged_view_is_always_measured(photo: np.ndarray) -> None:
-    result = evaluate_scale([Upright()], [photo], Options(shorter_edge=120, pictures=0), scales=[0.5, 2])
+    result = evaluate_scale(Upright(), [photo], Options(shorter_edge=120, pictures=0), scales=[0.5, 2])
     row = result.overall["upright"]
     assert (row["smallest scale"], row["largest scale"]) == (1, 1)
     assert result.curves[0].lines["upright"][0] == [0.5, 1, 2] and result.curves[0].lines["upright"][1][1] == 1
-
-
-def test_images_of_a_folder(tmp_path: Path) -> None:
-    for name, level in (("b.png", 20), ("a.jpg", 10)):
-        cv2.imwrite(str(tmp_path / name), np.full((30, 40, 3), level, np.uint8))
-    (tmp_path / "notes.txt").write_text("not an image")
-    assert [int(image.mean()) for image in load_images(tmp_path)] == [10, 20]
-    (tmp_path / "c.png").write_bytes(b"broken")
-    with pytest.raises(DatasetError, match=r"cannot read the image '.*c\.png'"):
-        load_images(tmp_path)
-
-
-def test_folders_without_images_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no images in '.*' *: it should hold .*\.png"):
-        load_images(tmp_path)
-    with pytest.raises(DatasetError, match="no folder"):
-        load_images(tmp_path / "missing")

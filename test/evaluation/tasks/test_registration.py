@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.methods.load import Keypoints
+from silk_ros.evaluation.methods.base import Keypoints
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.tasks.registration import (
     chamfer_distance,
@@ -14,6 +14,7 @@ from silk_ros.evaluation.tasks.registration import (
     register,
     registration_errors,
 )
+from silk_ros.evaluation.tasks.registry import merged
 from silk_ros.geometry.motion import transform
 
 
@@ -75,7 +76,8 @@ def test_errors_of_a_motion() -> None:
 def test_exact_matches_are_judged_perfect(scene: Any) -> None:
     folder = scene.seven_scenes(scene.path(4))
     methods = [scene.method, replace(scene.method, name="blind", blind=range(4))]
-    result = evaluate_registration(methods, folder, Options(pictures=1), gap=2, max_pairs=5)
+    options = Options(pictures=1)
+    result = merged([evaluate_registration(each, folder, options, gap=2, max_pairs=5) for each in methods])
     row = result.overall["exact"]
     assert row["rotation accuracy@5"] == row["translation accuracy@5"] == row["Chamfer accuracy@10"] == 1
     # The depth images are exact to millimetres at the keypoints, but for points that hide each other.
@@ -92,16 +94,16 @@ def test_a_depth_image_without_depth_is_named(scene: Any) -> None:
     folder = scene.seven_scenes(scene.path(3))
     cv2.imwrite(str(folder / "frame-000002.depth.png"), np.zeros((480, 640), np.uint16))
     with pytest.raises(DatasetError, match=r"no depth in '.*frame-000002\.depth\.png'"):
-        evaluate_registration([scene.method], folder, Options(), gap=2)
+        evaluate_registration(scene.method, folder, Options(), gap=2)
 
 
 def test_depth_is_needed(scene: Any) -> None:
     folder = scene.kitti(scene.path(3), stereo=False)
     with pytest.raises(DatasetError, match="has no depth"):
-        evaluate_registration([scene.method], folder, Options())
+        evaluate_registration(scene.method, folder, Options())
 
 
 def test_the_sequence_must_be_longer_than_the_gap(scene: Any) -> None:
     folder = scene.seven_scenes(scene.path(2))
     with pytest.raises(DatasetError, match="2 frames"):
-        evaluate_registration([scene.method], folder, Options())
+        evaluate_registration(scene.method, folder, Options())

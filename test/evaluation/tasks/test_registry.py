@@ -1,14 +1,12 @@
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.methods.load import Method
+from silk_ros.evaluation.methods.base import Method
 from silk_ros.evaluation.options import DatasetError, Options
-from silk_ros.evaluation.report.report import Failure
-from silk_ros.evaluation.results import Curve, Picture, TaskResult
+from silk_ros.evaluation.results import Curve, Failure, Picture, TaskResult
 from silk_ros.evaluation.tasks.registry import TASKS, Task, merged, photographs, run_task
 
 
@@ -32,15 +30,14 @@ def result(name: str) -> TaskResult:
     )
 
 
-def run(methods: Sequence[Method], folder: Path, options: Options) -> TaskResult:
-    assert len(methods) == 1
+def run(method: Method, folder: Path, options: Options) -> TaskResult:
     if folder.name == "broken":
         raise DatasetError("'calib.txt' is missing")
-    if methods[0].name == "ORB":
+    if method.name == "ORB":
         raise RuntimeError("lost")
-    if methods[0].name == "AKAZE":
+    if method.name == "AKAZE":
         raise ValueError("AKAZE has no matching probability")
-    return result(methods[0].name)
+    return result(method.name)
 
 
 TASK = Task(run, ("calib.txt",), "calib.txt")

@@ -7,6 +7,7 @@ import pytest
 
 from silk_ros.evaluation.datasets.posed import open_sequence
 from silk_ros.evaluation.options import DatasetError, Options
+from silk_ros.evaluation.tasks.registry import merged
 from silk_ros.evaluation.tasks.relative_pose import (
     choose_pairs,
     estimate_relative_pose,
@@ -66,12 +67,12 @@ def test_pairs_are_shared_among_the_gaps(scene: Any) -> None:
 def test_a_camera_that_stands_has_no_pairs(scene: Any) -> None:
     folder = scene.kitti(scene.path(3, step=0.0), stereo=False)
     with pytest.raises(DatasetError, match=r"no frames of .* move by 0\.1 m"):
-        evaluate_relative_pose([scene.method], folder, Options())
+        evaluate_relative_pose(scene.method, folder, Options())
 
 
 def test_exact_matches_are_judged_perfect(scene: Any) -> None:
     folder = scene.kitti(scene.path(7), stereo=False)
-    result = evaluate_relative_pose([scene.method], folder, Options(pictures=2, runs=2), max_pairs=9)
+    result = evaluate_relative_pose(scene.method, folder, Options(pictures=2, runs=2), max_pairs=9)
     row = result.overall["exact"]
     assert row["AUC@5"] > 0.98 and row["mAA"] == 1 and row["inliers"] > 0.99 and row["matches"] > 30
     assert row["rotation error [°]"] < 0.05 and row["translation error [°]"] < 0.2
@@ -89,7 +90,8 @@ def test_methods_are_told_apart(scene: Any) -> None:
         replace(scene.method, name="half", wrong=0.5),
         replace(scene.method, name="blind", blind=range(5)),
     ]
-    result = evaluate_relative_pose(methods, folder, Options(pictures=1, runs=1), max_pairs=4)
+    options = Options(pictures=1, runs=1)
+    result = merged([evaluate_relative_pose(each, folder, options, max_pairs=4) for each in methods])
     inliers = [result.overall[name]["inliers"] for name in ("exact", "half", "blind")]
     assert inliers[0] > 0.95 > 0.7 > inliers[1] > 0.3 and inliers[2] == 0
     assert result.overall["blind"]["rotation error [°]"] == 180 and result.overall["blind"]["AUC@20"] == 0
@@ -98,5 +100,5 @@ def test_methods_are_told_apart(scene: Any) -> None:
 
 def test_top_k_limits_the_keypoints(scene: Any) -> None:
     folder = scene.kitti(scene.path(3, turn=0.0), stereo=False)
-    limited = evaluate_relative_pose([scene.method], folder, Options(top_k=50, pictures=0, runs=1))
+    limited = evaluate_relative_pose(scene.method, folder, Options(top_k=50, pictures=0, runs=1))
     assert limited.overall["exact"]["matches"] <= 50

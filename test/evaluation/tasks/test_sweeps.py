@@ -1,4 +1,3 @@
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -7,11 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.evaluation.methods.load import Keypoints, Method, OnnxMethod, OpenCVMethod
+from silk_ros.evaluation.methods.base import Keypoints, Method
+from silk_ros.evaluation.methods.load import OnnxMethod
+from silk_ros.evaluation.methods.opencv import OpenCVMethod
 from silk_ros.evaluation.options import Options
-from silk_ros.evaluation.report.report import Failure
 from silk_ros.evaluation.report.tables import console_table
-from silk_ros.evaluation.results import TaskResult
+from silk_ros.evaluation.results import Failure, TaskResult
 from silk_ros.evaluation.tasks.registry import Task
 from silk_ros.evaluation.tasks.sweeps import Sweep, run_sweep
 
@@ -41,8 +41,7 @@ class Classic(OpenCVMethod):
         super().__init__("ORB", cv2.ORB.create(), max_keypoints)
 
 
-def run(methods: Sequence[Method], folder: Path, options: Options) -> TaskResult:
-    (method,) = methods
+def run(method: Method, folder: Path, options: Options) -> TaskResult:
     if method.name == "SiLK" and options.top_k == 13:
         raise RuntimeError("bad luck")
     found = len(method.extract(IMAGE).best(options.top_k))
@@ -72,14 +71,13 @@ def sweep(
 def test_a_row_for_each_method_and_value_in_the_order_given() -> None:
     found = sweep({"top-k": [10, 40, 20]})
     assert console_table(found.grids()[0][1]).splitlines() == [
-        "method  top-k    MMA  drift [%]  keypoints",
-        "                  @1",
-        "SiLK    10     0.100          0         10",
-        "        40     0.400          0         40",
-        "        20     0.200          0         20",
-        "ORB     10     0.000          0          0",
-        "        40     0.000          0          0",
-        "        20     0.000          0          0",
+        "method    top-k      MMA@1    drift [%]    keypoints",
+        "SiLK      10         0.100            0           10",
+        "          40         0.400            0           40",
+        "          20         0.200            0           20",
+        "ORB       10         0.000            0            0",
+        "          40         0.000            0            0",
+        "          20         0.000            0            0",
     ]
 
 

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from silk_ros import Extractor, Features
+from silk_ros.evaluation.pairs import compare, epipolar_inliers, frame_pairs, read_frames, read_pairs
+
+Image = NDArray[np.uint8]
+
+
+@pytest.fixture
+def frames(photo: Image, tmp_path: Path) -> Path:
+    """A folder of views that move over the photo."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index in range(10):
+        cv2.imwrite(str(folder / f"{index:02}.png"), photo[index : index + 200, 2 * index : 2 * index + 280])
+    return folder
+
+
+def test_a_network_compared_with_itself_keeps_all(frames: Path) -> None:
+    extractor = Extractor.load(max_keypoints=200, precision="fp32")
+    report = compare(extractor, extractor, read_pairs(str(frames)))
+    assert (report.topk_overlap, report.match_precision) == (1.0, report.float_match_precision)
+    assert report.descriptor_cosine == pytest.approx(1) and np.isnan(report.mma_1)
+
+
+def test_homographies_judge_where_there_are_any(tmp_path: Path, photo: Image) -> None:
+    folder = tmp_path / "hpatches" / "wall"
+    folder.mkdir(parents=True)
+    cv2.imwrite(str(folder / "1.png"), photo[:-8, :-16])
+    cv2.imwrite(str(folder / "2.png"), photo[8:, 16:])
+    np.savetxt(folder / "H_1_2", [[1, 0, -16], [0, 1, -8], [0, 0, 1]])
+    pairs = read_pairs(str(folder.parent))
+    assert len(pairs) == 1 and pairs[0].homography is not None
+    extractor = Extractor.load(max_keypoints=500, precision="fp32")
+    assert compare(extractor, extractor, pairs).mma_1 > 0.5
+
+
+def test_frames_are_paired_across_the_gap() -> None:
+    stream = (np.full((2, 2), index, np.uint8) for index in range(9))
+    pairs = frame_pairs(stream, [0, 3, 5], gap=3)
+    assert [(pair.first[0, 0], pair.second[0, 0]) for pair in pairs] == [(0, 3), (3, 6), (5, 8)]
+
+
+def test_frames_of_sub_folders_come_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    for level, name in ((10, "b/1.png"), (20, "a/2.png"), (30, "a/.hidden.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), np.full((4, 4), level, np.uint8))
+    assert [int(frame[0, 0]) for frame in read_frames(str(tmp_path))] == [20, 10]
+    (tmp_path / "b" / "1.png").write_bytes(b"broken")
+    with pytest.raises(ValueError, match=r"cannot read the image '.*1\.png'"):
+        list(read_frames(str(tmp_path)))
+
+
+def test_matches_of_one_moving_view_agree_with_its_epipolar_geometry(photo: Image) -> None:
+    extractor = Extractor.load(max_keypoints=200, precision="fp32")
+    a, b = (extractor(np.ascontiguousarray(image)) for image in (photo[:-8, :-16], photo[8:, 16:]))
+    inliers = epipolar_inliers(a, b)
+    assert len(inliers) > 50 and inliers.mean() > 0.9
+    none = Features(np.empty((0, 2)), np.empty(0), np.empty((0, a.descriptors.shape[1])))
+    assert len(epipolar_inliers(none, b)) == 0
