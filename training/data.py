@@ -6,6 +6,7 @@ Every sample depends only on (seed, step): a resumed training sees the same samp
 from __future__ import annotations
 
 import random
+from operator import itemgetter
 
 import cv2
 import numpy as np
@@ -31,7 +32,7 @@ def textured_share(gray: np.ndarray) -> float:
 
 
 class HomographyPairs(Dataset):
-    """Pairs of crops related by a random homography, and their dense correspondences (paper, Sec. 3.4.1).
+    """Pairs of crops related by a random homography.
 
     An item is (images uint8 (2, 1, S, S), correspondences int64 (M, 2), homography float64 (3, 3)). The side S of the
     crops gives maps of map_size x map_size positions for the given border and stride; correspondences are flat indices
@@ -70,7 +71,7 @@ class HomographyPairs(Dataset):
 
     def _textured_crop(self, rng: np.random.Generator) -> np.ndarray:
         """A random crop, uint8 (S, S, 3), with enough texture, or the best of ATTEMPTS."""
-        best, best_share = None, -1.0
+        crops = []
         for _ in range(ATTEMPTS):
             photo = self.photos.read(int(rng.choice(len(self.photos), p=self.photos.probability)))
             # A larger side shrinks the photo to the crop; a smaller one, in a small photo, enlarges it.
@@ -81,9 +82,7 @@ class HomographyPairs(Dataset):
                 interpolation = cv2.INTER_AREA if side > self.size else cv2.INTER_CUBIC
                 crop = np.asarray(cv2.resize(crop, (self.size, self.size), interpolation=interpolation), np.uint8)
             share = textured_share(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY))
+            crops.append((share, crop))
             if share >= self.min_texture:
-                return crop
-            if share > best_share:
-                best, best_share = crop, share
-        assert best is not None
-        return best
+                break
+        return max(crops, key=itemgetter(0))[1]

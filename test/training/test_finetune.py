@@ -10,8 +10,7 @@ from training import finetune as module
 from training import precision
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.config import load_config
-from training.finetune import ONNX_NAME, main
-from training.recording import Quality
+from training.finetune import ONNX_NAME, Quality, main
 
 SETTINGS = ["steps=3", "map_size=20", "warmup=1", "bf16=false"]
 
