@@ -2,8 +2,7 @@
 
     python -m training.average runs/a/last.safetensors=2 runs/b/last.safetensors --output average.safetensors
 
-Weights of trainings from the same start stay close enough for their mean to be a working network. It combines the
-recipes and averages out the random choices of each training.
+The mean of such networks works: it combines the recipes and averages out the random choices of each training.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
     """
     checkpoints = [load_checkpoint(path) for path in paths]
     first = checkpoints[0]
-    for path, other in zip(paths[1:], checkpoints[1:], strict=True):
+    for path, other in zip(paths, checkpoints):
         if other.config["architecture"] != first.config["architecture"]:
             raise ValueError(
                 f"'{path}' is a {other.config['architecture']}, '{paths[0]}' a {first.config['architecture']}: "
@@ -42,10 +41,9 @@ def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
     parts = [
         f"{weight:g} x {part.config['augmentation']}, {part.step} steps, "
         f"commit {part.provenance.get('commit')}, sha256 {sha256(path)}"
-        for path, part, weight in zip(paths, checkpoints, weights, strict=True)
+        for path, part, weight in zip(paths, checkpoints, weights)
     ]
-    provenance = first.provenance | {"average": "; ".join(parts)}
-    return Checkpoint(model, {}, first.step, first.config, provenance, {})
+    return Checkpoint(model, {}, first.step, first.config, first.provenance | {"average": "; ".join(parts)}, {})
 
 
 @readable_errors
@@ -57,8 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     for path, weight in options.checkpoints:
         if not 0 < weight < math.inf:
             parser.error(f"'{weight}' of '{path}' is not a weight: write FILE or FILE=2")
-    paths, weights = zip(*options.checkpoints, strict=True)
-    average([Path(path) for path in paths], weights).save(options.output)
+    paths, weights = zip(*options.checkpoints)
+    average(list(map(Path, paths)), weights).save(options.output)
     print(f"wrote {options.output}; training.export turns it into an ONNX file for the node")
     return 0
 

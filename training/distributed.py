@@ -36,10 +36,7 @@ class Workplace:
 
 @contextmanager
 def workplace(device: str | None = None) -> Iterator[Workplace]:
-    """Join the process group of torchrun, if there is one: NCCL between GPUs, Gloo between CPUs.
-
-    device: "cpu" or "cuda"; None selects a GPU if there is one.
-    """
+    """Join the process group of torchrun, if there is one. device: "cpu" or "cuda"; None selects a GPU if possible."""
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if "RANK" not in os.environ:
         yield Workplace(0, 1, torch.device(kind))

@@ -5,7 +5,7 @@ Coordinates are (x, y) with the centre of the top-left pixel at (0, 0).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,18 +15,13 @@ from silk_ros.geometry.homography import warp_points
 _CAMERA_DISTANCE = 3.0  # half-sides of the crop: a field of view of 37 degrees
 
 
-@dataclass(frozen=True)
-class HomographyRange:
-    """Limits of a random view change; angles in radians.
+class HomographyRange(NamedTuple):
+    """Limits of a random view change; angles in radians."""
 
-    scale: range of the visible share of the crop's side in a frontal view.
-    mixed_strength: multiply all changes of a view by one random factor between 0 and 1.
-    """
-
-    scale: tuple[float, float] = (0.6, 0.9)
+    scale: tuple[float, float] = (0.6, 0.9)  # visible share of the crop's side in a frontal view
     tilt: float = 0.78  # about the x and y axes
     roll: float = 0.39  # in the image plane
-    mixed_strength: bool = False
+    mixed_strength: bool = False  # multiply all changes of a view by one random factor between 0 and 1
 
 
 def random_homography(size: int, limits: HomographyRange, rng: np.random.Generator) -> np.ndarray:

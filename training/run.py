@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
+
+from silk_ros.backends import processor
 
 from .checkpoint import Checkpoint, git_commit, load_checkpoint, optimizer_tensors, restore_optimizer
 from .config import AUTO, TrainConfig
@@ -15,7 +19,6 @@ from .distributed import Workplace
 from .loss import SiLKLoss
 from .model import SiLK
 from .photos import Photos
-from .precision import resolve_bf16
 from .validation import Validation
 
 LAST, BEST = "last.safetensors", "best.safetensors"
@@ -103,6 +106,37 @@ def _check_settings(path: Path, before: dict, now: dict) -> None:
         changes = "weights of the data"
     if changes:
         raise ValueError(f"'{path}' was trained with other settings: {changes}")
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for products in bfloat16, within the limit of ONEDNN_MAX_CPU_ISA on a CPU.
+
+    A processor with AVX2 emulates them, which takes eight to ten times as long as float32.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # oneDNN alone also reports support for AVX-512 without bf16.
+    own = processor.computes_bf16() and torch.backends.mkldnn.is_available()
+    return own and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def resolve_bf16(config: TrainConfig, device: torch.device, stored: Mapping[str, Any] | None) -> tuple[bool, str]:
+    """Whether to train in bfloat16, and one line with the reason; the line is empty unless `bf16` is auto.
+
+    stored: configuration in the checkpoint to continue from, whose precision is kept on any device; None for a new
+    training.
+    """
+    if config.bf16 != AUTO:
+        return config.in_bf16, ""
+    own = computes_in_bf16(device)
+    gpu = f"this GPU ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else ""
+    place = gpu or f"this processor ({processor.instruction_sets()})"
+    reason = f"{place} {'computes' if own else 'does not compute'} in bfloat16"
+    if stored is None:
+        return own, f"bf16 auto: {str(own).lower()}, {reason}; bf16={str(not own).lower()} overrides"
+    begun = bool(stored["bf16"])
+    line = f"bf16 auto: {str(begun).lower()}, as this training began"
+    return begun, line if begun == own else f"{line}; a new one would take {str(own).lower()}: {reason}"
 
 
 class TrainingOutput:

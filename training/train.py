@@ -29,12 +29,11 @@ from .checkpoint import load_checkpoint
 from .config import TrainConfig, load_config, parse_override
 from .data import HomographyPairs
 from .distributed import Workplace, workplace
-from .loss import SiLKLoss
+from .loss import SiLKLoss, pair_loss
 from .model import SiLK
 from .options import add_data, add_training_options, readable_errors
 from .photos import Photos
 from .run import LAST, TrainingOutput, TrainingRun, start_run
-from .step import pair_loss
 from .validation import Validation
 
 LOG_EVERY = 50  # steps
