@@ -47,7 +47,7 @@ def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
 
 
 @readable_errors
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=parse_data, nargs="+", metavar="FILE[=WEIGHT]", help="weight 1 by default")
     parser.add_argument("--output", type=Path, required=True, help=".safetensors file to write")
@@ -58,7 +58,6 @@ def main(arguments: list[str] | None = None) -> int:
     paths, weights = zip(*options.checkpoints)
     average(list(map(Path, paths)), weights).save(options.output)
     print(f"wrote {options.output}; training.export turns it into an ONNX file for the node")
-    return 0
 
 
 if __name__ == "__main__":

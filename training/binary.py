@@ -189,7 +189,7 @@ def _write(network: onnx.ModelProto, path: Path, entries: dict[str, str]) -> Non
 
 
 @readable_errors
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="the float ONNX file that training.export wrote")
     add_data(parser, "--images", "as training.train --data", required=True)
@@ -215,7 +215,6 @@ def main(arguments: list[str] | None = None) -> int:
     for name, candidate in (("float descriptors", None), ("this code", code), ("random hyperplanes", random)):
         print(f"  {name}: {mean_recall(tested, candidate):.3f}")
     print("wrote " + ", ".join(map(str, written)))
-    return 0
 
 
 if __name__ == "__main__":

@@ -35,19 +35,14 @@ def git_commit() -> str:
 
 @dataclass
 class Checkpoint:
-    """State of a training after a number of steps.
-
-    model, optimizer: state dictionaries; that of the optimizer is empty in files of weights alone.
-    provenance:       commit, data_hash and versions.
-    scores:           validation scores at that step; empty without a validation.
-    """
+    """State of a training after a number of steps."""
 
     model: dict[str, Tensor]
-    optimizer: dict[str, Tensor]
+    optimizer: dict[str, Tensor]  # empty in files of weights alone
     step: int
     config: dict[str, Any]
-    provenance: dict[str, str]
-    scores: dict[str, float]
+    provenance: dict[str, str]  # commit, data_hash and versions
+    scores: dict[str, float]  # of the validation at that step; empty without one
 
     def save(self, path: Path) -> None:
         """Write the file atomically: after a crash the old file is still complete."""

@@ -54,20 +54,16 @@ class HomographyPairs(Dataset):
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, step))
         crop = self._textured_crop(rng)
-        while True:
+        correspondences = np.empty((0, 2))
+        while len(correspondences) < 2:
             homography = random_homography(self.size, self.limits, rng)
             correspondences = dense_correspondences(homography, self.map_size, self.border, self.stride)
-            if len(correspondences) > 1:
-                break
         view = cv2.warpPerspective(crop, homography, (self.size, self.size), flags=cv2.INTER_LINEAR)
         # Not set_random_seed: it gives the same random numbers to every transform of the recipe.
         self.augment.set_random_state(rng, random.Random(int(rng.integers(2**31))))
         pair = [cv2.cvtColor(self.augment(image=image)["image"], cv2.COLOR_RGB2GRAY) for image in (crop, view)]
-        return (
-            torch.from_numpy(np.stack(pair)[:, None]),
-            torch.from_numpy(correspondences),
-            torch.from_numpy(homography),
-        )
+        images = torch.from_numpy(np.stack(pair)[:, None])
+        return images, torch.from_numpy(correspondences), torch.from_numpy(homography)
 
     def _textured_crop(self, rng: np.random.Generator) -> np.ndarray:
         """A random crop, uint8 (S, S, 3), with enough texture, or the best of ATTEMPTS."""

@@ -184,7 +184,7 @@ def export(checkpoint: str | Path, output: str | Path, max_keypoints: int = DEFA
 
 
 @readable_errors
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="best.safetensors or last.safetensors of a training")
     parser.add_argument("output", type=Path, help="ONNX file to write")
@@ -193,7 +193,6 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     proto = export(options.checkpoint, options.output, options.max_keypoints)
     print(f"wrote {options.output}: " + ", ".join(f"{entry.key}={entry.value}" for entry in proto.metadata_props))
-    return 0
 
 
 if __name__ == "__main__":

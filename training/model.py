@@ -20,11 +20,10 @@ def head(channels_in: int, width: int, channels_out: int, padding: int) -> nn.Se
 
 
 class SiLK(nn.Module):
-    """Dense keypoint logits and descriptors of a batch of images.
+    """Network from float32 images (B, 1, H, W) in [0, 1] to keypoint logits (B, 1, h, w) and descriptors (B, D, h, w).
 
-    `forward` maps float32 images (B, 1, H, W) in [0, 1] to keypoint logits (B, 1, h, w) and raw descriptors
-    (B, D, h, w), which are not normalised. Map position (row i, column j) is pixel
-    (j * stride + border, i * stride + border), and h = ceil((H - 2 * border) / stride).
+    Descriptors are not normalised. Map position (row i, column j) is pixel (j * stride + border, i * stride + border),
+    and h = ceil((H - 2 * border) / stride).
     """
 
     def __init__(self, architecture: str = "vggnp-mu") -> None:

@@ -17,13 +17,13 @@ from silk_ros.backends import processor
 from .config import TrainConfig
 
 
-def readable_errors(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
-    """Decorator of a program: bad input becomes one line on stderr, and the exit status 1."""
+def readable_errors(main: Callable[[list[str] | None], int | None]) -> Callable[..., int]:
+    """Decorator of a program, which returns the exit status: for bad input 1, after one line on stderr."""
 
     @functools.wraps(main)
     def wrapped(arguments: list[str] | None = None) -> int:
         try:
-            return main(arguments)
+            return main(arguments) or 0
         except (OSError, ValueError, ImportError, FloatingPointError) as error:
             print(f"{Path(main.__code__.co_filename).stem}: {error}", file=sys.stderr)
             return 1
@@ -55,9 +55,8 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     local_world = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes that torchrun started on this machine
     # Enough to keep a GPU busy. On a CPU, the step takes most of the time.
     workers = min(16, processor.cores() // local_world) if torch.cuda.is_available() else 0
-    parser.add_argument(
-        "--workers", type=int, default=workers, help="processes that prepare pairs for a GPU (%(default)s)"
-    )
+    workers_help = "processes that prepare pairs for a GPU (%(default)s)"
+    parser.add_argument("--workers", type=int, default=workers, help=workers_help)
     parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="change a setting, for example steps=20000")
     settings = [f"  {name:22}{field.description}" for name, field in TrainConfig.model_fields.items()]
     parser.epilog = "\n".join(["settings (NAME=VALUE, values in YAML):", *settings])

@@ -57,14 +57,13 @@ def draw_curves(runs: list[Path], path: Path) -> None:
 
 
 @readable_errors
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="--output folders of training.train")
     parser.add_argument("picture", type=Path, help="PNG file to write")
     options = parser.parse_args(arguments)
     draw_curves(options.runs, options.picture)
     print(f"wrote {options.picture}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -27,18 +27,13 @@ PICTURES = 2  # pictures of matches logged at each validation
 
 @dataclass
 class TrainingRun:
-    """Network, optimizer and settings of a training in progress.
+    """Network, optimizer and settings of a training in progress."""
 
-    config:     the settings, with bf16 resolved for the device.
-    provenance: commit, data_hash, torch and processes at the first step.
-    first_step: step to continue from, 0 for a new training.
-    """
-
-    config: TrainConfig
+    config: TrainConfig  # with bf16 resolved for the device
     model: SiLK
     optimizer: torch.optim.Optimizer
-    provenance: dict[str, str]
-    first_step: int = 0
+    provenance: dict[str, str]  # commit, data_hash, torch and processes at the first step
+    first_step: int = 0  # to continue from
 
     def checkpoint(self, step: int, scores: dict[str, float] | None = None) -> Checkpoint:
         """State after `step` steps: to continue from, or, with validation scores, the network without the optimizer."""

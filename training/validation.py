@@ -52,14 +52,10 @@ class Validation:
             errors = [self._corner_error(model, images, truth.numpy()) for images, _, truth in self._views]
         means = (float(np.mean([value.item() for value in values])) for values in zip(*losses))
         total, _, _, match_rate, precision, recall = means
-        return {
-            "loss": total,
-            "match_rate": match_rate,
-            "precision": precision,
-            "recall": recall,
-            "f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
-            "homography_accuracy": float(np.mean([error < CORNER_ERROR for error in errors])),
-        }
+        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        accuracy = float(np.mean([error < CORNER_ERROR for error in errors]))
+        scores = {"loss": total, "match_rate": match_rate, "precision": precision, "recall": recall, "f1": f1}
+        return scores | {"homography_accuracy": accuracy}
 
     def _corner_error(self, model: SiLK, images: Tensor, truth: NDArray[np.float64]) -> float:
         a, b = features(model, images, self._bf16)
