@@ -22,9 +22,9 @@ from .options import parse_data, readable_errors
 
 
 def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
-    """The weighted mean of checkpoints, with the configuration and provenance of the first one.
+    """The weighted mean of checkpoints of one architecture, with the configuration and provenance of the first one.
 
-    Raises FileNotFoundError, or ValueError for files that are not checkpoints or have different architectures.
+    Raises FileNotFoundError or ValueError for other files.
     """
     checkpoints = [load_checkpoint(path) for path in paths]
     first = checkpoints[0]

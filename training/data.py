@@ -1,7 +1,4 @@
-"""Image pairs with known correspondences, made from photographs (paper, Sec. 3.4.1).
-
-Every sample depends only on (seed, step): a resumed training sees the same samples as an uninterrupted one.
-"""
+"""Image pairs with known correspondences, made from photographs (paper, Sec. 3.4.1)."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ def textured_share(gray: np.ndarray) -> float:
 
 
 class HomographyPairs(Dataset):
-    """Pairs of crops related by a random homography.
+    """Pairs of crops related by a random homography; each depends only on the seed and its index, the step.
 
     An item is (images uint8 (2, 1, S, S), correspondences int64 (M, 2), homography float64 (3, 3)). The side S of the
     crops gives maps of map_size x map_size positions for the given border and stride; correspondences are flat indices

@@ -27,10 +27,9 @@ class Workplace:
 
     def from_main(self, value: bool) -> bool:
         """The value of the main process, in every process."""
-        if self.world == 1:
-            return value
         values = [value]
-        distributed.broadcast_object_list(values, src=0)
+        if self.world > 1:
+            distributed.broadcast_object_list(values, src=0)
         return values[0]
 
 

@@ -92,10 +92,7 @@ select (float[1, 1, h, w] logits, float[1, c, H, W] features)
 
 
 class _DensePart(nn.Module):
-    """uint8 image (1, 1, H, W) -> keypoint logits (1, 1, h, w) and backbone features (1, C, h + 2, w + 2).
-
-    Where the heads pad, the features are padded here, so that every position has its nine neighbours.
-    """
+    """uint8 image (1, 1, H, W) -> keypoint logits (1, 1, h, w) and features (1, C, h + 2, w + 2), padded as heads do."""
 
     def __init__(self, model: SiLK) -> None:
         super().__init__()
@@ -155,8 +152,7 @@ def export_model(
     """Write the checked ONNX file of a network and return it.
 
     Input `image` uint8 (1, 1, H, W); outputs float32 `keypoints` (1, K, 2) in pixels (x, y), `scores` (1, K) and
-    `descriptors` (1, K, D) of unit length, by falling score. K is the initializer `max_keypoints`, or the number of
-    positions of the map if that is smaller.
+    `descriptors` (1, K, D) of unit length, by falling score. K is at most the initializer `max_keypoints`.
     """
     folded = fold_batch_norms(model)
     dense, selection = _export_dense(folded), selection_graph(folded, max_keypoints)

@@ -1,7 +1,4 @@
-"""Random homographies and the dense correspondences they define (paper, Sec. 3.4.1).
-
-Coordinates are (x, y) with the centre of the top-left pixel at (0, 0).
-"""
+"""Random homographies and dense correspondences (paper, Sec. 3.4.1). The centre of the top-left pixel is (0, 0)."""
 
 from __future__ import annotations
 
@@ -25,10 +22,9 @@ class HomographyRange(NamedTuple):
 
 
 def random_homography(size: int, limits: HomographyRange, rng: np.random.Generator) -> np.ndarray:
-    """Homography (3, 3) float64 from pixels of a size x size crop to pixels of a random view of the same size.
+    """Homography (3, 3) float64 from pixels (x, y) of a size x size crop to pixels of a random view of the same size.
 
-    A pinhole camera sees a tilted, scaled copy of the crop. Its projection, a quadrilateral at a random place inside
-    the crop, fills the second image.
+    The view is filled by a quadrilateral inside the crop: the projection of a tilted, scaled copy by a pinhole camera.
     """
     strength = rng.uniform() if limits.mixed_strength else 1.0
     rx, ry = strength * rng.uniform(-limits.tilt, limits.tilt, 2)

@@ -17,15 +17,13 @@ from silk_ros.matcher import TEMPERATURE
 
 
 class SiLKLoss(NamedTuple):
-    """Scalars of one image pair. Training minimises `total`; `match_rate` is the share of correspondences that are
-    mutual nearest neighbours; precision and recall are those of positive keypoint logits as predictions of them.
-    """
+    """Scalars of one image pair."""
 
-    total: Tensor
+    total: Tensor  # what training minimises
     descriptor: Tensor
     keypoint: Tensor
-    match_rate: Tensor
-    precision: Tensor
+    match_rate: Tensor  # share of the correspondences that are mutual nearest neighbours
+    precision: Tensor  # of positive keypoint logits as predictions of these
     recall: Tensor
 
 
@@ -125,6 +123,4 @@ def pair_loss(
         correspondences = correspondences[torch.randperm(len(correspondences), generator=generator)[:queries]]
     logits, descriptors = dense_maps(model, images, bf16)
     correspondences = correspondences.to(logits.device, non_blocking=True)
-    logits0, logits1 = logits.flatten(1)
-    descriptors0, descriptors1 = descriptors.flatten(2).transpose(1, 2)
-    return silk_loss(logits0, logits1, descriptors0, descriptors1, correspondences)
+    return silk_loss(*logits.flatten(1), *descriptors.flatten(2).transpose(1, 2), correspondences)

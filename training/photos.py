@@ -36,8 +36,7 @@ class Photos:
     def from_sources(cls, sources: Mapping[str, float]) -> Photos:
         """Images of folders with all their sub-folders, image files, videos or recordings (path -> weight).
 
-        An image is drawn with a probability proportional to the weight of its source. The weight of an inner folder
-        replaces that of the outer one: {"photos": 1, "photos/sky": 0.1}.
+        Probabilities are proportional to the weights; that of an inner folder replaces that of the outer one.
         Raises FileNotFoundError or ValueError naming the source that cannot be used.
         """
         weights: dict[str, float] = {}

@@ -118,8 +118,7 @@ def computes_in_bf16(device: torch.device) -> bool:
 def resolve_bf16(config: TrainConfig, device: torch.device, stored: Mapping[str, Any] | None) -> tuple[bool, str]:
     """Whether to train in bfloat16, and one line with the reason; the line is empty unless `bf16` is auto.
 
-    stored: configuration in the checkpoint to continue from, whose precision is kept on any device; None for a new
-    training.
+    stored: configuration in the checkpoint to continue from, whose precision stays; None for a new training.
     """
     if config.bf16 != AUTO:
         return config.in_bf16, ""

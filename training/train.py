@@ -60,14 +60,9 @@ def make_loader(pairs: HomographyPairs, first_step: int, place: Workplace, worke
     """Loader of this process's pairs: every world-th one, starting at first_step."""
     if workers:
         cv2.setNumThreads(1)  # before the workers are forked: there is one for each core
-    own = range(first_step * place.world + place.rank, pairs.steps, place.world)
-    return DataLoader(
-        Subset(pairs, own),
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=16 if workers else None,
-        pin_memory=place.device.type == "cuda",
-    )
+    own = Subset(pairs, range(first_step * place.world + place.rank, pairs.steps, place.world))
+    pin, prefetch = place.device.type == "cuda", 16 if workers else None
+    return DataLoader(own, batch_size=None, num_workers=workers, prefetch_factor=prefetch, pin_memory=pin)
 
 
 def optimise(model: nn.Module, run: TrainingRun, images: Tensor, correspondences: Tensor, step: int) -> SiLKLoss:
@@ -108,9 +103,7 @@ def train(
     written = TrainingOutput(output, run, validation) if place.is_main else None
 
     model.train()
-    progress = tqdm(
-        loader, config.architecture, config.steps, initial=first_step, unit="step", disable=not place.is_main
-    )
+    progress = tqdm(loader, model.name, config.steps, initial=first_step, unit="step", disable=not place.is_main)
     for step, (images, correspondences, _) in enumerate(progress, start=first_step):
         loss = optimise(parallel, run, images, correspondences, step)
         done = step + 1

@@ -59,9 +59,9 @@ class Validation:
 
     def _corner_error(self, model: SiLK, images: Tensor, truth: NDArray[np.float64]) -> float:
         a, b = features(model, images, self._bf16)
-        matched = match(a, b).indices
-        height, width = images.shape[-2:]
-        return corner_error(truth, a.keypoints[matched[:, 0]], b.keypoints[matched[:, 1]], (width, height))
+        rows_a, rows_b = match(a, b).indices.T
+        size = (images.shape[-1], images.shape[-2])
+        return corner_error(truth, a.keypoints[rows_a], b.keypoints[rows_b], size)
 
     def pictures(self, model: SiLK, count: int) -> list[NDArray[np.uint8]]:
         """Pictures of the first pairs of views, RGB uint8 (H, W, 3): matches drawn as motion in the second view."""
@@ -75,7 +75,7 @@ class Validation:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Context with the model in eval mode; its previous mode is restored at the end."""
+    """Context with the model in eval mode, which restores the previous mode."""
     training = model.training
     model.eval()
     try:
