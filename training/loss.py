@@ -123,4 +123,6 @@ def pair_loss(
         correspondences = correspondences[torch.randperm(len(correspondences), generator=generator)[:queries]]
     logits, descriptors = dense_maps(model, images, bf16)
     correspondences = correspondences.to(logits.device, non_blocking=True)
-    return silk_loss(*logits.flatten(1), *descriptors.flatten(2).transpose(1, 2), correspondences)
+    logits0, logits1 = logits.flatten(1)
+    descriptors0, descriptors1 = descriptors.flatten(2).transpose(1, 2)
+    return silk_loss(logits0, logits1, descriptors0, descriptors1, correspondences)
