@@ -25,16 +25,15 @@ def _pose_recipe() -> A.Compose:
 
 def _homography_recipe() -> A.Compose:
     """Recipe of the paper for HPatches: several mild changes at once."""
-    return A.Compose(
-        [
-            # Relative to the mean: relative to the maximum, +-128 grey levels, half of the crops would be saturated.
-            A.RandomBrightnessContrast(brightness_limit=0.5, contrast_limit=0.0, brightness_by_max=False, p=0.5),
-            A.RandomBrightnessContrast(brightness_limit=0.0, contrast_limit=0.5, p=0.5),
-            A.GaussNoise(std_range=(0.0, 0.04), per_channel=False, p=0.5),
-            A.SaltAndPepper(amount=(0.0, 0.0035), p=0.5),  # the paper's speckle; amount is the share of pixels changed
-            _motion_blur((3, 3), p=0.5),
-        ]
-    )
+    changes = [
+        # Relative to the mean: relative to the maximum, +-128 grey levels, half of the crops would be saturated.
+        A.RandomBrightnessContrast(brightness_limit=0.5, contrast_limit=0.0, brightness_by_max=False, p=0.5),
+        A.RandomBrightnessContrast(brightness_limit=0.0, contrast_limit=0.5, p=0.5),
+        A.GaussNoise(std_range=(0.0, 0.04), per_channel=False, p=0.5),
+        A.SaltAndPepper(amount=(0.0, 0.0035), p=0.5),  # the paper's speckle; amount is the share of pixels changed
+        _motion_blur((3, 3), p=0.5),
+    ]
+    return A.Compose(changes)
 
 
 def _video_recipe() -> A.Compose:

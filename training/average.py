@@ -29,11 +29,10 @@ def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
     checkpoints = [load_checkpoint(path) for path in paths]
     first = checkpoints[0]
     for path, other in zip(paths, checkpoints):
-        if other.config["architecture"] != first.config["architecture"]:
-            raise ValueError(
-                f"'{path}' is a {other.config['architecture']}, '{paths[0]}' a {first.config['architecture']}: "
-                "only trainings of one architecture from the same start can be averaged"
-            )
+        kinds = [checkpoint.config["architecture"] for checkpoint in (other, first)]
+        if kinds[0] != kinds[1]:
+            advice = "only trainings of one architecture from the same start can be averaged"
+            raise ValueError(f"'{path}' is a {kinds[0]}, '{paths[0]}' a {kinds[1]}: {advice}")
     model, total = {}, sum(weights)
     for name, tensor in first.model.items():
         scaled = (weight / total * other.model[name].double() for weight, other in zip(weights, checkpoints))

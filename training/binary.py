@@ -17,8 +17,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from silk_ros import Extractor, match
 from silk_ros.backends.model import ModelFile, int8_path, sha256
-from silk_ros.backends.quantization import save, set_metadata
+from silk_ros.backends.quantization import set_metadata
 from silk_ros.binary import BITS, BinaryCode, hamming_match
 from silk_ros.geometry.homography import warp_points
 from silk_ros.matcher import TEMPERATURE
@@ -51,8 +51,7 @@ BALANCE_EVERY = 20  # steps between updates of the thresholds
 SAMPLE = 8000  # descriptors whose medians are the thresholds during learning
 
 
-@dataclass(frozen=True, eq=False)
-class DescriptorPair:
+class DescriptorPair(NamedTuple):
     """Features of two views of a photograph, and the rows (C, 2) of a and b that are the same point, one to one."""
 
     a: Features
@@ -172,20 +171,19 @@ def write_code(model: Path, output: Path, code: BinaryCode) -> list[Path]:
     Only metadata change. The int8 file holds the digest of its float file; it is replaced by that of the new file.
     """
     check_files(model, output)
-    quantised = onnx.load(int8_path(model)) if int8_path(model).is_file() else None
-    _write(onnx.load(model), output, code.to_metadata())
-    if quantised is None:
+    _copy(model, output, code.to_metadata())
+    if not int8_path(model).is_file():
         return [output]
-    _write(quantised, int8_path(output), code.to_metadata() | {"float_sha256": sha256(output)})
+    _copy(int8_path(model), int8_path(output), code.to_metadata() | {"float_sha256": sha256(output)})
     return [output, int8_path(output)]
 
 
-def _write(network: onnx.ModelProto, path: Path, entries: dict[str, str]) -> None:
-    """Write a network with additional metadata, atomically."""
+def _copy(source: Path, target: Path, entries: dict[str, str]) -> None:
+    """Copy a network's file with additional metadata, atomically."""
+    network, partial = onnx.load(source), target.with_suffix(".partial")
     set_metadata(network, entries)
-    partial = path.with_suffix(".partial")
-    save(network, partial)
-    partial.replace(path)
+    onnx.save(network, partial)
+    partial.replace(target)
 
 
 @readable_errors

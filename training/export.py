@@ -92,7 +92,7 @@ select (float[1, 1, h, w] logits, float[1, c, H, W] features)
 
 
 class _DensePart(nn.Module):
-    """uint8 image (1, 1, H, W) -> keypoint logits (1, 1, h, w) and features (1, C, h + 2, w + 2), padded as heads."""
+    """uint8 image (1, 1, H, W) -> keypoint logits (1, 1, h, w) and the padded features (1, C, h + 2, w + 2)."""
 
     def __init__(self, model: SiLK) -> None:
         super().__init__()

@@ -120,9 +120,13 @@ def finetune(
             return None
 
     with tempfile.TemporaryDirectory(dir=output) as folder:
-        tuned = Path(folder) / "after.onnx"
-        before = exported_quality(weights, Path(folder) / "before.onnx", pairs)
-        after = exported_quality(last, tuned, pairs)
+        qualities = []
+        for name, checkpoint in (("before", weights), ("after", last)):
+            onnx_path = Path(folder) / f"{name}.onnx"
+            export(checkpoint, onnx_path)
+            extractor = Extractor.load(onnx_path, CAMERA_MAX_KEYPOINTS, precision="fp32", scale=CAMERA_SCALE)
+            qualities.append(matching_quality(extractor, pairs, f"testing {name}"))
+        before, after = qualities
         print(f"{'held-out frames':16}{'matches':>10}{'correct':>10}{'share':>8}")
         for name, quality in (("before", before), ("after", after)):
             print(f"{name:16}{quality.matches:10.1f}{quality.inliers:10.1f}{quality.share:8.1%}")
@@ -133,14 +137,7 @@ def finetune(
                 f"the tuned network has fewer correct matches, nothing was exported: lower learning_rate "
                 f"({config.learning_rate:g}), add --base photographs, or record more ('{last}' keeps the weights)"
             )
-        return tuned.replace(output / ONNX_NAME)
-
-
-def exported_quality(checkpoint: Path, onnx_path: Path, pairs: list[Pair]) -> Quality:
-    """Export a checkpoint to `onnx_path` and match pairs of frames with it as the node does."""
-    export(checkpoint, onnx_path)
-    extractor = Extractor.load(onnx_path, CAMERA_MAX_KEYPOINTS, precision="fp32", scale=CAMERA_SCALE)
-    return matching_quality(extractor, pairs, f"testing {onnx_path.stem}")
+        return onnx_path.replace(output / ONNX_NAME)
 
 
 @readable_errors

@@ -1,8 +1,7 @@
 """The SiLK losses (paper, Sec. 3.4.4 and App. A), computed without storing the similarity matrix.
 
-The matching probability of a correspondence (i, j) is the product of a softmax over row i and a softmax over column j
-of S = cosine / temperature. Each needs only the log-sum-exp of one descriptor against all of the other image, which is
-computed together with its gradient, one block of rows at a time.
+The matching probability of a correspondence (i, j) is softmax(row i) * softmax(column j) of S = cosine / temperature.
+Each needs only the log-sum-exp of one descriptor against all of the other image, computed block by block.
 """
 
 from __future__ import annotations

@@ -30,7 +30,6 @@ class Photos:
     probability: NDArray[np.float64]
     _items: list[Path | Image] = field(repr=False)
     _cache: dict[int, Image] = field(default_factory=dict, repr=False)
-    _cached_bytes: int = 0
 
     @classmethod
     def from_sources(cls, sources: Mapping[str, float]) -> Photos:
@@ -97,9 +96,8 @@ class Photos:
         if bgr is None:
             raise ValueError(f"cannot read the image '{item}': remove or replace the file")
         photo = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-        if self._cached_bytes + photo.nbytes <= CACHE_BYTES:
+        if sum(cached.nbytes for cached in self._cache.values()) + photo.nbytes <= CACHE_BYTES:
             self._cache[index] = photo
-            self._cached_bytes += photo.nbytes
         return photo
 
     def hash(self) -> str:
