@@ -29,7 +29,7 @@ from silk_ros.matcher import match
 from silk_ros.paths import share_directory
 
 from .checkpoint import load_checkpoint
-from .config import TrainConfig, load_config, parse_override
+from .config import load_config, parse_override
 from .distributed import workplace
 from .export import export
 from .options import add_data, add_training_options, readable_errors
@@ -100,28 +100,14 @@ def matching_quality(extractor: Extractor, pairs: list[Pair], label: str) -> Qua
     return Quality(*np.mean(counts, axis=0).tolist())
 
 
-def finetune(
-    photos: Photos,
-    pairs: list[Pair],
-    config: TrainConfig,
-    output: Path,
-    weights: Path,
-    device: str | None,
-    workers: int,
-) -> Path | None:
-    """Tune a network on `photos`, test it on pairs of frames, and export it; prints the qualities before and after.
+def export_better(weights: Path, tuned: Path, pairs: list[Pair], output: Path) -> Path:
+    """Test checkpoints on pairs of frames, print their qualities, and export the tuned one. Returns the ONNX file.
 
-    Returns the path of the ONNX file; None in the processes of torchrun other than the main one.
     Raises ValueError instead of exporting a network with fewer correct matches than before.
     """
-    with workplace(device) as place:
-        last = train(config, photos, output, place, workers=workers, start=load_checkpoint(weights).network())
-        if not place.is_main:
-            return None
-
     with tempfile.TemporaryDirectory(dir=output) as folder:
         qualities = []
-        for name, checkpoint in (("before", weights), ("after", last)):
+        for name, checkpoint in (("before", weights), ("after", tuned)):
             onnx_path = Path(folder) / f"{name}.onnx"
             export(checkpoint, onnx_path)
             extractor = Extractor.load(onnx_path, CAMERA_MAX_KEYPOINTS, precision="fp32", scale=CAMERA_SCALE)
@@ -134,8 +120,9 @@ def finetune(
             raise ValueError("no held-out frames match: record a moving camera in a lit scene")
         if after.inliers < before.inliers:
             raise ValueError(
-                f"the tuned network has fewer correct matches, nothing was exported: lower learning_rate "
-                f"({config.learning_rate:g}), add --base photographs, or record more ('{last}' keeps the weights)"
+                "the tuned network has fewer correct matches, nothing was exported: lower learning_rate "
+                f"({load_checkpoint(tuned).config['learning_rate']:g}), add --base photographs, or record more "
+                f"('{tuned}' keeps the weights)"
             )
         return onnx_path.replace(output / ONNX_NAME)
 
@@ -154,8 +141,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_intermixed_args(arguments)
     weights = options.weights or share_directory() / "models" / SHIPPED_WEIGHTS
     config = load_config(Path("finetune")).changed(**dict(parse_override(text) for text in options.settings))
-    architecture = load_checkpoint(weights).config["architecture"]
-    config = config.changed(architecture=architecture, data={options.source: 1.0, **dict(options.base)})
+    start = load_checkpoint(weights).network()
+    config = config.changed(architecture=start.name, data={options.source: 1.0, **dict(options.base)})
     if (options.output / LAST).exists():
         raise FileExistsError(f"'{options.output}' holds a fine-tuning already: choose another --output")
     try:
@@ -164,12 +151,15 @@ def main(arguments: list[str] | None = None) -> int:
         if options.base:
             photos = photos.mixed_with(Photos.from_sources(dict(options.base)), REPLAY)
         print(f"{len(frames)} frames for training, {len(pairs)} pairs of frames for the test")
-        path = finetune(photos, pairs, config, options.output, weights, options.device, options.workers)
+        with workplace(options.device) as place:
+            last = train(config, photos, options.output, place, workers=options.workers, start=start)
+        if not place.is_main:
+            return 0
+        path = export_better(weights, last, pairs, options.output)
     except KeyboardInterrupt:
         print("\nstopped: nothing was exported", file=sys.stderr)
         return 130
-    if path is not None:
-        print(f"wrote {path}\nros2 launch silk_ros silk.launch.py model_path:={path.resolve()}")
+    print(f"wrote {path}\nros2 launch silk_ros silk.launch.py model_path:={path.resolve()}")
     return 0
 
 

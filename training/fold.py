@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,9 @@ def fold_batch_norms(model: SiLK) -> SiLK:
     """
     folded = copy.deepcopy(model).cpu().eval()
     heads = [_layers(head)[0] for head in (folded.keypoint_head, folded.descriptor_head)]
-    for sequence in list(_sequences(folded)):
+    sequences = [module for module in folded.modules() if isinstance(module, nn.Sequential)]
+    nested = {child for sequence in sequences for child in sequence}
+    for sequence in (outer for outer in sequences if outer not in nested):
         layers = _layers(sequence)
         for i, layer in enumerate(layers):
             if not isinstance(layer, nn.BatchNorm2d):
@@ -43,14 +44,6 @@ def fold_batch_norms(model: SiLK) -> SiLK:
             name = next(name for name, module in folded.named_modules() if module is layer)
             folded.set_submodule(name, nn.Identity())
     return folded
-
-
-def _sequences(module: nn.Module) -> Iterator[nn.Sequential]:
-    """The outermost sequences of a network: those that are not part of another sequence."""
-    if isinstance(module, nn.Sequential):
-        yield module
-    for child in _layers(module) if isinstance(module, nn.Sequential) else module.children():
-        yield from _sequences(child)
 
 
 def _layers(module: nn.Module) -> list[nn.Module]:
