@@ -106,10 +106,7 @@ def _explained(problem: ErrorDetails) -> str:
 
 
 def load_config(path: Path) -> TrainConfig:
-    """Read a YAML file, or one of training/configs/ by its bare name, such as `vggnp_4`.
-
-    Raises FileNotFoundError, or ValueError naming the file and the invalid settings.
-    """
+    """Read a YAML file, or one of training/configs/ by its bare name. Raises FileNotFoundError or ValueError."""
     if not path.is_file() and (CONFIGS / f"{path}.yaml").exists():
         path = CONFIGS / f"{path}.yaml"
     if not path.is_file():

@@ -52,8 +52,7 @@ Pair = tuple[Image, Image]
 def read_recording(source: str, hold_out: float, topic: str = "") -> tuple[list[Image], list[Pair]]:
     """Evenly spread training frames, and test pairs of frames GAP apart, all grey uint8 (H, W).
 
-    hold_out: share of the frames, at the end, from which the test pairs are taken.
-    Raises ValueError naming the fix for a missing or too short source (see `open_source`).
+    hold_out: share of the frames, at the end, for the test pairs. Raises ValueError naming the fix for a bad source.
     """
     if not 0 < hold_out < 1:
         raise ValueError(f"hold_out must be between 0 and 1, not {hold_out}: 0.2 holds out the last fifth")

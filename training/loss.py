@@ -27,10 +27,7 @@ class SiLKLoss(NamedTuple):
 
 
 class _SummedLogSumExp(torch.autograd.Function):
-    """sum_i log sum_j exp(q_i . k_j - bound), and whether each query's target is its best key.
-
-    The forward pass also computes the gradient, so that similarities are computed only once.
-    """
+    """sum_i log sum_j exp(q_i . k_j - bound) with its gradient, and whether each query's target is its best key."""
 
     @staticmethod
     def forward(

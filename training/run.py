@@ -44,10 +44,7 @@ class TrainingRun:
 def start_run(
     config: TrainConfig, photos: Photos, place: Workplace, last: Path, resume: bool, start: SiLK | None
 ) -> TrainingRun:
-    """A new training on `photos`, or the one that the checkpoint `last` continues. Raises what `find_start` raises.
-
-    start: network to begin with, instead of a random one.
-    """
+    """A training of `start` or a random network, or the one that `last` continues. Raises what `find_start` raises."""
     provenance = {"commit": git_commit(), "torch": str(torch.__version__)}
     provenance |= {"data_hash": photos.hash(), "processes": str(place.world)}
     checkpoint = find_start(last, resume, config, provenance)
@@ -104,10 +101,7 @@ def _check_settings(path: Path, before: dict, now: dict) -> None:
 
 
 def computes_in_bf16(device: torch.device) -> bool:
-    """Whether a device has instructions for products in bfloat16, within the limit of ONEDNN_MAX_CPU_ISA on a CPU.
-
-    A processor with AVX2 emulates them, which takes eight to ten times as long as float32.
-    """
+    """Whether a device has instructions for bfloat16; emulation takes eight to ten times as long as float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # oneDNN alone also reports support for AVX-512 without bf16.

@@ -73,9 +73,7 @@ class ResNetFPN(Backbone):
 
 
 def doubled(coarse: Tensor) -> Tensor:
-    """A map (B, C, h, w) interpolated bilinearly to (B, C, 2h - 1, 2w - 1): one new position between any two.
-
-    LoFTR interpolates from n to 2n positions instead, which shifts features by up to four pixels.
-    """
+    """A map (B, C, h, w) interpolated bilinearly to (B, C, 2h - 1, 2w - 1): one new position between any two."""
+    # LoFTR interpolates from n to 2n positions instead, which shifts features by up to four pixels.
     height, width = coarse.shape[-2:]
     return F.interpolate(coarse, size=(2 * height - 1, 2 * width - 1), mode="bilinear", align_corners=True)
