@@ -1,13 +1,13 @@
 #!/bin/sh
-# Everything to measure and train on a CUDA machine, in order, in one command:
+# All measurements and trainings for a CUDA machine, in order, in one command:
 #
 #   benchmarks/gpu.sh [PHOTOS HPATCHES [OUTPUT]]
 #
-# PHOTOS: folder to train on. HPATCHES: folder in HPatches layout to judge by; without the two nothing is trained.
-# OUTPUT (runs/gpu) takes the results and checkpoints. It can be stopped at any moment and started again: trainings go
-# on where they were. Set in the environment: PYTHON, the interpreter; STEPS, the length of the trainings (the
-# configurations' own); PARTS, what to do, out of "tests pipelines step training". What cannot run here is skipped, and
-# said so; the exit status is 1 if something failed that could run.
+# PHOTOS: folder to train on. HPATCHES: folder in HPatches layout to evaluate on; without the two nothing is trained.
+# OUTPUT (runs/gpu): folder for results and checkpoints. The script can be stopped and started again: trainings resume.
+# Environment: PYTHON, the interpreter; STEPS, the length of the trainings (the configurations' own); PARTS, the parts
+# to run, out of "tests pipelines step training". Parts that cannot run here are skipped with the reason; the exit
+# status is 1 if a part failed.
 set -u
 if [ $# -eq 1 ] || [ $# -gt 3 ]; then
     sed -n '2,10s/^# \{0,1\}//p' "$0"
@@ -24,14 +24,14 @@ wanted() {
     case " $parts " in *" $1 "*) ;; *) echo "== skipped $1: not among PARTS ($parts)" && return 1 ;; esac
 }
 
-run() { # WHAT COMMAND...: goes on if it fails, and remembers
+run() { # WHAT COMMAND...: a failure is remembered, and the script goes on
     echo "== $1"
     what=$1
     shift
     "$@" || { echo "== FAILED with $?: $what" && failed="$failed; $what" && return 1; }
 }
 
-gpu_tests() { # -m gpu, of the files that have any: others may need what is not installed here
+gpu_tests() { # -m gpu, only in files with such tests: others may need packages that are not installed
     files=$(find test -name 'test_*.py' -exec grep -l 'mark\.gpu' {} + | sort)
     [ -n "$files" ] || { echo "skipped the tests on a GPU: none is marked gpu" && return 0; }
     # shellcheck disable=SC2086 - one word each
@@ -54,7 +54,7 @@ train() { # NAME
         "$python" -m training.plot "$output/$1" "$output/silk_$1.png"
 }
 
-judge() { # the networks that were trained
+judge() { # evaluates the trained networks
     set --
     for name in vggnp_1 vggnp_4; do
         [ -e "$output/silk_$name.onnx" ] && set -- "$@" "$output/silk_$name.onnx"

@@ -137,7 +137,7 @@ def run(options: argparse.Namespace, command: str) -> int:
     """Measure, write and print; returns the exit status, which is 0 without a GPU."""
     device, engines = describe_device(), Engines()
     wanted = candidates(engines)
-    description = describe_run(command, {"SiLK": default_model()}).as_json()
+    description = vars(describe_run(command, {"SiLK": default_model()}))
     results: dict[str, Any] = {
         **{name: description[name] for name in ("silk_ros", "created", "command", "machine", "versions", "models")},
         "device": device,

@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     raise ImportError("quantising needs the onnx package: pip install 'silk_ros[quantize]'") from error
 
-PERCENTILE = 99.99  # share of the activations that a range covers; a few outliers would coarsen all other values
+PERCENTILE = 99.99  # percentage of the activations in a range; a few outliers would coarsen all other values
 EQUALISATION = 0.5  # exponent of a channel's range that moves from the activations into the next weights
 DESCRIBE = "describe.weight"  # name of the descriptors' 3x3 weights in files of training.export
 LEAST_RANGE = 0.02  # least range of a channel, relative to the widest channel

@@ -110,7 +110,7 @@ def run(options: argparse.Namespace, command: str) -> None:
     chosen, machine = automatic(), f"{processor.describe()}, {options.threads} threads"
     print(f"\n{machine}\n{chosen}", *measured.tables(), sep="\n\n")
     results = {
-        **describe_run(command, {"SiLK": default_model()}).as_json(),
+        **vars(describe_run(command, {"SiLK": default_model()})),
         "automatic": chosen,
         "threads": options.threads,
         "repeats": options.repeats,

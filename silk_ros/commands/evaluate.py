@@ -161,7 +161,7 @@ def _load_methods(args: argparse.Namespace) -> list[Method]:
 
 
 def _outcomes(args: argparse.Namespace, methods: Sequence[Method], failures: list[Failure]) -> Iterator[Outcome]:
-    """The outcome of each task as soon as it is done. Ctrl-C ends them; what failed is added to `failures`."""
+    """The outcome of each task as soon as it is done, until Ctrl-C. Failures are added to `failures`."""
     options = Options(
         args.top_k, args.shorter_edge, args.ratio, args.double_softmax, args.pictures, args.runs, args.disparity_offset
     )

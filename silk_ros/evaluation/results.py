@@ -44,9 +44,6 @@ class Curve:
     y_label: str
     lines: Mapping[str, tuple[list[float], list[float]]]
 
-    def as_json(self) -> dict[str, Any]:
-        return vars(self) | {"lines": dict(self.lines)}
-
 
 @dataclass
 class TaskResult:
@@ -66,14 +63,3 @@ class TaskResult:
     details: dict[str, Any] = field(default_factory=dict)
     curves: list[Curve] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything but the pictures."""
-        return {
-            "task": self.task,
-            "settings": self.settings,
-            "overall": self.overall,
-            "groups": self.groups,
-            "details": self.details,
-            "curves": [curve.as_json() for curve in self.curves],
-        }

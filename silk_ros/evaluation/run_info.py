@@ -39,9 +39,6 @@ class RunInfo:
     versions: Mapping[str, str]
     models: Mapping[str, Mapping[str, str]]
 
-    def as_json(self) -> dict[str, Any]:
-        return dict(vars(self))
-
 
 def machine() -> dict[str, Any]:
     """The processor, its instruction sets and what limits them, its cores and the operating system."""

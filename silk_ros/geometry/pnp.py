@@ -22,13 +22,13 @@ MIN_INLIERS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
-    """What links a frame to the next: pixels (N, 2) in both and depths (N,) in metres in the first.
+class DepthMatches:
+    """Matches of a frame with the next: pixels (N, 2) in both, and depths (N,) in metres in the first.
 
-    matches: how many there were, with or without a depth.
-    focal_baseline: focal length times baseline, in pixels times metres, of the stereo pair that the depths are from:
-    a disparity is as uncertain as a pixel is. None for depths that are measured well.
-    far (N,): of which stereo points only the direction is to count. None: of none.
+    matches:        number of matches with or without a depth.
+    focal_baseline: focal length times baseline (pixels times metres) of the stereo pair that gave the depths, whose
+                    disparities are as uncertain as pixels; None for exact depths.
+    far:            (N,) stereo points of which only the direction counts; None for none.
     """
 
     pixels: NDArray[np.float64]
@@ -39,15 +39,15 @@ class Step:
     far: NDArray[np.bool_] | None = None
 
     def points(self, matrix: Points) -> NDArray[np.float64]:
-        """Points (N, 3) in the first camera's frame. matrix (3, 3) are the intrinsics."""
+        """Points (N, 3) in the frame of the first camera with the intrinsics `matrix` (3, 3)."""
         return back_project(matrix, self.pixels, self.depths)
 
     def residuals(self, motion: Points, matrix: Points) -> NDArray[np.float64]:
-        """How far (N, 2), in pixels of the next image, matches are from where a motion (4, 4) puts the points.
+        """Residuals (N, 2) in pixels between the matches and the points, moved by a motion (4, 4) and projected.
 
-        Of stereo points, in units of the expected error: along the line on which an error of the disparity moves the
-        projection, shorter by as much as it moves there, and nothing for `far` ones. Otherwise far points, of which a
-        pixel of disparity says little, would outweigh the near ones.
+        Those of stereo points are in units of the expected error: an error of the disparity moves the projection along
+        a line, on which the residual is scaled down, to 0 for `far` points. Otherwise far points, whose disparity says
+        little, would outweigh near ones.
         """
         difference = project(matrix, transform(motion, self.points(matrix))) - self.next_pixels
         if self.focal_baseline is None:
@@ -57,7 +57,7 @@ class Step:
             project(matrix, transform(motion, back_project(matrix, self.pixels, self.focal_baseline / changed)))
             for changed in (disparities + 0.25, disparities - 0.25)
         )
-        line = 2 * (moved - opposite)  # pixels a pixel of disparity
+        line = 2 * (moved - opposite)  # pixels per pixel of disparity
         # (1 + line line^T)^(-1/2), the inverse root of the covariance
         square = np.maximum((line**2).sum(axis=1, keepdims=True), 1e-12)
         along = (line * difference).sum(axis=1, keepdims=True)
@@ -71,8 +71,8 @@ class Step:
         ahead = transform(motion, self.points(matrix))[:, 2] > 0
         return np.where(ahead, np.linalg.norm(self.residuals(motion, matrix), axis=1), np.inf)
 
-    def chosen(self, rows: NDArray[np.bool_]) -> Step:
-        """The step with only some of its matches."""
+    def chosen(self, rows: NDArray[np.bool_]) -> DepthMatches:
+        """Some of the matches."""
         return replace(
             self,
             pixels=self.pixels[rows],
@@ -82,7 +82,7 @@ class Step:
         )
 
 
-def estimate_motion(step: Step, matrix: Points, seed: int = 0) -> NDArray[np.float64] | None:
+def estimate_motion(step: DepthMatches, matrix: Points, seed: int = 0) -> NDArray[np.float64] | None:
     """Motion (4, 4) of points from a camera to the next by RANSAC, refined on its inliers; None if there is none."""
     if len(step.pixels) < MIN_INLIERS:
         return None
@@ -106,7 +106,7 @@ def estimate_motion(step: Step, matrix: Points, seed: int = 0) -> NDArray[np.flo
 
 
 def refine_motion(
-    motion: Points, inliers: NDArray[np.bool_], step: Step, matrix: Points, threshold: float
+    motion: Points, inliers: NDArray[np.bool_], step: DepthMatches, matrix: Points, threshold: float
 ) -> NDArray[np.float64] | None:
     """The motion (4, 4) of least squared errors over its inliers, those of the matches (N,) within `threshold`.
 
@@ -117,7 +117,7 @@ def refine_motion(
             return None
         chosen = step.chosen(inliers)
 
-        def residuals(pose: NDArray[np.float64], chosen: Step = chosen) -> NDArray[np.float64]:
+        def residuals(pose: NDArray[np.float64], chosen: DepthMatches = chosen) -> NDArray[np.float64]:
             return chosen.residuals(_motion(pose[:3], pose[3:]), matrix).ravel()
 
         start = np.concatenate([cv2.Rodrigues(motion[:3, :3])[0].ravel(), motion[:3, 3]])
@@ -129,7 +129,7 @@ def refine_motion(
     return np.asarray(motion, np.float64)
 
 
-def shift_disparities(step: Step, offset: float) -> Step:
+def shift_disparities(step: DepthMatches, offset: float) -> DepthMatches:
     """The same stereo step with `offset` pixels added to its disparities; points beyond the horizon stay far away."""
     assert step.focal_baseline is not None
     disparities = np.maximum(step.focal_baseline / step.depths + offset, MIN_DISPARITY / 2)

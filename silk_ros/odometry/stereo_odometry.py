@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from ..geometry.motion import Points, project
-from ..geometry.pnp import RANSAC_THRESHOLD, Step, estimate_motion, refine_motion, shift_disparities
+from ..geometry.pnp import RANSAC_THRESHOLD, DepthMatches, estimate_motion, refine_motion, shift_disparities
 from .estimate import Estimate
 from .links import Floats, Links, check_fields
 
@@ -47,7 +47,7 @@ def points_from_stereo_matches(stamp: int, matches: NDArray[Any]) -> StereoPoint
     return StereoPoints(stamp, matches["index"][usable].astype(np.uint32), depths, focal_baseline)
 
 
-def far_points(step: Step, matrix: Points) -> NDArray[np.bool_]:
+def far_points(step: DepthMatches, matrix: Points) -> NDArray[np.bool_]:
     """Mask (N,) of the points beyond NEAR baselines that are not among the nearest LEAST_NEAR.
 
     matrix: (3, 3) intrinsics.
@@ -58,7 +58,7 @@ def far_points(step: Step, matrix: Points) -> NDArray[np.bool_]:
     return step.depths > max(bound, nearest[-1] if len(nearest) else 0.0)
 
 
-def stereo_motion(step: Step, matrix: Points) -> Floats | None:
+def stereo_motion(step: DepthMatches, matrix: Points) -> Floats | None:
     """Motion (4, 4) of points from a frame to the next, or None. Far points count only by their direction."""
     motion = estimate_motion(step, matrix)
     if motion is None:
@@ -100,12 +100,12 @@ class StereoOdometry:
         self._pose = self._pose @ np.linalg.inv(motion)
         return Estimate(links.stamp, self._pose, motion, seconds, known, inliers, problem)
 
-    def _step(self, links: Links, points: StereoPoints) -> Step:
+    def _step(self, links: Links, points: StereoPoints) -> DepthMatches:
         """The matches with a stereo point in the frame before, as pixels of a camera without distortion."""
         _, rows, found = np.intersect1d(links.index_prev, points.index, return_indices=True)
         seen = (np.column_stack([rays[rows], np.ones(len(rows))]) for rays in (links.rays_prev, links.rays))
         pixels_prev, pixels = (project(self._matrix, rays) for rays in seen)
-        step = Step(pixels_prev, points.depths[found], pixels, len(links), points.focal_baseline)
+        step = DepthMatches(pixels_prev, points.depths[found], pixels, len(links), points.focal_baseline)
         return shift_disparities(step, self._offset) if self._offset else step
 
     def _last_motion(self, seconds: float) -> Floats:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from silk_ros.geometry.motion import project, transform
-from silk_ros.geometry.pnp import Step, estimate_motion
+from silk_ros.geometry.pnp import DepthMatches, estimate_motion
 
 MATRIX = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 MOTION = np.eye(4)
@@ -13,13 +13,13 @@ MOTION[:3, :3] = cv2.Rodrigues(np.array([0.01, -0.03, 0.005]))[0]
 MOTION[:3, 3] = [0.05, -0.02, -0.8]
 
 
-def step(count: int, wrong: int = 0, noise: float = 0.0) -> Step:
+def step(count: int, wrong: int = 0, noise: float = 0.0) -> DepthMatches:
     rng = np.random.default_rng(0)
     points = rng.uniform([-5, -3, 4], [5, 3, 30], (count, 3))
     pixels, next_pixels = project(MATRIX, points), project(MATRIX, transform(MOTION, points))
     next_pixels += rng.normal(0, noise, (count, 2))
     next_pixels[:wrong] += 40
-    return Step(pixels, points[:, 2], next_pixels, count)
+    return DepthMatches(pixels, points[:, 2], next_pixels, count)
 
 
 def test_errors_are_in_pixels_of_the_next_image() -> None:
@@ -49,7 +49,7 @@ def test_stereo_errors_count_by_what_a_pixel_of_disparity_would_change() -> None
     # A point 10 m ahead and 2 m to the right, of disparity 25; the camera goes 2 m forward.
     forward = np.eye(4)
     forward[2, 3] = -2
-    made = Step(
+    made = DepthMatches(
         np.array([[420.0, 240]] * 3), np.full(3, 10.0), np.array([[445.0, 240], [447, 240], [445, 243]]), 3, 250.0
     )
     np.testing.assert_allclose(project(MATRIX, transform(forward, made.points(MATRIX))), [[445, 240]] * 3)
@@ -67,7 +67,7 @@ def test_far_points_do_not_outweigh_near_ones() -> None:
     pixels, next_pixels = project(MATRIX, points), project(MATRIX, transform(forward, points))
     next_pixels += rng.normal(0, 0.5, (660, 2))
     disparities = np.maximum(250 / depths + rng.normal(0, 0.7, 660), 0.5)
-    weighted = Step(pixels, 250 / disparities, next_pixels, 660, 250.0)
+    weighted = DepthMatches(pixels, 250 / disparities, next_pixels, 660, 250.0)
     errors = {}
     for name, stereo in (("weighted", weighted), ("plain", replace(weighted, focal_baseline=None))):
         found = estimate_motion(stereo, MATRIX)
@@ -80,5 +80,5 @@ def test_too_few_matches_or_inliers_give_no_motion() -> None:
     assert estimate_motion(step(9), MATRIX) is None
     assert estimate_motion(step(0), MATRIX) is None
     rng = np.random.default_rng(0)
-    chaos = Step(rng.uniform(0, 480, (15, 2)), rng.uniform(2, 9, 15), rng.uniform(0, 480, (15, 2)), 15)
+    chaos = DepthMatches(rng.uniform(0, 480, (15, 2)), rng.uniform(2, 9, 15), rng.uniform(0, 480, (15, 2)), 15)
     assert estimate_motion(chaos, MATRIX) is None

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from silk_ros.geometry.pnp import Step
+from silk_ros.geometry.pnp import DepthMatches
 from silk_ros.odometry.stereo_odometry import far_points
 
 
@@ -20,5 +20,5 @@ def test_near_points_are_within_35_baselines_or_the_nearest_hundred(
     room: Any, depths: np.ndarray, far: np.ndarray
 ) -> None:
     pixels = np.zeros((len(depths), 2))
-    step = Step(pixels, depths, pixels, len(depths), room.camera.matrix[0, 0] * room.baseline)
+    step = DepthMatches(pixels, depths, pixels, len(depths), room.camera.matrix[0, 0] * room.baseline)
     np.testing.assert_array_equal(far_points(step, room.camera.matrix), far)

@@ -33,7 +33,7 @@ class HomographyView:
 
 
 class HomographySequence:
-    """One folder: image 1, and the others as views of it. Files are checked at once, images are read on demand."""
+    """A sequence folder: image 1, and the others as its views. Files are checked at once, images read on demand."""
 
     def __init__(self, folder: Path, shorter_edge: int) -> None:
         self.name = folder.name

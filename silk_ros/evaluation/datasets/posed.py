@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import zip_longest
@@ -137,17 +136,25 @@ def open_sequence(root: str | Path, shorter_edge: int | None = None) -> PosedSeq
     Raises DatasetError, naming the file and the expected layouts, for missing and malformed files.
     """
     folder = Path(root).expanduser()
-    if not folder.is_dir():
-        raise DatasetError(f"there is no folder '{folder}': {LAYOUTS}")
-    if (folder / "image_0").is_dir():
-        sequence = _open_kitti(folder, shorter_edge)
-    elif next(folder.glob("frame-*.color.*"), None):
-        sequence = _open_seven_scenes(folder, shorter_edge)
-    else:
-        raise DatasetError(f"'{folder}' holds neither image_0/ nor frame-N.color.* files: {LAYOUTS}")
+    try:
+        sequence = _open(folder, shorter_edge)
+    except DatasetError:
+        raise
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{error}: {LAYOUTS}") from error
     if len(sequence) < 2:
         raise DatasetError(f"'{folder}' holds a single frame: a sequence has at least two: {LAYOUTS}")
     return sequence
+
+
+def _open(folder: Path, shorter_edge: int | None) -> PosedSequence:
+    if not folder.is_dir():
+        raise ValueError(f"there is no folder '{folder}'")
+    if (folder / "image_0").is_dir():
+        return _open_kitti(folder, shorter_edge)
+    if next(folder.glob("frame-*.color.*"), None):
+        return _open_seven_scenes(folder, shorter_edge)
+    raise ValueError(f"'{folder}' holds neither image_0/ nor frame-N.color.* files")
 
 
 def frame_features(method: Method, sequence: PosedSequence, options: Options) -> Callable[[int], Keypoints]:
@@ -180,19 +187,16 @@ def register_depth(
 
 def _open_kitti(folder: Path, shorter_edge: int | None) -> PosedSequence:
     left, right = (image_files(folder / side) for side in ("image_0", "image_1"))
-    with _layouts_named():
-        poses = read_poses(folder / POSES)
-        projections = read_projections(folder / CALIBRATION, 2 if right else 1)
+    poses = read_poses(folder / POSES)
+    projections = read_projections(folder / CALIBRATION, 2 if right else 1)
     for side, images in ("image_0", left), ("image_1", right):
         if len(images) != len(poses) and (images or side == "image_0"):
-            raise DatasetError(
-                f"{len(images)} images in '{folder / side}', {len(poses)} poses in '{folder / POSES}': {LAYOUTS}"
-            )
+            raise ValueError(f"{len(images)} images in '{folder / side}', {len(poses)} poses in '{folder / POSES}'")
     matrix, baseline = projections[0][:, :3], None
     if right:
         baseline = float(projections[0][0, 3] - projections[1][0, 3]) / matrix[0, 0]
         if baseline <= 0:
-            raise DatasetError(f"row P1 of '{folder / CALIBRATION}' is not a camera to the right of P0: {LAYOUTS}")
+            raise ValueError(f"row P1 of '{folder / CALIBRATION}' is not a camera to the right of P0")
     files = [_Files(image, right=other) for image, other in zip_longest(left, right)]
     rate = STEREO_RATE if right else MONO_RATE
     return PosedSequence(folder.name, files, poses, rate, matrix, baseline=baseline, shorter_edge=shorter_edge)
@@ -208,31 +212,18 @@ def _open_seven_scenes(folder: Path, shorter_edge: int | None) -> PosedSequence:
         )
     stems = [path.name.split(".color.")[0] for path in images]
     files = [_Files(image, depth=folder / f"{stem}.depth.png") for image, stem in zip(images, stems)]
-    with _layouts_named():
-        poses = np.concatenate([read_poses(folder / f"{stem}.pose.txt", rows=4) for stem in stems])
+    poses = np.concatenate([read_poses(folder / f"{stem}.pose.txt", rows=4) for stem in stems])
     depth_matrix = _intrinsics(folder / "camera-intrinsics.txt")
     return PosedSequence(
         folder.name, files, poses, RGBD_RATE, SEVEN_SCENES_COLOUR, depth_matrix=depth_matrix, shorter_edge=shorter_edge
     )
 
 
-@contextmanager
-def _layouts_named() -> Iterator[None]:
-    """Turn the errors of reading a file into DatasetError with the expected layouts."""
-    try:
-        yield
-    except DatasetError:
-        raise
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{error}: {LAYOUTS}") from error
-
-
 def _intrinsics(path: Path) -> Matrix:
     """The intrinsics (3, 3) of a text file."""
-    with _layouts_named():
-        matrix: Matrix = np.loadtxt(path)
-        if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-            raise ValueError(f"'{path}' does not hold the 3x3 numbers of an intrinsic matrix")
+    matrix: Matrix = np.loadtxt(path)
+    if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
+        raise ValueError(f"'{path}' does not hold the 3x3 numbers of an intrinsic matrix")
     return matrix
 
 

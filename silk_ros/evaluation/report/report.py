@@ -22,7 +22,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def task_outcome(data: str, result: TaskResult) -> Outcome:
         result.settings,
         grids,
         result.curves,
-        {"task": result.task, "data": data} | result.as_json(),
+        {"task": result.task, "data": data} | {key: value for key, value in vars(result).items() if key != "pictures"},
         result.pictures,
         {GROUND_TRUTH: result.details["ground_truth"], **paths} if paths else {},
     )
@@ -83,7 +83,7 @@ class Report:
 
     def as_json(self) -> dict[str, Any]:
         return {
-            **self.run.as_json(),
+            **vars(self.run),
             "results": [outcome.json for outcome in self.outcomes],
             "failures": [vars(failure) | {"task": failure.task.replace("-", "_")} for failure in self.failures],
         }
@@ -93,7 +93,9 @@ class Report:
 
 
 def _finite(value: Any) -> Any:
-    """A copy with null for NaN and infinity, which JSON lacks, and plain numbers and lists for numpy's."""
+    """A copy in plain types: null for NaN and infinity, which JSON lacks; numpy's arrays and dataclasses unpacked."""
+    if is_dataclass(value):
+        value = vars(value)
     if isinstance(value, Mapping):
         return {str(key): _finite(entry) for key, entry in value.items()}
     if hasattr(value, "tolist"):

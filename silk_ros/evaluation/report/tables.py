@@ -126,7 +126,7 @@ def group_grid(groups: Mapping[str, Table]) -> Grid:
 
 
 def console_table(grid: Grid) -> str:
-    """Aligned text, labels to the left and numbers to the right."""
+    """Aligned text, labels to the left and numbers to the right; the heads are broken into lines of single words."""
     rows = [[*labels, *(cell.text for cell in cells)] for block in grid.cells() for labels, cells in block]
-    heads = [*grid.heads, *(column.metric for column in grid.columns)]
+    heads = [*grid.heads, *(column.metric.replace(" ", "\n").replace("@", "\n@") for column in grid.columns)]
     return text_table(rows, heads, colalign=["left"] * len(grid.heads) + ["right"] * len(grid.columns))

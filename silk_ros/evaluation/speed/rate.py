@@ -15,7 +15,7 @@ from ...backends import processor
 from ...backends.parity import photographs
 from ...extractor import Extractor
 from ...frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
-from ...stereo import match_stereo
+from ...stereo import RightImage
 from ..datasets.gray_images import Image
 from .quality import table
 
@@ -193,9 +193,8 @@ def measure(candidate: Candidate, camera: CameraLoad, images: Sequence[Image]) -
     end = float("inf")
     for index in itertools.count():
         started = time.perf_counter()
-        step = front_end.process(images[index % len(images)], index)
-        if camera.stereo:
-            match_stereo(step.frame.features, extractor(images[(index + 1) % len(images)]))
+        right = RightImage(images[(index + 1) % len(images)]) if camera.stereo else None
+        front_end.process(images[index % len(images)], index, right=right)
         times.append(1e3 * (time.perf_counter() - started))
         if len(times) == WARM_UP:
             end = time.perf_counter() + SECONDS

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
 from ...geometry.motion import Points
-from ...geometry.pnp import Step, estimate_motion, refine_motion, shift_disparities
+from ...geometry.pnp import DepthMatches, estimate_motion, refine_motion, shift_disparities
 from ...geometry.stereo_geometry import MIN_DISPARITY
 from ...images.sampling import evenly_spaced
 from ...stereo import StereoRules
@@ -34,7 +34,7 @@ def stereo_depths(left: Points, right: Points, rows: NDArray[np.int32], focal_ba
     return depths
 
 
-def disparity_offset(steps: Sequence[Step], matrix: Points) -> float:
+def disparity_offset(steps: Sequence[DepthMatches], matrix: Points) -> float:
     """Pixels by which the disparities of a badly rectified stereo pair are too small, estimated from a moving camera.
 
     A rotation of 0.01 degrees between the cameras causes a tenth of a pixel. A single pair does not show it, but the

@@ -32,7 +32,7 @@ Views = Iterator[tuple[Image, NDArray[np.float64]]]
 
 
 def photographs(folder: Path, options: Options, skip: Sequence[str] = ()) -> list[Image]:
-    """The images of a folder, or the first image of each sequence of one in HPatches' layout; grey (H, W).
+    """The images of a folder, or the first image of each sequence of one in HPatches' layout; grey (H, W), resized.
 
     Sequences named in `skip` are left out. Raises DatasetError as `find_sequences` and `load_images` do, and for a name
     in `skip` if the folder holds no sequences.
@@ -41,29 +41,32 @@ def photographs(folder: Path, options: Options, skip: Sequence[str] = ()) -> lis
         return [sequence.read()[0] for sequence in find_sequences(folder, options.shorter_edge or SHORTER_EDGE, skip)]
     if skip:
         raise DatasetError(f"no sequence '{skip[0]}' to skip in '{folder}': it holds no sequences")
-    return load_images(folder)
+    images = load_images(folder)
+    if options.shorter_edge is None:
+        return images
+    return [resize_shorter_edge(image, options.shorter_edge)[0] for image in images]
 
 
 def evaluate_rotation(
-    method: Method, images: Sequence[Image], options: Options, angles: Sequence[float] = ANGLES
+    method: Method, root: Path, options: Options, skip: Sequence[str] = (), angles: Sequence[float] = ANGLES
 ) -> TaskResult:
-    """Match grey images (H, W) with themselves, rotated in the image plane by `angles` in degrees, counter-clockwise.
+    """Match the `photographs` of a folder with themselves, rotated by `angles` in degrees, counter-clockwise.
 
     `widest angle` is the largest rotation up to which the share of correct matches (3 px) stays at least half of that
     without rotation. The other columns are means over the angles.
     """
-    return _evaluate(_ROTATION, method, images, options, angles)
+    return _evaluate(_ROTATION, method, root, options, skip, angles)
 
 
 def evaluate_scale(
-    method: Method, images: Sequence[Image], options: Options, scales: Sequence[float] = SCALES
+    method: Method, root: Path, options: Options, skip: Sequence[str] = (), scales: Sequence[float] = SCALES
 ) -> TaskResult:
-    """Match grey images (H, W) with themselves at other scales; scale 2 shows everything twice as large.
+    """Match the `photographs` of a folder with themselves at other scales; scale 2 shows everything twice as large.
 
     `smallest scale` and `largest scale` are the limits within which the share of correct matches (3 px) stays at least
     half of that at scale 1. The other columns are means over the scales.
     """
-    return _evaluate(_SCALE, method, images, options, scales)
+    return _evaluate(_SCALE, method, root, options, skip, scales)
 
 
 def rotated_views(image: Image, angles: Sequence[float]) -> tuple[Image, Views]:
@@ -132,10 +135,9 @@ _SCALE = _Change(
 
 
 def _evaluate(
-    change: _Change, method: Method, images: Sequence[Image], options: Options, values: Sequence[float]
+    change: _Change, method: Method, root: Path, options: Options, skip: Sequence[str], values: Sequence[float]
 ) -> TaskResult:
-    if options.shorter_edge is not None:
-        images = [resize_shorter_edge(image, options.shorter_edge)[0] for image in images]
+    images = photographs(root, options, skip)
     values = sorted({change.unchanged, *values})
     pictured = evenly_spaced(len(values), options.pictures)  # of the first image
     sums = np.zeros((len(values), len(MEASURES)))
@@ -160,6 +162,7 @@ def _evaluate(
         settings={
             "images": len(images),
             "shorter_edge": min(edges) if len(edges) == 1 else f"{min(edges)} to {max(edges)}",
+            "skipped": list(skip),
         },
         curves=[
             Curve(f"{measure} over {change.task}", change.x_label, measure, {method.name: (values, column.tolist())})

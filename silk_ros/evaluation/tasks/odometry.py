@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ...draw import draw_pair
 from ...geometry.motion import Points, motion_between
-from ...geometry.pnp import RANSAC_ITERATIONS, RANSAC_THRESHOLD, Step, estimate_motion, shift_disparities
+from ...geometry.pnp import RANSAC_ITERATIONS, RANSAC_THRESHOLD, DepthMatches, estimate_motion, shift_disparities
 from ...geometry.trajectory import absolute_error, end_drift, path_length, relative_error, segment_drift, tum_rows
 from ...images.sampling import evenly_spaced
 from ..datasets.posed import PosedFrame, PosedSequence, open_sequence
@@ -36,7 +36,7 @@ def evaluate_odometry(method: Method, root: str | Path, options: Options) -> Tas
     from frame to frame; failures, the frames without a pose, which keep the last motion; matches and inliers of a
     frame.
 
-    Stereo points are weighted by the uncertainty of their disparity (see `Step.residuals`), and the rectification of a
+    Stereo points are weighted by the uncertainty of their disparity (see `DepthMatches`), and the rectification of a
     stereo pair is corrected: in one clip of KITTI it is off by more than a pixel, a fifth of the disparity at 75 m. The
     correction is `options.disparity_offset` or, where that is None, the offset that fits the method's own matches best
     (see `disparity_offset`), which is "own disparity offset [px]". To compare methods, give all the same offset. "drift
@@ -81,7 +81,7 @@ def evaluate_odometry(method: Method, root: str | Path, options: Options) -> Tas
     )
 
 
-def track(method: Method, sequence: PosedSequence, options: Options) -> Iterator[Step]:
+def track(method: Method, sequence: PosedSequence, options: Options) -> Iterator[DepthMatches]:
     """The N - 1 steps of a sequence of N frames."""
     focal_baseline = None if sequence.baseline is None else float(sequence.matrix[0, 0]) * sequence.baseline
     previous: tuple[Keypoints, NDArray[np.float64]] | None = None
@@ -94,7 +94,7 @@ def track(method: Method, sequence: PosedSequence, options: Options) -> Iterator
             known = np.isfinite(depths[rows])
             pixels = before.keypoints[rows[known]].astype(np.float64)
             next_pixels = found.keypoints[next_rows[known]].astype(np.float64)
-            yield Step(pixels, depths[rows[known]], next_pixels, len(rows), focal_baseline)
+            yield DepthMatches(pixels, depths[rows[known]], next_pixels, len(rows), focal_baseline)
         previous = found, _depths(method, frame, found, focal_baseline, options)
 
 
@@ -118,7 +118,7 @@ class Run:
     inliers: float
 
 
-def chain(steps: Sequence[Step], matrix: Points, start: Points, seed: int = 0) -> Run:
+def chain(steps: Sequence[DepthMatches], matrix: Points, start: Points, seed: int = 0) -> Run:
     """The trajectory of the steps from a pose (4, 4). A step without a motion repeats the last one."""
     poses, motion, failures, inliers = [np.asarray(start, np.float64)], np.eye(4), 0, []
     for step in steps:
@@ -132,7 +132,7 @@ def chain(steps: Sequence[Step], matrix: Points, start: Points, seed: int = 0) -
     return Run(np.array(poses), failures, float(np.mean(inliers)) if inliers else 0.0)
 
 
-def _judge(steps: list[Step], sequence: PosedSequence, runs: int) -> tuple[Row, NDArray[np.float64]]:
+def _judge(steps: list[DepthMatches], sequence: PosedSequence, runs: int) -> tuple[Row, NDArray[np.float64]]:
     """The metrics over all runs, and the trajectory (N, 4, 4) of the run with the median drift."""
     truth = sequence.poses
     tries = [chain(steps, sequence.matrix, truth[0], seed) for seed in range(runs)]
@@ -140,7 +140,7 @@ def _judge(steps: list[Step], sequence: PosedSequence, runs: int) -> tuple[Row, 
     return _summary(tries, steps, truth), median.poses
 
 
-def _summary(runs: Sequence[Run], steps: Sequence[Step], truth: Points) -> Row:
+def _summary(runs: Sequence[Run], steps: Sequence[DepthMatches], truth: Points) -> Row:
     rows = []
     for run in runs:
         translation, rotation = relative_error(run.poses, truth)
@@ -176,7 +176,7 @@ def _settings(sequence: PosedSequence, options: Options) -> dict[str, Any]:
     return settings
 
 
-def _picture(name: str, sequence: PosedSequence, index: int, step: Step) -> Picture:
+def _picture(name: str, sequence: PosedSequence, index: int, step: DepthMatches) -> Picture:
     truth = motion_between(sequence.poses[index], sequence.poses[index + 1])
     correct = step.errors(truth, sequence.matrix) <= RANSAC_THRESHOLD
     caption = (

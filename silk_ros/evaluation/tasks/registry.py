@@ -14,7 +14,7 @@ from ..methods.base import Method
 from ..options import DatasetError, Options
 from ..results import Curve, Failure, TaskResult
 from .homography import evaluate_homography
-from .invariance import evaluate_rotation, evaluate_scale, photographs
+from .invariance import evaluate_rotation, evaluate_scale
 from .odometry import evaluate_odometry
 from .registration import evaluate_registration
 from .relative_pose import evaluate_relative_pose
@@ -41,15 +41,6 @@ class Task:
         return any(next(folder.glob(pattern), None) for pattern in self.files)
 
 
-def _on_photographs(evaluate: Callable[..., TaskResult]) -> Callable[..., TaskResult]:
-    def run(method: Method, folder: Path, options: Options, skip: Sequence[str] = ()) -> TaskResult:
-        result = evaluate(method, photographs(folder, options, skip), options)
-        result.settings["skipped"] = list(skip)
-        return result
-
-    return run
-
-
 KITTI = "image_0/*.png, poses.txt, calib.txt as of KITTI odometry"
 SEVEN_SCENES = "frame-N.color.png, frame-N.depth.png, frame-N.pose.txt, camera-intrinsics.txt as of 7-Scenes"
 HPATCHES = "SEQUENCE/1.png ... n.png, SEQUENCE/H_1_2 ... H_1_n as of HPatches"
@@ -61,8 +52,8 @@ TASKS: dict[str, Task] = {
     "odometry": Task(
         evaluate_odometry, ("image_1/*.png", "frame-*.depth.png"), f"image_1/*.png, {KITTI}; or {SEVEN_SCENES}"
     ),
-    "rotation": Task(_on_photographs(evaluate_rotation), ("*/H_1_*",), PHOTOGRAPHS, skips=True),
-    "scale": Task(_on_photographs(evaluate_scale), ("*/H_1_*",), PHOTOGRAPHS, skips=True),
+    "rotation": Task(evaluate_rotation, ("*/H_1_*",), PHOTOGRAPHS, skips=True),
+    "scale": Task(evaluate_scale, ("*/H_1_*",), PHOTOGRAPHS, skips=True),
 }
 
 

@@ -99,17 +99,7 @@ class Sweep:
 
     def outcome(self) -> Outcome:
         """The section of the report."""
-        return Outcome(self.title, self.settings, self.grids(), self.curves, self.as_json())
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "task": self.task,
-            "data": self.data,
-            "settings": dict(self.settings),
-            "over": {name: list(values) for name, values in self.over.items()},
-            "points": [vars(point) for point in self.points],
-            "curves": [curve.as_json() for curve in self.curves],
-        }
+        return Outcome(self.title, self.settings, self.grids(), self.curves, vars(self) | {"curves": self.curves})
 
 
 def run_sweep(

@@ -3,13 +3,13 @@ import pytest
 
 from silk_ros.evaluation.tasks.disparity import disparity_offset, stereo_depths
 from silk_ros.geometry.motion import project, transform
-from silk_ros.geometry.pnp import Step, shift_disparities
+from silk_ros.geometry.pnp import DepthMatches, shift_disparities
 
 MATRIX = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 FOCAL_BASELINE = 250.0  # a disparity of d pixels is a depth of FOCAL_BASELINE / d metres
 
 
-def steps(disparity_error: float, noise: float, count: int = 5) -> list[Step]:
+def steps(disparity_error: float, noise: float, count: int = 5) -> list[DepthMatches]:
     """Forward motion by a metre among points at 5 to 60 m; their disparities are too small by `disparity_error`."""
     rng = np.random.default_rng(0)
     motion = np.eye(4)
@@ -22,7 +22,7 @@ def steps(disparity_error: float, noise: float, count: int = 5) -> list[Step]:
         disparities = FOCAL_BASELINE / depths - disparity_error + rng.normal(0, noise, 200)
         seen = disparities > 1
         made.append(
-            Step(
+            DepthMatches(
                 project(MATRIX, points)[seen],
                 FOCAL_BASELINE / disparities[seen],
                 next_pixels[seen],
@@ -49,9 +49,9 @@ def test_offset_of_the_disparities_shows_in_the_motion(error: float) -> None:
 
 def test_nothing_to_go_by_leaves_the_calibration_as_it_is() -> None:
     assert disparity_offset([], MATRIX) == 0
-    assert disparity_offset([Step(np.empty((0, 2)), np.empty(0), np.empty((0, 2)), 0)], MATRIX) == 0
+    assert disparity_offset([DepthMatches(np.empty((0, 2)), np.empty(0), np.empty((0, 2)), 0)], MATRIX) == 0
 
 
 def test_shifted_disparities() -> None:
-    step = Step(np.zeros((3, 2)), FOCAL_BASELINE / np.array([10.0, 4, 1]), np.zeros((3, 2)), 3, FOCAL_BASELINE)
+    step = DepthMatches(np.zeros((3, 2)), FOCAL_BASELINE / np.array([10.0, 4, 1]), np.zeros((3, 2)), 3, FOCAL_BASELINE)
     np.testing.assert_allclose(FOCAL_BASELINE / shift_disparities(step, -2.0).depths, [8, 2, 0.5])

@@ -90,7 +90,7 @@ def test_curves_and_details_hold_every_threshold_and_pair(data: Path, method: Sc
     assert thresholds == list(range(1, 11))
     np.testing.assert_allclose(values, [1.8 / 3, *[2.8 / 3] * 7, 1, 1])
     np.testing.assert_allclose(accuracy.lines["scripted"][1], [2 / 3] * 10)
-    pairs = json.loads(json.dumps(result.as_json()))["details"]["pairs"]["scripted"]
+    pairs = json.loads(json.dumps(result.details))["pairs"]["scripted"]
     assert [(pair["sequence"], pair["image"]) for pair in pairs] == [("i_a", 2), ("i_a", 3), ("v_b", 2)]
     assert [pair["corner_error"] for pair in pairs] == [pytest.approx(0, abs=1e-4)] * 2 + [float("inf")]
 

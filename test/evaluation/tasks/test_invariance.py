@@ -1,13 +1,16 @@
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from silk_ros.evaluation.methods.base import Keypoints
 from silk_ros.evaluation.methods.load import load_method
-from silk_ros.evaluation.options import Options
+from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.tasks.invariance import (
     evaluate_rotation,
     evaluate_scale,
+    photographs,
     reach,
     rotated_views,
     scaled_views,
@@ -28,6 +31,13 @@ class Upright:
 
     def match(self, a: Keypoints, b: Keypoints, ratio: float | None, double_softmax: float | None) -> np.ndarray:
         return np.arange(min(len(a), len(b)), dtype=np.int32)[:, None].repeat(2, axis=1)
+
+
+@pytest.fixture
+def folder(photo: np.ndarray, tmp_path: Path) -> Path:
+    """A folder with one photograph."""
+    cv2.imwrite(str(tmp_path / "photo.png"), photo)
+    return tmp_path
 
 
 @pytest.mark.parametrize("crop", [(240, 320), (239, 320), (240, 319)])
@@ -73,9 +83,9 @@ def test_reach_ends_where_half_is_lost_for_the_first_time() -> None:
     assert reach([1, 2, 3], np.zeros(3), unchanged=2) == (2, 2)
 
 
-def test_a_method_that_ignores_rotation_does_not_reach_far(photo: np.ndarray) -> None:
+def test_a_method_that_ignores_rotation_does_not_reach_far(photo: np.ndarray, folder: Path) -> None:
     methods = load_method("sift", 300), Upright()
-    result = merged([evaluate_rotation(each, [photo], Options(pictures=1), angles=[0, 20, 90]) for each in methods])
+    result = merged([evaluate_rotation(each, folder, Options(pictures=1), angles=[0, 20, 90]) for each in methods])
     assert result.task == "rotation" and result.settings["shorter_edge"] == 240
     assert result.overall["SIFT"]["widest angle"] == 90
     assert result.overall["upright"]["widest angle"] == 0
@@ -89,8 +99,20 @@ def test_a_method_that_ignores_rotation_does_not_reach_far(photo: np.ndarray) ->
     assert [picture.caption.split(":")[0] for picture in result.pictures] == ["SIFT, 20°", "upright, 20°"]
 
 
-def test_the_unchanged_view_is_always_measured(photo: np.ndarray) -> None:
-    result = evaluate_scale(Upright(), [photo], Options(shorter_edge=120, pictures=0), scales=[0.5, 2])
+def test_the_unchanged_view_is_always_measured(folder: Path) -> None:
+    result = evaluate_scale(Upright(), folder, Options(shorter_edge=120, pictures=0), scales=[0.5, 2])
     row = result.overall["upright"]
     assert (row["smallest scale"], row["largest scale"]) == (1, 1)
     assert result.curves[0].lines["upright"][0] == [0.5, 1, 2] and result.curves[0].lines["upright"][1][1] == 1
+
+
+def test_photographs_are_those_of_the_sequences_not_skipped(tmp_path: Path) -> None:
+    for level, name in enumerate(("boat", "wall")):
+        (tmp_path / name).mkdir()
+        for number in (1, 2):
+            cv2.imwrite(str(tmp_path / name / f"{number}.png"), np.full((48, 64), level, np.uint8))
+        np.savetxt(tmp_path / name / "H_1_2", np.eye(3))
+    (image,) = photographs(tmp_path, Options(), skip=["boat"])
+    assert image.shape == (480, 640) and (image == 1).all()
+    with pytest.raises(DatasetError, match="no sequence 'boat' to skip"):
+        photographs(tmp_path / "wall", Options(), skip=["boat"])

@@ -1,13 +1,12 @@
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from silk_ros.evaluation.methods.base import Method
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.results import Curve, Failure, Picture, TaskResult
-from silk_ros.evaluation.tasks.registry import TASKS, Task, merged, photographs, run_task
+from silk_ros.evaluation.tasks.registry import TASKS, Task, merged, run_task
 
 
 class Named:
@@ -88,14 +87,5 @@ def test_a_folder_says_by_its_files_which_tasks_fit(files: list[str], tasks: set
     assert {name for name, task in TASKS.items() if task.fits(tmp_path)} == tasks
 
 
-def test_photographs_are_those_of_the_sequences_not_skipped(tmp_path: Path) -> None:
-    for level, name in enumerate(("boat", "wall")):
-        (tmp_path / name).mkdir()
-        for number in (1, 2):
-            cv2.imwrite(str(tmp_path / name / f"{number}.png"), np.full((48, 64), level, np.uint8))
-        np.savetxt(tmp_path / name / "H_1_2", np.eye(3))
-    (image,) = photographs(tmp_path, Options(), skip=["boat"])
-    assert image.shape == (480, 640) and (image == 1).all()
-    with pytest.raises(DatasetError, match="no sequence 'boat' to skip"):
-        photographs(tmp_path / "wall", Options(), skip=["boat"])
+def test_tasks_on_sequences_can_skip_some() -> None:
     assert {name for name, task in TASKS.items() if task.skips} == {"homography", "rotation", "scale"}

@@ -13,7 +13,7 @@ from silk_ros.evaluation.options import Options
 from silk_ros.evaluation.report.tables import console_table
 from silk_ros.evaluation.results import Failure, TaskResult
 from silk_ros.evaluation.tasks.registry import Task
-from silk_ros.evaluation.tasks.sweeps import Sweep, run_sweep
+from silk_ros.evaluation.tasks.sweeps import Point, Sweep, run_sweep
 
 IMAGE = np.zeros((8, 8), np.uint8)
 extractions: list[tuple[str, int, float]] = []
@@ -71,13 +71,14 @@ def sweep(
 def test_a_row_for_each_method_and_value_in_the_order_given() -> None:
     found = sweep({"top-k": [10, 40, 20]})
     assert console_table(found.grids()[0][1]).splitlines() == [
-        "method    top-k      MMA@1    drift [%]    keypoints",
-        "SiLK      10         0.100            0           10",
-        "          40         0.400            0           40",
-        "          20         0.200            0           20",
-        "ORB       10         0.000            0            0",
-        "          40         0.000            0            0",
-        "          20         0.000            0            0",
+        "method    top-k      MMA    drift    keypoints",
+        "                      @1      [%]",
+        "SiLK      10       0.100        0           10",
+        "          40       0.400        0           40",
+        "          20       0.200        0           20",
+        "ORB       10       0.000        0            0",
+        "          40       0.000        0            0",
+        "          20       0.000        0            0",
     ]
 
 
@@ -145,13 +146,11 @@ def test_settings_are_those_that_were_not_swept(tmp_path: Path) -> None:
 
 
 def test_json_has_every_point() -> None:
-    written = sweep({"top-k": [10]}, partial(Network)).as_json()
+    written = sweep({"top-k": [10]}, partial(Network)).outcome().json
     assert {"task", "data", "settings", "over", "points", "curves"} == set(written)
     assert written["task"] == "relative_pose"
     assert written["over"] == {"top-k": [10]}
-    assert written["points"] == [
-        {"method": "SiLK", "values": {"top-k": 10}, "metrics": {"MMA@1": 0.1, "drift [%]": 0.0, "keypoints": 10.0}}
-    ]
+    assert written["points"] == [Point("SiLK", {"top-k": 10}, {"MMA@1": 0.1, "drift [%]": 0.0, "keypoints": 10.0})]
 
 
 @pytest.mark.parametrize("axis", ["top-k", "image-size"])
