@@ -10,7 +10,7 @@ from ...draw import draw_matches
 from ...step import Frame, Step
 from ...stereo import StereoPair
 from ..messages import features_to_cloud, image_message, matches_to_cloud, stereo_matches_to_cloud
-from .settings import Configuration
+from .configuration import Configuration
 from .tracks import Observations, TrackMessages
 
 

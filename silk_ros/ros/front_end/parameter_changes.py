@@ -18,8 +18,9 @@ from rclpy.task import Future
 from ...paths import confined
 from ..node.declarations import check_change
 from ..node.logs import ChangeLog
+from .configuration import Configuration
 from .parameters import DECLARATIONS
-from .settings import Configuration, Settings, settings_from
+from .settings import Settings, settings_from
 from .worker import Worker
 
 

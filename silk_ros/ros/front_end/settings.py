@@ -1,23 +1,18 @@
-"""Settings of the front-end node: the values of its parameters as its parts take them, and what is loaded for them."""
+"""The settings of the front-end node: the values of its parameters, in the types that its parts take."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ...backends import EngineOptions
 from ...extractor import Extractor, Region
 from ...frontend import FrontEndOptions
-from ...images.mask import read_mask
 from ...selection import Selection
 from ...stereo import StereoRules
 from ...verification import Verification
-from ..descriptor_formats import encoder
 from ..node.declarations import check_choices, given_path
 from .parameters import DECLARATIONS
 from .tracks import TrackRules
@@ -105,38 +100,3 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         input=InputSettings(**named(InputSettings), max_interval=None if seconds is None else round(seconds * 1e9)),
         tracks=TrackRules(**tracks),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class Configuration:
-    """Settings, and what was loaded for them. It is made whole; the worker adopts it between two images.
-
-    encode: turns descriptors (N, D) into the format of the feature cloud. mask: (H, W) uint8 of `mask_file`.
-    """
-
-    settings: Settings
-    extractor: Extractor
-    encode: Callable[[NDArray[np.float32]], NDArray[Any]]
-    mask: NDArray[np.uint8] | None
-
-    @classmethod
-    def load(cls, settings: Settings, extractor: Extractor | None = None) -> Configuration:
-        """The configuration for settings; loads the network unless an extractor that fits them is given.
-
-        Raises OSError, ValueError or ImportError, naming the fix, where that fails.
-        """
-        extractor = extractor or settings.network.load()
-        mask = read_mask(settings.mask_file) if settings.mask_file else None
-        return cls(settings, extractor, encoder(settings.descriptor_format, extractor.backend), mask)
-
-    def changed(self, settings: Settings) -> Configuration:
-        """The configuration for other settings; keeps what they do not change. Raises as `load` does."""
-        if settings.network != self.settings.network:
-            return Configuration.load(settings)
-        if settings.descriptor_format != self.settings.descriptor_format:
-            return Configuration.load(settings, self.extractor)
-        return replace(self, settings=settings)
-
-    def warm_up(self, shape: tuple[int, ...]) -> None:
-        """Run the network on a blank image (H, W), so that it is compiled before the first real one comes."""
-        self.extractor(np.zeros(shape, np.uint8))

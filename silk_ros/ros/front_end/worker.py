@@ -26,10 +26,11 @@ from ...stereo import RightImage
 from ..messages import stamp_nanoseconds
 from ..node.logs import ChangeLog
 from .calibration import Calibration, StereoCalibration
+from .configuration import Configuration
 from .frame_slot import FrameSlot
 from .images import gray_from_compressed, gray_from_message
 from .outputs import Outputs
-from .settings import Configuration, Settings
+from .settings import Settings
 from .statistics import FrontEndCount, ProcessedFrame, Statistics
 
 STOP_TIMEOUT = 30.0  # seconds; an engine that is being built takes a while to give up

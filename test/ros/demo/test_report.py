@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.ros.demo.report import compare, draw_trajectories
+from silk_ros.ros.demo.trajectory import compare, draw_trajectories
 
 
 def test_picture_of_the_trajectories_shows_both(tmp_path: Path) -> None:

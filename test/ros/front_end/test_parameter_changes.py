@@ -20,7 +20,7 @@ from std_srvs.srv import Trigger
 
 from silk_ros.paths import default_model
 from silk_ros.ros.front_end import parameter_changes, settings
-from silk_ros.ros.front_end.settings import Configuration
+from silk_ros.ros.front_end.configuration import Configuration
 from silk_ros.ros.messages import features_from_cloud, points_from_cloud
 
 
