@@ -70,12 +70,8 @@ class Candidate:
 
     def no_faster_than(self, other: Candidate) -> bool:
         """Whether it does at least the work of another candidate of the same precision and radius."""
-        return (
-            self.precision == other.precision
-            and self.scale >= other.scale
-            and self.max_keypoints >= other.max_keypoints
-            and self.radius == other.radius
-        )
+        alike = self.precision == other.precision and self.radius == other.radius
+        return alike and self.scale >= other.scale and self.max_keypoints >= other.max_keypoints
 
 
 class Timed(NamedTuple):
@@ -110,13 +106,8 @@ def candidates(camera: CameraLoad, precisions: Mapping[str, str]) -> list[Candid
         if setting.edge == edge and (setting.precision == "int8") == (precision == "int8")
         for near in (radius, 0.0)
     ]
-    preferred = next(iter(precisions))
-
-    def order(candidate: Candidate) -> tuple[bool, float]:
-        default = candidate.scale, candidate.max_keypoints, candidate.precision
-        return default != (CAMERA_SCALE, CAMERA_MAX_KEYPOINTS, preferred), -candidate.auc
-
-    return sorted(found, key=order)
+    defaults = CAMERA_SCALE, CAMERA_MAX_KEYPOINTS, next(iter(precisions))
+    return sorted(found, key=lambda each: ((each.scale, each.max_keypoints, each.precision) != defaults, -each.auc))
 
 
 class Search(NamedTuple):
@@ -157,8 +148,7 @@ def find(camera: CameraLoad) -> Search:
                 return Search(bottom, [*timed, bottom], defaults, complete=False)
             timed.append(Timed(candidate, measure(candidate, camera, images)))
             if timed[-1].ms <= budget:
-                best = _with_threads(timed[-1], camera, images)
-                return Search(best, timed, defaults)
+                return Search(_with_threads(timed[-1], camera, images), timed, defaults)
     return Search(_with_threads(bottom, camera, images), [*timed, bottom], defaults)
 
 
@@ -170,11 +160,12 @@ def precisions() -> dict[str, str]:
 
 def _with_threads(found: Timed, camera: CameraLoad, images: Sequence[Image]) -> Timed:
     """The candidate with the fastest number of threads; 0, one per core, unless another is clearly faster."""
-    cores = processor.cores()
-    counts = [1 << power for power in range(cores.bit_length()) if 1 << power < cores]
+    counts = (1 << power for power in range((processor.cores() - 1).bit_length()))
     others = [replace(found.candidate, threads=count) for count in counts]
-    timed = [Timed(other, measure(other, camera, images)) for other in others]
-    return min([found, *(other for other in timed if other.ms < CLEARLY * found.ms)], key=lambda each: each.ms)
+    best = min(
+        [Timed(other, measure(other, camera, images)) for other in others], key=lambda each: each.ms, default=found
+    )
+    return best if best.ms < CLEARLY * found.ms else found
 
 
 def measure(candidate: Candidate, camera: CameraLoad, images: Sequence[Image]) -> float:
@@ -183,7 +174,8 @@ def measure(candidate: Candidate, camera: CameraLoad, images: Sequence[Image]) -
     Timing stops after the first images if even the fastest of them took too long.
     """
     extractor = Extractor.load(
-        max_keypoints=candidate.max_keypoints,
+        None,
+        candidate.max_keypoints,
         precision=candidate.precision,
         scale=candidate.scale,
         threads=candidate.threads,
@@ -198,8 +190,7 @@ def measure(candidate: Candidate, camera: CameraLoad, images: Sequence[Image]) -
         times.append(1e3 * (time.perf_counter() - started))
         if len(times) == WARM_UP:
             end = time.perf_counter() + SECONDS
-        enough = len(times) >= WARM_UP + FEWEST
-        if enough and (time.perf_counter() > end or min(times[WARM_UP:]) > camera.budget_ms):
+        elif len(times) >= WARM_UP + FEWEST and (time.perf_counter() > end or min(times[WARM_UP:]) > camera.budget_ms):
             break
     return float(np.percentile(times[WARM_UP:], 90))
 
