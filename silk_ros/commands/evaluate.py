@@ -32,7 +32,7 @@ from functools import partial
 from pathlib import Path
 
 from ..extractor import DEFAULT_SCALE
-from .arguments import positive
+from .arguments import command_parser, positive
 
 try:
     from ..evaluation.datasets.hpatches import SHORTER_EDGE
@@ -57,9 +57,7 @@ DEFAULT_METHODS = ("silk", "sift", "orb")
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line. Every default is in its help, in brackets."""
-    parser = argparse.ArgumentParser(
-        "evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("evaluate", __doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, task in TASKS.items():
         _add_options(commands.add_parser(name, help=task.layout, description=f"DATA: {task.layout}."))

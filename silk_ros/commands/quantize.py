@@ -28,6 +28,7 @@ from ..evaluation.datasets.gray_images import Image
 from ..evaluation.pairs import KEYPOINTS, Pair, QuantizationReport, compare, read_frames, read_pairs
 from ..extractor import Extractor
 from ..images.sampling import spaced_to_ends, spread
+from .arguments import command_parser
 
 CALIBRATION_IMAGES = 48
 CALIBRATION_SIZE = 320, 240  # width and height, those of a camera with 640x480 at half size
@@ -87,9 +88,7 @@ def quantize(reference: Extractor, images: Sequence[Image], pairs: Sequence[Pair
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "quantize", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("quantize", __doc__)
     add = parser.add_argument
     add("model", type=Path, help="the float ONNX file")
     add("--images", required=True, metavar="SOURCE", help="images for the ranges of the activations")

@@ -143,7 +143,7 @@ def lighter(colour: str, white: float) -> Any:
     return (1 - white) * np.array(to_rgb(colour)) + white
 
 
-def look(dark: bool = False) -> dict[str, Any]:
+def look(dark: bool = False) -> dict[Any, Any]:
     """matplotlib's parameters of all plots, on a light or a dark background."""
     ink, faint, background = (INK_ON_DARK, "#3a4048", "#16191d") if dark else (INK, "#d7dbe0", "#ffffff")
     return {
@@ -160,7 +160,7 @@ def look(dark: bool = False) -> dict[str, Any]:
 
 
 def _png(draw: Callable[[Axes], None], dark: bool) -> bytes:
-    titles = {"axes.titlesize": 12, "axes.titleweight": "bold", "legend.fontsize": 10}
+    titles: dict[Any, Any] = {"axes.titlesize": 12, "axes.titleweight": "bold", "legend.fontsize": 10}
     with matplotlib.rc_context(look(dark) | titles):
         figure = Figure(figsize=_SIZE, dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
         axes = figure.add_subplot()

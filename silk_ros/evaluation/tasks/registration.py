@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from tqdm import tqdm
 
-from ...draw import draw_pair
 from ...geometry.motion import Points, back_project, motion_between, rigid_alignment, rotation_angle, transform
 from ...images.sampling import evenly_spaced
 from ..datasets.posed import PosedFrame, PosedSequence, frame_features, open_sequence
 from ..methods.base import Keypoints, Method
 from ..metrics import share_within
 from ..options import DatasetError, Options
-from ..results import Curve, Picture, Row, TaskResult
+from ..results import Picture, Row, TaskResult
+from .summary import error_curve, match_picture, means
 
 GAP = 20  # frames, as in the paper
 BEST_MATCHES = 400  # [18] takes 200 from each direction
@@ -33,6 +33,7 @@ REFINEMENTS = 5
 CLOUD_STRIDE = 4  # pixels, in both directions
 UNITS = {"rotation": "°", "translation": "cm", "Chamfer": "1e-3 m²"}
 THRESHOLDS = {"rotation": (5, 10, 45), "translation": (5, 10, 25), "Chamfer": (1, 5, 10)}  # as in the paper
+CURVES = {"rotation": np.linspace(0, 10, 101), "translation": np.linspace(0, 25, 101)}  # thresholds
 
 
 def match_weights(a: Keypoints, b: Keypoints, rows: NDArray[np.int32]) -> NDArray[np.float64]:
@@ -113,7 +114,7 @@ def evaluate_registration(
     a depth image without any depth.
     """
     sequence = open_sequence(root, options.shorter_edge)
-    if not sequence.has_depth:
+    if sequence.depth_files is None:
         raise DatasetError(f"'{root}' has no depth: registration needs the 7-Scenes layout, with frame-N.depth.png")
     if len(sequence) <= gap:
         raise DatasetError(f"'{root}' has {len(sequence)} frames: registering frames {gap} apart needs more")
@@ -142,18 +143,20 @@ def evaluate_registration(
             "shorter_edge": sequence.shorter_edge,
         },
         details={"pairs": {method.name: rows}},
-        curves=[_curve(method.name, rows, "rotation", 10), _curve(method.name, rows, "translation", 25)],
+        curves=[
+            error_curve(f"{name.capitalize()} error", UNITS[name], method.name, [row[name] for row in rows], thresholds)
+            for name, thresholds in CURVES.items()
+        ],
         pictures=pictures,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _LiftedPair:
-    """Two frames and their BEST_MATCHES most distinctive matches that have a depth in both.
+    """Two frames and their BEST_MATCHES most distinctive matches (M) that have a depth in both.
 
-    numbers: of the frames. truth: motion (4, 4) from the first camera's frame to the second's.
-    pixels, points: (M, 2) and (M, 3) of the matches in each frame. weights: (M,).
-    matches: number of all matches with a depth in both frames.
+    numbers: of the frames. truth: motion (4, 4) from the first camera's frame to the second's. pixels, points: (M, 2)
+    and (M, 3) in each frame. weights: (M,). matches: number of all matches with a depth in both frames.
     """
 
     numbers: tuple[int, int]
@@ -188,30 +191,30 @@ def _lift(
 
 def _judge(pair: _LiftedPair, sequence: PosedSequence) -> Row:
     motion = register(*pair.points, pair.weights)
-    clouds = (_cloud(sequence, number, frame) for number, frame in zip(pair.numbers, pair.frames))
+    clouds = [_cloud(frame, sequence.matrix) for frame in pair.frames]
+    for number, cloud in zip(pair.numbers, clouds):
+        if not len(cloud) and sequence.depth_files is not None:
+            raise DatasetError(f"no depth in '{sequence.depth_files[number]}': replace it, or leave out its frame")
     errors = registration_errors(motion, pair.truth, *clouds)
     return {"first": pair.numbers[0], "second": pair.numbers[1], **errors, "matches": pair.matches}
 
 
 def _picture(name: str, pair: _LiftedPair, errors: Row) -> Picture:
-    correct = _closeness(pair.truth, *pair.points) > 0
-    caption = (
-        f"{name}, frames {pair.numbers[0]} and {pair.numbers[1]}: {correct.sum()} of the {len(correct)} best matches "
-        f"within {100 * INLIER_DISTANCE:g} cm under the true motion, "
+    views = f"{name}, frames {pair.numbers[0]} and {pair.numbers[1]}"
+    rule = (
+        f"best matches within {100 * INLIER_DISTANCE:g} cm under the true motion, "
         f"errors {errors['rotation']:.1f}° and {errors['translation']:.1f} cm"
     )
-    return Picture(caption, draw_pair(pair.frames[0].image, pair.frames[1].image, *pair.pixels, correct))
+    correct = _closeness(pair.truth, *pair.points) > 0
+    return match_picture(views, [frame.image for frame in pair.frames], pair.pixels, correct, rule)
 
 
-def _cloud(sequence: PosedSequence, index: int, frame: PosedFrame) -> NDArray[np.float64]:
-    """Points (N, 3) of every CLOUD_STRIDE-th pixel that has a depth. Raises DatasetError if there is none."""
+def _cloud(frame: PosedFrame, matrix: Points) -> NDArray[np.float64]:
+    """Points (N, 3) of every CLOUD_STRIDE-th pixel that has a depth."""
     row, column = np.indices(frame.image.shape)[:, ::CLOUD_STRIDE, ::CLOUD_STRIDE].reshape(2, -1)
     pixels = np.column_stack([column, row]).astype(np.float64)
-    points = back_project(sequence.matrix, pixels, frame.depth_at(pixels))
-    points = points[np.isfinite(points[:, 2])]
-    if not len(points):
-        raise DatasetError(f"no depth in '{sequence.depth_file(index)}': replace it, or leave out its frame")
-    return points
+    points = back_project(matrix, pixels, frame.depth_at(pixels))
+    return points[np.isfinite(points[:, 2])]
 
 
 def _summary(rows: list[Row]) -> Row:
@@ -221,11 +224,4 @@ def _summary(rows: list[Row]) -> Row:
         summary |= {f"{name} accuracy@{threshold}": share_within(errors, threshold) for threshold in thresholds}
         error = f"{name} error [{UNITS[name]}]"
         summary |= {f"{error}@mean": float(np.mean(errors)), f"{error}@median": float(np.median(errors))}
-    return summary | {"matches": float(np.mean([row["matches"] for row in rows]))}
-
-
-def _curve(method: str, rows: list[Row], name: str, limit: float) -> Curve:
-    thresholds = np.linspace(0, limit, 101).tolist()
-    shares = [share_within([row[name] for row in rows], threshold) for threshold in thresholds]
-    title, x_label = f"{name.capitalize()} error", f"error at most [{UNITS[name]}]"
-    return Curve(title, x_label, "share of pairs", {method: (thresholds, shares)})
+    return summary | means(rows, ["matches"])

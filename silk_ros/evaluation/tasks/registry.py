@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -100,21 +100,16 @@ def merged(results: Sequence[TaskResult]) -> TaskResult:
     lines: dict[tuple[str, str, str], dict[str, Any]] = {}
     for result in results:
         whole.overall |= result.overall
-        whole.details = _joined(whole.details, result.details)
         for group, table in result.groups.items():
             whole.groups.setdefault(group, {}).update(table)
+        for name, detail in result.details.items():
+            if isinstance(detail, dict):  # by method
+                whole.details.setdefault(name, {}).update(detail)
+            else:
+                whole.details[name] = detail
         for curve in result.curves:
             lines.setdefault((curve.title, curve.x_label, curve.y_label), {}).update(curve.lines)
     whole.curves = [Curve(*labels, lines=by_method) for labels, by_method in lines.items()]
     rounds = itertools.zip_longest(*(result.pictures for result in results))
     whole.pictures = [picture for round_ in rounds for picture in round_ if picture is not None]
     return whole
-
-
-def _joined(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    """Union of two mappings; where both hold a mapping under one key, these are joined recursively."""
-    joined = dict(a)
-    for key, value in b.items():
-        both = isinstance(value, Mapping) and isinstance(joined.get(key), Mapping)
-        joined[key] = _joined(joined[key], value) if both else value
-    return joined
