@@ -25,9 +25,9 @@ from benchmarks.common import interleaved, parser, save, verdict
 from silk_ros.matcher import TEMPERATURE
 from training.config import DEFAULT_CONFIG, load_config
 from training.homography import HomographyRange, dense_correspondences, random_homography
+from training.loss import dense_maps, pair_loss
 from training.model import SiLK
-from training.precision import computes_in_bf16
-from training.step import dense_maps, pair_loss
+from training.run import computes_in_bf16
 from training.train import keep_large_buffers
 
 MAP_SIZES = (82, 146)

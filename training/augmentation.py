@@ -25,32 +25,22 @@ def _pose_recipe() -> A.Compose:
 
 def _homography_recipe() -> A.Compose:
     """Recipe of the paper for HPatches: several mild changes at once."""
-    return A.Compose(
-        [
-            # Relative to the mean: relative to the maximum, +-128 grey levels, half of the crops would be saturated.
-            A.RandomBrightnessContrast(brightness_limit=0.5, contrast_limit=0.0, brightness_by_max=False, p=0.5),
-            A.RandomBrightnessContrast(brightness_limit=0.0, contrast_limit=0.5, p=0.5),
-            A.GaussNoise(std_range=(0.0, 0.04), per_channel=False, p=0.5),
-            A.SaltAndPepper(amount=(0.0, 0.0035), p=0.5),  # the paper's speckle; amount is the share of pixels changed
-            _motion_blur((3, 3), p=0.5),
-        ]
-    )
+    changes = [
+        # Relative to the mean: relative to the maximum, +-128 grey levels, half of the crops would be saturated.
+        A.RandomBrightnessContrast(brightness_limit=0.5, contrast_limit=0.0, brightness_by_max=False, p=0.5),
+        A.RandomBrightnessContrast(brightness_limit=0.0, contrast_limit=0.5, p=0.5),
+        A.GaussNoise(std_range=(0.0, 0.04), per_channel=False, p=0.5),
+        A.SaltAndPepper(amount=(0.0, 0.0035), p=0.5),  # the paper's speckle; amount is the share of pixels changed
+        _motion_blur((3, 3), p=0.5),
+    ]
+    return A.Compose(changes)
 
 
 def _video_recipe() -> A.Compose:
-    """Recipe for the frames of one camera: strong changes of exposure, gain and gamma, little noise.
-
-    A network with a 7x7 receptive field becomes invariant to these; it barely learns under the noise of the others.
-    """
-    return A.Compose(
-        [
-            A.RandomGamma(gamma_limit=(50, 200), p=0.5),
-            A.RandomBrightnessContrast(
-                brightness_limit=(-0.1, 0.1), contrast_limit=(-0.6, 0.2), ensure_safe_range=True, p=0.5
-            ),
-            A.GaussNoise(std_range=(0.0, 0.01), per_channel=False, p=0.3),
-        ]
-    )
+    """Recipe for the frames of one camera: a network with a 7x7 receptive field barely learns under stronger noise."""
+    gain = A.RandomBrightnessContrast((-0.1, 0.1), contrast_limit=(-0.6, 0.2), ensure_safe_range=True, p=0.5)
+    noise = A.GaussNoise(std_range=(0.0, 0.01), per_channel=False, p=0.3)
+    return A.Compose([A.RandomGamma(gamma_limit=(50, 200), p=0.5), gain, noise])
 
 
 RECIPES = {"pose": _pose_recipe, "homography": _homography_recipe, "video": _video_recipe}

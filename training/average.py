@@ -2,8 +2,7 @@
 
     python -m training.average runs/a/last.safetensors=2 runs/b/last.safetensors --output average.safetensors
 
-Weights of trainings from the same start stay close enough for their mean to be a working network. It combines the
-recipes and averages out the random choices of each training.
+The mean of such networks works: it combines the recipes and averages out the random choices of each training.
 """
 
 from __future__ import annotations
@@ -23,18 +22,17 @@ from .options import parse_data, readable_errors
 
 
 def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
-    """The weighted mean of checkpoints, with the configuration and provenance of the first one.
+    """The weighted mean of checkpoints of one architecture, with the configuration and provenance of the first one.
 
-    Raises FileNotFoundError, or ValueError for files that are not checkpoints or have different architectures.
+    Raises FileNotFoundError or ValueError for other files.
     """
     checkpoints = [load_checkpoint(path) for path in paths]
     first = checkpoints[0]
-    for path, other in zip(paths[1:], checkpoints[1:], strict=True):
-        if other.config["architecture"] != first.config["architecture"]:
-            raise ValueError(
-                f"'{path}' is a {other.config['architecture']}, '{paths[0]}' a {first.config['architecture']}: "
-                "only trainings of one architecture from the same start can be averaged"
-            )
+    for path, other in zip(paths, checkpoints):
+        kinds = [checkpoint.config["architecture"] for checkpoint in (other, first)]
+        if kinds[0] != kinds[1]:
+            advice = "only trainings of one architecture from the same start can be averaged"
+            raise ValueError(f"'{path}' is a {kinds[0]}, '{paths[0]}' a {kinds[1]}: {advice}")
     model, total = {}, sum(weights)
     for name, tensor in first.model.items():
         scaled = (weight / total * other.model[name].double() for weight, other in zip(weights, checkpoints))
@@ -42,14 +40,13 @@ def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
     parts = [
         f"{weight:g} x {part.config['augmentation']}, {part.step} steps, "
         f"commit {part.provenance.get('commit')}, sha256 {sha256(path)}"
-        for path, part, weight in zip(paths, checkpoints, weights, strict=True)
+        for path, part, weight in zip(paths, checkpoints, weights)
     ]
-    provenance = first.provenance | {"average": "; ".join(parts)}
-    return Checkpoint(model, {}, first.step, first.config, provenance, {})
+    return Checkpoint(model, {}, first.step, first.config, first.provenance | {"average": "; ".join(parts)}, {})
 
 
 @readable_errors
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", type=parse_data, nargs="+", metavar="FILE[=WEIGHT]", help="weight 1 by default")
     parser.add_argument("--output", type=Path, required=True, help=".safetensors file to write")
@@ -57,10 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
     for path, weight in options.checkpoints:
         if not 0 < weight < math.inf:
             parser.error(f"'{weight}' of '{path}' is not a weight: write FILE or FILE=2")
-    paths, weights = zip(*options.checkpoints, strict=True)
-    average([Path(path) for path in paths], weights).save(options.output)
+    paths, weights = zip(*options.checkpoints)
+    average(list(map(Path, paths)), weights).save(options.output)
     print(f"wrote {options.output}; training.export turns it into an ONNX file for the node")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Weights and training state in safetensors files, which hold tensors and text but no code (no pickle).
 
-The tensors of the network are stored under `model.`, those of the optimizer under `optimizer.`. The metadata hold the
-step, the configuration and the provenance of code and data as JSON. Files of weights alone have no optimizer.
+The tensors of the network are stored under `model.`, those of the optimizer under `optimizer.`; the metadata hold the
+other values of a `Checkpoint` as JSON.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 from .model import SiLK
 
 FORMAT = "silk_ros checkpoint 1"
+IN_METADATA = "step", "config", "provenance", "scores"
 
 
 def git_commit() -> str:
@@ -34,32 +35,20 @@ def git_commit() -> str:
 
 @dataclass
 class Checkpoint:
-    """State of a training after a number of steps.
-
-    model, optimizer: state dictionaries; that of the optimizer is empty in files of weights alone.
-    config:           settings of the training.
-    provenance:       commit, data_hash and versions.
-    scores:           validation scores at that step; empty without a validation.
-    """
+    """State of a training after a number of steps."""
 
     model: dict[str, Tensor]
-    optimizer: dict[str, Tensor]
+    optimizer: dict[str, Tensor]  # empty in files of weights alone
     step: int
     config: dict[str, Any]
-    provenance: dict[str, str]
-    scores: dict[str, float]
+    provenance: dict[str, str]  # commit, data_hash and versions
+    scores: dict[str, float]  # of the validation at that step; empty without one
 
     def save(self, path: Path) -> None:
         """Write the file atomically: after a crash the old file is still complete."""
         tensors = {f"model.{name}": tensor for name, tensor in self.model.items()}
         tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.items()}
-        metadata = {
-            "format": FORMAT,
-            "step": str(self.step),
-            "config": json.dumps(self.config),
-            "provenance": json.dumps(self.provenance),
-            "scores": json.dumps(self.scores),
-        }
+        metadata = {"format": FORMAT, **{name: json.dumps(getattr(self, name)) for name in IN_METADATA}}
         partial = path.with_suffix(".partial")
         try:
             save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata)
@@ -84,26 +73,19 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             if metadata.get("format") != FORMAT:
                 raise ValueError(f"its format is '{metadata.get('format')}', not '{FORMAT}'")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
-        return Checkpoint(
-            model=_under("model.", tensors),
-            optimizer=_under("optimizer.", tensors),
-            step=int(metadata["step"]),
-            config=json.loads(metadata["config"]),
-            provenance=json.loads(metadata["provenance"]),
-            scores=json.loads(metadata["scores"]),
-        )
+        known = {name: json.loads(metadata[name]) for name in IN_METADATA}
+        return Checkpoint(_under("model.", tensors), _under("optimizer.", tensors), **known)
     except (SafetensorError, ValueError, KeyError, OSError) as error:
-        raise ValueError(
-            f"'{path}' is not a checkpoint of training.train ({error}): give its last.safetensors"
-        ) from error
+        message = f"'{path}' is not a checkpoint of training.train ({error}): give its last.safetensors"
+        raise ValueError(message) from error
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """State of the optimizer for all parameters as one flat dictionary; its settings are in the configuration."""
+    """State of the optimizer for all parameters as one flat dictionary."""
     state = optimizer.state_dict()["state"]
     return {f"{index}.{name}": tensor for index, values in state.items() for name, tensor in values.items()}
 

@@ -71,13 +71,13 @@ class TrainConfig(BaseModel):
 
     @property
     def in_bf16(self) -> bool:
-        """`bf16` of a training that runs. Raises ValueError while it is auto: precision.py resolves it for a device."""
+        """`bf16`, resolved for a device by run.py. Raises ValueError while it is auto."""
         if self.bf16 == AUTO:
             raise ValueError("bf16 is auto: resolve it for a device first")
         return self.bf16
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings as plain values that JSON stores without a change."""
+        """The settings as plain values for JSON."""
         return self.model_dump(mode="json")
 
     def changed(self, **values: Any) -> TrainConfig:
@@ -91,8 +91,7 @@ def from_dict(values: Mapping[str, Any], source: str = "") -> TrainConfig:
         return TrainConfig.model_validate(values)
     except ValidationError as error:
         prefix = f"'{source}': " if source else ""
-        lines = [prefix + _explained(problem) for problem in error.errors()]
-        raise ValueError("\n".join(lines)) from None
+        raise ValueError("\n".join(prefix + _explained(problem) for problem in error.errors())) from None
 
 
 def _explained(problem: ErrorDetails) -> str:
@@ -107,10 +106,7 @@ def _explained(problem: ErrorDetails) -> str:
 
 
 def load_config(path: Path) -> TrainConfig:
-    """Read a YAML file; a bare name such as `vggnp_4` refers to a file in training/configs/.
-
-    Raises FileNotFoundError, or ValueError naming the file and the invalid settings.
-    """
+    """Read a YAML file, or one of training/configs/ by its bare name. Raises FileNotFoundError or ValueError."""
     if not path.is_file() and (CONFIGS / f"{path}.yaml").exists():
         path = CONFIGS / f"{path}.yaml"
     if not path.is_file():

@@ -1,11 +1,9 @@
-"""Image pairs with known correspondences, made from photographs (paper, Sec. 3.4.1).
-
-Every sample depends only on (seed, step): a resumed training sees the same samples as an uninterrupted one.
-"""
+"""Image pairs with known correspondences, made from photographs (paper, Sec. 3.4.1)."""
 
 from __future__ import annotations
 
 import random
+from operator import itemgetter
 
 import cv2
 import numpy as np
@@ -31,7 +29,7 @@ def textured_share(gray: np.ndarray) -> float:
 
 
 class HomographyPairs(Dataset):
-    """Pairs of crops related by a random homography, and their dense correspondences (paper, Sec. 3.4.1).
+    """Pairs of crops related by a random homography; each depends only on the seed and its index, the step.
 
     An item is (images uint8 (2, 1, S, S), correspondences int64 (M, 2), homography float64 (3, 3)). The side S of the
     crops gives maps of map_size x map_size positions for the given border and stride; correspondences are flat indices
@@ -53,24 +51,20 @@ class HomographyPairs(Dataset):
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
         rng = np.random.default_rng((self.seed, step))
         crop = self._textured_crop(rng)
-        while True:
+        correspondences = np.empty((0, 2))
+        while len(correspondences) < 2:
             homography = random_homography(self.size, self.limits, rng)
             correspondences = dense_correspondences(homography, self.map_size, self.border, self.stride)
-            if len(correspondences) > 1:
-                break
         view = cv2.warpPerspective(crop, homography, (self.size, self.size), flags=cv2.INTER_LINEAR)
         # Not set_random_seed: it gives the same random numbers to every transform of the recipe.
         self.augment.set_random_state(rng, random.Random(int(rng.integers(2**31))))
         pair = [cv2.cvtColor(self.augment(image=image)["image"], cv2.COLOR_RGB2GRAY) for image in (crop, view)]
-        return (
-            torch.from_numpy(np.stack(pair)[:, None]),
-            torch.from_numpy(correspondences),
-            torch.from_numpy(homography),
-        )
+        images = torch.from_numpy(np.stack(pair)[:, None])
+        return images, torch.from_numpy(correspondences), torch.from_numpy(homography)
 
     def _textured_crop(self, rng: np.random.Generator) -> np.ndarray:
         """A random crop, uint8 (S, S, 3), with enough texture, or the best of ATTEMPTS."""
-        best, best_share = None, -1.0
+        crops = []
         for _ in range(ATTEMPTS):
             photo = self.photos.read(int(rng.choice(len(self.photos), p=self.photos.probability)))
             # A larger side shrinks the photo to the crop; a smaller one, in a small photo, enlarges it.
@@ -81,9 +75,7 @@ class HomographyPairs(Dataset):
                 interpolation = cv2.INTER_AREA if side > self.size else cv2.INTER_CUBIC
                 crop = np.asarray(cv2.resize(crop, (self.size, self.size), interpolation=interpolation), np.uint8)
             share = textured_share(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY))
+            crops.append((share, crop))
             if share >= self.min_texture:
-                return crop
-            if share > best_share:
-                best, best_share = crop, share
-        assert best is not None
-        return best
+                break
+        return max(crops, key=itemgetter(0))[1]

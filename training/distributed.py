@@ -27,19 +27,15 @@ class Workplace:
 
     def from_main(self, value: bool) -> bool:
         """The value of the main process, in every process."""
-        if self.world == 1:
-            return value
         values = [value]
-        distributed.broadcast_object_list(values, src=0)
+        if self.world > 1:
+            distributed.broadcast_object_list(values, src=0)
         return values[0]
 
 
 @contextmanager
 def workplace(device: str | None = None) -> Iterator[Workplace]:
-    """Join the process group of torchrun, if there is one: NCCL between GPUs, Gloo between CPUs.
-
-    device: "cpu" or "cuda"; None selects a GPU if there is one.
-    """
+    """Join the process group of torchrun, if there is one. device: "cpu" or "cuda"; None selects a GPU if possible."""
     kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if "RANK" not in os.environ:
         yield Workplace(0, 1, torch.device(kind))

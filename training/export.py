@@ -2,9 +2,8 @@
 
     python -m training.export runs/mu/best.safetensors models/silk_vggnp_mu.onnx
 
-The network maps a uint8 image to the best keypoints, their scores and their descriptors. PyTorch exports the dense
-part. The selection is the graph in selection_graph.py, which computes descriptors at the selected keypoints only: it
-gathers the 3x3 neighbourhoods that the descriptor head reads, and the head becomes two matrix products.
+PyTorch exports the dense part. SELECTION computes descriptors at the selected keypoints only: it gathers the 3x3
+neighbourhoods that the descriptor head reads, and the head becomes two matrix products.
 """
 
 from __future__ import annotations
@@ -19,26 +18,81 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
+import onnx.parser
 import torch
 import torch.nn.functional as F
-from onnx import helper
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from .checkpoint import load_checkpoint
 from .fold import fold_batch_norms
 from .model import SiLK
 from .options import readable_errors
-from .selection_graph import selection_graph
 
 OPSET, IR_VERSION = 18, 9  # the newest that ONNX Runtime 1.17 reads
 DEFAULT_KEYPOINTS = 1000  # value in the file until a runtime replaces the initializer
 
+# ONNX's text format. Inputs of the graph: the logits (1, 1, h, w) and the features (1, C, h + 2, w + 2).
+SELECTION = """
+select (float[1, 1, h, w] logits, float[1, c, H, W] features)
+    => (float[1, K, 2] keypoints, float[1, K] scores, float[1, K, D] descriptors)
+    <int64[1] shape_flat = {-1}, int64[1] shape_first = {0}, int64[1] shape_last = {1},
+     int64[9] neighbour_row = {0, 0, 0, 1, 1, 1, 2, 2, 2}, int64[9] neighbour_column = {0, 1, 2, 0, 1, 2, 0, 1, 2},
+     float[1] least_length = {1e-12}>
+{
+    # TopK over the logits, not the scores: the sigmoid rounds the highest ones to equal values.
+    flat_logits = Reshape(logits, shape_flat)
+    position_count = Shape(flat_logits)
+    keypoint_count = Min(max_keypoints, position_count)
+    best_logits, position = TopK <axis = 0, largest = 1, sorted = 1> (flat_logits, keypoint_count)
+    unsorted_scores = Sigmoid(best_logits)
+    # Sorted again: vectorised sigmoids of some processors round neighbours into the wrong order.
+    flat_scores, score_order = TopK <axis = 0, largest = 1, sorted = 1> (unsorted_scores, keypoint_count)
+    scores = Unsqueeze(flat_scores, shape_first)
+
+    # Keypoints in pixels.
+    map_width = Shape <end = 4, start = 3> (logits)
+    y = Div(position, map_width)
+    row_start = Mul(y, map_width)
+    x = Sub(position, row_start)
+    x_column = Unsqueeze(x, shape_last)
+    y_column = Unsqueeze(y, shape_last)
+    map_keypoints = Concat <axis = 1> (x_column, y_column)
+    float_keypoints = Cast <to = 1> (map_keypoints)
+    strided_keypoints = Mul(float_keypoints, stride)
+    pixel_keypoints = Add(strided_keypoints, border)
+    keypoints = Unsqueeze(pixel_keypoints, shape_first)
+
+    # Flat indices of the nine neighbours of each keypoint in the feature map, keypoint by keypoint.
+    feature_width = Shape <end = 4, start = 3> (features)
+    neighbour_start = Mul(neighbour_row, feature_width)
+    neighbour = Add(neighbour_start, neighbour_column)
+    centre_start = Mul(y_column, feature_width)
+    corner = Add(centre_start, x_column)
+    neighbours = Add(corner, neighbour)
+    flat_neighbours = Reshape(neighbours, shape_flat)
+
+    # Channels last, the memory layout of the convolutions' output: each gathered row is contiguous.
+    features_last = Transpose <perm = [0, 2, 3, 1]> (features)
+    flat_features = Reshape(features_last, feature_columns)
+    gathered = Gather <axis = 0> (flat_features, flat_neighbours)
+    patches = Reshape(gathered, patch_columns)
+    hidden_product = MatMul(patches, describe__weight)
+    hidden_sum = Add(hidden_product, describe__bias)
+    hidden_relu = Relu(hidden_sum)
+    projected_product = MatMul(hidden_relu, project__weight)
+    projected = Add(projected_product, project__bias)
+    # Not LpNormalization: it is ten times slower in OpenVINO.
+    length = ReduceL2 <keepdims = 1> (projected, shape_last)
+    positive_length = Max(length, least_length)
+    flat_descriptors = Div(projected, positive_length)
+    descriptors = Unsqueeze(flat_descriptors, shape_first)
+}
+"""
+
 
 class _DensePart(nn.Module):
-    """uint8 image (1, 1, H, W) -> keypoint logits (1, 1, h, w) and backbone features (1, C, h + 2, w + 2).
-
-    Where the heads pad, the features are padded here, so that every position has its nine neighbours.
-    """
+    """uint8 image (1, 1, H, W) -> keypoint logits (1, 1, h, w) and the padded features (1, C, h + 2, w + 2)."""
 
     def __init__(self, model: SiLK) -> None:
         super().__init__()
@@ -52,7 +106,6 @@ class _DensePart(nn.Module):
 
 def _export_dense(model: SiLK) -> onnx.GraphProto:
     """ONNX graph of the dense part, for any image size from 32 pixels a side."""
-    size = torch.export.Dim("H", min=32), torch.export.Dim("W", min=32)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -61,12 +114,36 @@ def _export_dense(model: SiLK) -> onnx.GraphProto:
             (torch.zeros(1, 1, 96, 128, dtype=torch.uint8),),
             input_names=["image"],
             output_names=["logits", "features"],
-            dynamic_shapes={"image": {2: size[0], 3: size[1]}},
+            dynamic_shapes={"image": {2: torch.export.Dim("H", min=32), 3: torch.export.Dim("W", min=32)}},
             opset_version=OPSET,
             dynamo=True,
         )
     assert program is not None
     return program.model_proto.graph
+
+
+def selection_graph(model: SiLK, max_keypoints: int) -> onnx.GraphProto:
+    """Graph for a network without BatchNorms in its descriptor head; nodes are named select/OUTPUT."""
+    graph = onnx.parser.parse_graph(SELECTION.replace("D]", f"{model.architecture.descriptor_dim}]"))
+    for node in graph.node:
+        node.name = f"select/{node.output[0]}"
+        node.input[:] = [name.replace("__", ".") for name in node.input]  # names in the text format have no dots
+    convolutions = [layer for layer in model.descriptor_head.modules() if isinstance(layer, nn.Conv2d)]
+    describe, project = (layer.state_dict() for layer in convolutions)  # 3x3 and 1x1
+    channels = describe["weight"].shape[1]
+    constants = {
+        "max_keypoints": torch.tensor([max_keypoints]),
+        "feature_columns": torch.tensor([-1, channels]),
+        "patch_columns": torch.tensor([-1, 9 * channels]),
+        "stride": torch.tensor([float(model.stride)]),
+        "border": torch.tensor([float(model.border)]),
+        "describe.weight": describe["weight"].permute(2, 3, 1, 0).flatten(0, 2),
+        "describe.bias": describe["bias"],
+        "project.weight": project["weight"].flatten(1).T,
+        "project.bias": project["bias"],
+    }
+    graph.initializer.extend(numpy_helper.from_array(value.numpy(), name) for name, value in constants.items())
+    return graph
 
 
 def export_model(
@@ -75,8 +152,7 @@ def export_model(
     """Write the checked ONNX file of a network and return it.
 
     Input `image` uint8 (1, 1, H, W); outputs float32 `keypoints` (1, K, 2) in pixels (x, y), `scores` (1, K) and
-    `descriptors` (1, K, D) of unit length, by falling score. K is the initializer `max_keypoints`, or the number of
-    positions of the map if that is smaller.
+    `descriptors` (1, K, D) of unit length, by falling score. K is at most the initializer `max_keypoints`.
     """
     folded = fold_batch_norms(model)
     dense, selection = _export_dense(folded), selection_graph(folded, max_keypoints)
@@ -99,25 +175,20 @@ def export_model(
 def export(checkpoint: str | Path, output: str | Path, max_keypoints: int = DEFAULT_KEYPOINTS) -> onnx.ModelProto:
     """Write the ONNX file of a checkpoint, with the provenance of the training in its metadata."""
     training = load_checkpoint(checkpoint)
-    metadata = {f"training_{name}": value for name, value in training.provenance.items()}
-    return export_model(training.network(), output, {**metadata, "training_steps": training.step}, max_keypoints)
+    metadata = {f"training_{name}": value for name, value in {**training.provenance, "steps": training.step}.items()}
+    return export_model(training.network(), output, metadata, max_keypoints)
 
 
 @readable_errors
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="best.safetensors or last.safetensors of a training")
     parser.add_argument("output", type=Path, help="ONNX file to write")
-    parser.add_argument(
-        "--max-keypoints",
-        type=int,
-        default=DEFAULT_KEYPOINTS,
-        help="keypoints until a runtime changes it (%(default)s)",
-    )
+    keypoints = "keypoints until a runtime changes it (%(default)s)"
+    parser.add_argument("--max-keypoints", type=int, default=DEFAULT_KEYPOINTS, help=keypoints)
     options = parser.parse_args(arguments)
     proto = export(options.checkpoint, options.output, options.max_keypoints)
     print(f"wrote {options.output}: " + ", ".join(f"{entry.key}={entry.value}" for entry in proto.metadata_props))
-    return 0
 
 
 if __name__ == "__main__":

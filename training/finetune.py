@@ -4,10 +4,10 @@
     python -m training.finetune kitchen.mp4 --base photos --output runs/kitchen steps=5000
     python -m training.finetune "kitchen/*.color.jpg" --hold-out 0.5 --output runs/kitchen
 
-The first part of the recording is the training set, the last part the test set: the matches that agree with the
-epipolar geometry are counted there before and after. OUTPUT/silk_finetuned.onnx is a model for the node
-(model_path:=...), written only if the number of correct matches did not fall. With --base, photographs are mixed in so
-that the network does not forget other places.
+The first part of the recording is for training, the last for the test: the matches that agree with the epipolar
+geometry are counted there before and after. OUTPUT/silk_finetuned.onnx is a model for the node (model_path:=...),
+written only if their number did not fall. With --base, photographs are mixed in so that the network does not forget
+other places.
 """
 
 from __future__ import annotations
@@ -15,76 +15,115 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
 
 from silk_ros.extractor import Extractor
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
+from silk_ros.geometry.epipolar import estimated_inliers
+from silk_ros.images.sources import open_source
+from silk_ros.matcher import match
 from silk_ros.paths import share_directory
 
 from .checkpoint import load_checkpoint
-from .config import TrainConfig, load_config, parse_override
+from .config import load_config, parse_override
 from .distributed import workplace
 from .export import export
-from .options import add_training_options, parse_data, readable_errors
-from .output import LAST
-from .photos import Photos
-from .recording import PAIRS, Quality, Recording, matching_quality, read_recording
+from .options import add_data, add_training_options, readable_errors
+from .photos import MAX_FRAMES, Image, Photos
+from .run import LAST
 from .train import train
 
 SHIPPED_WEIGHTS = "silk_vggnp_mu.safetensors"
 ONNX_NAME = "silk_finetuned.onnx"
 HOLD_OUT = 0.2  # share of the recording, at its end, that is held out as the test set
 REPLAY = 0.5  # share of the pairs that come from the base photographs, if there are any
+PAIRS = 20  # test pairs
+MIN_PAIRS = 5  # fewest test pairs of a recording
+GAP = 5  # frames from the first to the second image of a test pair
+INLIER_THRESHOLD = 1.5  # pixels from the epipolar line
+
+Pair = tuple[Image, Image]
 
 
-def finetune(
-    recording: Recording,
-    photos: Photos,
-    config: TrainConfig,
-    output: Path,
-    weights: Path,
-    device: str | None,
-    workers: int,
-) -> Path | None:
-    """Tune a network on `photos`, test it on the pairs of the recording, and export it; prints both qualities.
+def read_recording(source: str, hold_out: float, topic: str = "") -> tuple[list[Image], list[Pair]]:
+    """Evenly spread training frames, and test pairs of frames GAP apart, all grey uint8 (H, W).
 
-    Returns the path of the ONNX file; None in the processes of torchrun other than the main one.
+    hold_out: share of the frames, at the end, for the test pairs. Raises ValueError naming the fix for a bad source.
+    """
+    if not 0 < hold_out < 1:
+        raise ValueError(f"hold_out must be between 0 and 1, not {hold_out}: 0.2 holds out the last fifth")
+    images = open_source(source, topic)
+    count = sum(1 for _ in images)
+    split = round(count * (1 - hold_out))
+    if split < 1 or count - split < GAP + MIN_PAIRS:
+        raise ValueError(
+            f"'{source}' has {count} images: too few for {split} training and {count - split} test frames, at least "
+            f"{GAP + MIN_PAIRS}: record more, or hold out a larger share (--hold-out 0.5)"
+        )
+    kept = set(_spread(0, split, MAX_FRAMES))
+    firsts = _spread(split, count - GAP, PAIRS)
+    wanted = {*firsts, *(first + GAP for first in firsts)}
+    found = {index: image.gray() for index, image in enumerate(images) if index in kept or index in wanted}
+    return [found[index] for index in sorted(kept)], [(found[first], found[first + GAP]) for first in firsts]
+
+
+def _spread(start: int, stop: int, most: int) -> list[int]:
+    """At most `most` evenly spread integers in [start, stop)."""
+    return np.unique(np.linspace(start, stop - 1, min(most, stop - start)).round().astype(int)).tolist()
+
+
+class Quality(NamedTuple):
+    """Mean numbers over pairs of frames: matches, and inliers among them of the epipolar geometry found by MAGSAC."""
+
+    matches: float
+    inliers: float
+
+    @property
+    def share(self) -> float:
+        """Share of the matches that are inliers."""
+        return self.inliers / self.matches if self.matches else 0.0
+
+
+def matching_quality(extractor: Extractor, pairs: list[Pair], label: str) -> Quality:
+    """Match every pair as the node does, with a progress bar of this label."""
+    counts = []
+    for image0, image1 in tqdm(pairs, label):
+        a, b = extractor(image0), extractor(image1)
+        rows_a, rows_b = match(a, b).indices.T
+        inliers = estimated_inliers(a.keypoints[rows_a], b.keypoints[rows_b], INLIER_THRESHOLD)
+        counts.append((len(rows_a), inliers.sum()))
+    return Quality(*np.mean(counts, axis=0).tolist())
+
+
+def export_better(weights: Path, tuned: Path, pairs: list[Pair], output: Path) -> Path:
+    """Test checkpoints on pairs of frames, print their qualities, and export the tuned one. Returns the ONNX file.
+
     Raises ValueError instead of exporting a network with fewer correct matches than before.
     """
-    print(f"{len(recording.frames)} frames for training, {len(recording.pairs)} pairs of frames for the test")
-    with workplace(device) as place:
-        last = train(config, photos, output, place, workers=workers, start=load_checkpoint(weights).network())
-        if not place.is_main:
-            return None
-
     with tempfile.TemporaryDirectory(dir=output) as folder:
-        tuned = Path(folder) / "after.onnx"
-        before = exported_quality(weights, Path(folder) / "before.onnx", recording)
-        after = exported_quality(last, tuned, recording)
-        print_table({"before": before, "after": after})
+        qualities = []
+        for name, checkpoint in (("before", weights), ("after", tuned)):
+            onnx_path = Path(folder) / f"{name}.onnx"
+            export(checkpoint, onnx_path)
+            extractor = Extractor.load(onnx_path, CAMERA_MAX_KEYPOINTS, precision="fp32", scale=CAMERA_SCALE)
+            qualities.append(matching_quality(extractor, pairs, f"testing {name}"))
+        before, after = qualities
+        print(f"{'held-out frames':16}{'matches':>10}{'correct':>10}{'share':>8}")
+        for name, quality in (("before", before), ("after", after)):
+            print(f"{name:16}{quality.matches:10.1f}{quality.inliers:10.1f}{quality.share:8.1%}")
         if not before.inliers:
             raise ValueError("no held-out frames match: record a moving camera in a lit scene")
         if after.inliers < before.inliers:
             raise ValueError(
-                f"the tuned network has fewer correct matches, nothing was exported: lower learning_rate "
-                f"({config.learning_rate:g}), add --base photographs, or record more ('{last}' keeps the weights)"
+                "the tuned network has fewer correct matches, nothing was exported: lower learning_rate "
+                f"({load_checkpoint(tuned).config['learning_rate']:g}), add --base photographs, or record more "
+                f"('{tuned}' keeps the weights)"
             )
-        return tuned.replace(output / ONNX_NAME)
-
-
-def exported_quality(checkpoint: Path, onnx_path: Path, recording: Recording) -> Quality:
-    """Export a checkpoint to `onnx_path` and match the held-out pairs of the recording as the node does."""
-    export(checkpoint, onnx_path)
-    extractor = Extractor.load(onnx_path, CAMERA_MAX_KEYPOINTS, precision="fp32", scale=CAMERA_SCALE)
-    return matching_quality(extractor, recording.pairs, f"testing {onnx_path.stem}")
-
-
-def print_table(quality: Mapping[str, Quality]) -> None:
-    """Print the matches of the held-out pairs, one row per network."""
-    print(f"{'held-out frames':16}{'matches':>10}{'correct':>10}{'share':>8}")
-    for name, values in quality.items():
-        print(f"{name:16}{values.matches:10.1f}{values.inliers:10.1f}{values.share:8.1%}")
+        return onnx_path.replace(output / ONNX_NAME)
 
 
 @readable_errors
@@ -93,31 +132,33 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("source", help="folder of images in order of time, video, rosbag2 or .mcap recording")
     parser.add_argument("--output", type=Path, required=True, help=f"folder for {ONNX_NAME}, checkpoints and logs")
     parser.add_argument("--topic", default="", help="image topic of a recording (default: the first one)")
-    base = "photographs to mix in, with weights as in training.train --data"
-    parser.add_argument("--base", type=parse_data, nargs="+", default=[], metavar="PATH[=WEIGHT]", help=base)
+    add_data(parser, "--base", "photographs to mix in, with weights as in training.train --data", default=[])
     parser.add_argument("--weights", type=Path, help=f"checkpoint to start from (default: {SHIPPED_WEIGHTS})")
     hold_out = f"last share of the frames, for {PAIRS} test pairs (%(default)s)"
     parser.add_argument("--hold-out", type=float, default=HOLD_OUT, help=hold_out)
     add_training_options(parser)
     options = parser.parse_intermixed_args(arguments)
-    output, others = options.output, dict(options.base)
     weights = options.weights or share_directory() / "models" / SHIPPED_WEIGHTS
     config = load_config(Path("finetune")).changed(**dict(parse_override(text) for text in options.settings))
-    architecture = load_checkpoint(weights).config["architecture"]
-    config = config.changed(architecture=architecture, data={options.source: 1.0, **others})
-    if (output / LAST).exists():
-        raise FileExistsError(f"'{output}' holds a fine-tuning already: choose another --output")
+    start = load_checkpoint(weights).network()
+    config = config.changed(architecture=start.name, data={options.source: 1.0, **dict(options.base)})
+    if (options.output / LAST).exists():
+        raise FileExistsError(f"'{options.output}' holds a fine-tuning already: choose another --output")
     try:
-        recording = read_recording(options.source, options.hold_out, options.topic)
-        photos = Photos.from_frames(recording.frames, options.source)
-        if others:
-            photos = photos.mixed_with(Photos.from_sources(others), REPLAY)
-        path = finetune(recording, photos, config, output, weights, options.device, options.workers)
+        frames, pairs = read_recording(options.source, options.hold_out, options.topic)
+        photos = Photos.from_frames(frames, options.source)
+        if options.base:
+            photos = photos.mixed_with(Photos.from_sources(dict(options.base)), REPLAY)
+        print(f"{len(frames)} frames for training, {len(pairs)} pairs of frames for the test")
+        with workplace(options.device) as place:
+            last = train(config, photos, options.output, place, workers=options.workers, start=start)
+        if not place.is_main:
+            return 0
+        path = export_better(weights, last, pairs, options.output)
     except KeyboardInterrupt:
         print("\nstopped: nothing was exported", file=sys.stderr)
         return 130
-    if path is not None:
-        print(f"wrote {path}\nros2 launch silk_ros silk.launch.py model_path:={path.resolve()}")
+    print(f"wrote {path}\nros2 launch silk_ros silk.launch.py model_path:={path.resolve()}")
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +16,15 @@ DEAD = 1e-12  # largest running mean and variance of a dead channel: 1 decays to
 def fold_batch_norms(model: SiLK) -> SiLK:
     """A copy of a network in eval mode on the CPU, without the BatchNorms that can be folded and without dead channels.
 
-    A BatchNorm after a convolution is folded into its output, any other into the input of the next convolutions. It
-    stays if these pad, because their padding zeros do not pass through it. A channel is dead if its ReLU has written
-    only zeros for a long time.
+    A BatchNorm after a convolution is folded into its output, any other into the input of the next convolutions, unless
+    these pad: their zeros do not pass through it. A channel is dead if its ReLU has written only zeros for long.
     """
     folded = copy.deepcopy(model).cpu().eval()
-    heads = [next(_layers(head)) for head in (folded.keypoint_head, folded.descriptor_head)]
-    for sequence in list(_sequences(folded)):
-        layers = list(_layers(sequence))
+    heads = [_layers(head)[0] for head in (folded.keypoint_head, folded.descriptor_head)]
+    sequences = [module for module in folded.modules() if isinstance(module, nn.Sequential)]
+    nested = {child for sequence in sequences for child in sequence}
+    for sequence in (outer for outer in sequences if outer not in nested):
+        layers = _layers(sequence)
         for i, layer in enumerate(layers):
             if not isinstance(layer, nn.BatchNorm2d):
                 continue
@@ -38,7 +38,7 @@ def fold_batch_norms(model: SiLK) -> SiLK:
                     _fold_into_input(layer, reader)
                 writer = layers[i - 2] if i > 1 and isinstance(before, nn.ReLU) else None
                 if isinstance(writer, nn.Conv2d) and writer.groups == 1:
-                    _remove(_dead(layer), writer, readers)
+                    _remove_dead(layer, writer, readers)
             else:
                 continue
             name = next(name for name, module in folded.named_modules() if module is layer)
@@ -46,21 +46,9 @@ def fold_batch_norms(model: SiLK) -> SiLK:
     return folded
 
 
-def _sequences(module: nn.Module) -> Iterator[nn.Sequential]:
-    """The outermost sequences of a network: those that are not part of another sequence."""
-    if isinstance(module, nn.Sequential):
-        yield module
-    for child in _layers(module) if isinstance(module, nn.Sequential) else module.children():
-        yield from _sequences(child)
-
-
-def _layers(module: nn.Module) -> Iterator[nn.Module]:
+def _layers(module: nn.Module) -> list[nn.Module]:
     """The layers of nested sequences, in order."""
-    if isinstance(module, nn.Sequential):
-        for child in module:
-            yield from _layers(child)
-    else:
-        yield module
+    return [layer for child in module for layer in _layers(child)] if isinstance(module, nn.Sequential) else [module]
 
 
 def _affine(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
@@ -83,19 +71,15 @@ def _fold_into_input(norm: nn.BatchNorm2d, convolution: nn.Conv2d) -> None:
     convolution.bias = nn.Parameter(added if convolution.bias is None else convolution.bias + added)
 
 
-def _dead(norm: nn.BatchNorm2d) -> Tensor:
-    """Mask (C,) of the channels whose running mean and variance are zero."""
+def _remove_dead(norm: nn.BatchNorm2d, writer: nn.Conv2d, readers: list[nn.Conv2d]) -> None:
+    """Remove the dead channels of a BatchNorm from the convolution that writes them and from those that read them."""
     assert norm.running_mean is not None and norm.running_var is not None
-    return (norm.running_mean.abs() < DEAD) & (norm.running_var < DEAD)
-
-
-def _remove(dead: Tensor, writer: nn.Conv2d, readers: list[nn.Conv2d]) -> None:
-    """Remove dead channels from the convolution that writes them and from those that read them."""
-    if not dead.any() or dead.all():
+    alive = (norm.running_mean.abs() >= DEAD) | (norm.running_var >= DEAD)
+    if not alive.any():
         return
-    writer.weight = nn.Parameter(writer.weight[~dead])
-    writer.bias = None if writer.bias is None else nn.Parameter(writer.bias[~dead])
+    writer.weight = nn.Parameter(writer.weight[alive])
+    writer.bias = None if writer.bias is None else nn.Parameter(writer.bias[alive])
     writer.out_channels = len(writer.weight)
     for reader in readers:
-        reader.weight = nn.Parameter(reader.weight[:, ~dead])
+        reader.weight = nn.Parameter(reader.weight[:, alive])
         reader.in_channels = reader.weight.shape[1]

@@ -1,8 +1,7 @@
 """The SiLK losses (paper, Sec. 3.4.4 and App. A), computed without storing the similarity matrix.
 
-The matching probability of a correspondence (i, j) is the product of a softmax over row i and a softmax over column j
-of S = cosine / temperature. Each needs only the log-sum-exp of one descriptor against all of the other image, which is
-computed together with its gradient, one block of rows at a time.
+The matching probability of a correspondence (i, j) is softmax(row i) * softmax(column j) of S = cosine / temperature.
+Each needs only the log-sum-exp of one descriptor against all of the other image, computed block by block.
 """
 
 from __future__ import annotations
@@ -11,29 +10,24 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from silk_ros.matcher import TEMPERATURE
 
 
 class SiLKLoss(NamedTuple):
-    """Scalars of one image pair. Training minimises `total`; `match_rate` is the share of correspondences that are
-    mutual nearest neighbours; precision and recall are those of positive keypoint logits as predictions of them.
-    """
+    """Scalars of one image pair."""
 
-    total: Tensor
+    total: Tensor  # what training minimises
     descriptor: Tensor
     keypoint: Tensor
-    match_rate: Tensor
-    precision: Tensor
+    match_rate: Tensor  # share of the correspondences that are mutual nearest neighbours
+    precision: Tensor  # of positive keypoint logits as predictions of these
     recall: Tensor
 
 
 class _SummedLogSumExp(torch.autograd.Function):
-    """sum_i log sum_j exp(q_i . k_j - bound), and for every query whether its target is the best key.
-
-    The forward pass also computes the gradient, block by block, so that similarities are computed only once.
-    """
+    """sum_i log sum_j exp(q_i . k_j - bound) with its gradient, and whether each query's target is its best key."""
 
     @staticmethod
     def forward(
@@ -81,12 +75,10 @@ def silk_loss(
 
     logits (N,) and raw descriptors (N, D) are the flattened dense maps of the two images; correspondences (M, 2) int64
     are indices into them. Similarities have the dtype of the descriptors (float32, or bfloat16 under autocast) and are
-    summed in float32. The cost grows with M x N: a random subset of the correspondences gives an unbiased estimate of
-    the same loss, because each is still scored against every position.
+    summed in float32. The cost grows with M x N; a random subset of the correspondences gives an unbiased estimate.
     """
     index0, index1 = correspondences.unbind(dim=1)
-    normalised0 = F.normalize(descriptors0.float(), dim=1)
-    normalised1 = F.normalize(descriptors1.float(), dim=1)
+    normalised0, normalised1 = (F.normalize(maps.float(), dim=1) for maps in (descriptors0, descriptors1))
     queries0, queries1 = normalised0[index0], normalised1[index1]
 
     bound = 1 / temperature  # largest similarity of two unit vectors
@@ -99,7 +91,7 @@ def silk_loss(
 
     success = best1 & best0
     logits = torch.cat([logits0[index0], logits1[index1]]).float()
-    labels = torch.cat([success, success]).float()
+    labels = success.float().repeat(2)
     keypoint = F.binary_cross_entropy_with_logits(logits, labels)
 
     with torch.no_grad():
@@ -108,3 +100,25 @@ def silk_loss(
         precision = hits / detected.sum().clamp(min=1)
         recall = hits / labels.sum().clamp(min=1)
     return SiLKLoss(descriptor + keypoint, descriptor, keypoint, success.float().mean(), precision, recall)
+
+
+def dense_maps(model: nn.Module, images: Tensor, bf16: bool) -> tuple[Tensor, Tensor]:
+    """Keypoint logits (B, 1, h, w) and raw descriptors (B, D, h, w) of uint8 images (B, 1, H, W)."""
+    device = next(model.parameters()).device
+    inputs = (images.to(device, non_blocking=True).float() / 255).to(memory_format=torch.channels_last)
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+        return model(inputs)
+
+
+def pair_loss(
+    model: nn.Module, images: Tensor, correspondences: Tensor, queries: int, seed: int, bf16: bool
+) -> SiLKLoss:
+    """Loss of a pair of images uint8 (2, 1, H, W) on `queries` random correspondences (M, 2), or on all for 0."""
+    if queries and len(correspondences) > queries:
+        generator = torch.Generator().manual_seed(seed)
+        correspondences = correspondences[torch.randperm(len(correspondences), generator=generator)[:queries]]
+    logits, descriptors = dense_maps(model, images, bf16)
+    correspondences = correspondences.to(logits.device, non_blocking=True)
+    logits0, logits1 = logits.flatten(1)
+    descriptors0, descriptors1 = descriptors.flatten(2).transpose(1, 2)
+    return silk_loss(logits0, logits1, descriptors0, descriptors1, correspondences)

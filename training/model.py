@@ -1,7 +1,4 @@
-"""The SiLK network (paper, Sec. 3.1): a backbone and two heads.
-
-A head is a block (3x3 convolution -> ReLU -> BatchNorm), then a 1x1 convolution and a BatchNorm.
-"""
+"""The SiLK network (paper, Sec. 3.1): a backbone and two heads."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from .backbones import ARCHITECTURES, BATCHNORM_MOMENTUM, block
 
 
 def head(channels_in: int, width: int, channels_out: int, padding: int) -> nn.Sequential:
-    """A head from backbone features to channels_out values per map position."""
+    """A head: 3x3 convolution -> ReLU -> BatchNorm -> 1x1 convolution to channels_out values -> BatchNorm."""
     return nn.Sequential(
         block(channels_in, width, padding),
         nn.Conv2d(width, channels_out, 1),
@@ -20,11 +17,10 @@ def head(channels_in: int, width: int, channels_out: int, padding: int) -> nn.Se
 
 
 class SiLK(nn.Module):
-    """Dense keypoint logits and descriptors of a batch of images.
+    """Network from float32 images (B, 1, H, W) in [0, 1] to keypoint logits (B, 1, h, w) and descriptors (B, D, h, w).
 
-    `forward` maps float32 images (B, 1, H, W) in [0, 1] to keypoint logits (B, 1, h, w) and raw descriptors
-    (B, D, h, w), which are not normalised. Map position (row i, column j) is pixel
-    (j * stride + border, i * stride + border), and h = ceil((H - 2 * border) / stride).
+    Descriptors are not normalised. Map position (row i, column j) is pixel (j * stride + border, i * stride + border),
+    and h = ceil((H - 2 * border) / stride).
     """
 
     def __init__(self, architecture: str = "vggnp-mu") -> None:
@@ -42,15 +38,13 @@ class SiLK(nn.Module):
     def freeze_descriptors(self) -> None:
         """Train only the keypoint head from now on: other weights and BatchNorm statistics do not change."""
         self._frozen = [self.backbone, self.descriptor_head]
-        for module in self._frozen:
-            module.requires_grad_(False)
+        nn.ModuleList(self._frozen).requires_grad_(False)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> SiLK:
         """Set the training mode of the modules that are not frozen."""
         super().train(mode)
-        for module in self._frozen:
-            module.eval()
+        nn.ModuleList(self._frozen).eval()
         return self
 
     @property

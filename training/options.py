@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,18 +17,23 @@ from silk_ros.backends import processor
 from .config import TrainConfig
 
 
-def readable_errors(main: Callable[[list[str] | None], int]) -> Callable[..., int]:
-    """Decorator of a program: bad input becomes one line on stderr, and the exit status 1."""
+def readable_errors(main: Callable[[list[str] | None], int | None]) -> Callable[..., int]:
+    """Decorator of a program, which returns the exit status: for bad input 1, after one line on stderr."""
 
     @functools.wraps(main)
     def wrapped(arguments: list[str] | None = None) -> int:
         try:
-            return main(arguments)
+            return main(arguments) or 0
         except (OSError, ValueError, ImportError, FloatingPointError) as error:
             print(f"{Path(main.__code__.co_filename).stem}: {error}", file=sys.stderr)
             return 1
 
     return wrapped
+
+
+def add_data(parser: argparse.ArgumentParser, name: str, meaning: str, **known: Any) -> None:
+    """Add an option that takes data, each with an optional weight, as pairs (path, weight)."""
+    parser.add_argument(name, type=parse_data, nargs="+", metavar="PATH[=WEIGHT]", help=meaning, **known)
 
 
 def parse_data(text: str) -> tuple[str, float]:
@@ -43,18 +49,14 @@ def parse_data(text: str) -> tuple[str, float]:
         raise argparse.ArgumentTypeError(f"'{text}' is not PATH or PATH=WEIGHT, for example photos/sky=0.1") from None
 
 
-def default_workers() -> int:
-    """Number of loader processes: enough to keep a GPU busy; 0 on a CPU, where the step takes most of the time."""
-    local_world = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes that torchrun started on this machine
-    return min(16, processor.cores() // local_world) if torch.cuda.is_available() else 0
-
-
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add --device, --workers and the positional settings, and list all settings below the options."""
     parser.add_argument("--device", choices=["cpu", "cuda"], help="where to compute (default: a GPU if there is one)")
-    parser.add_argument(
-        "--workers", type=int, default=default_workers(), help="processes that prepare pairs for a GPU (%(default)s)"
-    )
+    local_world = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # processes that torchrun started on this machine
+    # Enough to keep a GPU busy. On a CPU, the step takes most of the time.
+    workers = min(16, processor.cores() // local_world) if torch.cuda.is_available() else 0
+    workers_help = "processes that prepare pairs for a GPU (%(default)s)"
+    parser.add_argument("--workers", type=int, default=workers, help=workers_help)
     parser.add_argument("settings", nargs="*", metavar="NAME=VALUE", help="change a setting, for example steps=20000")
     settings = [f"  {name:22}{field.description}" for name, field in TrainConfig.model_fields.items()]
     parser.epilog = "\n".join(["settings (NAME=VALUE, values in YAML):", *settings])

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from silk_ros.images.gray import to_gray
-from silk_ros.images.source import IMAGE_SUFFIXES, SourceImage
+from silk_ros.images.folders import image_files
+from silk_ros.images.sampling import spread
+from silk_ros.images.source import IMAGE_SUFFIXES
 from silk_ros.images.sources import open_source
 
 Image = NDArray[np.uint8]
@@ -21,48 +22,20 @@ MAX_FRAMES = 300  # frames kept from a video or recording, evenly spread: neighb
 CACHE_BYTES = 2 * 2**30  # decoded photos kept per process; others are decoded at each read
 
 
-def find_images(root: str | Path) -> list[Path]:
-    """All image files below a folder, sorted."""
-    return sorted(path for path in Path(root).rglob("[!.]*") if path.suffix.lower() in IMAGE_SUFFIXES)
-
-
-def gray_frame(image: SourceImage) -> Image:
-    """Image of a source as grey uint8 (H, W)."""
-    return to_gray(image.data.data, image.height, image.width, image.encoding, image.step, image.is_bigendian)
-
-
-def _spread_frames(path: Path) -> list[Image]:
-    """At most MAX_FRAMES equidistant grey frames of a video or recording of unknown length, read in one pass."""
-    frames: list[Image] = []
-    stride = 1
-    for index, frame in enumerate(open_source(str(path))):
-        if index % stride == 0:
-            frames.append(gray_frame(frame))
-            if len(frames) > MAX_FRAMES:
-                frames, stride = frames[::2], stride * 2
-    return frames
-
-
 @dataclass(eq=False)
 class Photos:
-    """N training images, each with the probability that it is drawn.
-
-    names:       unique names of the images.
-    probability: (N,) float64, sums to 1.
-    """
+    """Training images with unique names, and the probability (N,) that each is drawn, which sums to 1."""
 
     names: list[str]
     probability: NDArray[np.float64]
     _items: list[Path | Image] = field(repr=False)
     _cache: dict[int, Image] = field(default_factory=dict, repr=False)
-    _cached_bytes: int = 0
 
     @classmethod
     def from_sources(cls, sources: Mapping[str, float]) -> Photos:
-        """Images of sources (path -> weight): folders with all their sub-folders, images, videos or recordings.
+        """Images of folders with all their sub-folders, image files, videos or recordings (path -> weight).
 
-        Each image of a source is drawn with a probability proportional to its weight. The weight of a folder inside
-        another one replaces the outer weight for its images: {"photos": 1, "photos/sky": 0.1}.
+        Probabilities are proportional to the weights; that of an inner folder replaces that of the outer one.
         Raises FileNotFoundError or ValueError naming the source that cannot be used.
         """
         weights: dict[str, float] = {}
@@ -72,7 +45,7 @@ class Photos:
             found = _open(Path(source))
             items |= found
             weights |= dict.fromkeys(found, weight)
-        draw = np.array([weights[name] for name in items], np.float64)
+        draw = np.array(list(weights.values()), np.float64)
         if not len(draw):
             raise ValueError("no training images: give --data a folder of photographs, a video or a recording")
         if (draw < 0).any() or draw.sum() == 0:
@@ -94,7 +67,7 @@ class Photos:
         return len(self.names)
 
     def split(self, held_out: int) -> tuple[Photos, Photos]:
-        """Split into training images and `held_out` images; only images of positive probability are held out.
+        """Training images and `held_out` others of positive probability. Raises ValueError if there are too few.
 
         Photographs are held out evenly over the names. If there are too few, the last images are held out: frames from
         the middle of a recording would have nearly equal neighbours in the training set.
@@ -103,35 +76,28 @@ class Photos:
         if held_out >= len(drawn):
             raise ValueError(f"cannot hold out {held_out} of {len(drawn)} images: lower validation_photos")
         files = drawn[[isinstance(self._items[index], Path) for index in drawn]]
-        if len(files) > held_out:
-            chosen = set(files[np.linspace(0, len(files) - 1, held_out).round().astype(int)]) if held_out else set()
-        else:
-            chosen = set(drawn[len(drawn) - held_out :])
-        rest = [index for index in range(len(self)) if index not in chosen]
-        return self._subset(rest), self._subset(sorted(chosen))
+        evenly = np.linspace(0, len(files) - 1, held_out).round().astype(int)
+        chosen = files[evenly] if len(files) > held_out else drawn[len(drawn) - held_out :]
+        return self._subset(np.setdiff1d(np.arange(len(self)), chosen)), self._subset(chosen)
 
-    def _subset(self, indices: list[int]) -> Photos:
+    def _subset(self, indices: NDArray[np.intp]) -> Photos:
         probability = self.probability[indices]
-        return Photos(
-            [self.names[index] for index in indices],
-            probability / probability.sum() if len(indices) else probability,
-            [self._items[index] for index in indices],
-        )
+        names, items = ([values[index] for index in indices] for values in (self.names, self._items))
+        return Photos(names, probability / probability.sum() if len(indices) else probability, items)
 
     def read(self, index: int) -> Image:
         """Image as RGB uint8 (H, W, 3), cached up to CACHE_BYTES. Raises ValueError for an unreadable file."""
+        if index in self._cache:
+            return self._cache[index]
         item = self._items[index]
         if isinstance(item, np.ndarray):
             return np.asarray(cv2.cvtColor(item, cv2.COLOR_GRAY2RGB), np.uint8)
-        if index in self._cache:
-            return self._cache[index]
         bgr = cv2.imread(str(item), cv2.IMREAD_COLOR)
         if bgr is None:
             raise ValueError(f"cannot read the image '{item}': remove or replace the file")
         photo = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
-        if self._cached_bytes + photo.nbytes <= CACHE_BYTES:
+        if sum(cached.nbytes for cached in self._cache.values()) + photo.nbytes <= CACHE_BYTES:
             self._cache[index] = photo
-            self._cached_bytes += photo.nbytes
         return photo
 
     def hash(self) -> str:
@@ -145,16 +111,15 @@ def _open(path: Path) -> dict[str, Path | Image]:
     """Images of one source: name -> file or grey frame."""
     path = path.expanduser()
     if "*" in path.name:
-        named = sorted(image for image in path.parent.glob(path.name) if image.suffix.lower() in IMAGE_SUFFIXES)
-        return {str(image.resolve()): image for image in named}
+        return {str(image.resolve()): image for image in image_files(path.parent, path.name)}
     if not path.exists():
         raise FileNotFoundError(f"no '{path}': give a folder of photographs, a video, or a rosbag2 or .mcap recording")
-    if path.is_dir() and (images := find_images(path)):
+    if path.is_dir() and (images := image_files(path, "**/*")):
         return {str(image.resolve()): image for image in images}
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
         return {str(path.resolve()): path}
     try:
-        frames = _spread_frames(path)
+        frames = spread((image.gray() for image in open_source(str(path))), MAX_FRAMES)
     except ValueError as error:
         raise ValueError(f"cannot use '{path}' as data: {error}") from error
     if not frames:

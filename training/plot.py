@@ -7,6 +7,7 @@ python -m training.plot runs/a runs/b curves.png       # several runs in one pic
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from pathlib import Path
 
@@ -32,43 +33,37 @@ def draw_curves(runs: list[Path], path: Path) -> None:
     """Write a picture of loss, match rate and validation scores. Raises ValueError for a run without logs."""
     matplotlib.use("Agg")
     figure, axes = pyplot.subplots(1, len(PANELS), figsize=(14, 4), layout="constrained")
-    for run_index, run in enumerate(runs):
-        events = EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload()
+    logs = [EventAccumulator(str(run), size_guidance={"scalars": 0}).Reload() for run in runs]
+    for run, events in zip(runs, logs):
         if "train/total" not in events.Tags()["scalars"]:
             raise ValueError(f"no training logs in '{run}': give the --output of training.train")
-        for axis, (title, lines) in zip(axes, PANELS.items()):
-            for line_index, (tag, label) in enumerate(lines.items()):
-                if tag not in events.Tags()["scalars"]:
-                    continue
-                steps, values = np.array([(event.step, event.value) for event in events.Scalars(tag)]).T
-                colour = f"C{run_index * 2 + line_index}"
-                name = f"{run.name}: {label}" if len(runs) > 1 else label
-                if len(values) > 3 * SMOOTHING:
-                    axis.plot(steps, values, color=colour, alpha=0.15, linewidth=0.5)
-                    values = np.convolve(values, np.ones(SMOOTHING) / SMOOTHING, mode="valid")
-                    steps = steps[SMOOTHING - 1 :]
-                axis.plot(steps, values, color=colour, label=name)
-            axis.set(title=title, xlabel="step")
-            axis.grid(alpha=0.3)
-    for axis in axes:
+    for axis, (title, lines) in zip(axes, PANELS.items()):
+        curves = itertools.product(zip(runs, logs), lines.items())
+        for index, ((run, events), (tag, label)) in enumerate(curves):
+            if tag not in events.Tags()["scalars"]:
+                continue
+            steps, values = np.array([(event.step, event.value) for event in events.Scalars(tag)]).T
+            if len(values) > 3 * SMOOTHING:
+                axis.plot(steps, values, color=f"C{index}", alpha=0.15, linewidth=0.5)
+                values = np.convolve(values, np.ones(SMOOTHING) / SMOOTHING, mode="valid")
+                steps = steps[SMOOTHING - 1 :]
+            axis.plot(steps, values, color=f"C{index}", label=f"{run.name}: {label}" if len(runs) > 1 else label)
+        axis.set(title=title, xlabel="step", **({"yscale": "log"} if title == "loss" else {"ylim": (0, 1)}))
+        axis.grid(alpha=0.3)
         if axis.get_legend_handles_labels()[0]:
             axis.legend(frameon=False)
-    axes[0].set_yscale("log")
-    for axis in axes[1:]:
-        axis.set_ylim(0, 1)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
 
 @readable_errors
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="--output folders of training.train")
     parser.add_argument("picture", type=Path, help="PNG file to write")
     options = parser.parse_args(arguments)
     draw_curves(options.runs, options.picture)
     print(f"wrote {options.picture}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -29,13 +29,11 @@ from .checkpoint import load_checkpoint
 from .config import TrainConfig, load_config, parse_override
 from .data import HomographyPairs
 from .distributed import Workplace, workplace
-from .loss import SiLKLoss
+from .loss import SiLKLoss, pair_loss
 from .model import SiLK
-from .options import add_training_options, parse_data, readable_errors
-from .output import LAST, TrainingOutput
+from .options import add_data, add_training_options, readable_errors
 from .photos import Photos
-from .run import TrainingRun, start_run
-from .step import pair_loss
+from .run import LAST, TrainingOutput, TrainingRun, start_run
 from .validation import Validation
 
 LOG_EVERY = 50  # steps
@@ -52,37 +50,29 @@ def learning_rate_factor(step: int, config: TrainConfig) -> float:
 
 def keep_large_buffers() -> None:
     """Make glibc reuse large buffers instead of returning them to the system at every step: 2-3x faster on a CPU."""
-    if sys.platform == "linux":
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         m_trim_threshold, m_mmap_max = -1, -4
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(m_mmap_max, 0)
-            libc.mallopt(m_trim_threshold, 2**31 - 1)
+        libc.mallopt(m_mmap_max, 0)
+        libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
 def make_loader(pairs: HomographyPairs, first_step: int, place: Workplace, workers: int) -> DataLoader:
     """Loader of this process's pairs: every world-th one, starting at first_step."""
     if workers:
         cv2.setNumThreads(1)  # before the workers are forked: there is one for each core
-    own = range(first_step * place.world + place.rank, pairs.steps, place.world)
-    return DataLoader(
-        Subset(pairs, own),
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=16 if workers else None,
-        pin_memory=place.device.type == "cuda",
-    )
+    own = Subset(pairs, range(first_step * place.world + place.rank, pairs.steps, place.world))
+    pin, prefetch = place.device.type == "cuda", 16 if workers else None
+    return DataLoader(own, batch_size=None, num_workers=workers, prefetch_factor=prefetch, pin_memory=pin)
 
 
 def optimise(model: nn.Module, run: TrainingRun, images: Tensor, correspondences: Tensor, step: int) -> SiLKLoss:
     """One optimisation step on a pair of images, uint8 (2, 1, H, W). Returns the loss before the step."""
-    config, optimizer = run.config, run.optimizer
-    for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * learning_rate_factor(step, config)
+    config = run.config
+    run.optimizer.param_groups[0]["lr"] = config.learning_rate * learning_rate_factor(step, config)
     loss = pair_loss(model, images, correspondences, config.queries, step, config.in_bf16)
-    optimizer.zero_grad(set_to_none=True)
+    run.optimizer.zero_grad()
     loss.total.backward()
-    optimizer.step()
+    run.optimizer.step()
     return loss
 
 
@@ -113,8 +103,7 @@ def train(
     written = TrainingOutput(output, run, validation) if place.is_main else None
 
     model.train()
-    name, quiet = config.architecture, not place.is_main
-    progress = tqdm(loader, name, config.steps, initial=first_step, unit="step", disable=quiet)
+    progress = tqdm(loader, model.name, config.steps, initial=first_step, unit="step", disable=not place.is_main)
     for step, (images, correspondences, _) in enumerate(progress, start=first_step):
         loss = optimise(parallel, run, images, correspondences, step)
         done = step + 1
@@ -139,20 +128,17 @@ def train(
 @readable_errors
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
+    add_data(
+        parser,
         "--data",
-        type=parse_data,
-        nargs="+",
-        metavar="PATH[=WEIGHT]",
-        help="folders of photographs (with all their sub-folders), videos, rosbag2 or .mcap recordings; each image is "
-        "drawn WEIGHT times as often as those of weight 1 (1). A folder inside another may have its own weight",
+        "folders of photographs (with all their sub-folders), videos, rosbag2 or .mcap recordings; each image is drawn "
+        "WEIGHT times as often as those of weight 1 (1). A folder inside another may have its own weight",
     )
     parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints and TensorBoard logs")
     parser.add_argument("--start", type=Path, help="checkpoint to begin with, instead of random weights")
     parser.add_argument("--resume", action="store_true", help=f"continue from OUTPUT/{LAST}")
-    parser.add_argument(
-        "--config", type=Path, default="vggnp_mu", help="YAML file, or a name in training/configs (%(default)s)"
-    )
+    config_help = "YAML file, or a name in training/configs (%(default)s)"
+    parser.add_argument("--config", type=Path, default="vggnp_mu", help=config_help)
     add_training_options(parser)
     options = parser.parse_intermixed_args(arguments)
     try:
@@ -161,8 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
             config = config.changed(data=dict(options.data))
         config = config.changed(**dict(parse_override(text) for text in options.settings))
         with workplace(options.device) as place:
-            start = load_start(options.start, config)
-            photos = Photos.from_sources(config.data)
+            start, photos = load_start(options.start, config), Photos.from_sources(config.data)
             path = train(config, photos, options.output, place, options.resume, options.workers, start)
             if place.is_main:
                 print(f"wrote {path}")

@@ -18,9 +18,9 @@ from silk_ros.types import Features
 
 from .config import TrainConfig
 from .data import HomographyPairs
+from .loss import dense_maps, pair_loss
 from .model import SiLK
 from .photos import Photos
-from .step import dense_maps, pair_loss
 
 VIEW_SIZE = 240  # map positions; side of the views for the homography accuracy
 KEYPOINTS = 1000  # per view
@@ -42,34 +42,26 @@ class Validation:
         self._bf16 = config.in_bf16
 
     def __call__(self, model: SiLK) -> dict[str, float]:
-        """Scores by name. All but the loss are in [0, 1], and higher is better.
+        """Scores by name: the loss; match_rate, precision and recall of `SiLKLoss`; f1; homography_accuracy.
 
-        loss: the loss that training minimises.
-        match_rate, precision, recall, f1: as in `SiLKLoss`.
-        homography_accuracy: share of views with a mean corner error below 3 px of the homography that RANSAC finds in
-        the matches of the best 1000 keypoints (paper, Sec. 4.2).
+        The last is the share of views with a mean corner error below 3 px of the homography that RANSAC finds in the
+        matches of the best 1000 keypoints (paper, Sec. 4.2).
         """
         with torch.no_grad(), evaluating(model):
             losses = [pair_loss(model, images, pairs, 0, 0, self._bf16) for images, pairs, _ in self._crops]
             errors = [self._corner_error(model, images, truth.numpy()) for images, _, truth in self._views]
-        total, match_rate, precision, recall = (
-            float(np.mean([getattr(loss, name).item() for loss in losses]))
-            for name in ("total", "match_rate", "precision", "recall")
-        )
-        return {
-            "loss": total,
-            "match_rate": match_rate,
-            "precision": precision,
-            "recall": recall,
-            "f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
-            "homography_accuracy": float(np.mean([error < CORNER_ERROR for error in errors])),
-        }
+        means = (float(np.mean([value.item() for value in values])) for values in zip(*losses))
+        total, _, _, match_rate, precision, recall = means
+        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        accuracy = float(np.mean([error < CORNER_ERROR for error in errors]))
+        scores = {"loss": total, "match_rate": match_rate, "precision": precision, "recall": recall, "f1": f1}
+        return scores | {"homography_accuracy": accuracy}
 
     def _corner_error(self, model: SiLK, images: Tensor, truth: NDArray[np.float64]) -> float:
         a, b = features(model, images, self._bf16)
-        matched = match(a, b).indices
-        height, width = images.shape[-2:]
-        return corner_error(truth, a.keypoints[matched[:, 0]], b.keypoints[matched[:, 1]], (width, height))
+        rows_a, rows_b = match(a, b).indices.T
+        size = (images.shape[-1], images.shape[-2])
+        return corner_error(truth, a.keypoints[rows_a], b.keypoints[rows_b], size)
 
     def pictures(self, model: SiLK, count: int) -> list[NDArray[np.uint8]]:
         """Pictures of the first pairs of views, RGB uint8 (H, W, 3): matches drawn as motion in the second view."""
@@ -83,7 +75,7 @@ class Validation:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Context with the model in eval mode; its previous mode is restored at the end."""
+    """Context with the model in eval mode, which restores the previous mode."""
     training = model.training
     model.eval()
     try:
@@ -100,5 +92,4 @@ def features(model: SiLK, images: Tensor, bf16: bool) -> list[Features]:
     positions = torch.stack([chosen % columns, chosen // columns], dim=-1) * model.stride + model.border
     chosen = chosen[:, None].expand(-1, descriptors.shape[1], -1)
     best = F.normalize(descriptors.float().flatten(2).gather(2, chosen), dim=1).transpose(1, 2)
-    parts = zip(*(tensor.cpu().numpy() for tensor in (positions, scores, best)))
-    return [Features(keypoints=where, scores=score, descriptors=what) for where, score, what in parts]
+    return [Features(*parts) for parts in zip(*(tensor.cpu().numpy() for tensor in (positions, scores, best)))]

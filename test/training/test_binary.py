@@ -11,9 +11,17 @@ from silk_ros import Extractor, Features, Matches
 from silk_ros.backends.model import int8_path, sha256
 from silk_ros.binary import BITS, METADATA_KEY, BinaryCode, binary_code
 from silk_ros.paths import default_model
-from training import binary, binary_learning
-from training.binary import main, write_code
-from training.binary_learning import DescriptorPair, learn, mean_recall, random_code, rotations, same_points
+from training import binary
+from training.binary import (
+    DescriptorPair,
+    learn,
+    main,
+    mean_recall,
+    random_code,
+    rotations,
+    same_points,
+    write_code,
+)
 
 
 @pytest.fixture
@@ -122,7 +130,7 @@ def test_an_int8_file_of_another_network_is_not_adopted(model: Path) -> None:
 def test_the_command_learns_and_writes(
     model: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(binary_learning, "MAP_SIZE", 90)
+    monkeypatch.setattr(binary, "MAP_SIZE", 90)
     monkeypatch.setattr(binary, "KEYPOINTS", 300)
     monkeypatch.setattr(binary, "HELD_OUT_PAIRS", 2)
     before = binary_code(model).to_metadata()

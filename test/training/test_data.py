@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from silk_ros.geometry.homography import warp_points
 from training.augmentation import RECIPES
 from training.config import TrainConfig
 from training.data import HomographyPairs, textured_share
-from training.homography import dense_correspondences, warp_points
+from training.homography import dense_correspondences
 from training.photos import Photos
 
 MAP, BORDER = 42, 3

@@ -10,9 +10,9 @@ from training.checkpoint import load_checkpoint
 from training.config import TrainConfig, from_dict
 from training.data import HomographyPairs
 from training.distributed import Workplace, workplace
+from training.loss import pair_loss
 from training.model import SiLK
 from training.photos import Photos
-from training.step import pair_loss
 from training.train import learning_rate_factor
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,11 +7,10 @@ import skimage.data
 
 from silk_ros import Extractor
 from training import finetune as module
-from training import precision
+from training import run as starting
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.config import load_config
-from training.finetune import ONNX_NAME, main
-from training.recording import Quality
+from training.finetune import ONNX_NAME, Quality, main
 
 SETTINGS = ["steps=3", "map_size=20", "warmup=1", "bf16=false"]
 
@@ -82,7 +81,7 @@ def test_it_computes_as_the_device_does_and_not_as_the_weights_were_trained(
     start.config["bf16"] = not own
     start.save(weights)
     judged |= {"before": Quality(1, 1), "after": Quality(1, 1)}
-    monkeypatch.setattr(precision, "computes_in_bf16", lambda device: own)
+    monkeypatch.setattr(starting, "computes_in_bf16", lambda device: own)
     arguments = command(frames, weights, tmp_path / "run", "--device", "cpu")
     arguments.remove("bf16=false")
     assert main(arguments) == 0

@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from training.homography import HomographyRange, dense_correspondences, random_homography, warp_points
+from silk_ros.geometry.homography import warp_points
+from training.homography import HomographyRange, dense_correspondences, random_homography
 
 SIZE = 88  # of the crop
 MAP, BORDER = 24, 3

@@ -3,9 +3,9 @@ import platform
 import pytest
 import torch
 
-from training import precision
+from training import run as module
 from training.config import DEFAULT_CONFIG, TrainConfig, load_config
-from training.precision import computes_in_bf16, resolve_bf16
+from training.run import computes_in_bf16, resolve_bf16
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
@@ -17,7 +17,7 @@ def automatic() -> TrainConfig:
 
 def has(instructions: str, monkeypatch: pytest.MonkeyPatch, onednn: bool = True) -> None:
     """The processor has these instruction sets; oneDNN says that it supports bfloat16, or not."""
-    monkeypatch.setattr(precision.processor, "instruction_sets", lambda: instructions)
+    monkeypatch.setattr(module.processor, "instruction_sets", lambda: instructions)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: onednn, raising=False)
 

@@ -7,9 +7,9 @@ import pytest
 import skimage.data
 
 from silk_ros import Extractor
-from training import recording
+from training import finetune
 from training.export import export_model
-from training.recording import GAP, Quality, matching_quality, read_recording
+from training.finetune import GAP, Quality, matching_quality, read_recording
 
 COUNT = 40
 
@@ -26,21 +26,21 @@ def levels(frames: list[np.ndarray]) -> list[int]:
 
 
 def test_the_last_part_is_only_judged_by(folder: Path) -> None:
-    found = read_recording(str(folder), hold_out=0.5)
-    assert levels(found.frames) == list(range(COUNT // 2))
-    firsts, seconds = (levels(list(frames)) for frames in zip(*found.pairs))
+    trained, pairs = read_recording(str(folder), hold_out=0.5)
+    assert levels(trained) == list(range(COUNT // 2))
+    firsts, seconds = (levels(list(frames)) for frames in zip(*pairs))
     assert min(firsts) >= COUNT // 2
     assert [second - first for first, second in zip(firsts, seconds)] == [GAP] * len(firsts)
     assert max(seconds) == COUNT - 1
 
 
 def test_long_recordings_are_thinned_evenly(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording, "MAX_FRAMES", 5)
-    monkeypatch.setattr(recording, "PAIRS", 3)
-    found = read_recording(str(folder), hold_out=0.25)
-    assert len(found.frames) == 5 and len(found.pairs) == 3
-    assert levels(found.frames)[0] == 0 and levels(found.frames)[-1] == 29
-    assert np.ptp(np.diff(levels(found.frames))) <= 1
+    monkeypatch.setattr(finetune, "MAX_FRAMES", 5)
+    monkeypatch.setattr(finetune, "PAIRS", 3)
+    trained, pairs = read_recording(str(folder), hold_out=0.25)
+    assert len(trained) == 5 and len(pairs) == 3
+    assert levels(trained)[0] == 0 and levels(trained)[-1] == 29
+    assert np.ptp(np.diff(levels(trained))) <= 1
 
 
 @pytest.mark.parametrize(

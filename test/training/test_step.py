@@ -2,9 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.loss import silk_loss
+from training.loss import dense_maps, pair_loss, silk_loss
 from training.model import SiLK
-from training.step import dense_maps, pair_loss
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from training import precision, validation
+from training import run as starting
 from training import train as training
+from training import validation
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.config import DEFAULT_CONFIG, TrainConfig, load_config
 from training.data import HomographyPairs
@@ -347,7 +348,7 @@ def test_a_training_without_enough_photos_to_validate_by_starts_nothing(config: 
 
 
 def on_a_machine_that(computes_in_bf16: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "computes_in_bf16", lambda device: computes_in_bf16)
+    monkeypatch.setattr(starting, "computes_in_bf16", lambda device: computes_in_bf16)
 
 
 @pytest.mark.parametrize("own", [True, False])

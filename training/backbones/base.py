@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# SiLK trains on one pair of images at a time: with torch's default momentum of 0.1, the statistics would cover about
-# ten pairs and follow the last few photos instead of the data set.
-BATCHNORM_MOMENTUM = 0.01
+BATCHNORM_MOMENTUM = 0.01  # with torch's default of 0.1, the statistics would cover the last ten pairs of images only
 
 
 class Backbone(nn.Module):
@@ -24,10 +22,7 @@ class Backbone(nn.Module):
 
 
 def extended(images: Tensor, multiple: int, plus: int = 0) -> Tensor:
-    """Images (B, C, H, W) extended to sides of k * multiple + plus by repeating the last column and row.
-
-    Backbones that halve their maps extend the image first and crop the map at the end.
-    """
+    """Images (B, C, H, W) extended to sides of k * multiple + plus by repeating the last column and row."""
     height, width = images.shape[-2:]
     # No negative number is divided: ONNX and Python would round it differently.
     right, bottom = ((side - plus + multiple - 1) // multiple * multiple + plus - side for side in (width, height))

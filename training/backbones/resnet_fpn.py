@@ -1,8 +1,7 @@
 """The ResNet-FPN of LoFTR (Sun et al., CVPR 2021; "FPN" in the paper's Tab. 7), up to its fine map.
 
 A residual network reduces the image to an eighth of its size; a feature pyramid combines its maps up to half the size.
-Every convolution pads; those of stride 2 are centred on even positions: position i of a map is position 2i of the finer
-one.
+Every convolution pads. Position i of a map is position 2i of the finer one.
 """
 
 from __future__ import annotations
@@ -74,10 +73,7 @@ class ResNetFPN(Backbone):
 
 
 def doubled(coarse: Tensor) -> Tensor:
-    """A map (B, C, h, w) interpolated bilinearly to (B, C, 2h - 1, 2w - 1): one new position between any two.
-
-    LoFTR interpolates from n to 2n positions with aligned corners, which shifts features by up to four pixels,
-    depending on the position and the image size.
-    """
+    """A map (B, C, h, w) interpolated bilinearly to (B, C, 2h - 1, 2w - 1): one new position between any two."""
+    # LoFTR interpolates from n to 2n positions instead, which shifts features by up to four pixels.
     height, width = coarse.shape[-2:]
     return F.interpolate(coarse, size=(2 * height - 1, 2 * width - 1), mode="bilinear", align_corners=True)

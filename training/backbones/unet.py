@@ -19,12 +19,9 @@ DOWN = 16, 32, 64, 64, 64  # channels from full resolution down to a sixteenth
 UP = 64, 64, 64, 128  # channels from an eighth up to full resolution
 
 
-def convolution(channels_in: int, channels_out: int) -> nn.Conv2d:
-    return nn.Conv2d(channels_in, channels_out, 5, padding=2)
-
-
 def step(channels_in: int, channels_out: int) -> nn.Sequential:
-    return nn.Sequential(nn.InstanceNorm2d(channels_in), nn.PReLU(channels_in), convolution(channels_in, channels_out))
+    convolution = nn.Conv2d(channels_in, channels_out, 5, padding=2)
+    return nn.Sequential(nn.InstanceNorm2d(channels_in), nn.PReLU(channels_in), convolution)
 
 
 class UNet(Backbone):
@@ -34,7 +31,7 @@ class UNet(Backbone):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = convolution(1, DOWN[0])
+        self.first = nn.Conv2d(1, DOWN[0], 5, padding=2)
         self.down = nn.ModuleList(step(a, b) for a, b in itertools.pairwise(DOWN))
         skips = reversed(DOWN[:-1])
         self.up = nn.ModuleList(step(a + skip, b) for (a, b), skip in zip(itertools.pairwise((DOWN[-1], *UP)), skips))
