@@ -150,15 +150,8 @@ def register_depth(
 
     Each pixel takes the depth of the pixel nearest to its ray, which keeps edges sharp; NaN outside the view.
     """
-    registered = cv2.warpPerspective(
-        depth,
-        depth_matrix @ np.linalg.inv(matrix),
-        size,
-        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=float("nan"),
-    )
-    return np.asarray(registered, np.float32)
+    to_depth, flags = depth_matrix @ np.linalg.inv(matrix), cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpPerspective(depth, to_depth, size, flags=flags, borderValue=float("nan")), np.float32)
 
 
 def _open_kitti(folder: Path, shorter_edge: int | None) -> PosedSequence:

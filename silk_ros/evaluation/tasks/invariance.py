@@ -20,8 +20,8 @@ from ..options import DatasetError, Options
 from ..results import Curve, Picture, Row, TaskResult
 from .homography import match_pair
 
-ANGLES = tuple(float(angle) for angle in range(0, 181, 15))  # degrees
-SCALES = tuple(float(scale) for scale in 2 ** np.linspace(-1, 1, 9))
+ANGLES = tuple(np.arange(0.0, 181, 15).tolist())  # degrees
+SCALES = tuple((2 ** np.linspace(-1, 1, 9)).tolist())
 KEPT = 0.5  # share of the unchanged view's correct matches below which features count as lost
 MEASURES = ("MMA@1", "MMA@3", "correct matches", "repeatability@1")
 _KERNEL = 4  # pixels around a point that Lanczos interpolation reads
@@ -40,10 +40,8 @@ def photographs(folder: Path, options: Options, skip: Sequence[str] = ()) -> lis
         return [sequence.read()[0] for sequence in find_sequences(folder, options.shorter_edge or SHORTER_EDGE, skip)]
     if skip:
         raise DatasetError(f"no sequence '{skip[0]}' to skip in '{folder}': it holds no sequences")
-    images = load_images(folder)
-    if options.shorter_edge is None:
-        return images
-    return [resize_shorter_edge(image, options.shorter_edge)[0] for image in images]
+    edge = options.shorter_edge
+    return [resize_shorter_edge(image, edge)[0] if edge else image for image in load_images(folder)]
 
 
 def evaluate_rotation(

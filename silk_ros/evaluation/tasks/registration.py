@@ -44,12 +44,9 @@ def match_weights(a: Keypoints, b: Keypoints, rows: NDArray[np.int32]) -> NDArra
     if not len(rows) or len(b) < 2:
         return np.ones(len(rows))
     binary = a.descriptors.dtype == np.uint8
+    kind, norm = (cv2.CV_32S, cv2.NORM_HAMMING) if binary else (cv2.CV_32F, cv2.NORM_L2SQR)
     distances, _ = cv2.batchDistance(
-        np.ascontiguousarray(a.descriptors[rows[:, 0]]),
-        np.ascontiguousarray(b.descriptors),
-        cv2.CV_32S if binary else cv2.CV_32F,
-        normType=cv2.NORM_HAMMING if binary else cv2.NORM_L2SQR,
-        K=2,
+        np.ascontiguousarray(a.descriptors[rows[:, 0]]), np.ascontiguousarray(b.descriptors), kind, normType=norm, K=2
     )
     best, second = np.asarray(distances, np.float64).T
     return 1 - best / np.maximum(second, 1e-9)
@@ -106,9 +103,8 @@ def evaluate_registration(
     """Errors of the motion between frames `gap` apart of one RGB-D sequence (see `open_sequence`).
 
     Columns: share of pairs within thresholds, mean and median, each for the angle of rotation (degrees), the
-    translation (cm) and the Chamfer distance; then the number of matches with depth in both frames. As in [18] the
-    Chamfer distance is of squares, in 1e-3 square metres: the paper's table has these numbers too, though its text
-    calls them centimetres.
+    translation (cm) and the Chamfer distance (of squares as in [18], 1e-3 square metres; the paper's table has these
+    numbers, its text calls them centimetres); then the number of matches with depth in both frames.
 
     Raises DatasetError for a missing or malformed folder, for a sequence without depth or with too few frames, and for
     a depth image without any depth.
@@ -191,10 +187,7 @@ def _lift(
 
 def _judge(pair: _LiftedPair, sequence: PosedSequence) -> Row:
     motion = register(*pair.points, pair.weights)
-    clouds = [_cloud(frame, sequence.matrix) for frame in pair.frames]
-    for number, cloud in zip(pair.numbers, clouds):
-        if not len(cloud) and sequence.depth_files is not None:
-            raise DatasetError(f"no depth in '{sequence.depth_files[number]}': replace it, or leave out its frame")
+    clouds = (_cloud(sequence, number, frame) for number, frame in zip(pair.numbers, pair.frames))
     errors = registration_errors(motion, pair.truth, *clouds)
     return {"first": pair.numbers[0], "second": pair.numbers[1], **errors, "matches": pair.matches}
 
@@ -209,12 +202,15 @@ def _picture(name: str, pair: _LiftedPair, errors: Row) -> Picture:
     return match_picture(views, [frame.image for frame in pair.frames], pair.pixels, correct, rule)
 
 
-def _cloud(frame: PosedFrame, matrix: Points) -> NDArray[np.float64]:
-    """Points (N, 3) of every CLOUD_STRIDE-th pixel that has a depth."""
+def _cloud(sequence: PosedSequence, index: int, frame: PosedFrame) -> NDArray[np.float64]:
+    """Points (N, 3) of every CLOUD_STRIDE-th pixel that has a depth. Raises DatasetError if there is none."""
     row, column = np.indices(frame.image.shape)[:, ::CLOUD_STRIDE, ::CLOUD_STRIDE].reshape(2, -1)
     pixels = np.column_stack([column, row]).astype(np.float64)
-    points = back_project(matrix, pixels, frame.depth_at(pixels))
-    return points[np.isfinite(points[:, 2])]
+    points = back_project(sequence.matrix, pixels, frame.depth_at(pixels))
+    points = points[np.isfinite(points[:, 2])]
+    if not len(points) and sequence.depth_files:
+        raise DatasetError(f"no depth in '{sequence.depth_files[index]}': replace it, or leave out its frame")
+    return points
 
 
 def _summary(rows: list[Row]) -> Row:

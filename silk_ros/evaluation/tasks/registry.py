@@ -24,12 +24,9 @@ logger = logging.getLogger("evaluate")
 
 @dataclass(frozen=True)
 class Task:
-    """An evaluation of a method on a folder.
+    """An evaluation `run` of a method on a folder with options; `skips`: with names of sequences to leave out, `skip`.
 
-    run:    the task, over a method, a folder and options.
-    files:  patterns of file names; a folder with a matching file is a data set of this task.
-    layout: description of such a folder.
-    skips:  whether `run` takes `skip`, the names of sequences to leave out.
+    files: patterns of file names; a folder with a matching file is a data set of this task. layout: its description.
     """
 
     run: Callable[..., TaskResult]
