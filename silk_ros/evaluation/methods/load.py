@@ -1,9 +1,4 @@
-"""Methods by name: exported networks, OpenCV's features, and peers from PyPI.
-
-method = Cached(load_method("sift", max_keypoints=10_000))
-a, b = method.extract(image0), method.extract(image1)
-indices = method.match(a, b)
-"""
+"""Methods by name: exported networks, OpenCV's features, and peers from PyPI."""
 
 from __future__ import annotations
 

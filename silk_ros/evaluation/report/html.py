@@ -27,7 +27,7 @@ def write_html(report: Report, plots: Sequence[Sequence[Plot]], path: Path) -> N
         loader=PackageLoader("silk_ros.evaluation.report", "."), autoescape=True, undefined=StrictUndefined
     )
     environment.globals["zip"] = zip
-    environment.filters |= {"slug": slug, "setting": _text, "uri": _uri}
+    environment.filters |= {"slug": slug, "setting": _setting_text, "uri": _uri}
     images = iter(_encoded([picture for outcome in report.outcomes for picture in outcome.pictures]))
     sections = [
         (outcome, drawn, [(picture.caption, next(images)) for picture in outcome.pictures])
@@ -37,12 +37,11 @@ def write_html(report: Report, plots: Sequence[Sequence[Plot]], path: Path) -> N
     path.write_text(page, encoding="utf-8")
 
 
-def _text(value: Any) -> str:
-    """A setting as text."""
+def _setting_text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(entry)}" for name, entry in value.items())
+        return ", ".join(f"{name} {_setting_text(entry)}" for name, entry in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(_text, value))
+        return ", ".join(map(_setting_text, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

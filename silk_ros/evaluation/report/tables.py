@@ -32,8 +32,7 @@ class Column:
 
     @property
     def threshold(self) -> str:
-        _, at, value = self.metric.partition("@")
-        return at + value
+        return self.metric.removeprefix(self.name)
 
     @property
     def sign(self) -> int:

@@ -89,15 +89,13 @@ def find_pipelines(backends: Sequence[str], image: Image, threads: int) -> tuple
 
 def find_peers(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The peers that are installed, and the reasons why others do not load."""
-    found: list[str] = []
     skipped: dict[str, str] = {}
     for name in names:
         try:
             load_method(name, 1)
-            found.append(name)
         except ImportError as error:
             skipped[name] = str(error)
-    return found, skipped
+    return [name for name in names if name not in skipped], skipped
 
 
 def measure_extraction(

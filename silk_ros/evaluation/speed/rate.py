@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -111,12 +111,10 @@ def candidates(camera: CameraLoad, precisions: Mapping[str, str]) -> list[Candid
 
 
 class Search(NamedTuple):
-    """The result of a search.
+    """The best candidate that holds the rate, or None, and those tried.
 
-    best:     the best candidate that holds the rate; None if none does.
-    timed:    the candidates tried, the node's defaults first; only the cheapest one if that does not hold the rate.
-    defaults: quality of the node's defaults.
-    complete: whether all candidates better than the best one were tried within TIME_LIMIT.
+    timed: the node's defaults first; only the cheapest one if that does not hold the rate. defaults: quality of the
+    node's defaults. complete: whether all candidates better than the best one were tried within TIME_LIMIT.
     """
 
     best: Timed | None
@@ -131,7 +129,7 @@ def find(camera: CameraLoad) -> Search:
     Raises ValueError for a rate that leaves no time for an image.
     """
     end, budget = time.monotonic() + TIME_LIMIT, camera.budget_ms
-    images, everything = list(_views(camera)), candidates(camera, precisions())
+    images, everything = _views(camera), candidates(camera, precisions())
     defaults = everything[0].auc
     cheapest = min(everything, key=lambda each: (each.scale, each.max_keypoints, each.precision != "int8", each.radius))
     # Twice, so that a moment of other load does not decide.
@@ -195,10 +193,9 @@ def measure(candidate: Candidate, camera: CameraLoad, images: Sequence[Image]) -
     return float(np.percentile(times[WARM_UP:], 90))
 
 
-def _views(camera: CameraLoad) -> Iterator[Image]:
+def _views(camera: CameraLoad) -> list[Image]:
     """The images of a camera that moves over a photograph and back."""
-    moves = 8
-    photo = photographs(camera.height + moves * STEP, camera.width + moves * STEP)[0]
-    for index in (*range(moves), *range(moves, 0, -1)):
-        start = index * STEP
-        yield np.ascontiguousarray(photo[start : start + camera.height, start : start + camera.width])
+    end = 8 * STEP
+    photo = photographs(camera.height + end, camera.width + end)[0]
+    starts = (*range(0, end, STEP), *range(end, 0, -STEP))
+    return [np.ascontiguousarray(photo[at : at + camera.height, at : at + camera.width]) for at in starts]

@@ -136,8 +136,7 @@ def _judge(sequence: PosedSequence, first: int, second: int, points0: Points, po
     """Errors of the pose that RANSAC finds from the matches (N, 2) of two frames, in the random order of the run."""
     order = np.random.default_rng(run).permutation(len(points0))
     motion, inliers = estimate_relative_pose(points0[order], points1[order], sequence.matrix)
-    truth = motion_between(sequence.poses[first], sequence.poses[second])
-    rotation_error, translation_error = pose_error(motion, truth)
+    rotation_error, translation_error = pose_error(motion, motion_between(*sequence.poses[[first, second]]))
     return {
         "first": first,
         "second": second,
