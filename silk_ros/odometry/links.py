@@ -49,15 +49,19 @@ class Links:
         return Links(self.previous, self.stamp, self.rays_prev, self.rays, self.index_prev, self.index, self.tracks)
 
 
+def check_fields(points: NDArray[Any], topic: str, *names: str) -> None:
+    """Raise ValueError, naming the fix, for the points of a cloud that lack fields of a topic."""
+    if missing := set(names) - set(points.dtype.names or ()):
+        raise ValueError(f"not a cloud of {topic}, it lacks {', '.join(sorted(missing))}: check the remapping")
+
+
 def links_from_matches(stamp: int, matches: NDArray[Any], camera: Camera) -> Links:
     """Links of the points (M,) of a match cloud, a structured array. Points outside of any image are left out.
 
     Raises ValueError for a cloud that lacks the fields of ~/matches.
     """
-    missing = {"u", "v", "u_prev", "v_prev", "index", "index_prev", "track_id", "prev_sec", "prev_nanosec"}
-    missing -= set(matches.dtype.names or ())
-    if missing:
-        raise ValueError(f"not a cloud of ~/matches, it lacks {', '.join(sorted(missing))}: check the remapping")
+    names = ("u", "v", "u_prev", "v_prev", "index", "index_prev", "track_id", "prev_sec", "prev_nanosec")
+    check_fields(matches, "~/matches", *names)
     previous = int(matches["prev_sec"][0]) * 10**9 + int(matches["prev_nanosec"][0]) if len(matches) else 0
     rays, rays_prev = (
         camera.rays(np.stack([matches[u], matches[v]], axis=1))[:, :2].astype(np.float64)

@@ -1,10 +1,10 @@
 """Monocular odometry, up to scale: motion of the camera and depths of the tracks, estimated in turn.
 
-Every track has an inverse depth with a variance in the frame of the last keyframe. The pose of a frame minimises the
-reprojection errors of the tracks, each weighted by its uncertainty; a track of unknown depth thus counts only across
-its epipolar line. At a keyframe an extended Kalman filter corrects the depths, and new tracks get the depth of their
-neighbours. The start needs no essential matrix: all first depths are 1 with a large variance, which sets the scale, and
-the first frames are processed forwards, backwards and forwards again.
+Every track has an inverse depth with a variance in the last keyframe. The pose of a frame minimises the reprojection
+errors of the tracks, weighted by their uncertainty: a track of unknown depth counts only across its epipolar line. At a
+keyframe an extended Kalman filter corrects the depths, and new tracks get the depth of their neighbours. At the start
+all depths are 1 with a large variance, which sets the scale; the first frames are processed forwards, backwards and
+forwards again.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .depth import TwoFrameTracks
+from .depth import NO_TRACKS, ExpectedDepths, Keyframe, TwoFrameTracks
 from .estimate import Estimate
-from .keyframe import NO_TRACKS, ExpectedDepths, Keyframe
 from .links import Floats, Links
 
 MATCH_NOISE = 1.4  # pixels, standard deviation of the error that a match adds to a track's position

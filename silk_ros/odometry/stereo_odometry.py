@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from ..geometry.motion import Points, project
 from ..geometry.pnp import RANSAC_THRESHOLD, DepthMatches, estimate_motion, refine_motion, shift_disparities
 from .estimate import Estimate
-from .links import Floats, Links
+from .links import Floats, Links, check_fields
 
 LONGEST_GAP = 1.0  # seconds for which the last motion is extrapolated
 # As in ORB-SLAM2 (Mur-Artal and Tardos 2017), which uses 35 and 40 on KITTI. An error of the rectification makes all
@@ -39,9 +39,7 @@ def points_from_stereo_matches(stamp: int, matches: NDArray[Any]) -> StereoPoint
 
     Raises ValueError for a cloud that lacks the fields.
     """
-    missing = {"z", "disparity", "index"} - set(matches.dtype.names or ())
-    if missing:
-        raise ValueError(f"not a cloud of ~/stereo_matches, it lacks {', '.join(sorted(missing))}: check the remapping")
+    check_fields(matches, "~/stereo_matches", "z", "disparity", "index")
     depths, disparities = matches["z"].astype(np.float64), matches["disparity"].astype(np.float64)
     usable = np.isfinite(depths) & np.isfinite(disparities) & (depths > 0) & (disparities > 0)
     depths, disparities = depths[usable], disparities[usable]
@@ -105,10 +103,8 @@ class StereoOdometry:
     def _step(self, links: Links, points: StereoPoints) -> DepthMatches:
         """The matches with a stereo point in the frame before, as pixels of a camera without distortion."""
         _, rows, found = np.intersect1d(links.index_prev, points.index, return_indices=True)
-        pixels_prev, pixels = (
-            project(self._matrix, np.column_stack([rays[rows], np.ones(len(rows))]))
-            for rays in (links.rays_prev, links.rays)
-        )
+        seen = (np.column_stack([rays[rows], np.ones(len(rows))]) for rays in (links.rays_prev, links.rays))
+        pixels_prev, pixels = (project(self._matrix, rays) for rays in seen)
         step = DepthMatches(pixels_prev, points.depths[found], pixels, len(links), points.focal_baseline)
         return shift_disparities(step, self._offset) if self._offset else step
 

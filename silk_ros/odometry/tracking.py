@@ -34,9 +34,17 @@ class Tracking:
         self._camera: Camera | None = None
         self._origin = self._pose = np.eye(4)  # of the estimator's first frame, and of the last frame
         self._restarts: list[str] = []
-        self._mono: MonoOdometry | None
-        self._stereo: StereoOdometry | None
         self._restart("")
+
+    def _restart(self, reason: str) -> None:
+        self._mono: MonoOdometry | None = None
+        self._stereo: StereoOdometry | None = None
+        self._links: dict[int, Links] = {}
+        self._points: dict[int, StereoPoints] = {}
+        self._stamp = -LATEST  # of the last cloud that was used
+        self._origin = self._pose
+        if reason:
+            self._restarts.append(f"starting again from the last pose: {reason}")
 
     @property
     def started(self) -> bool:
@@ -61,7 +69,9 @@ class Tracking:
                 return []
             self._restart("stereo matches have arrived: motion is in metres from now on")
             self.mode = "stereo"
-        if self._camera is not None and not _same(camera, self._camera):
+        parts = ("width", "height", "model", "matrix", "distortion")
+        before = self._camera or camera
+        if not all(np.array_equal(getattr(camera, part), getattr(before, part)) for part in parts):
             self._restart("the camera has changed")
         self._camera = camera
         if stamp <= self._stamp:
@@ -72,19 +82,14 @@ class Tracking:
         if self.mode == "stereo":
             found = self._process_stereo(kind, stamp, points, camera)
         else:
-            found = self._process_mono(stamp, points, camera)
+            links = links_from_matches(stamp, points, camera)
+            self._stamp = stamp
+            self._mono = self._mono or MonoOdometry(float(camera.matrix[0, 0]))
+            found = self._mono.process(links)
         placed = [replace(estimate, pose=self._origin @ estimate.pose) for estimate in found]
         if placed:
             self._pose = placed[-1].pose
         return placed
-
-    def _process_mono(self, stamp: int, points: NDArray[Any], camera: Camera) -> list[Estimate]:
-        """Estimates from a cloud of matches."""
-        links = links_from_matches(stamp, points, camera)
-        self._stamp = stamp
-        if self._mono is None:
-            self._mono = MonoOdometry(float(camera.matrix[0, 0]))
-        return self._mono.process(links)
 
     def _process_stereo(self, kind: str, stamp: int, points: NDArray[Any], camera: Camera) -> list[Estimate]:
         """Estimates once both clouds of a stamp are there."""
@@ -92,34 +97,13 @@ class Tracking:
             self._links[stamp] = links_from_matches(stamp, points, camera)
         else:
             self._points[stamp] = points_from_stereo_matches(stamp, points)
-        if stamp in self._links and stamp in self._points:
-            links, stereo_points = self._links[stamp], self._points[stamp]
-            self._stamp = stamp
+        if stamp not in self._links or stamp not in self._points:
             for waiting in (self._links, self._points):
-                for old in [other for other in waiting if other <= stamp]:
-                    del waiting[old]
-            if self._stereo is None:
-                self._stereo = StereoOdometry(camera.matrix, self._disparity_offset)
-            return [self._stereo.process(links, stereo_points)]
-        for waiting in (self._links, self._points):
-            if len(waiting) > MOST_WAITING:
-                del waiting[min(waiting)]
-        return []
-
-    def _restart(self, reason: str) -> None:
-        self._mono = None
-        self._stereo = None
-        self._links: dict[int, Links] = {}
-        self._points: dict[int, StereoPoints] = {}
-        self._stamp = -LATEST  # of the last cloud that was used
-        self._origin = self._pose
-        if reason:
-            self._restarts.append(f"starting again from the last pose: {reason}")
-
-
-def _same(a: Camera, b: Camera) -> bool:
-    return (
-        (a.width, a.height, a.model) == (b.width, b.height, b.model)
-        and np.array_equal(a.matrix, b.matrix)
-        and np.array_equal(a.distortion, b.distortion)
-    )
+                if len(waiting) > MOST_WAITING:
+                    del waiting[min(waiting)]
+            return []
+        links, stereo_points, self._stamp = self._links[stamp], self._points[stamp], stamp
+        self._links = {other: waiting for other, waiting in self._links.items() if other > stamp}
+        self._points = {other: waiting for other, waiting in self._points.items() if other > stamp}
+        self._stereo = self._stereo or StereoOdometry(camera.matrix, self._disparity_offset)
+        return [self._stereo.process(links, stereo_points)]

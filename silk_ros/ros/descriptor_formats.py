@@ -26,11 +26,9 @@ def encoder(descriptor_format: str, backend: Backend) -> Callable[[Floats], NDAr
         raise ValueError(f"unknown descriptor_format '{descriptor_format}': choose one of {', '.join(FORMATS)}")
     if descriptor_format == "binary256":
         return stored_code(backend.model, backend.metadata).encode
-    return _half_bits if descriptor_format == "float16" else np.asarray
-
-
-def _half_bits(descriptors: Floats) -> NDArray[np.uint16]:
-    return descriptors.astype("<f2").view("<u2")
+    if descriptor_format == "float16":
+        return lambda descriptors: descriptors.astype("<f2").view("<u2")
+    return np.asarray
 
 
 def decode(encoded: NDArray[Any]) -> Floats:

@@ -9,8 +9,7 @@ import contextlib
 import sys
 import threading
 import time
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from geometry_msgs.msg import PoseStamped
 from rclpy.publisher import Publisher
@@ -22,46 +21,30 @@ from ..images.calibration_file import read_calibration
 from ..images.folders import StereoFolderSource
 from ..images.source import SourceImage
 from ..images.sources import open_source
-from .camera_messages import camera_info_message, compressed_message, raw_message
+from .camera_messages import camera_info_message, compressed_message, pose_message, raw_message
 from .messages import stamp_nanoseconds
-from .node.declarations import Declaration, declare
+from .node.declarations import Declaration, declare, given_path
 from .node.process import WorkerNode, run_node
-from .poses import pose_message
 from .recording.recorder import Recorder
 
 QUIET = 3.5  # seconds without a new subscriber after which no more are expected: DDS announces them every 3
 DECLARATIONS = (
-    Declaration(
-        "source",
-        "flight",
+    Declaration("source", "flight").described(
         "Source of the images: flight (synthetic), a camera index, a folder of images or of stereo pairs, a video, "
-        "or a rosbag2 or .mcap recording.",
+        "or a rosbag2 or .mcap recording."
     ),
-    Declaration("topic", "", "Image topic of a recording; empty: its first one."),
-    Declaration("rate", 0.0, "Images per second; 0: the source's own rate.", (0.0, 1000.0)),
-    Declaration("wait", False, "Start only when the images have a subscriber and no new ones appear."),
-    Declaration("loop", True, "Start again at the end of the source; otherwise the player exits there."),
-    Declaration(
-        "camera_info_file", "", "Calibration file of camera_calibration (YAML); empty: the source's own calibration."
+    Declaration("topic", "").described("Image topic of a recording; empty: its first one."),
+    Declaration("rate", 0.0, (0.0, 1000.0)).described("Images per second; 0: the source's own rate."),
+    Declaration("wait", False).described("Start only when the images have a subscriber and no new ones appear."),
+    Declaration("loop", True).described("Start again at the end of the source; otherwise the player exits there."),
+    Declaration("camera_info_file", "").described("YAML file of camera_calibration; empty: the source's calibration."),
+    Declaration("frame_id", "camera").described("Frame of the images, to which stereo pairs append _left and _right."),
+    Declaration("transport", "raw", choices=("raw", "compressed")).described(
+        "raw images on image_raw, or compressed ones (JPEG, grey) on image_raw/compressed."
     ),
-    Declaration("frame_id", "camera", "Frame of the images; for stereo pairs, _left and _right are appended."),
-    Declaration(
-        "transport",
-        "raw",
-        "raw images on image_raw, or compressed ones (JPEG, grey) on image_raw/compressed.",
-        choices=("raw", "compressed"),
-    ),
-    Declaration("record", "", "New folder for a recording of what is published (set loop to false); empty: none."),
-    Declaration("reliability", "best_effort", "QoS of the images.", choices=("best_effort", "reliable")),
+    Declaration("record", "").described("New folder for a recording, with loop set to false; empty: none."),
+    Declaration("reliability", "best_effort", choices=("best_effort", "reliable")).described("QoS of the images."),
 )
-
-
-class _CameraPublishers(NamedTuple):
-    """The frame and the publishers of one camera."""
-
-    frame_id: str
-    image: Publisher
-    info: Publisher
 
 
 class ImagePlayer(WorkerNode):
@@ -75,37 +58,33 @@ class ImagePlayer(WorkerNode):
     def __init__(self, **node_options: Any) -> None:
         super().__init__("image_player", **node_options)
         values = declare(self, DECLARATIONS)
-        calibration = values["camera_info_file"]
+        calibration, record = given_path(values["camera_info_file"]), given_path(values["record"])
         self._wait, self._loop = values["wait"], values["loop"]
-        self._camera = read_calibration(Path(calibration).expanduser()) if calibration else None
+        self._camera = read_calibration(calibration) if calibration else None
         self._source = open_source(values["source"], values["topic"])
         self._period = 1 / (values["rate"] or self._source.rate)
         self._compressed = values["transport"] == "compressed"
         self._cameras = self._create_cameras(values["frame_id"], values["reliability"])
         self._pose_publisher = self.create_publisher(PoseStamped, "ground_truth", 10)
-        self._recorder = Recorder(Path(values["record"]).expanduser()) if values["record"] else None
-        looping = ", looping" if self._loop else ""
-        self.get_logger().info(f"playing {values['source']} at {1 / self._period:.1f} Hz{looping}")
+        self._recorder = Recorder(record) if record else None
+        rate = f"{1 / self._period:.1f} Hz{', looping' if self._loop else ''}"
+        self.get_logger().info(f"playing {values['source']} at {rate}")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="player", daemon=True)
         self._thread.start()
 
-    def _create_cameras(self, frame_id: str, reliability: str) -> list[_CameraPublishers]:
-        """The publishers of one camera, or of the left and the right one of stereo pairs."""
+    def _create_cameras(self, frame_id: str, reliability: str) -> list[tuple[str, Publisher, Publisher]]:
+        """Frame and publishers of images and camera_info, of one camera or of the left and right of stereo pairs."""
         stereo = isinstance(self._source, StereoFolderSource)
         if stereo and self._camera is not None:
-            raise ValueError(
-                "camera_info_file is of one camera: put a calib.txt with the rows P0 and P1 into the stereo folder"
-            )
+            fix = "put a calib.txt with the rows P0 and P1 into the stereo folder"
+            raise ValueError(f"camera_info_file is of one camera: {fix}")
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[reliability.upper()])
         kind, topic = (CompressedImage, "image_raw/compressed") if self._compressed else (Image, "image_raw")
         names = {"left/": f"{frame_id}_left", "right/": f"{frame_id}_right"} if stereo else {"": frame_id}
+        publisher = self.create_publisher
         return [
-            _CameraPublishers(
-                frame,
-                self.create_publisher(kind, f"{prefix}{topic}", qos),
-                self.create_publisher(CameraInfo, f"{prefix}camera_info", qos),
-            )
+            (frame, publisher(kind, f"{prefix}{topic}", qos), publisher(CameraInfo, f"{prefix}camera_info", qos))
             for prefix, frame in names.items()
         ]
 
@@ -131,14 +110,13 @@ class ImagePlayer(WorkerNode):
             self._wait_for_subscribers()
         due = time.monotonic()
         while not self._stopping.is_set():
-            published = 0
+            image = None
             for image in self._source:
                 if self._stopping.wait(max(0.0, due - time.monotonic())):
                     return
                 self._publish(image)
-                published += 1
                 due = max(due + self._period, time.monotonic() - self._period)  # never a burst to catch up
-            if not published:
+            if image is None:
                 raise ValueError("the source gave no image: check that it can be decoded")
             if not self._loop:
                 self.get_logger().info("the source has ended")
@@ -146,7 +124,7 @@ class ImagePlayer(WorkerNode):
 
     def _wait_for_subscribers(self) -> None:
         """Wait until the images of every camera have a subscriber and no topic has got a new one for a while."""
-        publishers = [publisher for camera in self._cameras for publisher in (camera.image, camera.info)]
+        publishers = [publisher for _, *both in self._cameras for publisher in both]
         counts: list[int] = []
         changed = time.monotonic()
         while not self._stopping.wait(0.1):
@@ -162,14 +140,13 @@ class ImagePlayer(WorkerNode):
         if image.pose is not None:
             world = Header(stamp=stamp, frame_id="world")
             self._send(self._pose_publisher, PoseStamped(header=world, pose=pose_message(image.pose)))
-        for publishers, view in zip(self._cameras, [image, image.right]):
-            if view is None:
-                continue
-            header = Header(stamp=stamp, frame_id=publishers.frame_id)
+        make_message = compressed_message if self._compressed else raw_message
+        views = [image] if image.right is None else [image, image.right]
+        for (frame_id, image_publisher, info_publisher), view in zip(self._cameras, views):
+            header = Header(stamp=stamp, frame_id=frame_id)
             if (camera := self._camera or view.camera) is not None:
-                self._send(publishers.info, camera_info_message(header, camera))
-            make_message = compressed_message if self._compressed else raw_message
-            self._send(publishers.image, make_message(header, view))
+                self._send(info_publisher, camera_info_message(header, camera))
+            self._send(image_publisher, make_message(header, view))
 
     def _send(self, publisher: Publisher, message: Any) -> None:
         """Publish a message, and record it if that is wanted."""

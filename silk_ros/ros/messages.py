@@ -20,65 +20,27 @@ from ..types import Features, Matches
 from .descriptor_formats import decode
 
 MATCH_DTYPE = np.dtype(
-    [
-        ("u", "<f4"),
-        ("v", "<f4"),
-        ("u_prev", "<f4"),
-        ("v_prev", "<f4"),
-        ("index", "<u4"),
-        ("index_prev", "<u4"),
-        ("track_id", "<u4"),
-        ("similarity", "<f4"),
-        ("prev_sec", "<i4"),
-        ("prev_nanosec", "<u4"),
-    ]
+    [(name, "<f4") for name in ("u", "v", "u_prev", "v_prev")]
+    + [(name, "<u4") for name in ("index", "index_prev", "track_id")]
+    + [("similarity", "<f4"), ("prev_sec", "<i4"), ("prev_nanosec", "<u4")]
 )
-
-STEREO_MATCH_DTYPE = np.dtype(
-    [
-        ("x", "<f4"),
-        ("y", "<f4"),
-        ("z", "<f4"),
-        ("u", "<f4"),
-        ("v", "<f4"),
-        ("u_right", "<f4"),
-        ("v_right", "<f4"),
-        ("disparity", "<f4"),
-        ("index", "<u4"),
-        ("track_id", "<u4"),
-        ("similarity", "<f4"),
-    ]
-)
-
 FLAGGED_MATCH_DTYPE = np.dtype([*MATCH_DTYPE.descr, ("inlier", "u1")])
+STEREO_MATCH_DTYPE = np.dtype(
+    [(name, "<f4") for name in ("x", "y", "z", "u", "v", "u_right", "v_right", "disparity")]
+    + [("index", "<u4"), ("track_id", "<u4"), ("similarity", "<f4")]
+)
 
-_FIELD_TYPES = {
-    np.dtype("i1"): PointField.INT8,
-    np.dtype("u1"): PointField.UINT8,
-    np.dtype("<i2"): PointField.INT16,
-    np.dtype("<u2"): PointField.UINT16,
-    np.dtype("<i4"): PointField.INT32,
-    np.dtype("<u4"): PointField.UINT32,
-    np.dtype("<f4"): PointField.FLOAT32,
-    np.dtype("<f8"): PointField.FLOAT64,
-}
-_NUMPY_TYPES = {code: dtype for dtype, code in _FIELD_TYPES.items()}
+# The codes of the datatypes of a PointField follow one another in this order.
+_NUMPY_TYPES = dict(
+    enumerate(map(np.dtype, ("i1", "u1", "<i2", "<u2", "<i4", "<u4", "<f4", "<f8")), start=PointField.INT8)
+)
+_FIELD_TYPES = {dtype: code for code, dtype in _NUMPY_TYPES.items()}
 
 
 def feature_dtype(descriptor: np.dtype, length: int) -> np.dtype:
     """Layout of a point of the feature cloud, by the type and number of its descriptor's values."""
-    return np.dtype(
-        [
-            ("x", "<f4"),
-            ("y", "<f4"),
-            ("z", "<f4"),
-            ("u", "<f4"),
-            ("v", "<f4"),
-            ("score", "<f4"),
-            ("track_id", "<u4"),
-            ("descriptor", descriptor, (length,)),
-        ]
-    )
+    floats = [(name, "<f4") for name in ("x", "y", "z", "u", "v", "score")]
+    return np.dtype([*floats, ("track_id", "<u4"), ("descriptor", descriptor, (length,))])
 
 
 def stamp_nanoseconds(stamp: Time) -> int:
@@ -101,9 +63,8 @@ def cloud_from_points(header: Header, points: NDArray, is_dense: bool = True) ->
         height=1,
         width=len(points),
         fields=fields,
-        is_bigendian=False,
         point_step=points.dtype.itemsize,
-        row_step=points.dtype.itemsize * len(points),
+        row_step=points.nbytes,
         data=array.array("B", points.tobytes()),  # the only type that rclpy copies without a loop
         is_dense=is_dense,
     )
@@ -119,18 +80,13 @@ def points_from_cloud(cloud: PointCloud2) -> NDArray:
     for field in cloud.fields:
         if field.datatype not in _NUMPY_TYPES:
             raise ValueError(f"field '{field.name}' of the cloud has an unknown datatype: {field.datatype}")
-    formats = [
-        (_NUMPY_TYPES[f.datatype], (f.count,)) if f.count > 1 else _NUMPY_TYPES[f.datatype] for f in cloud.fields
-    ]
-    dtype = np.dtype(
-        {
-            "names": [f.name for f in cloud.fields],
-            "formats": formats,
-            "offsets": [f.offset for f in cloud.fields],
-            "itemsize": cloud.point_step,
-        }
-    )
-    return np.frombuffer(cloud.data, dtype, count)
+    layout: Any = {
+        "names": [field.name for field in cloud.fields],
+        "formats": [(_NUMPY_TYPES[field.datatype], (field.count,) * (field.count > 1)) for field in cloud.fields],
+        "offsets": [field.offset for field in cloud.fields],
+        "itemsize": cloud.point_step,
+    }
+    return np.frombuffer(cloud.data, np.dtype(layout), count)
 
 
 def features_to_cloud(header: Header, frame: Frame, encoded: NDArray[Any] | None = None) -> PointCloud2:
@@ -141,12 +97,9 @@ def features_to_cloud(header: Header, frame: Frame, encoded: NDArray[Any] | None
     features, rays = frame.features, frame.rays
     descriptors = features.descriptors if encoded is None else encoded
     points = np.empty(len(features), feature_dtype(descriptors.dtype, descriptors.shape[1]))
-    for axis, name in enumerate("xyz"):
-        points[name] = np.nan if rays is None else rays[:, axis]
+    points["x"], points["y"], points["z"] = (np.nan,) * 3 if rays is None else rays.T
     points["u"], points["v"] = features.keypoints.T
-    points["score"] = features.scores
-    points["track_id"] = frame.tracks.ids
-    points["descriptor"] = descriptors
+    points["score"], points["track_id"], points["descriptor"] = features.scores, frame.tracks.ids, descriptors
     return cloud_from_points(header, points, is_dense=rays is not None and bool(np.isfinite(rays).all()))
 
 
@@ -154,7 +107,7 @@ def features_from_cloud(cloud: PointCloud2) -> Features:
     """The features of a feature cloud with descriptors in any format."""
     points = points_from_cloud(cloud)
     keypoints = np.stack([points["u"], points["v"]], axis=1)
-    return Features(keypoints=keypoints, scores=points["score"], descriptors=decode(points["descriptor"]))
+    return Features(keypoints, scores=points["score"], descriptors=decode(points["descriptor"]))
 
 
 def matches_to_cloud(header: Header, step: Step, flagged: bool = False) -> PointCloud2:
@@ -171,8 +124,7 @@ def matches_to_cloud(header: Header, step: Step, flagged: bool = False) -> Point
         points["u"], points["v"] = frame.features.keypoints[index].T
         points["u_prev"], points["v_prev"] = previous.features.keypoints[index_prev].T
         points["index"], points["index_prev"] = index, index_prev
-        points["track_id"] = frame.tracks.ids[index]
-        points["similarity"] = matches.similarity
+        points["track_id"], points["similarity"] = frame.tracks.ids[index], matches.similarity
         points["prev_sec"], points["prev_nanosec"] = divmod(previous.stamp, 10**9)
     return cloud_from_points(header, points)
 
@@ -189,13 +141,11 @@ def stereo_matches_to_cloud(header: Header, frame: Frame, pair: StereoPair) -> P
     matches = pair.matches
     points = np.empty(len(matches), STEREO_MATCH_DTYPE)
     index, index_right = matches.indices.T
-    for axis, name in enumerate("xyz"):
-        points[name] = matches.points[:, axis]
+    points["x"], points["y"], points["z"] = matches.points.T
     points["u"], points["v"] = frame.features.keypoints[index].T
     points["u_right"], points["v_right"] = pair.right.keypoints[index_right].T
-    points["disparity"] = matches.disparity
     points["index"], points["track_id"] = index, frame.tracks.ids[index]
-    points["similarity"] = matches.similarity
+    points["disparity"], points["similarity"] = matches.disparity, matches.similarity
     return cloud_from_points(header, points, is_dense=bool(np.isfinite(matches.points).all()))
 
 

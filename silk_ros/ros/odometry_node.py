@@ -14,7 +14,6 @@ import time
 import traceback
 from enum import Enum
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -26,7 +25,7 @@ from ..geometry.camera import Camera, camera_from_message
 from ..odometry.estimate import Estimate
 from ..odometry.tracking import MODES, Tracking
 from .messages import points_from_cloud, stamp_nanoseconds
-from .node.declarations import Declaration, declare
+from .node.declarations import Declaration, declare, given_path
 from .node.diagnostics import Counters, diagnostics_message
 from .node.logs import ChangeLog
 from .node.process import WorkerNode, run_node
@@ -38,16 +37,15 @@ MOST_WAITING = 100  # clouds that wait for the worker: the start of mono takes a
 SILENCE = 5.0  # seconds without clouds after which diagnostics are stale
 STOP_TIMEOUT = 10.0  # seconds
 DECLARATIONS = (
-    Declaration(
-        "mode",
-        MODES[0],
-        "mono is up to scale, stereo needs silk/stereo_matches, auto is mono until the first stereo matches arrive.",
-        choices=MODES,
+    Declaration("mode", MODES[0], choices=MODES).described(
+        "mono is up to scale, stereo needs silk/stereo_matches, auto is mono until the first stereo matches arrive."
     ),
-    Declaration("odom_frame", "odom", "Fixed frame: x forward, y left, z up at the first pose of the camera."),
-    Declaration("publish_tf", False, "Also publish the pose as a transform from odom_frame to the camera's frame."),
-    Declaration("trajectory_file", "", "File for the poses, in the TUM format; empty: none."),
-    Declaration("disparity_offset", 0.0, "Pixels to add to disparities of a badly rectified pair.", (-20.0, 20.0)),
+    Declaration("odom_frame", "odom").described("Fixed frame: x forward, y left, z up at the camera's first pose."),
+    Declaration("publish_tf", False).described("Also publish the pose on /tf, from odom_frame to the camera's frame."),
+    Declaration("trajectory_file", "").described("File for the poses, in the TUM format; empty: none."),
+    Declaration("disparity_offset", 0.0, (-20.0, 20.0)).described(
+        "Pixels to add to disparities of a misrectified pair."
+    ),
 )
 
 
@@ -74,8 +72,8 @@ class OdometryNode(WorkerNode):
         values = declare(self, DECLARATIONS)
         self._tracking = Tracking(values["mode"], values["disparity_offset"])
         self._outputs = OdometryOutputs(self, values["odom_frame"], values["publish_tf"])
-        trajectory = values["trajectory_file"]
-        self._file = TumFile(Path(trajectory).expanduser()) if trajectory else None
+        trajectory = given_path(values["trajectory_file"])
+        self._file = TumFile(trajectory) if trajectory else None
         self._problems = ChangeLog(self.get_logger().warning)
         self._counters = Counters(OdometryCount)
         self._last: Estimate | None = None
@@ -120,33 +118,25 @@ class OdometryNode(WorkerNode):
 
     def _publish_diagnostics(self) -> None:
         level, summary = self._state()
-        values = {
-            "mode": self._tracking.mode,
-            **self._counters.values(),
-            "points": str(self._last.points if self._last else 0),
-            "inliers": str(self._last.inliers if self._last else 0),
-            "last_error": self._last_error,
-        }
-        stamp, name = self.get_clock().now().to_msg(), self.get_fully_qualified_name().lstrip("/")
-        self._diagnostics_publisher.publish(diagnostics_message(stamp, name, level, summary, values))
+        points, inliers = (self._last.points, self._last.inliers) if self._last is not None else (0, 0)
+        values = {"mode": self._tracking.mode, **self._counters.values()}
+        values |= {"points": str(points), "inliers": str(inliers), "last_error": self._last_error}
+        self._diagnostics_publisher.publish(diagnostics_message(self, level, summary, values))
 
     def _state(self) -> tuple[bytes, str]:
         """Level and summary for the diagnostics."""
         if self._camera is None:
             return DiagnosticStatus.WARN, "waiting for camera_info: remap it to your camera's"
-        if silent := self._silent_topics():
-            return DiagnosticStatus.STALE, f"nothing on {silent} for more than {SILENCE:g} s"
+        needed = TOPICS if self._tracking.mode == "stereo" else ("matches",)
+        silent = [TOPICS[kind] for kind in needed if time.monotonic() - self._heard[kind] > SILENCE]
+        if silent:
+            topics = " and ".join(map(self.resolve_topic_name, silent))
+            return DiagnosticStatus.STALE, f"nothing on {topics} for more than {SILENCE:g} s"
         if not self._tracking.started:
             return DiagnosticStatus.OK, "waiting for the camera to move"
         if self._last is not None and self._last.problem:
             return DiagnosticStatus.WARN, self._last.problem
         return DiagnosticStatus.OK, "running"
-
-    def _silent_topics(self) -> str:
-        """The topics that are needed and silent; empty if there are none."""
-        needed = TOPICS if self._tracking.mode == "stereo" else ("matches",)
-        silent = [TOPICS[kind] for kind in needed if time.monotonic() - self._heard[kind] > SILENCE]
-        return " and ".join(map(self.resolve_topic_name, silent))
 
     # The worker's thread.
 
@@ -170,8 +160,7 @@ class OdometryNode(WorkerNode):
             self._counters.add(OdometryCount.FRAMES_WITHOUT_CAMERA_INFO)
             self._problems.report("camera", "no camera_info yet: remap it to that of the calibrated camera")
             return
-        late = self._tracking.late
-        stamp = stamp_nanoseconds(cloud.header.stamp)
+        late, stamp = self._tracking.late, stamp_nanoseconds(cloud.header.stamp)
         for estimate in self._tracking.process(kind, stamp, points_from_cloud(cloud), camera):
             self._publish(estimate, cloud.header.frame_id)
         for reason in self._tracking.restarts():

@@ -22,7 +22,6 @@ from .front_end.drop_watch import DropWatch
 from .front_end.inputs import Inputs
 from .front_end.parameter_changes import ParameterChanges
 from .front_end.parameters import DECLARATIONS
-from .front_end.settings import Settings
 from .front_end.statistics import FrontEndCount, Statistics
 from .front_end.worker import Worker
 from .node.declarations import declare
@@ -32,6 +31,8 @@ from .node.process import WorkerNode, guard_transitions, run_node
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 CONFIGURATION_ERRORS = (OSError, ValueError, ImportError, RuntimeError)
+# Attributes of the backend by their keys on /diagnostics.
+NETWORK_VALUES = dict(backend="name", device="device", precision="precision", precision_reason="reason", model="model")
 
 
 class SilkNode(LifecycleNode, WorkerNode):
@@ -50,17 +51,16 @@ class SilkNode(LifecycleNode, WorkerNode):
         self._worker: Worker | None = None
         self._inputs: Inputs | None = None
         self._failure: Exception | None = None  # of the last attempt to configure or activate
-        self._changes = ParameterChanges(
-            self, values, lambda: self._worker, lambda: self._inputs is not None, self._problems
-        )
+        self._changes = ParameterChanges(self, values, lambda: self._worker, lambda: self._inputs is not None)
         self._log = NodeLog(self.get_logger())
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
         # These watch over the node itself: neither a simulated clock that stands still nor a network that is being
         # loaded may silence them.
         steady, watch = Clock(clock_type=ClockType.STEADY_TIME), MutuallyExclusiveCallbackGroup()
-        period, patience = self._settings.diagnostics_period, self._settings.no_data_timeout
+        settings = self._changes.settings
+        period = settings.diagnostics_period
         self._diagnostics_timer = self.create_timer(period, self._publish_diagnostics, watch, steady)
-        self.create_timer(min(1.0, patience), self._watch_images, watch, steady)
+        self.create_timer(min(1.0, settings.no_data_timeout), self._watch_images, watch, steady)
         self.create_service(Trigger, "~/reset", self._on_reset)
         self.create_service(SetBool, "~/enable", self._on_enable)
         backwards = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
@@ -72,17 +72,13 @@ class SilkNode(LifecycleNode, WorkerNode):
             self.stop()
             raise self._failure or RuntimeError("the node could not be activated")
 
-    @property
-    def _settings(self) -> Settings:
-        return self._changes.settings
-
     # Transitions.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network. Fails, with the reason in the log, where it cannot be loaded."""
         started = time.monotonic()
         try:
-            configuration = Configuration.load(self._settings)
+            configuration = Configuration.load(self._changes.settings)
             self._worker = Worker(self, configuration, self._statistics, self._problems)
         except CONFIGURATION_ERRORS as error:
             return self._failed("configured", error)
@@ -94,7 +90,7 @@ class SilkNode(LifecycleNode, WorkerNode):
         assert self._worker is not None
         self._statistics.listening()
         try:
-            self._inputs = Inputs(self, self._settings.input, self._worker, self._statistics, self._problems)
+            self._inputs = Inputs(self, self._changes.settings.input, self._worker, self._statistics, self._problems)
         except CONFIGURATION_ERRORS as error:
             return self._failed("activated", error)
         return SUCCESS
@@ -120,11 +116,7 @@ class SilkNode(LifecycleNode, WorkerNode):
             self._worker = None
         return SUCCESS
 
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self.on_cleanup(state)
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self.on_cleanup(state)
+    on_shutdown = on_error = on_cleanup
 
     def _close_inputs(self) -> None:
         if self._inputs is not None:
@@ -133,7 +125,7 @@ class SilkNode(LifecycleNode, WorkerNode):
 
     def _on_parameters_set(self, parameters: list[Parameter]) -> None:
         """Let an accepted change take effect."""
-        old = self._settings
+        old = self._changes.settings
         change = self._changes.apply()
         if change.configuration is not None and change.settings.network != old.network:
             self.get_logger().info(f"changed to {change.configuration.extractor}")
@@ -151,9 +143,9 @@ class SilkNode(LifecycleNode, WorkerNode):
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         if self._worker is None:
             response.success, response.message = False, "the node is not configured"
-            return response
-        self._worker.enable(request.data)
-        response.success, response.message = True, "enabled" if request.data else "disabled"
+        else:
+            self._worker.enable(request.data)
+            response.success, response.message = True, "enabled" if request.data else "disabled"
         return response
 
     def _on_jump(self, jump: TimeJump) -> None:
@@ -163,36 +155,24 @@ class SilkNode(LifecycleNode, WorkerNode):
             self._worker.reset()
 
     def _watch_images(self) -> None:
+        settings = self._changes.settings
         if self._inputs is not None:
-            self._inputs.check_for_data(self._settings.no_data_timeout)
+            self._inputs.check_for_data(settings.no_data_timeout)
         if self._worker is not None:
-            stereo = self._settings.input.max_interval is not None
-            self._drops.check(self._statistics.images(), self._worker.last_shape, stereo)
+            stereo = settings.input.max_interval is not None
+            self._drops.check(*self._statistics.images(), self._worker.last_shape, stereo)
 
     def _publish_diagnostics(self) -> None:
-        pause = ""  # why no images are expected
-        if self._inputs is None:
-            pause = "inactive" if self._worker is not None else "unconfigured"
-        elif self._worker is not None and not self._worker.enabled:
+        worker, pause = self._worker, ""  # why no images are expected
+        if worker is None or self._inputs is None:
+            pause = "unconfigured" if worker is None else "inactive"
+        elif not worker.enabled:
             pause = "disabled by the enable service"
-        level, summary = self._statistics.status(pause, self._settings.no_data_timeout)
-        backend = self._worker.configuration.extractor.backend if self._worker is not None else None
-        network = {
-            "backend": getattr(backend, "name", ""),
-            "device": getattr(backend, "device", ""),
-            "precision": getattr(backend, "precision", ""),
-            "precision_reason": getattr(backend, "reason", ""),
-            "model": str(getattr(backend, "model", "")),
-        }
-        message = diagnostics_message(
-            self.get_clock().now().to_msg(),
-            self.get_fully_qualified_name().lstrip("/"),
-            level,
-            summary,
-            self._statistics.snapshot() | network,
-            network["device"],
-        )
-        self._diagnostics_publisher.publish(message)
+        backend = worker.configuration.extractor.backend if worker is not None else None
+        level, summary = self._statistics.status(pause, self._changes.settings.no_data_timeout)
+        network = {key: str(getattr(backend, attribute, "")) for key, attribute in NETWORK_VALUES.items()}
+        values = self._statistics.snapshot() | network
+        self._diagnostics_publisher.publish(diagnostics_message(self, level, summary, values, network["device"]))
 
     def stop(self) -> None:
         self._close_inputs()

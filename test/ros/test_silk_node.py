@@ -129,6 +129,7 @@ def test_unusable_camera_info_is_reported_and_features_go_on(graph: Graph, info:
 
     graph.spin_until(lambda: "camera_info" in graph.summary, publish)
     graph.wait_for_count("frames_without_rays", publish)
+    graph.spin_until(lambda: graph.features, publish)
     assert np.isnan(points_from_cloud(graph.features[-1])["x"]).all()
 
 

@@ -18,8 +18,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from ...geometry.epipolar import epipolar_distance, estimated_inliers, fundamental_from_poses
+from ..camera_messages import transform_from_pose
 from ..messages import points_from_cloud, stamp_nanoseconds
-from ..poses import transform_from_pose
 
 EPIPOLAR_THRESHOLD = 1.5  # pixels up to which a match is correct
 FRONT_END = "silk"  # names of the nodes, as on /diagnostics
@@ -56,16 +56,11 @@ class DemoMonitor(Node):
         self._video: cv2.VideoWriter | None = None
         self._video_frames = 0
         self._first_overlay = 0.0
-        self._most_matches = -1
-        self._best_overlay: NDArray[np.uint8] | None = None  # the overlay with the most matches
+        self._best: tuple[int, NDArray[np.uint8] | None] = -1, None  # the most matches, and the overlay that shows them
         self.create_subscription(PointCloud2, "/silk/features", self._on_features, 10)
         self.create_subscription(PointCloud2, "/silk/matches", self._on_matches, 10)
-        self.create_subscription(
-            Image,
-            "/silk/image_overlay",
-            self._on_overlay,
-            QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT),
-        )
+        best_effort = QoSProfile(depth=2, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.create_subscription(Image, "/silk/image_overlay", self._on_overlay, best_effort)
         self.create_subscription(Image, f"{prefix}image_raw", self._on_image, qos_profile_sensor_data)
         self.create_subscription(CameraInfo, f"{prefix}camera_info", self._on_camera_info, qos_profile_sensor_data)
         self.create_subscription(PoseStamped, "ground_truth", self._on_pose, 10)
@@ -87,28 +82,23 @@ class DemoMonitor(Node):
 
     def _on_matches(self, cloud: PointCloud2) -> None:
         arrival = time.time()
-        stamp = stamp_nanoseconds(cloud.header.stamp)
-        points = points_from_cloud(cloud)
-        correct = float("nan")
-        if len(points):
-            now = np.stack([points["u"], points["v"]], axis=1).astype(np.float64)
-            before = np.stack([points["u_prev"], points["v_prev"]], axis=1).astype(np.float64)
-            previous = int(points["prev_sec"][0]) * 10**9 + int(points["prev_nanosec"][0])
-            fitting = self._correct(stamp, previous, now, before)
-            correct = float("nan") if fitting is None else float(fitting.mean())
-        self.records.append(
-            FrameRecord(stamp / 1e9, 1e3 * (arrival - stamp / 1e9), self._keypoints.get(stamp, 0), len(points), correct)
-        )
+        stamp, points = stamp_nanoseconds(cloud.header.stamp), points_from_cloud(cloud)
+        latency_ms, keypoints = 1e3 * (arrival - stamp / 1e9), self._keypoints.get(stamp, 0)
+        correct = self._correct(stamp, points) if len(points) else float("nan")
+        self.records.append(FrameRecord(stamp / 1e9, latency_ms, keypoints, len(points), correct))
 
-    def _correct(self, stamp: int, previous: int, now: NDArray, before: NDArray) -> NDArray[np.bool_] | None:
-        """Mask of the matches that fit the true geometry of the two views or, without poses, the estimated one."""
+    def _correct(self, stamp: int, points: NDArray) -> float:
+        """Share of the matches that fit the true geometry of the two views or, without poses, the estimated one."""
+        now = np.stack([points["u"], points["v"]], axis=1).astype(np.float64)
+        before = np.stack([points["u_prev"], points["v_prev"]], axis=1).astype(np.float64)
+        previous = int(points["prev_sec"][0]) * 10**9 + int(points["prev_nanosec"][0])
         if self._matrix is None or stamp not in self.true_poses or previous not in self.true_poses:
             if self.has_ground_truth:  # the message with the pose was lost: nothing is known about this frame
-                return None
-            return estimated_inliers(now, before, EPIPOLAR_THRESHOLD)
+                return float("nan")
+            return float(estimated_inliers(now, before, EPIPOLAR_THRESHOLD).mean())
         self.has_ground_truth = True
         fundamental = fundamental_from_poses(self._matrix, self.true_poses[stamp], self.true_poses[previous])
-        return epipolar_distance(fundamental, now, before) <= EPIPOLAR_THRESHOLD
+        return float((epipolar_distance(fundamental, now, before) <= EPIPOLAR_THRESHOLD).mean())
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -121,10 +111,8 @@ class DemoMonitor(Node):
         overlay = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
         stamp = stamp_nanoseconds(message.header.stamp) / 1e9
         if self._video is None:
-            codec = cv2.VideoWriter.fourcc(*"mp4v")
-            self._video = cv2.VideoWriter(
-                str(self._output / "overlay.mp4"), codec, self._video_rate, (message.width, message.height)
-            )
+            path, codec = str(self._output / "overlay.mp4"), cv2.VideoWriter.fourcc(*"mp4v")
+            self._video = cv2.VideoWriter(path, codec, self._video_rate, (message.width, message.height))
             self._first_overlay = stamp
         # A frame is repeated until the time of the next one, so that the video runs in real time.
         due = round((stamp - self._first_overlay) * self._video_rate) + 1
@@ -132,15 +120,15 @@ class DemoMonitor(Node):
             self._video.write(overlay)
             self._video_frames += 1
         matches = self.records[-1].matches if self.records else 0
-        if matches > self._most_matches:
-            self._most_matches, self._best_overlay = matches, overlay
+        if matches > self._best[0]:
+            self._best = matches, overlay
 
     def close(self) -> None:
         """Finish the video, and write the best overlay and the CSV."""
         if self._video is not None:
             self._video.release()
-        if self._best_overlay is not None:
-            cv2.imwrite(str(self._output / "overlay.png"), self._best_overlay)
+        if self._best[1] is not None:
+            cv2.imwrite(str(self._output / "overlay.png"), self._best[1])
         with (self._output / "frames.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [field.name for field in fields(FrameRecord)])
             writer.writeheader()

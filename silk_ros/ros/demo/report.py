@@ -1,4 +1,4 @@
-"""What the demo prints: a line a second, and a table at the end."""
+"""What the demo prints: a line each second, and a table at the end."""
 
 from __future__ import annotations
 
@@ -19,14 +19,11 @@ def live_line(seconds: int, records: list[FrameRecord]) -> str:
     """The line for the frames of the last second."""
     if not records:
         return f"{seconds:3d} s  waiting for matches"
-    latency, keypoints, matches = (
-        np.median([getattr(record, name) for record in records]) for name in ("latency_ms", "keypoints", "matches")
-    )
+    names = ("latency_ms", "keypoints", "matches")
+    latency, keypoints, matches = (np.median([getattr(record, name) for record in records]) for name in names)
     correct = np.nanmedian([record.correct for record in records]) if matches else float("nan")
-    return (
-        f"{seconds:3d} s  {len(records):3d} frames/s  latency {latency:6.1f} ms  {keypoints:5.0f} keypoints  "
-        f"{matches:5.0f} matches  {correct:6.1%} correct"
-    )
+    found = f"{keypoints:5.0f} keypoints  {matches:5.0f} matches  {correct:6.1%} correct"
+    return f"{seconds:3d} s  {len(records):3d} frames/s  latency {latency:6.1f} ms  {found}"
 
 
 def print_report(monitor: DemoMonitor, output: Path, stereo: bool) -> None:

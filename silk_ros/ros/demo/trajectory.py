@@ -1,4 +1,4 @@
-"""Comparison of the odometry of the demo with the true poses: drift, and a picture of both paths."""
+"""The odometry of the demo beside the true path: drift and picture."""
 
 from __future__ import annotations
 
@@ -56,15 +56,10 @@ def compare(estimate: dict[int, Poses], truth: dict[int, Poses], metric: bool) -
 
 def _second_start(truth: dict[int, Poses]) -> float:
     """The stamp at which the true poses return to exactly the first one; infinite if they never do."""
-    if not truth:
-        return float("inf")
-    first, away = truth[min(truth)], False
-    for stamp in sorted(truth):
-        home = np.array_equal(truth[stamp], first)
-        if home and away:
-            return stamp
-        away = away or not home
-    return float("inf")
+    stamps = sorted(truth)
+    home = np.array([np.array_equal(truth[stamp], truth[stamps[0]]) for stamp in stamps], bool)
+    returns = np.flatnonzero(home[1:] & ~home[:-1])
+    return stamps[returns[0] + 1] if len(returns) else float("inf")
 
 
 def draw_trajectories(comparison: Comparison, path: Path) -> None:
@@ -74,10 +69,8 @@ def draw_trajectories(comparison: Comparison, path: Path) -> None:
     aligned = "" if comparison.metric else ", scale aligned"
     figure = Figure(figsize=(7.2, 7.2), dpi=100, layout="constrained")
     axes = figure.add_subplot()
-    for positions, colour, label in (
-        (truth, TRUE_COLOUR, "true path"),
-        (estimate, ESTIMATE_COLOUR, f"odometry{aligned}"),
-    ):
+    paths = (truth, TRUE_COLOUR, "true path"), (estimate, ESTIMATE_COLOUR, f"odometry{aligned}")
+    for positions, colour, label in paths:
         x, y = positions[:, horizontal], positions[:, vertical]
         axes.plot(x, y, color=colour, linewidth=2, label=label)
         axes.plot(x[-1], y[-1], "o", color=colour, markersize=9)

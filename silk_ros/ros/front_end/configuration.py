@@ -1,4 +1,4 @@
-"""What the worker processes images with. Each is made whole, aside from the worker, which adopts it between images."""
+"""What the worker processes images with: made whole, aside from the worker, which adopts it between two images."""
 
 from __future__ import annotations
 

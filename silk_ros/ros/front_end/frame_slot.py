@@ -16,7 +16,7 @@ class FrameSlot(Generic[T]):
         self._item: T | None = None
         self._closed = False
 
-    def put(self, item: T) -> bool:
+    def put(self, item: T | None) -> bool:
         """Store an item. Returns True if that dropped an older one."""
         with self._condition:
             dropped = self._item is not None
@@ -33,10 +33,7 @@ class FrameSlot(Generic[T]):
 
     def clear(self) -> bool:
         """Throw away an item that nobody took. Returns True if there was one."""
-        with self._condition:
-            dropped = self._item is not None
-            self._item = None
-            return dropped
+        return self.put(None)
 
     def close(self) -> None:
         """End all waiting, now and later."""

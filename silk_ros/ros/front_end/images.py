@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
@@ -22,22 +24,14 @@ def gray_from_message(message: Image, bridge: CvBridge | None = CV_BRIDGE) -> ND
     Padded and big-endian images are converted by numpy: cv_bridge's Python conversion ignores padding at the end of
     rows, and its byte swap needs numpy 1.
     """
+    layout = message.height, message.width, message.encoding, message.step
     padded = message.step * message.height != packed_size(message.height, message.width, message.encoding)
     if bridge is None or padded or message.is_bigendian:
-        return to_gray(
-            message.data, message.height, message.width, message.encoding, message.step, bool(message.is_bigendian)
-        )
-    encoding = check_layout(message.height, message.width, message.encoding, message.step, len(message.data))
+        return to_gray(message.data, *layout, bool(message.is_bigendian))
+    encoding = check_layout(*layout, len(message.data))
     if encoding != message.encoding:
-        message = Image(
-            header=message.header,
-            height=message.height,
-            width=message.width,
-            encoding=encoding,
-            is_bigendian=message.is_bigendian,
-            step=message.step,
-            data=message.data,
-        )
+        message = copy(message)
+        message.encoding = encoding
     return np.ascontiguousarray(bridge.imgmsg_to_cv2(message, desired_encoding="mono8"))
 
 
@@ -60,8 +54,6 @@ def mask_from_message(message: Image) -> NDArray[np.uint8]:
 def gray_from_compressed(message: CompressedImage) -> NDArray[np.uint8]:
     """Grey image (H, W) uint8 of a JPEG or PNG. Raises ValueError, naming the fix, for other and damaged files."""
     if "compressedDepth" in message.format:
-        raise ValueError(
-            f"a compressed image has the format '{message.format}', which is depth: remap to the topic "
-            "image_raw/compressed of a grey or colour camera"
-        )
+        fix = "remap to the topic image_raw/compressed of a grey or colour camera"
+        raise ValueError(f"a compressed image has the format '{message.format}', which is depth: {fix}")
     return decode_gray(bytes(message.data))

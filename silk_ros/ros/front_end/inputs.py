@@ -23,7 +23,7 @@ from .images import mask_from_message
 from .settings import InputSettings
 from .statistics import FrontEndCount, Statistics
 from .stereo_sync import PairSync
-from .worker import ImageMessage, Moment, Worker
+from .worker import ImageMessage, Worker
 
 IMAGE_TYPES = {"raw": ("image_raw", Image), "compressed": ("image_raw/compressed", CompressedImage)}
 
@@ -34,38 +34,30 @@ class Inputs:
     def __init__(
         self, node: Node, settings: InputSettings, worker: Worker, statistics: Statistics, problems: ChangeLog
     ) -> None:
-        self._node, self._worker = node, worker
-        self._statistics, self._problems = statistics, problems
+        self._node, self._worker, self._statistics, self._problems = node, worker, statistics, problems
         # A group of their own: images are taken in while a parameter waits for its network to load.
         self._group = MutuallyExclusiveCallbackGroup()
-        self._sync: PairSync[ImageMessage] | None = None
-        self._heard: dict[str, float] = {}  # when each side's last image came
-        sides: dict[str, Callable[[Any], None]] = {"": self._on_image}
-        if settings.max_interval is not None:
-            self._sync = PairSync(settings.max_interval)
-            sides = {"left/": partial(self._on_side, "left"), "right/": partial(self._on_side, "right")}
+        interval = settings.max_interval
+        self._sync: PairSync[ImageMessage] | None = None if interval is None else PairSync(interval)
+        sides = ("left/", "right/") if self._sync is not None else ("",)
+        self._heard = dict.fromkeys(sides, -np.inf)  # when each side's last image came
         calibrations = [Calibration(node.resolve_topic_name(f"{side}camera_info")) for side in sides]
         worker.listen_to(StereoCalibration(calibrations[0], calibrations[-1]))
 
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[settings.image_reliability.upper()])
         name, kind = IMAGE_TYPES[settings.image_transport]
-        self._images = [self._subscribe(kind, side + name, take, qos) for side, take in sides.items()]
-        self._others = [
-            self._subscribe(
-                CameraInfo, f"{side}camera_info", partial(self._on_camera_info, calibration), qos_profile_sensor_data
-            )
-            for side, calibration in zip(sides, calibrations)
-        ]
-        self._others.append(self._subscribe(Image, "mask", self._on_mask, qos_profile_sensor_data))
+        self._images = [self._subscribe(kind, side + name, partial(self._on_image, side), qos) for side in sides]
+        self._others = [self._subscribe(Image, "mask", self._on_mask)]
+        for side, calibration in zip(sides, calibrations):
+            take = partial(self._on_camera_info, calibration)
+            self._others.append(self._subscribe(CameraInfo, f"{side}camera_info", take))
 
-    def _subscribe(self, kind: type, name: str, take: Callable[[Any], None], qos: QoSProfile) -> Subscription:
+    def _subscribe(
+        self, kind: type, name: str, take: Callable[[Any], None], qos: QoSProfile = qos_profile_sensor_data
+    ) -> Subscription:
+        overriding = QoSOverridingOptions.with_default_policies()
         return self._node.create_subscription(
-            kind,
-            name,
-            take,
-            qos,
-            callback_group=self._group,
-            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+            kind, name, take, qos, callback_group=self._group, qos_overriding_options=overriding
         )
 
     @contextmanager
@@ -79,21 +71,19 @@ class Inputs:
             self._statistics.error(count, str(error))
             self._problems.report(what, f"{what} rejected: {error}")
 
-    def _on_image(self, message: ImageMessage) -> None:
-        with self._rejecting("images", FrontEndCount.REJECTED_IMAGES):
-            self._worker.put(Moment(message))
-
-    def _on_side(self, side: str, message: ImageMessage) -> None:
-        assert self._sync is not None
-        put = self._sync.put_left if side == "left" else self._sync.put_right
-        before = self._sync.unpaired_left + self._sync.unpaired_right
+    def _on_image(self, side: str, message: ImageMessage) -> None:
         self._heard[side] = time.monotonic()
         with self._rejecting("images", FrontEndCount.REJECTED_IMAGES):
+            if self._sync is None:
+                self._worker.put(message)
+                return
+            put = self._sync.put_left if side == "left/" else self._sync.put_right
+            before = self._sync.left.unpaired + self._sync.right.unpaired
             pair = put(stamp_nanoseconds(message.header.stamp), message)
+            unpaired = self._sync.left.unpaired + self._sync.right.unpaired - before
+            self._statistics.count(FrontEndCount.UNPAIRED_IMAGES, unpaired)
             if pair is not None:
-                self._worker.put(Moment(*pair))
-        unpaired = self._sync.unpaired_left + self._sync.unpaired_right - before
-        self._statistics.count(FrontEndCount.UNPAIRED_IMAGES, unpaired)
+                self._worker.put(*pair)
 
     def _on_camera_info(self, calibration: Calibration, message: CameraInfo) -> None:
         if not calibration.update(message):
@@ -107,17 +97,15 @@ class Inputs:
         """Warn after `timeout` seconds of silence, naming the publishers and their QoS."""
         if not self._worker.enabled or self._statistics.seconds_since_image() < timeout:
             return
-        sides = ("left", "right") if self._sync is not None else ("",)
-        silent = [time.monotonic() - self._heard.get(side, -np.inf) >= timeout for side in sides]
-        if not any(silent):
-            left, right = (subscription.topic_name for subscription in self._images)
+        now = time.monotonic()
+        silent = [images for images, heard in zip(self._images, self._heard.values()) if now - heard >= timeout]
+        reason = "; ".join(no_data_warning(self._node, images, timeout) for images in silent)
+        if not silent:
+            left, right = (images.topic_name for images in self._images)
             reason = (
                 f"images come on {left} and {right}, but for {timeout:g} s none with matching stamps: trigger the "
                 "cameras together, or set stereo.sync to approximate and stereo.max_interval to how far they differ"
             )
-        else:
-            quiet = [images for images, is_silent in zip(self._images, silent) if is_silent]
-            reason = "; ".join(no_data_warning(self._node, images, timeout) for images in quiet)
         self._problems.report("no_data", reason)
 
     def close(self) -> None:
@@ -134,10 +122,7 @@ def no_data_warning(node: Node, subscription: Subscription, timeout: float) -> s
     ]
     if not publishers:
         return f"no data on {topic} for {timeout:g} s and nobody publishes it: remap it to your camera's topic"
-    deaf = own == "RELIABLE" and any("BEST_EFFORT" in publisher for publisher in publishers)
-    hint = (
-        "a RELIABLE subscription does not hear a BEST_EFFORT publisher"
-        if deaf
-        else "large images need config/fastdds.xml"
-    )
+    hint = "large images need config/fastdds.xml"
+    if own == "RELIABLE" and any("BEST_EFFORT" in publisher for publisher in publishers):
+        hint = "a RELIABLE subscription does not hear a BEST_EFFORT publisher"
     return f"no data on {topic} for {timeout:g} s from {', '.join(publishers)}; this node asks for {own}: {hint}"

@@ -42,9 +42,9 @@ class Outputs:
         """Publish the overlay, if someone subscribes to it."""
         if not self._overlay.get_subscription_count():
             return
-        previous = step.previous.features if step.previous else None
-        caption = f"{len(step.frame.features)} keypoints, {len(step.matches)} matches"
-        overlay = draw_matches(step.frame.image, step.frame.features, previous, step.matches, caption)
+        features, previous = step.frame.features, step.previous.features if step.previous else None
+        caption = f"{len(features)} keypoints, {len(step.matches)} matches"
+        overlay = draw_matches(step.frame.image, features, previous, step.matches, caption)
         self._overlay.publish(image_message(header, overlay, overlay.shape[0], "bgr8", width=overlay.shape[1]))
 
     def close(self) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.task import Future
@@ -23,32 +23,33 @@ from .parameters import DECLARATIONS
 from .settings import Settings, settings_from
 from .worker import Worker
 
-Answer = Callable[[Any, Any], Any]
-Prepare = Callable[[list[Parameter]], Awaitable[None]]
-
 
 @dataclass(frozen=True, eq=False)
 class ParameterChange:
     """A change of parameters on its way through the node.
 
-    values:        all parameters after the change, by name.
-    settings:      the same values, converted.
-    configuration: what the worker goes on with; None without a worker.
+    asked, before, worker: what it was made from: the parameters to set, all values, and the worker of that time.
+    values, settings:      all values after the change by name, and the same converted.
+    configuration:         what the worker goes on with; None without a worker.
+    refusal:               why the change is refused; None where it is not.
     """
 
+    asked: list[tuple[str, Any]]
+    before: dict[str, Any]
+    worker: Worker | None
     values: dict[str, Any]
     settings: Settings
     configuration: Configuration | None = None
+    refusal: Exception | None = None
 
-
-@dataclass(frozen=True, eq=False)
-class _Pending:
-    """A change, or why it is refused, for parameters that are about to be set, and what it was made from."""
-
-    parameters: list[tuple[str, Any]]
-    before: dict[str, Any]
-    worker: Worker | None
-    outcome: ParameterChange | Exception
+    def loaded(self) -> ParameterChange:
+        """The change with a configuration for the worker, or refused where there can be none; for any thread."""
+        if self.worker is None or self.refusal is not None:
+            return self
+        try:
+            return replace(self, configuration=self.worker.prepare(self.settings))
+        except Exception as error:
+            return replace(self, refusal=error)
 
 
 class ParameterChanges:
@@ -59,92 +60,72 @@ class ParameterChanges:
     """
 
     def __init__(
-        self,
-        node: Node,
-        values: dict[str, Any],
-        worker: Callable[[], Worker | None],
-        is_active: Callable[[], bool],
-        problems: ChangeLog,
+        self, node: Node, values: dict[str, Any], worker: Callable[[], Worker | None], is_active: Callable[[], bool]
     ) -> None:
         """Raises ValueError, naming the fix, for values that do not fit together."""
-        self._node, self._worker, self._is_active, self._problems = node, worker, is_active, problems
+        self._node, self._worker, self._is_active = node, worker, is_active
+        self._problems = ChangeLog(node.get_logger().warning)
         self.values, self.settings = values, settings_from(values)
-        self._pending: _Pending | None = None
+        self._pending: ParameterChange | None = None
         answer_when_prepared(node, self.prepare)
 
     async def prepare(self, parameters: list[Parameter]) -> None:
         """Make the change that `accept` is going to be asked about, while the images go on."""
         self.discard()
-        before, worker = self.values, self._worker()
-        outcome = self._converted(parameters)
-        if worker is not None and isinstance(outcome, ParameterChange):
-            load = partial(_configured, outcome, worker)
-            slow = outcome.settings.network != worker.configuration.settings.network
-            outcome = await in_thread(self._node, load) if slow else load()
-        self._pending = _Pending(_key(parameters), before, worker, outcome)
+        change = self._converted(parameters)
+        slow = change.worker is not None and change.settings.network != change.worker.configuration.settings.network
+        self._pending = await in_thread(self._node, change.loaded) if slow else change.loaded()
 
     def accept(self, parameters: list[Parameter]) -> SetParametersResult:
         """Accept a change as a whole, or refuse it with the reason; the old values then stay in force."""
-        pending, worker = self._pending, self._worker()
-        fits = pending is not None and pending.parameters == _key(parameters)
-        if pending is None or not fits or pending.before is not self.values or pending.worker is not worker:
+        change = self._pending
+        fits = change is not None and change.before is self.values and change.worker is self._worker()
+        if change is None or not fits or change.asked != _names_and_values(parameters):
             self.discard()
-            outcome = self._converted(parameters)
-            if worker is not None and isinstance(outcome, ParameterChange):
-                outcome = _configured(outcome, worker)
-            self._pending = pending = _Pending(_key(parameters), self.values, worker, outcome)
-        if isinstance(pending.outcome, Exception):
-            self._pending = None
-            self._problems.report("parameters", f"parameters refused: {pending.outcome}")
-            return SetParametersResult(successful=False, reason=str(pending.outcome))
-        return SetParametersResult(successful=True)
+            change = self._pending = self._converted(parameters).loaded()
+        if change.refusal is None:
+            return SetParametersResult(successful=True)
+        self._pending = None
+        self._problems.report("parameters", f"parameters refused: {change.refusal}")
+        return SetParametersResult(successful=False, reason=str(change.refusal))
 
     def apply(self) -> ParameterChange:
         """Let the accepted change take effect: the worker adopts it between two images. Returns it."""
-        pending, self._pending = self._pending, None
-        assert pending is not None and isinstance(pending.outcome, ParameterChange)
-        change = pending.outcome
+        change, self._pending = self._pending, None
+        assert change is not None
         self.values, self.settings = change.values, change.settings
-        if pending.worker is not None and change.configuration is not None:
-            pending.worker.change(change.configuration)
+        if change.worker is not None and change.configuration is not None:
+            change.worker.change(change.configuration)
         return change
 
     def discard(self) -> None:
         """Close the network of a change that was not made."""
-        pending, self._pending = self._pending, None
-        if pending is None or pending.worker is None or not isinstance(pending.outcome, ParameterChange):
+        change, self._pending = self._pending, None
+        if change is None or change.worker is None or change.configuration is None:
             return
-        loaded, used = pending.outcome.configuration, pending.worker.configuration.extractor
-        if loaded is not None and loaded.extractor is not used:
-            loaded.extractor.close()
+        if change.configuration.extractor is not change.worker.configuration.extractor:
+            change.configuration.extractor.close()
 
-    def _converted(self, parameters: Sequence[Parameter]) -> ParameterChange | Exception:
-        """The change, checked and converted, or why it is refused."""
+    def _converted(self, parameters: list[Parameter]) -> ParameterChange:
+        """The change, checked and converted, but not loaded."""
         known = {declaration.name: declaration for declaration in DECLARATIONS}
+        change = ParameterChange(_names_and_values(parameters), self.values, self._worker(), self.values, self.settings)
         try:
             if any(parameter.name == "use_sim_time" for parameter in parameters):
                 raise ValueError("use_sim_time is read-only: it is set at start only")
-            changed = {parameter.name: parameter.value for parameter in parameters if parameter.name in known}
+            changed = {name: value for name, value in change.asked if name in known}
             for name, value in changed.items():
                 check_change(known[name], value, active=self._is_active())
             values = self.values | changed
             if changed.get("model_path"):
                 values["model_path"] = str(confined(changed["model_path"], values["model_dirs"]))
-            return ParameterChange(values, settings_from(values))
+            return replace(change, values=values, settings=settings_from(values))
         except (TypeError, ValueError) as error:
-            return error
+            return replace(change, refusal=error)
 
 
-def _key(parameters: Sequence[Parameter]) -> list[tuple[str, Any]]:
+def _names_and_values(parameters: list[Parameter]) -> list[tuple[str, Any]]:
     return [(parameter.name, parameter.value) for parameter in parameters]
-
-
-def _configured(change: ParameterChange, worker: Worker) -> ParameterChange | Exception:
-    """The change with a configuration for the worker, or why there is none; for any thread."""
-    try:
-        return replace(change, configuration=worker.prepare(change.settings))
-    except Exception as error:
-        return error
 
 
 def in_thread(node: Node, work: Callable[[], Any]) -> Future:
@@ -163,43 +144,34 @@ def in_thread(node: Node, work: Callable[[], Any]) -> Future:
     return future
 
 
-def answer_when_prepared(node: Node, prepare: Prepare) -> None:
+def answer_when_prepared(node: Node, prepare: Callable[[list[Parameter]], Awaitable[None]]) -> None:
     """Let the services that set parameters wait for `prepare` before the node's parameter callbacks are asked.
 
-    rclpy answers these services at once, in the executor's thread: a callback that loads a network would hold up all
-    others, and images would be lost. A request that holds no valid parameter is refused, where rclpy raises.
+    In rclpy, a callback that loads a network would hold up all others, and images would be lost; and a request that
+    holds no valid parameter raises, which is refused here.
     """
-    group = MutuallyExclusiveCallbackGroup()
-    waiting = {SetParameters: _one_by_one, SetParametersAtomically: _at_once}
-    service: Any
-    for service in node.services:
-        if service.srv_type in waiting:
-            service.callback = waiting[service.srv_type](service.callback, prepare)
-            service.callback_group = group
-            group.add_entity(service)
 
+    async def answer(messages: Sequence[Any]) -> SetParametersResult:
+        try:
+            parameters = [Parameter.from_parameter_msg(message) for message in messages]
+            await prepare(parameters)
+            return node.set_parameters_atomically(parameters)
+        except (TypeError, ValueError, ParameterNotDeclaredException) as error:
+            return SetParametersResult(successful=False, reason=str(error))
 
-def _one_by_one(answer: Answer, prepare: Prepare) -> Callable[[Any, Any], Awaitable[Any]]:
-    async def set_parameters(request: Any, response: Any) -> Any:
-        for message in request.parameters:
-            try:
-                await prepare([Parameter.from_parameter_msg(message)])
-                part = answer(SetParameters.Request(parameters=[message]), SetParameters.Response())
-                response.results.extend(part.results)
-            except (TypeError, ValueError) as error:
-                response.results.append(SetParametersResult(successful=False, reason=str(error)))
+    async def one_by_one(request: Any, response: Any) -> Any:
+        response.results = [await answer([message]) for message in request.parameters]
         return response
 
-    return set_parameters
+    async def at_once(request: Any, response: Any) -> Any:
+        response.result = await answer(request.parameters)
+        return response
 
-
-def _at_once(answer: Answer, prepare: Prepare) -> Callable[[Any, Any], Awaitable[Any]]:
-    async def set_parameters_atomically(request: Any, response: Any) -> Any:
-        try:
-            await prepare([Parameter.from_parameter_msg(message) for message in request.parameters])
-            return answer(request, response)
-        except (TypeError, ValueError) as error:
-            response.result = SetParametersResult(successful=False, reason=str(error))
-            return response
-
-    return set_parameters_atomically
+    group = MutuallyExclusiveCallbackGroup()
+    answers = {SetParameters: one_by_one, SetParametersAtomically: at_once}
+    service: Any
+    for service in node.services:
+        if service.srv_type in answers:
+            service.callback = answers[service.srv_type]
+            service.callback_group = group
+            group.add_entity(service)

@@ -1,6 +1,4 @@
-"""Declarations of the parameters of silk_node. `config/silk.yaml` is written from them by
-`python -m silk_ros.ros.front_end.write_yaml`.
-"""
+"""Declarations of the parameters of silk_node, from which `write_yaml` writes `config/silk.yaml`."""
 
 from __future__ import annotations
 
@@ -18,223 +16,125 @@ from .tracks import NO_CAMERA_ID, TrackRules
 
 ALL_PRECISIONS = tuple(dict.fromkeys(precision for backend in BACKENDS for precision in PRECISIONS[backend]))
 SIDE = (0, 100000)  # pixels
-SYNCS = ("none", "exact", "approximate")
 
 _live = partial(Declaration, change=ANYTIME)
 _inactive = partial(Declaration, change=INACTIVE)
 
 DECLARATIONS = (
-    Declaration(
-        "autostart", True, "Configure and activate the node at start; false leaves that to a lifecycle manager."
-    ),
-    _live(
-        "model_path",
-        "",
+    Declaration("autostart", True).described("Configure and activate the node at start, without a lifecycle manager."),
+    _live("model_path", "").described(
         "ONNX file of the network; empty: the shipped VGGnp-mu. A new one has to be in one of model_dirs; it is loaded "
-        "and tried while the old one goes on. A file that was overwritten is not loaded again under the same name.",
+        "and tried while the old one goes on. A file that was overwritten is not loaded again under the same name."
     ),
-    Declaration(
-        "model_dirs", [""], "Folders of models, besides the shipped ones, that model_path may name at run time."
+    Declaration("model_dirs", [""]).described("Folders of further models that model_path may name at run time."),
+    _live("backend", "auto", choices=("auto", *BACKENDS)).described(
+        f"Engine that runs the network; auto: the first of {', '.join(AUTO)} that this machine has."
     ),
-    _live(
-        "backend",
-        "auto",
-        f"Engine that runs the network; auto: the first of {', '.join(AUTO)} that this machine has.",
-        choices=("auto", *BACKENDS),
-    ),
-    _live(
-        "precision",
-        "auto",
+    _live("precision", "auto", choices=("auto", *ALL_PRECISIONS)).described(
         "Number type of the backend: fp16 in tensorrt, bf16 in openvino; auto: 16 bits where the machine computes in "
-        "them, otherwise int8 if that is faster. The log says which and why.",
-        choices=("auto", *ALL_PRECISIONS),
+        "them, otherwise int8 if that is faster. The log says which and why."
     ),
-    _live("max_keypoints", CAMERA_MAX_KEYPOINTS, "Keypoints extracted per image, at most.", (1, 30000)),
-    _live(
-        "max_published",
-        0,
+    _live("max_keypoints", CAMERA_MAX_KEYPOINTS, (1, 30000)).described("Keypoints extracted per image, at most."),
+    _live("max_published", 0, (0, 30000)).described(
         "Keypoints published per image, at most: those that are matched first, then the best; 0: all. Matching uses "
-        "all extracted keypoints.",
-        (0, 30000),
+        "all extracted keypoints."
     ),
-    _live(
-        "descriptor_format",
-        FORMATS[0],
+    _live("descriptor_format", FORMATS[0], choices=FORMATS).described(
         "Descriptors of the feature cloud: float32, float16 (its bits as UINT16), or binary256 (32 bytes for the "
-        "Hamming distance; needs a model with a binary code, as the shipped ones have).",
-        choices=FORMATS,
+        "Hamming distance; needs a model with a binary code, as the shipped ones have)."
     ),
-    _live(
-        "scale",
-        CAMERA_SCALE,
+    _live("scale", CAMERA_SCALE, (0.1, 4.0)).described(
         "Factor by which images are resized for the network; keypoints stay in pixels of the received image. 0.5 takes "
-        "a quarter of the time of 1.",
-        (0.1, 4.0),
+        "a quarter of the time of 1."
     ),
-    _live(
-        "matcher.ratio",
-        1.0,
-        "Keep a match if its cosine distance is at most this share of the second best's.",
-        (0.0, 1.0),
-        off=1.0,
+    _live("matcher.ratio", 1.0, (0.0, 1.0), off=1.0).described(
+        "Keep a match if its cosine distance is at most this share of the second best's."
     ),
-    _live(
-        "matcher.min_similarity",
-        -1.0,
-        "Keep a match if the cosine of its descriptors is at least this.",
-        (-1.0, 1.0),
-        off=-1.0,
+    _live("matcher.min_similarity", -1.0, (-1.0, 1.0), off=-1.0).described(
+        "Keep a match if the cosine of its descriptors is at least this."
     ),
-    _live(
-        "matcher.double_softmax",
-        0.0,
+    _live("matcher.double_softmax", 0.0, (0.0, 1.0), off=0.0).described(
         "Match by round-trip probability p (paper, Sec. 3.3) instead of cosine, and keep a match if 1 - p is at most "
-        "this. An alternative to matcher.ratio.",
-        (0.0, 1.0),
-        off=0.0,
+        "this. An alternative to matcher.ratio."
     ),
-    _live(
-        "matcher.radius",
-        0.0,
+    _live("matcher.radius", 0.0, (0.0, 10000.0), off=0.0).described(
         "Match only keypoints within this many pixels of the place that the last motion predicts. Not with "
-        "matcher.double_softmax. Above about 50 it is slower than without.",
-        (0.0, 10000.0),
-        off=0.0,
+        "matcher.double_softmax. Above about 50 it is slower than without."
     ),
-    _live(
-        "selection.nms_radius",
-        0.0,
+    _live("selection.nms_radius", 0.0, (0.0, 100.0)).described(
         "Drop keypoints that have a better one within this many pixels; 0: keep all. At scale 0.5 keypoints are two "
-        "pixels apart, so a smaller radius drops nothing.",
-        (0.0, 100.0),
+        "pixels apart, so a smaller radius drops nothing."
     ),
-    _live(
-        "selection.cell_size",
-        0.0,
-        "Side in pixels of the cells that keep at most selection.max_per_cell keypoints each; 0: no cells.",
-        (0.0, 10000.0),
+    _live("selection.cell_size", 0.0, (0.0, 10000.0)).described(
+        "Side in pixels of the cells that keep at most selection.max_per_cell keypoints each; 0: no cells."
     ),
-    _live("selection.max_per_cell", 0, "Keypoints that a cell keeps, at most; 0: no cells.", (0, 30000)),
-    _live(
-        "verification.method",
-        Verification.method,
-        "Geometry that verifies matches. essential needs camera_info, and is fundamental without.",
-        choices=METHODS,
+    _live("selection.max_per_cell", 0, (0, 30000)).described("Keypoints that a cell keeps, at most; 0: no cells."),
+    _live("verification.method", Verification.method, choices=METHODS).described(
+        "Geometry that verifies matches. essential needs camera_info, and is fundamental without."
     ),
-    _live(
-        "verification.threshold",
-        Verification.threshold,
-        "Pixels from the epipolar line up to which a match agrees with the geometry.",
-        (0.1, 100.0),
+    _live("verification.threshold", Verification.threshold, (0.1, 100.0)).described(
+        "Pixels from the epipolar line up to which a match agrees with the geometry."
     ),
-    _live(
-        "verification.outliers",
-        Verification.outliers,
-        "Drop matches that do not agree with the geometry, or flag them in the field inlier of the match cloud.",
-        choices=OUTLIERS,
+    _live("verification.outliers", Verification.outliers, choices=OUTLIERS).described(
+        "Drop matches that do not agree with the geometry, or flag them in the field inlier of the match cloud."
     ),
-    _live("tracks.bridge", False, "Continue tracks that were missing in one image."),
-    _live(
-        "tracks.min_age",
-        TrackRules.min_age,
-        "Images in which a track must have been seen to be sent on ~/tracks.",
-        (1, 1000),
+    _live("tracks.bridge", False).described("Continue tracks that were missing in one image."),
+    _live("tracks.min_age", TrackRules.min_age, (1, 1000)).described(
+        "Images in which a track must have been seen to be sent on ~/tracks."
     ),
-    _live("tracks.max_count", TrackRules.max_count, "Tracks on ~/tracks, at most: the oldest; 0: all.", (0, 30000)),
-    _live(
-        "tracks.camera_id",
-        TrackRules.camera_id,
-        f"Value of the channel camera_id on ~/tracks, for VINS-Fusion; {NO_CAMERA_ID}: no such channel, for VINS-Mono.",
-        (NO_CAMERA_ID, 15),
+    _live("tracks.max_count", TrackRules.max_count, (0, 30000)).described(
+        "Oldest tracks on ~/tracks, at most; 0: all."
     ),
-    _inactive(
-        "stereo.sync",
-        "none",
+    _live("tracks.camera_id", TrackRules.camera_id, (NO_CAMERA_ID, 15)).described(
+        f"Value of the channel camera_id on ~/tracks, for VINS-Fusion; {NO_CAMERA_ID}: no such channel, for VINS-Mono."
+    ),
+    _inactive("stereo.sync", "none", choices=("none", "exact", "approximate")).described(
         "none: one camera, on image_raw. exact, approximate: a stereo pair, on left/image_raw and right/image_raw, "
-        "paired by equal or by close stamps.",
-        choices=SYNCS,
+        "paired by equal or by close stamps."
     ),
-    _inactive(
-        "stereo.max_interval",
-        0.01,
-        "Seconds between the stamps of an approximate pair, at most. Keep it below half the time between two images.",
-        (0.0, 1.0),
+    _inactive("stereo.max_interval", 0.01, (0.0, 1.0)).described(
+        "Seconds between the stamps of an approximate pair, at most. Keep it below half the time between two images."
     ),
-    _live(
-        "stereo.row_tolerance",
-        StereoRules.row_tolerance,
-        "Pixels between the rows of a stereo match in the rectified images, at most.",
-        (0.0, 100.0),
+    _live("stereo.row_tolerance", StereoRules.row_tolerance, (0.0, 100.0)).described(
+        "Pixels between the rows of a stereo match in the rectified images, at most."
     ),
-    _live(
-        "stereo.min_disparity",
-        StereoRules.min_disparity,
-        "Pixels between the columns of a stereo match, at least. Smaller values let in farther, less certain points.",
-        (0.0, 10000.0),
+    _live("stereo.min_disparity", StereoRules.min_disparity, (0.0, 10000.0)).described(
+        "Pixels between the columns of a stereo match, at least. Smaller values let in farther, less certain points."
     ),
-    _live(
-        "stereo.max_disparity",
-        StereoRules.max_disparity,
-        "Pixels between the columns of a stereo match, at most; 0: the width of the image.",
-        (0.0, 10000.0),
+    _live("stereo.max_disparity", StereoRules.max_disparity, (0.0, 10000.0)).described(
+        "Pixels between the columns of a stereo match, at most; 0: the width of the image."
     ),
-    _live(
-        "tensorrt.optimization_level",
-        EngineOptions.optimization_level,
-        "Effort of TensorRT to find fast kernels when it builds an engine.",
-        (0, MAX_OPTIMIZATION_LEVEL),
+    _live("tensorrt.optimization_level", EngineOptions.optimization_level, (0, MAX_OPTIMIZATION_LEVEL)).described(
+        "Effort of TensorRT to find fast kernels when it builds an engine."
     ),
-    _live(
-        "tensorrt.workspace_mb",
-        EngineOptions.workspace_mb,
-        "Megabytes that a layer of TensorRT may use besides its tensors, at most; 0: TensorRT decides.",
-        (0, 1000000),
+    _live("tensorrt.workspace_mb", EngineOptions.workspace_mb, (0, 1000000)).described(
+        "Megabytes that a layer of TensorRT may use besides its tensors, at most; 0: TensorRT decides."
     ),
-    _live(
-        "tensorrt.dla_core",
-        EngineOptions.dla_core,
-        f"Deep-learning accelerator of a Jetson that TensorRT uses; {NO_DLA}: the GPU.",
-        (NO_DLA, 15),
+    _live("tensorrt.dla_core", EngineOptions.dla_core, (NO_DLA, 15)).described(
+        f"Deep-learning accelerator of a Jetson that TensorRT uses; {NO_DLA}: the GPU."
     ),
-    _live(
-        "roi.x",
-        0,
+    _live("roi.x", 0, SIDE).described(
         "Left edge of the region of interest, the part of the image that is processed, in pixels. Keypoints stay in "
-        "pixels of the whole image.",
-        SIDE,
+        "pixels of the whole image."
     ),
-    _live("roi.y", 0, "Upper edge of the region of interest, in pixels.", SIDE),
-    _live("roi.width", 0, "Width of the region of interest, in pixels; 0: up to the right edge of the image.", SIDE),
-    _live("roi.height", 0, "Height of the region of interest, in pixels; 0: up to the lower edge of the image.", SIDE),
-    Declaration(
-        "mask_file",
-        "",
+    _live("roi.y", 0, SIDE).described("Upper edge of the region of interest, in pixels."),
+    _live("roi.width", 0, SIDE).described("Width of the region in pixels; 0: up to the right edge of the image."),
+    _live("roi.height", 0, SIDE).described("Height of the region in pixels; 0: up to the lower edge of the image."),
+    Declaration("mask_file", "").described(
         "Grey picture of the size of the images: keypoints where it is black are left out; empty: none. The topic mask "
-        "does the same with pictures that change.",
+        "does the same with pictures that change."
     ),
-    _live(
-        "threads",
-        0,
-        "Processor threads of the network; 0: one on each core. Matching uses as many as OMP_NUM_THREADS says.",
-        (0, MAX_THREADS),
+    _live("threads", 0, (0, MAX_THREADS)).described(
+        "Processor threads of the network; 0: one on each core. Matching uses as many as OMP_NUM_THREADS says."
     ),
-    _inactive(
-        "image_transport",
-        "raw",
-        "raw: images on image_raw. compressed: images on image_raw/compressed.",
-        choices=("raw", "compressed"),
+    _inactive("image_transport", "raw", choices=("raw", "compressed")).described(
+        "raw: images on image_raw. compressed: images on image_raw/compressed."
     ),
-    Declaration(
-        "image_reliability",
-        "best_effort",
-        "QoS of the image subscription; reliable needs a reliable publisher.",
-        choices=("best_effort", "reliable"),
+    Declaration("image_reliability", "best_effort", choices=("best_effort", "reliable")).described(
+        "QoS of the image subscription; reliable needs a reliable publisher."
     ),
-    _live("diagnostics_period", 1.0, "Seconds between two messages on /diagnostics.", (0.1, 60.0)),
-    _live(
-        "no_data_timeout",
-        5.0,
-        "Seconds without an image after which the node warns, naming the publishers and their QoS.",
-        (0.5, 600.0),
+    _live("diagnostics_period", 1.0, (0.1, 60.0)).described("Seconds between two messages on /diagnostics."),
+    _live("no_data_timeout", 5.0, (0.5, 600.0)).described(
+        "Seconds without an image after which the node warns, naming the publishers and their QoS."
     ),
 )

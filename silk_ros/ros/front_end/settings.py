@@ -13,7 +13,7 @@ from ...frontend import FrontEndOptions
 from ...selection import Selection
 from ...stereo import StereoRules
 from ...verification import Verification
-from ..node.declarations import check_choices
+from ..node.declarations import check_choices, given_path
 from .parameters import DECLARATIONS
 from .tracks import TrackRules
 
@@ -88,19 +88,15 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         stereo=StereoRules(**stereo, min_similarity=filters["min_similarity"]),
     )
     network = named(NetworkSettings) | {
-        "path": _path(values["model_path"]),
+        "path": given_path(values["model_path"]),
         "selection": Selection(**group("selection.")),
         "engine": EngineOptions(**group("tensorrt.")),
         "region": Region(**group("roi.")),
     }
     return Settings(
-        **named(Settings) | {"mask_file": _path(values["mask_file"])},
+        **named(Settings) | {"mask_file": given_path(values["mask_file"])},
         network=NetworkSettings(**network),
         front_end=front_end,
         input=InputSettings(**named(InputSettings), max_interval=None if seconds is None else round(seconds * 1e9)),
         tracks=TrackRules(**tracks),
     )
-
-
-def _path(text: str) -> Path | None:
-    return Path(text).expanduser() if text else None

@@ -12,23 +12,27 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from ..node.diagnostics import Counters
-from .drop_watch import Counts
 
 WINDOW = 5.0  # seconds that rates and percentiles are taken over
 USUAL_OVER = 30  # images that the usual interval is taken over
 GAP = 1.5  # times the usual interval, above which images are missing
 
 
-class _Processed(NamedTuple):
-    """One published frame; times in seconds."""
+class ProcessedFrame(NamedTuple):
+    """A published frame; times in seconds.
 
-    finished: float
+    latency:    since the image's stamp; NaN where the stamp tells nothing.
+    processing: since the worker took the image.
+    front_end:  the part of it that extraction and matching took, of both images of a pair.
+    inliers:    share of the matches that agree with the geometry; NaN where nothing was verified.
+    """
+
     latency: float
     processing: float
     front_end: float
     keypoints: int
     matches: int
-    inliers: float
+    inliers: float = np.nan
 
 
 class FrontEndCount(Enum):
@@ -63,7 +67,7 @@ class Statistics:
         self._received: deque[float] = deque(maxlen=10_000)
         self._last_stamp = 0
         self._intervals: deque[int] = deque(maxlen=USUAL_OVER)  # nanoseconds between the stamps of images
-        self._processed: deque[_Processed] = deque(maxlen=10_000)
+        self._processed: deque[tuple[float, ProcessedFrame]] = deque(maxlen=10_000)  # and when
         self._last_error = ""
         self._last_error_time = -np.inf
 
@@ -77,9 +81,9 @@ class Statistics:
         with self._lock:
             self._last_error, self._last_error_time = reason, time.monotonic()
 
-    def images(self) -> Counts:
+    def images(self) -> tuple[int, int]:
         """How many images were received and dropped."""
-        return Counts(self._counters[FrontEndCount.RECEIVED_FRAMES], self._counters[FrontEndCount.DROPPED_FRAMES])
+        return self._counters[FrontEndCount.RECEIVED_FRAMES], self._counters[FrontEndCount.DROPPED_FRAMES]
 
     def listening(self) -> None:
         """Note that images are expected from now on."""
@@ -87,10 +91,7 @@ class Statistics:
             self._listening = time.monotonic()
 
     def received(self, stamp: int | None) -> None:
-        """Note that an image with a stamp in nanoseconds has come; None for an unusable stamp.
-
-        A gap is an interval of more than GAP times the usual one.
-        """
+        """Note that an image with a stamp in nanoseconds has come; None for an unusable stamp."""
         self._counters.add(FrontEndCount.RECEIVED_FRAMES)
         with self._lock:
             self._received.append(time.monotonic())
@@ -103,27 +104,11 @@ class Statistics:
                 self._counters.add(FrontEndCount.GAPS)
             self._intervals.append(interval)
 
-    def processed(
-        self,
-        latency: float | None,
-        processing: float,
-        front_end: float,
-        keypoints: int,
-        matches: int,
-        inliers: float = np.nan,
-    ) -> None:
-        """Note that one frame is published. Times are in seconds.
-
-        latency:    since the image's stamp; None where the stamp tells nothing.
-        processing: since the worker took the image.
-        front_end:  the part of it that extraction and matching took, of both images of a pair.
-        inliers:    share of the matches that agree with the geometry; NaN where nothing was verified.
-        """
+    def processed(self, frame: ProcessedFrame) -> None:
+        """Note that one frame is published."""
         self._counters.add(FrontEndCount.PROCESSED_FRAMES)
-        latency = np.nan if latency is None else latency
-        frame = _Processed(time.monotonic(), latency, processing, front_end, keypoints, matches, inliers)
         with self._lock:
-            self._processed.append(frame)
+            self._processed.append((time.monotonic(), frame))
 
     def seconds_since_image(self) -> float:
         """Seconds since the last image, or since images are expected if that was later."""
@@ -135,24 +120,23 @@ class Statistics:
         now = time.monotonic()
         with self._lock:
             received = sum(1 for arrival in self._received if now - arrival < WINDOW)
-            frames = [frame for frame in self._processed if now - frame.finished < WINDOW]
-            last_error = self._last_error
-        recent: Any = _Processed(*np.array(frames).reshape(-1, len(_Processed._fields)).T)
+            frames = [(finished, *frame) for finished, frame in self._processed if now - finished < WINDOW]
+        finished, *values = np.array(frames).reshape(-1, 1 + len(ProcessedFrame._fields)).T
+        recent: Any = ProcessedFrame(*values)
         latency = recent.latency[np.isfinite(recent.latency)]
-        inliers = recent.inliers[np.isfinite(recent.inliers)]
         return {
             "input_rate_hz": f"{received / WINDOW:.1f}",
             "rate_hz": f"{len(frames) / WINDOW:.1f}",
-            "latency_p50_ms": _milliseconds(latency, 50),
-            "latency_p99_ms": _milliseconds(latency, 99),
-            "frame_age_ms": f"{1e3 * (latency[-1] + now - recent.finished[-1]):.0f}" if len(latency) else "nan",
-            "processing_p50_ms": _milliseconds(recent.processing, 50),
-            "front_end_p50_ms": _milliseconds(recent.front_end, 50),
-            "keypoints": f"{np.median(recent.keypoints):.0f}" if len(frames) else "0",
-            "matches": f"{np.median(recent.matches):.0f}" if len(frames) else "0",
-            "inlier_ratio": f"{np.median(inliers):.2f}" if len(inliers) else "nan",
+            "latency_p50_ms": f"{1e3 * _percentile(latency):.1f}",
+            "latency_p99_ms": f"{1e3 * _percentile(latency, 99):.1f}",
+            "frame_age_ms": f"{1e3 * (latency[-1] + now - finished[-1]):.0f}" if len(latency) else "nan",
+            "processing_p50_ms": f"{1e3 * _percentile(recent.processing):.1f}",
+            "front_end_p50_ms": f"{1e3 * _percentile(recent.front_end):.1f}",
+            "keypoints": f"{_percentile(recent.keypoints, empty=0):.0f}",
+            "matches": f"{_percentile(recent.matches, empty=0):.0f}",
+            "inlier_ratio": f"{_percentile(recent.inliers[np.isfinite(recent.inliers)]):.2f}",
             **self._counters.values(),
-            "last_error": last_error,
+            "last_error": self._last_error,
         }
 
     def status(self, pause: str, timeout: float) -> tuple[bytes, str]:
@@ -165,11 +149,10 @@ class Statistics:
         if self.seconds_since_image() > timeout:
             return DiagnosticStatus.STALE, f"no image for more than {timeout:g} s"
         with self._lock:
-            is_recent = time.monotonic() - self._last_error_time < WINDOW
-            if is_recent and self._last_error:
+            if self._last_error and time.monotonic() - self._last_error_time < WINDOW:
                 return DiagnosticStatus.WARN, self._last_error
         return DiagnosticStatus.OK, "running"
 
 
-def _milliseconds(seconds: np.ndarray, percentile: int) -> str:
-    return f"{1e3 * np.percentile(seconds, percentile):.1f}" if len(seconds) else "nan"
+def _percentile(values: np.ndarray, percentile: int = 50, empty: float = np.nan) -> float:
+    return float(np.percentile(values, percentile)) if len(values) else empty

@@ -77,21 +77,15 @@ class TrackMessages:
         if camera_id != NO_CAMERA_ID:
             channels["camera_id"] = np.repeat(camera_id + np.arange(len(views)), [len(view.ids) for view in views])
         channels |= {"u": u, "v": v, "velocity_x": velocity_x, "velocity_y": velocity_y}
-        return PointCloud(
-            header=header,
-            points=[Point32(x=x, y=y, z=z) for view in views for x, y, z in view.rays.tolist()],
-            channels=[
-                ChannelFloat32(name=name, values=array.array("f", values.astype(np.float32).tobytes()))
-                for name, values in channels.items()
-            ],
-        )
+        points = [Point32(x=x, y=y, z=z) for view in views for x, y, z in view.rays.tolist()]
+        buffers = {name: array.array("f", values.astype(np.float32).tobytes()) for name, values in channels.items()}
+        sent = [ChannelFloat32(name=name, values=values) for name, values in buffers.items()]
+        return PointCloud(header=header, points=points, channels=sent)
 
     def _sent(self, tracks: Tracks) -> NDArray[np.intp]:
         """The rows of the tracks that the rules select."""
         rows = np.flatnonzero(tracks.ages >= self.rules.min_age)
-        if not self.rules.max_count:
-            return rows
-        oldest = np.argsort(-tracks.ages[rows].astype(np.int64), kind="stable")[: self.rules.max_count]
+        oldest = np.argsort(-tracks.ages[rows].astype(np.int64), kind="stable")[: self.rules.max_count or None]
         return rows[np.sort(oldest)]
 
 
@@ -100,17 +94,15 @@ class _Velocities:
 
     def __init__(self) -> None:
         self._stamp = 0
-        self._ids = np.empty(0, np.uint32)  # ascending
+        self._ids = np.empty(0, np.uint32)
         self._rays = np.empty((0, 3), np.float32)  # of these tracks
 
     def update(self, view: Observations, stamp: int) -> NDArray[np.float32]:
         """Velocities (N, 2) in 1/s of the rays of a frame; stamp in nanoseconds."""
         velocity = np.zeros((len(view.ids), 2), np.float32)
         elapsed = (stamp - self._stamp) / 1e9
-        if len(self._ids) and elapsed > 0:
-            place = np.minimum(np.searchsorted(self._ids, view.ids), len(self._ids) - 1)
-            known = self._ids[place] == view.ids
-            velocity[known] = (view.rays[known] - self._rays[place[known]])[:, :2] / np.float32(elapsed)
-        order = np.argsort(view.ids)
-        self._ids, self._rays, self._stamp = view.ids[order], view.rays[order], stamp
+        if elapsed > 0:
+            _, known, before = np.intersect1d(view.ids, self._ids, assume_unique=True, return_indices=True)
+            velocity[known] = (view.rays[known] - self._rays[before])[:, :2] / np.float32(elapsed)
+        self._ids, self._rays, self._stamp = view.ids, view.rays, stamp
         return velocity

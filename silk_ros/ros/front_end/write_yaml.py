@@ -41,9 +41,8 @@ def _entry(declaration: Declaration, indent: str) -> str:
     limits = f"{'Choices' if declaration.choices else 'Range'}: {declaration.limits}." if declaration.limits else ""
     change = "" if declaration.change == ANYTIME else f"{declaration.change.capitalize()}."
     wrap = partial(textwrap.wrap, width=WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
-    lines = [*wrap(declaration.text), *wrap(f"{limits} {change}".strip())]
-    lines.append(f"{indent}{declaration.name.rpartition('.')[2]}: {json.dumps(declaration.default)}")
-    return "\n".join([*lines, ""])
+    value = f"{indent}{declaration.name.rpartition('.')[2]}: {json.dumps(declaration.default)}\n"
+    return "\n".join([*wrap(declaration.description), *wrap(f"{limits} {change}".strip()), value])
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
@@ -19,22 +20,22 @@ ANYTIME = "changes at run time"
 class Declaration:
     """A parameter of a node.
 
-    description: sentences. range: smallest and largest number. choices: the allowed texts. change: NEVER, INACTIVE or
-    ANYTIME. off: the number that switches a filter off, None for other parameters.
+    range: smallest and largest number. choices: the allowed texts. change: NEVER, INACTIVE or ANYTIME. off: the number
+    that switches a filter off, None for other parameters. description: sentences, set by `described`.
     """
 
     name: str
     default: bool | int | float | str | list[str]
-    description: str
     range: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
     change: str = NEVER
     off: float | None = None
+    description: str = ""
 
-    @property
-    def text(self) -> str:
-        """The description, with the number that means off."""
-        return self.description if self.off is None else f"{self.description} {self.off:g} switches this off."
+    def described(self, sentences: str) -> Declaration:
+        """The same declaration with a description, which also names the number that means off."""
+        off = "" if self.off is None else f" {self.off:g} switches this off."
+        return replace(self, description=sentences + off)
 
     @property
     def limits(self) -> str:
@@ -51,11 +52,10 @@ def declare(node: Node, declarations: Iterable[Declaration]) -> dict[str, Any]:
     for an unknown choice. A warning names given parameters that do not exist.
     """
     declarations = tuple(declarations)
-    values = {}
-    for declaration in declarations:
-        values[declaration.name] = node.declare_parameter(
-            declaration.name, declaration.default, _descriptor(declaration)
-        ).value
+    values = {
+        declaration.name: node.declare_parameter(declaration.name, declaration.default, _descriptor(declaration)).value
+        for declaration in declarations
+    }
     check_choices(declarations, values)
     given = {name for name in getattr(node, "_parameter_overrides", {}) if not name.startswith("qos_overrides.")}
     if unknown := sorted(given - {"use_sim_time"} - set(values)):
@@ -84,10 +84,14 @@ def check_choices(declarations: Iterable[Declaration], values: Mapping[str, Any]
             raise ValueError(f"parameter {declaration.name} is '{value}': choose one of {declaration.limits}")
 
 
+def given_path(text: str) -> Path | None:
+    """The path that a parameter names, with ~ for the home folder; None for an empty text."""
+    return Path(text).expanduser() if text else None
+
+
 def _descriptor(declaration: Declaration) -> ParameterDescriptor:
-    descriptor = ParameterDescriptor(
-        description=f"{declaration.text} {declaration.change.capitalize()}.", read_only=declaration.change == NEVER
-    )
+    description = f"{declaration.description} {declaration.change.capitalize()}."
+    descriptor = ParameterDescriptor(description=description, read_only=declaration.change == NEVER)
     if declaration.choices:
         descriptor.additional_constraints = f"one of {declaration.limits}"
     if isinstance(declaration.default, list):

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Generic, TypeVar
 
-from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
 from std_msgs.msg import Header
 
 Member = TypeVar("Member", bound=Enum)
@@ -41,12 +41,13 @@ class Counters(Generic[Member]):
 
 
 def diagnostics_message(
-    stamp: Time, name: str, level: bytes, summary: str, values: Mapping[str, str], hardware: str = ""
+    node: Node, level: bytes, summary: str, values: Mapping[str, str], hardware: str = ""
 ) -> DiagnosticArray:
-    """The DiagnosticArray of one node.
+    """The DiagnosticArray of a node at present.
 
     level, summary: of DiagnosticStatus. values: the key-value pairs. hardware: the device that does the work.
     """
+    name = node.get_fully_qualified_name().lstrip("/")
     pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
     status = DiagnosticStatus(level=level, name=name, message=summary, hardware_id=hardware, values=pairs)
-    return DiagnosticArray(header=Header(stamp=stamp), status=[status])
+    return DiagnosticArray(header=Header(stamp=node.get_clock().now().to_msg()), status=[status])

@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import rclpy
@@ -34,20 +35,17 @@ class WorkerNode(Node):
 def guard_transitions(node: LifecycleNode) -> None:
     """Refuse transitions that the node's state does not allow; in rclpy such a request ends the process."""
 
-    def guarded(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-        def change_state(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
-            try:
-                return answer(request, response)
-            except RuntimeError as error:
-                node.get_logger().warning(f"transition refused: {str(error).splitlines()[0]}")
-                response.success = False
-                return response
-
-        return change_state
+    def guarded(answer: Callable[[Any, Any], Any], request: Any, response: Any) -> Any:
+        try:
+            return answer(request, response)
+        except RuntimeError as error:
+            node.get_logger().warning(f"transition refused: {str(error).splitlines()[0]}")
+            response.success = False
+            return response
 
     for service in node.services:
         if service.srv_type is ChangeState:
-            service.callback = guarded(service.callback)
+            service.callback = partial(guarded, service.callback)
 
 
 def spin(node: Node, executor: SingleThreadedExecutor) -> None:

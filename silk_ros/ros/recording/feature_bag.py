@@ -30,16 +30,14 @@ def write_bag(frames: Iterable[SequenceFrame], front_end: FrontEnd, folder: Path
             seconds, nanoseconds = divmod(frame.stamp, 10**9)
             header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame.image.frame_id or FRAME_ID)
             camera = frame.camera
-            if camera is not None and (camera.height, camera.width) != frame.gray.shape:
-                camera = None
+            fits = camera is not None and (camera.height, camera.width) == frame.gray.shape
             right = None if frame.right is None else RightImage(frame.right, frame.pair)
-            step = front_end.process(frame.gray, frame.stamp, camera, right=right)
+            step = front_end.process(frame.gray, frame.stamp, camera if fits else None, right=right)
             if step.right_problem:
                 raise ValueError(f"right image {frame.index}: {step.right_problem}")
             recorder.write(FEATURES_TOPIC, features_to_cloud(header, step.frame), frame.stamp)
             recorder.write(MATCHES_TOPIC, matches_to_cloud(header, step), frame.stamp)
             if step.stereo is not None:
-                cloud = stereo_matches_to_cloud(header, step.frame, step.stereo)
-                recorder.write(STEREO_TOPIC, cloud, frame.stamp)
+                recorder.write(STEREO_TOPIC, stereo_matches_to_cloud(header, step.frame, step.stereo), frame.stamp)
             count += 1
     return count

@@ -33,8 +33,7 @@ class Recorder:
     def write(self, topic: str, message: Any, nanoseconds: int) -> None:
         """Add a message of a topic (its resolved name); nanoseconds since 1970. Raises OSError."""
         if topic not in self._connections:
-            package, name = type(message).__module__.split(".")[0], type(message).__name__
-            kind = f"{package}/msg/{name}"
+            kind = f"{type(message).__module__.split('.')[0]}/msg/{type(message).__name__}"
             self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self._types)
         with self._errors_named():
             self._writer.write(self._connections[topic], nanoseconds, serialize_message(message))
@@ -49,6 +48,5 @@ class Recorder:
         try:
             yield
         except OSError as error:
-            raise OSError(
-                f"the recording '{self._folder}' is not complete ({error.strerror}): make room on the disk"
-            ) from error
+            problem = f"the recording '{self._folder}' is not complete ({error.strerror})"
+            raise OSError(f"{problem}: make room on the disk") from error

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from silk_ros.ros.front_end import drop_watch
-from silk_ros.ros.front_end.drop_watch import Counts, DropWatch
+from silk_ros.ros.front_end.drop_watch import DropWatch
 
 
 @pytest.fixture
@@ -18,10 +18,10 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
         monkeypatch.setattr(drop_watch.time, "monotonic", lambda: now)
         for _ in range(idle + 1):
             now += 1
-            watch.check(Counts(0, 0), None, stereo)
+            watch.check(0, 0, None, stereo)
         for more, lost in seconds:
             now, received, dropped = now + 1, received + more, dropped + lost
-            watch.check(Counts(received, dropped), (480, 640), stereo)
+            watch.check(received, dropped, (480, 640), stereo)
         return said
 
     return run

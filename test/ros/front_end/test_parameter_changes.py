@@ -82,10 +82,10 @@ def test_image_that_does_not_hold_the_region_of_interest_is_rejected(make_graph:
     ],
 )
 def test_change_that_cannot_be_is_refused_whole_with_the_reason(graph: Graph, change: dict, reason: str) -> None:
-    before = graph.node._settings
+    before = graph.node._changes.settings
     result = graph.set_atomically(max_published=50, **change)
     assert not result.successful and reason in result.reason
-    assert graph.node._settings == before
+    assert graph.node._changes.settings == before
     assert graph.send(image_message(picture()))[0].width == 200
 
 

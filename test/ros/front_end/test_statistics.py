@@ -4,15 +4,15 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from silk_ros.ros.front_end import statistics as diagnostics
-from silk_ros.ros.front_end.statistics import FrontEndCount, Statistics
+from silk_ros.ros.front_end.statistics import FrontEndCount, ProcessedFrame, Statistics
 
 
 def test_rates_and_percentiles_come_from_the_recent_frames() -> None:
     statistics = Statistics()
     for latency in (0.010, 0.020, 0.030):
         statistics.received(stamp=10**9)
-        statistics.processed(latency, 0.005, 0.004, keypoints=1000, matches=400)
-    statistics.processed(None, 0.005, 0.004, keypoints=1000, matches=400)
+        statistics.processed(ProcessedFrame(latency, 0.005, 0.004, keypoints=1000, matches=400))
+    statistics.processed(ProcessedFrame(float("nan"), 0.005, 0.004, keypoints=1000, matches=400))
     values = statistics.snapshot()
     assert values["latency_p50_ms"] == "20.0" and (values["processing_p50_ms"], values["front_end_p50_ms"]) == (
         "5.0",
@@ -26,7 +26,7 @@ def test_rates_and_percentiles_come_from_the_recent_frames() -> None:
 def test_old_frames_leave_the_window_but_not_the_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     statistics = Statistics()
     statistics.received(stamp=10**9)
-    statistics.processed(0.01, 0.01, 0.01, 10, 5)
+    statistics.processed(ProcessedFrame(0.01, 0.01, 0.01, 10, 5))
     later = time.monotonic() + 60
     monkeypatch.setattr(diagnostics.time, "monotonic", lambda: later)
     values = statistics.snapshot()
@@ -64,6 +64,6 @@ def test_age_of_the_last_frame_grows_while_none_comes(monkeypatch: pytest.Monkey
     statistics = Statistics()
     now = time.monotonic()
     monkeypatch.setattr(diagnostics.time, "monotonic", lambda: now)
-    statistics.processed(0.05, 0.01, 0.01, 10, 5)
+    statistics.processed(ProcessedFrame(0.05, 0.01, 0.01, 10, 5))
     monkeypatch.setattr(diagnostics.time, "monotonic", lambda: now + 2)
     assert statistics.snapshot()["frame_age_ms"] == "2050"

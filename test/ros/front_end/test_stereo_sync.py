@@ -24,7 +24,7 @@ def feed(sync: PairSync[str], *items: str) -> list[str]:
 def test_equal_stamps_are_paired_whichever_comes_first(items: tuple[str, ...]) -> None:
     sync: PairSync[str] = PairSync()
     assert feed(sync, *items) == ["L1R1", "L2R2"]
-    assert (sync.unpaired_left, sync.unpaired_right) == (0, 0)
+    assert (sync.left.unpaired, sync.right.unpaired) == (0, 0)
 
 
 def test_unequal_stamps_are_not_paired_exactly() -> None:
@@ -34,7 +34,7 @@ def test_unequal_stamps_are_not_paired_exactly() -> None:
 def test_close_stamps_are_paired_within_the_interval() -> None:
     sync: PairSync[str] = PairSync(max_interval=5 * MS)
     assert feed(sync, "L0", "R5", "R38", "L33", "L66", "R72", "R99", "L99") == ["L0R5", "L33R38", "L99R99"]
-    assert (sync.unpaired_left, sync.unpaired_right) == (1, 1)  # L66 and R72 are 6 ms apart
+    assert (sync.left.unpaired, sync.right.unpaired) == (1, 1)  # L66 and R72 are 6 ms apart
 
 
 def test_the_nearest_of_those_that_wait_is_the_partner() -> None:
@@ -50,7 +50,7 @@ def test_a_camera_that_dies_and_returns_is_paired_again() -> None:
     sync: PairSync[str] = PairSync()
     alone = [f"L{i}" for i in range(1, 100)]
     assert feed(sync, "L0", "R0", *alone, "R100", "L100") == ["L0R0", "L100R100"]
-    assert (sync.unpaired_left, sync.unpaired_right) == (99, 0)
+    assert (sync.left.unpaired, sync.right.unpaired) == (99, 0)
 
 
 def test_images_that_wait_in_vain_are_let_go() -> None:
@@ -67,7 +67,7 @@ def test_images_that_wait_in_vain_are_let_go() -> None:
     for stamp in range(1000):
         sync.put_right(stamp, Image())
     assert Image.alive == DEPTH
-    assert sync.unpaired_right == 1000 - DEPTH
+    assert sync.right.unpaired == 1000 - DEPTH
     sync.clear()
     assert Image.alive == 0
 
@@ -75,13 +75,13 @@ def test_images_that_wait_in_vain_are_let_go() -> None:
 def test_what_the_other_camera_has_passed_is_let_go_at_once() -> None:
     sync: PairSync[str] = PairSync(max_interval=5 * MS)
     feed(sync, "L0", "L33", "R66")
-    assert sync.unpaired_left == 2
+    assert sync.left.unpaired == 2
 
 
 def test_a_recording_that_starts_again_is_paired_from_its_start() -> None:
     sync: PairSync[str] = PairSync()
     assert feed(sync, "L100", "R100", "L101", "L5", "R5", "L6", "R6") == ["L100R100", "L5R5", "L6R6"]
-    assert sync.unpaired_left == 1
+    assert sync.left.unpaired == 1
 
 
 def test_images_of_before_and_after_a_jump_are_not_mixed() -> None:
@@ -115,11 +115,9 @@ def test_whatever_comes_each_image_is_in_one_close_pair_or_counted(
         used = [pair[side][0] for pair in pairs]
         assert len(set(used)) == len(used)
     sync.clear()
-    assert [sync.unpaired_right + len(pairs), sync.unpaired_left + len(pairs)] == sent
+    assert [sync.right.unpaired + len(pairs), sync.left.unpaired + len(pairs)] == sent
 
 
-def test_settings_out_of_range_are_explained() -> None:
+def test_an_interval_out_of_range_is_explained() -> None:
     with pytest.raises(ValueError, match="max_interval must be 0"):
         PairSync(max_interval=-1)
-    with pytest.raises(ValueError, match="depth must be 1 or more"):
-        PairSync(depth=0)

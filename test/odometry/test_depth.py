@@ -1,6 +1,6 @@
 import numpy as np
 
-from silk_ros.odometry.keyframe import FIRST_SPREAD, LEAST_SPREAD, ExpectedDepths
+from silk_ros.odometry.depth import FIRST_SPREAD, LEAST_SPREAD, ExpectedDepths
 
 
 def test_new_tracks_get_the_depth_of_their_neighbours_and_first_ones_the_scale() -> None:
