@@ -10,7 +10,10 @@ from .images.sampling import spaced_to_ends
 from .types import Features, Matches
 
 KEYPOINT_COLOUR = (110, 110, 110)
-HUES = 36  # colours of directions; the lines of one colour are drawn together
+HUES = 36  # colours of directions around the colour circle; the lines of one colour are drawn together
+_COLOURS = cv2.cvtColor(np.array([[(180 * hue / HUES, 220, 255) for hue in range(HUES)]], np.uint8), cv2.COLOR_HSV2BGR)[
+    0
+]
 MAX_LINES = 200  # between two images; more lines would hide them
 CORRECT_COLOUR, WRONG_COLOUR = (80, 200, 60), (50, 50, 230)
 _SUBPIXEL_BITS = 3
@@ -29,7 +32,8 @@ def draw_matches(
     if previous is not None and len(matches):
         now = features.keypoints[matches.indices[:, 0]]
         before = previous.keypoints[matches.indices[:, 1]]
-        hue = _directions(now - before)
+        turn = np.arctan2(*(now - before).T[::-1]) / (2 * np.pi) % 1
+        hue = np.asarray(turn * HUES, np.intp) % HUES
         ends = _fixed_point(before, now)
         for index in np.unique(hue):
             colour = _COLOURS[index].tolist()
@@ -92,19 +96,3 @@ def _draw_dots(
     inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
     spread = np.repeat(np.broadcast_to(np.asarray(colours, np.uint8), (len(points), 3)), offsets.shape[1], axis=0)
     overlay[y[inside], x[inside]] = spread[inside]
-
-
-def _directions(motion: NDArray[np.float32]) -> NDArray[np.intp]:
-    """The index (N,) among HUES of the direction of each motion vector (N, 2)."""
-    turn = np.arctan2(motion[:, 1], motion[:, 0]) / (2 * np.pi) % 1
-    return np.asarray(turn * HUES, np.intp) % HUES
-
-
-def _hues() -> NDArray[np.uint8]:
-    """BGR colours (HUES, 3) around the colour circle."""
-    hue = np.linspace(0, 180, HUES, endpoint=False).astype(np.uint8)
-    hsv = np.stack([hue, np.full_like(hue, 220), np.full_like(hue, 255)], axis=1)
-    return np.asarray(cv2.cvtColor(hsv[None], cv2.COLOR_HSV2BGR)[0], np.uint8)
-
-
-_COLOURS = _hues()

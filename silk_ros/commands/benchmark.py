@@ -35,19 +35,12 @@ from pathlib import Path
 from ..backends import BACKENDS, processor
 from ..evaluation.run_info import describe_run
 from ..paths import default_model
-from .arguments import hertz, image_size, positive
+from .arguments import command_parser, hertz, image_size, positive
 
 try:
     from ..evaluation.speed import matching
-    from ..evaluation.speed.extraction import (
-        PEERS,
-        automatic,
-        find_peers,
-        find_pipelines,
-        noise_image,
-        resized_image,
-    )
-    from ..evaluation.speed.measurements import Measurements, measure
+    from ..evaluation.speed.extraction import PEERS, automatic, find_peers, find_pipelines, noise_image, resized_image
+    from ..evaluation.speed.measurements import measure
     from ..evaluation.speed.rate import CameraLoad
     from ..evaluation.speed.timing import limited_threads
     from .benchmark_rate import run as run_rate
@@ -62,15 +55,13 @@ NOT_WITH_RATE = ("sizes", "keypoints", "backends", "threads", "repeats", "quick"
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("benchmark", __doc__)
     _add_options(parser)
     options = parser.parse_args(arguments)
-    excluded = NOT_WITH_RATE if options.rate else RATE_ONLY
+    excluded, message = (NOT_WITH_RATE, "do not go") if options.rate else (RATE_ONLY, "go only")
     given = [f"--{name}" for name in excluded if getattr(options, name) != parser.get_default(name)]
     if given:
-        parser.error(f"{', '.join(given)} {'do not go' if options.rate else 'go only'} with --rate")
+        parser.error(f"{', '.join(given)} {message} with --rate")
     if options.quick:
         options.sizes, options.keypoints = options.sizes[:1], options.keypoints[:1]
         options.repeats = min(options.repeats, QUICK_REPEATS)
@@ -121,17 +112,13 @@ def run(options: argparse.Namespace, command: str) -> None:
     path = options.output / "benchmark.json"
     path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     print(f"\nwrote {path}")
-    _draw(measured, f"Extraction on {machine}", path.with_suffix(".png"))
-
-
-def _draw(measured: Measurements, title: str, path: Path) -> None:
     try:
         from ..evaluation.speed.chart import draw_chart
     except ImportError as error:
         print(f"no chart: {error}; pip install matplotlib")
         return
-    draw_chart(measured.extraction, title, path)
-    print(f"wrote {path}")
+    draw_chart(measured.extraction, f"Extraction on {machine}", path.with_suffix(".png"))
+    print(f"wrote {path.with_suffix('.png')}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

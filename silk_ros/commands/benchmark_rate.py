@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 
 from ..backends import processor
@@ -26,7 +27,13 @@ def run(camera: CameraLoad, output: Path) -> int:
     search = find(camera)
     _print_table(search)
     if search.best is None:
-        _advise(search.timed[0], camera)
+        cheapest = search.timed[0]
+        print(
+            f"\nno setting holds {camera.rate:g} Hz on this machine; the cheapest one holds {cheapest.hertz:.0f} Hz:\n"
+            f"    {_words(cheapest.candidate)}\n"
+            f"benchmark --rate {MARGIN * cheapest.hertz:.0f} --size {camera.width}x{camera.height}"
+            f"{' --stereo' if camera.stereo else ''} finds the best one for nearly that"
+        )
         return 1
     if not search.complete:
         print(f"\nafter {TIME_LIMIT:g} s not all settings were tried: the cheapest one is taken")
@@ -34,23 +41,20 @@ def run(camera: CameraLoad, output: Path) -> int:
     path = output / f"silk_{camera.rate:g}hz.yaml"
     path.write_text(params_file(search.best.candidate, camera), encoding="utf-8")
     print(
-        f"\n{_words(search.best.candidate)}: {search.best.ms:.1f} ms, holds {search.best.hertz:.0f} Hz\n\nwrote {path}"
+        f"\n{_words(search.best.candidate)}: {search.best.ms:.1f} ms, holds {search.best.hertz:.0f} Hz\n\n"
+        f"wrote {path}\nros2 launch silk_ros silk.launch.py params_file:={path.resolve()}"
     )
-    print(f"ros2 launch silk_ros silk.launch.py params_file:={path.resolve()}")
     return 0
 
 
 def params_file(candidate: Candidate, camera: CameraLoad) -> str:
     """YAML of parameters for silk_node."""
-    lines = [
+    values = candidate.parameters() | ({"stereo.sync": "exact"} if camera.stereo else {})
+    return (
         f"# {'Pairs' if camera.stereo else 'Images'} of {camera.width}x{camera.height} at {camera.rate:g} Hz,"
-        f" by benchmark --rate on {processor.describe()}.",
-        "/**:",
-        "  ros__parameters:",
-        *(f"    {name}: {value}" for name, value in candidate.parameters().items()),
-        *(["    stereo.sync: exact"] if camera.stereo else []),
-    ]
-    return "\n".join(lines) + "\n"
+        f" by benchmark --rate on {processor.describe()}.\n/**:\n  ros__parameters:\n"
+        + "".join(f"    {name}: {value}\n" for name, value in values.items())
+    )
 
 
 def _print_table(search: Search) -> None:
@@ -65,28 +69,12 @@ def _print_table(search: Search) -> None:
     )
 
 
-def _advise(fastest: Timed, camera: CameraLoad) -> None:
-    print(
-        f"\nno setting holds {camera.rate:g} Hz on this machine; the cheapest one holds {fastest.hertz:.0f} Hz:\n"
-        f"    {_words(fastest.candidate)}\n"
-        f"benchmark --rate {MARGIN * fastest.hertz:.0f} --size {camera.width}x{camera.height}"
-        f"{' --stereo' if camera.stereo else ''} finds the best one for nearly that"
-    )
-
-
 def _words(candidate: Candidate) -> str:
     return ", ".join(f"{name} {value}" for name, value in candidate.parameters().items())
 
 
 def _row(timed: Timed, defaults: float) -> tuple[str, ...]:
-    candidate = timed.candidate
-    return (
-        f"{candidate.scale:g}",
-        f"{candidate.max_keypoints}",
-        candidate.precision,
-        f"{candidate.radius:g}" if candidate.radius else "none",
-        f"{timed.ms:.1f}",
-        f"{timed.hertz:.1f}",
-        f"{candidate.auc:.3f}",
-        f"{candidate.auc / defaults:.0%}",
-    )
+    scale, count, precision, radius, auc, _ = astuple(timed.candidate)
+    near = f"{radius:g}" if radius else "none"
+    times = f"{timed.ms:.1f}", f"{timed.hertz:.1f}"
+    return f"{scale:g}", f"{count}", precision, near, *times, f"{auc:.3f}", f"{auc / defaults:.0%}"

@@ -23,15 +23,13 @@ from ..backends.base import MAX_OPTIMIZATION_LEVEL, EngineOptions
 from ..backends.model import Model
 from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from ..paths import default_model
-from .arguments import image_size, positive
+from .arguments import command_parser, image_size, positive
 
 CAMERA_SIZE = (640, 480)
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "build_engine", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("build_engine", __doc__)
     add, defaults = parser.add_argument, EngineOptions()
     seen = tuple(round(side * CAMERA_SCALE) for side in CAMERA_SIZE)
     sizes = "of the network's images ({}x{})".format(*seen)

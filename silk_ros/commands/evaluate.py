@@ -27,12 +27,12 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
 from ..extractor import DEFAULT_SCALE
-from .arguments import positive
+from .arguments import command_parser, positive
 
 try:
     from ..evaluation.datasets.hpatches import SHORTER_EDGE
@@ -57,9 +57,7 @@ DEFAULT_METHODS = ("silk", "sift", "orb")
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line. Every default is in its help, in brackets."""
-    parser = argparse.ArgumentParser(
-        "evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("evaluate", __doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, task in TASKS.items():
         _add_options(commands.add_parser(name, help=task.layout, description=f"DATA: {task.layout}."))
@@ -68,16 +66,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     sweep = commands.add_parser(SWEEP, help="a task over the values of a setting", description="Sweep a setting.")
     sweep.add_argument("task", choices=TASKS, metavar="TASK", help=", ".join(TASKS))
     _add_options(sweep)
-    sweep.add_argument(
-        "--over",
-        nargs="+",
-        action="append",
-        required=True,
-        metavar=("SETTING", "VALUE"),
-        help="a setting and its values (default values: "
-        + "; ".join(f"{name} {' '.join(f'{value:g}' for value in axis.values)}" for name, axis in AXES.items())
-        + "). If given more than once, all combinations are evaluated",
+    values = "; ".join(f"{name} {' '.join(f'{value:g}' for value in axis.values)}" for name, axis in AXES.items())
+    over = (
+        f"a setting and its values (default values: {values}). If given more than once, all combinations are evaluated"
     )
+    sweep.add_argument("--over", nargs="+", action="append", required=True, metavar=("SETTING", "VALUE"), help=over)
     parsed = parser.parse_args(arguments)
     if parsed.command == SWEEP:
         try:
@@ -93,17 +86,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("data", type=Path, metavar="DATA", help="folder of the data set")
     methods = f"ONNX files, silk (the shipped network), {', '.join(METHODS)}; NAME@2000 for at most 2000 keypoints"
-    add(
-        "--methods",
-        nargs="+",
-        metavar="METHOD",
-        default=DEFAULT_METHODS,
-        help=f"{methods} ({' '.join(DEFAULT_METHODS)})",
-    )
+    methods += f" ({' '.join(DEFAULT_METHODS)})"
+    add("--methods", nargs="+", metavar="METHOD", default=DEFAULT_METHODS, help=methods)
     add("--output", type=Path, metavar="FOLDER", default=Path("report"), help="where to write (%(default)s)")
-    add(
-        "--top-k", type=positive, metavar="K", default=Options.top_k, help="best keypoints used per image (%(default)s)"
-    )
+    add("--top-k", type=positive, metavar="K", default=Options.top_k, help="best keypoints per image (%(default)s)")
     resized = "factor by which images are resized for networks, like the node's parameter (%(default)s)"
     add("--scale", type=float, default=DEFAULT_SCALE, help=resized)
     precisions = "of networks, like the node's parameter: auto, fp32, bf16, int8 (%(default)s)"
@@ -162,9 +148,7 @@ def _load_methods(args: argparse.Namespace) -> list[Method]:
 
 def _outcomes(args: argparse.Namespace, methods: Sequence[Method], failures: list[Failure]) -> Iterator[Outcome]:
     """The outcome of each task as soon as it is done, until Ctrl-C. Failures are added to `failures`."""
-    options = Options(
-        args.top_k, args.shorter_edge, args.ratio, args.double_softmax, args.pictures, args.runs, args.disparity_offset
-    )
+    options = Options(**{field.name: getattr(args, field.name) for field in fields(Options)})
     loaders = [partial(load_method, name, precision=args.precision) for name in args.methods]
     for name, task, folder in _jobs(args, failures):
         try:
@@ -181,10 +165,10 @@ def _outcomes(args: argparse.Namespace, methods: Sequence[Method], failures: lis
 
 def _jobs(args: argparse.Namespace, failures: list[Failure]) -> list[tuple[str, Task, Path]]:
     """Tasks by name, and their data sets."""
-    tasks = {
-        name: replace(task, run=partial(task.run, skip=args.skip)) if task.skips else task
-        for name, task in TASKS.items()
+    skipping = {
+        name: replace(task, run=partial(task.run, skip=args.skip)) for name, task in TASKS.items() if task.skips
     }
+    tasks = TASKS | skipping
     if args.command != ALL:
         name = args.task if args.command == SWEEP else args.command
         return [(name, tasks[name], args.data)]
@@ -210,13 +194,11 @@ def _write(report: Report, names: Sequence[str], output: Path) -> None:
     plots = [draw_outcome(outcome, styles) for outcome in report.outcomes]
     for outcome, drawn in zip(report.outcomes, plots):
         for plot in drawn:
-            path = output / "plots" / f"{slug(outcome.title)}-{slug(plot.title)}.png"
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(plot.light)
+            (output / "plots").mkdir(exist_ok=True)
+            (output / "plots" / f"{slug(outcome.title)}-{slug(plot.title)}.png").write_bytes(plot.light)
         for name, rows in outcome.trajectories.items():
-            path = output / "trajectories" / f"{slug(outcome.title)}-{slug(name)}.txt"
-            path.parent.mkdir(exist_ok=True)
-            write_tum(path, rows)
+            (output / "trajectories").mkdir(exist_ok=True)
+            write_tum(output / "trajectories" / f"{slug(outcome.title)}-{slug(name)}.txt", rows)
     write_html(report, plots, output / "report.html")
     print(f"wrote {output / 'report.html'}, {output / 'results.json'}")
 

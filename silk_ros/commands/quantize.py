@@ -19,15 +19,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from ..backends.model import check_gate, int8_path
-from ..evaluation.datasets.gray_images import Image
+from ..evaluation.datasets.gray_images import Image, resize
 from ..evaluation.pairs import KEYPOINTS, Pair, QuantizationReport, compare, read_frames, read_pairs
 from ..extractor import Extractor
 from ..images.sampling import spaced_to_ends, spread
+from .arguments import command_parser
 
 CALIBRATION_IMAGES = 48
 CALIBRATION_SIZE = 320, 240  # width and height, those of a camera with 640x480 at half size
@@ -47,9 +47,8 @@ def _middle(image: Image) -> Image:
     width, height = CALIBRATION_SIZE
     factor = max(height / image.shape[0], width / image.shape[1])
     size = max(width, round(image.shape[1] * factor)), max(height, round(image.shape[0] * factor))
-    resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR)
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
-    return np.ascontiguousarray(resized[top : top + height, left : left + width], np.uint8)
+    return np.ascontiguousarray(resize(image, size)[0][top : top + height, left : left + width])
 
 
 def check_before(model: Path, output: Path) -> Extractor:
@@ -87,9 +86,7 @@ def quantize(reference: Extractor, images: Sequence[Image], pairs: Sequence[Pair
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "quantize", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("quantize", __doc__)
     add = parser.add_argument
     add("model", type=Path, help="the float ONNX file")
     add("--images", required=True, metavar="SOURCE", help="images for the ranges of the activations")

@@ -22,7 +22,7 @@ from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOpt
 from ..images.sequence import read_frames
 from ..images.sources import open_source
 from ..matcher import check_filters
-from .arguments import positive
+from .arguments import command_parser, positive
 
 # Imported by name, since only this format needs ROS.
 BAG_WRITER = "silk_ros.ros.recording.feature_bag"
@@ -32,9 +32,7 @@ DEFAULTS = {"bag": (CAMERA_MAX_KEYPOINTS, CAMERA_SCALE), "colmap": (3000, 1.0)}
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "run_sequence", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("run_sequence", __doc__)
     add = parser.add_argument
     add("source", help="folder of images or pattern, video, rosbag2 or .mcap recording, or flight")
     add("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")

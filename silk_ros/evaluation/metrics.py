@@ -25,12 +25,7 @@ def share_within(errors: Points | Sequence[float], threshold: float) -> float:
 
 
 def repeatability(
-    homography: Points,
-    points0: Points,
-    points1: Points,
-    size0: tuple[int, int],
-    size1: tuple[int, int],
-    radius: float,
+    homography: Points, points0: Points, points1: Points, size0: tuple[int, int], size1: tuple[int, int], radius: float
 ) -> float:
     """Share of the keypoints (N, 2) seen by both images that have one of the other image within `radius` pixels.
 
@@ -56,25 +51,21 @@ def _nearest_distance(points: Points, others: Points) -> NDArray[np.float64]:
     """Distance (N,) of points (N, 2) from the nearest of the others (M, 2); inf without others."""
     if not len(points) or not len(others):
         return np.full(len(points), np.inf)
-    index = cv2.flann.Index(
-        np.ascontiguousarray(others, np.float32), {"algorithm": 4, "leaf_max_size": 10}
-    )  # a KD-tree
-    nearest = index.knnSearch(points.astype(np.float32), 1, params={})[0][:, 0]
+    kd_tree = cv2.flann.Index(np.ascontiguousarray(others, np.float32), {"algorithm": 4, "leaf_max_size": 10})
+    nearest = kd_tree.knnSearch(points.astype(np.float32), 1, params={})[0][:, 0]
     return np.linalg.norm(points - others[nearest], axis=1)
 
 
 def corner_error(homography: Points, points0: Points, points1: Points, size: tuple[int, int]) -> float:
     """Mean error in pixels of the corners of an image (width, height) under RANSAC's homography; inf without one."""
-    if len(points0) < 4:
-        return float("inf")
     cv2.setRNGSeed(0)
-    found, _ = cv2.findHomography(points0, points1, cv2.RANSAC, RANSAC_THRESHOLD)
+    found = cv2.findHomography(points0, points1, cv2.RANSAC, RANSAC_THRESHOLD)[0] if len(points0) >= 4 else None
     if found is None:
         return float("inf")
-    estimate: Points = np.asarray(found, np.float64)
     width, height = size
     corners = np.array([[0, 0], [width - 1, 0], [width - 1, height - 1], [0, height - 1]], np.float64)
-    error = np.linalg.norm(warp_points(homography, corners) - warp_points(estimate, corners), axis=1).mean()
+    moved = warp_points(np.asarray(found, np.float64), corners)
+    error = np.linalg.norm(warp_points(homography, corners) - moved, axis=1).mean()
     return float(error) if np.isfinite(error) else float("inf")
 
 

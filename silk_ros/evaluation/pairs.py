@@ -84,11 +84,8 @@ def read_pairs(source: str, skip: Sequence[str] = ()) -> list[Pair]:
     """
     root = Path(source)
     if is_hpatches(root):
-        return [
-            Pair(first, view.image, view.homography)
-            for first, views in (sequence.read() for sequence in find_sequences(root, SHORTER_EDGE, skip))
-            for view in views
-        ]
+        opened = (sequence.read() for sequence in find_sequences(root, SHORTER_EDGE, skip))
+        return [Pair(first, view.image, view.homography) for first, views in opened for view in views]
     count = sum(1 for _ in read_frames(source))
     starts = range(0, count - FRAME_GAP, max(1, (count - FRAME_GAP) // FRAME_PAIRS))[:FRAME_PAIRS]
     if not len(starts):
@@ -114,9 +111,7 @@ def compare(reference: Extractor, quantised: Extractor, pairs: Sequence[Pair]) -
     """Compare a quantised network with the float one on pairs of images."""
     rows = []
     for pair in tqdm(pairs, desc="judging", unit="pair"):
-        before, after = (
-            [extractor(image) for image in (pair.first, pair.second)] for extractor in (reference, quantised)
-        )
+        before, after = ((network(pair.first), network(pair.second)) for network in (reference, quantised))
         rows.append((*_kept(before[1], after[1]), *_right(pair, *after), *_right(pair, *before)))
     overlap, cosine, mma, precision, float_mma, float_precision = np.mean(rows, axis=0).round(4).tolist()
     return QuantizationReport(overlap, cosine, mma, float_mma, precision, float_precision, len(rows))

@@ -49,11 +49,9 @@ class Curve:
 class TaskResult:
     """Outcome of one task over one data set, for several methods in one run.
 
-    task:     "homography", "relative_pose", "registration", "odometry", "rotation" or "scale".
-    overall:  means over everything.
-    groups:   means over each group of sequences, by the group's name.
-    settings: protocol and data set, JSON-able.
-    details:  values per pair, trajectories and the like, JSON-able.
+    task: "homography", "relative_pose", "registration", "odometry", "rotation" or "scale". overall: means over
+    everything. groups: means over each group of sequences, by its name. settings: protocol and data set, JSON-able.
+    details: values per pair, trajectories and the like, JSON-able.
     """
 
     task: str

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import zip_longest
 from pathlib import Path
 
 import cv2
@@ -55,66 +54,46 @@ class PosedFrame:
         return depths
 
 
-@dataclass(frozen=True, eq=False)
-class _Files:
-    image: Path
-    right: Path | None = None
-    depth: Path | None = None
-
-
 class PosedSequence:
     """Frames in order of time, each read on demand.
 
-    name:       of the folder.
-    matrix:     (3, 3) intrinsics of the images after resizing.
-    baseline:   metres between the cameras of a stereo pair, or None.
-    poses:      (N, 4, 4) camera-to-world, metres.
-    timestamps: (N,) seconds from the first frame.
+    name: of the folder. poses: (N, 4, 4) camera-to-world, metres. timestamps: (N,) seconds from the first frame.
+    matrix: (3, 3) intrinsics of the images after resizing. shorter_edge: of these images, pixels.
+    baseline: metres between the cameras of a stereo pair, or None. depth_files: of each frame, or None without depth.
     """
 
     def __init__(
         self,
         name: str,
-        files: list[_Files],
+        files: list[Path],
         poses: Matrix,
         rate: float,
         matrix: Matrix,
+        shorter_edge: int | None,
+        right_files: list[Path] | None = None,
         baseline: float | None = None,
+        depth_files: list[Path] | None = None,
         depth_matrix: Matrix | None = None,
-        shorter_edge: int | None = None,
     ) -> None:
-        self.name, self.poses, self.baseline = name, poses, baseline
-        self.timestamps = np.arange(len(files)) / rate
-        self._files, self._depth_matrix = files, depth_matrix
-        image = read_image(files[0].image)
+        self.name, self.poses, self.timestamps = name, poses, np.arange(len(files)) / rate
+        self._files, self._right_files, self.depth_files = files, right_files, depth_files
+        self.baseline, self._depth_matrix = baseline, depth_matrix
+        image = read_image(files[0])
         self._original_shape = image.shape
         resized, transform = resize_shorter_edge(image, shorter_edge or min(image.shape))
-        self._size = resized.shape[1], resized.shape[0]
+        self._size, self.shorter_edge = (resized.shape[1], resized.shape[0]), min(resized.shape)
         self.matrix: Matrix = transform @ matrix
 
     def __len__(self) -> int:
         return len(self._files)
 
-    @property
-    def has_depth(self) -> bool:
-        return self._depth_matrix is not None
-
-    @property
-    def shorter_edge(self) -> int:
-        """Pixels of the images' shorter edge after resizing."""
-        return min(self._size)
-
-    def depth_file(self, index: int) -> Path | None:
-        return self._files[index].depth
-
     def __getitem__(self, index: int) -> PosedFrame:
         """Read a frame. Raises DatasetError for a file that cannot be read or differs in size from the first."""
-        files = self._files[index]
         depth = None
-        if files.depth is not None and self._depth_matrix is not None:
-            depth = register_depth(_read_depth(files.depth), self._depth_matrix, self.matrix, self._size)
-        right = None if files.right is None else self._read(files.right)
-        return PosedFrame(self._read(files.image), right, depth)
+        if self.depth_files is not None and self._depth_matrix is not None:
+            depth = register_depth(_read_depth(self.depth_files[index]), self._depth_matrix, self.matrix, self._size)
+        right = None if self._right_files is None else self._read(self._right_files[index])
+        return PosedFrame(self._read(self._files[index]), right, depth)
 
     def _read(self, path: Path) -> Image:
         image = read_image(path)
@@ -137,24 +116,21 @@ def open_sequence(root: str | Path, shorter_edge: int | None = None) -> PosedSeq
     """
     folder = Path(root).expanduser()
     try:
-        sequence = _open(folder, shorter_edge)
+        if not folder.is_dir():
+            raise ValueError(f"there is no folder '{folder}'")
+        if (folder / "image_0").is_dir():
+            sequence = _open_kitti(folder, shorter_edge)
+        elif images := sorted(folder.glob("frame-*.color.*")):
+            sequence = _open_seven_scenes(folder, images, shorter_edge)
+        else:
+            raise ValueError(f"'{folder}' holds neither image_0/ nor frame-N.color.* files")
+        if len(sequence) < 2:
+            raise ValueError(f"'{folder}' holds a single frame: a sequence has at least two")
     except DatasetError:
         raise
     except (OSError, ValueError) as error:
         raise DatasetError(f"{error}: {LAYOUTS}") from error
-    if len(sequence) < 2:
-        raise DatasetError(f"'{folder}' holds a single frame: a sequence has at least two: {LAYOUTS}")
     return sequence
-
-
-def _open(folder: Path, shorter_edge: int | None) -> PosedSequence:
-    if not folder.is_dir():
-        raise ValueError(f"there is no folder '{folder}'")
-    if (folder / "image_0").is_dir():
-        return _open_kitti(folder, shorter_edge)
-    if next(folder.glob("frame-*.color.*"), None):
-        return _open_seven_scenes(folder, shorter_edge)
-    raise ValueError(f"'{folder}' holds neither image_0/ nor frame-N.color.* files")
 
 
 def frame_features(method: Method, sequence: PosedSequence, options: Options) -> Callable[[int], Keypoints]:
@@ -174,15 +150,8 @@ def register_depth(
 
     Each pixel takes the depth of the pixel nearest to its ray, which keeps edges sharp; NaN outside the view.
     """
-    registered = cv2.warpPerspective(
-        depth,
-        depth_matrix @ np.linalg.inv(matrix),
-        size,
-        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_CONSTANT,
-        borderValue=float("nan"),
-    )
-    return np.asarray(registered, np.float32)
+    to_depth, flags = depth_matrix @ np.linalg.inv(matrix), cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpPerspective(depth, to_depth, size, flags=flags, borderValue=float("nan")), np.float32)
 
 
 def _open_kitti(folder: Path, shorter_edge: int | None) -> PosedSequence:
@@ -192,18 +161,16 @@ def _open_kitti(folder: Path, shorter_edge: int | None) -> PosedSequence:
     for side, images in ("image_0", left), ("image_1", right):
         if len(images) != len(poses) and (images or side == "image_0"):
             raise ValueError(f"{len(images)} images in '{folder / side}', {len(poses)} poses in '{folder / POSES}'")
-    matrix, baseline = projections[0][:, :3], None
-    if right:
-        baseline = float(projections[0][0, 3] - projections[1][0, 3]) / matrix[0, 0]
-        if baseline <= 0:
-            raise ValueError(f"row P1 of '{folder / CALIBRATION}' is not a camera to the right of P0")
-    files = [_Files(image, right=other) for image, other in zip_longest(left, right)]
-    rate = STEREO_RATE if right else MONO_RATE
-    return PosedSequence(folder.name, files, poses, rate, matrix, baseline=baseline, shorter_edge=shorter_edge)
+    matrix = projections[0][:, :3]
+    if not right:
+        return PosedSequence(folder.name, left, poses, MONO_RATE, matrix, shorter_edge)
+    baseline = float(projections[0][0, 3] - projections[1][0, 3]) / matrix[0, 0]
+    if baseline <= 0:
+        raise ValueError(f"row P1 of '{folder / CALIBRATION}' is not a camera to the right of P0")
+    return PosedSequence(folder.name, left, poses, STEREO_RATE, matrix, shorter_edge, right, baseline)
 
 
-def _open_seven_scenes(folder: Path, shorter_edge: int | None) -> PosedSequence:
-    images = sorted(folder.glob("frame-*.color.*"))
+def _open_seven_scenes(folder: Path, images: list[Path], shorter_edge: int | None) -> PosedSequence:
     height, width = read_image(images[0]).shape
     if (width, height) != SEVEN_SCENES_SIZE:
         raise DatasetError(
@@ -211,20 +178,13 @@ def _open_seven_scenes(folder: Path, shorter_edge: int | None) -> PosedSequence:
             "640x480; to resize, give --shorter-edge instead"
         )
     stems = [path.name.split(".color.")[0] for path in images]
-    files = [_Files(image, depth=folder / f"{stem}.depth.png") for image, stem in zip(images, stems)]
     poses = np.concatenate([read_poses(folder / f"{stem}.pose.txt", rows=4) for stem in stems])
-    depth_matrix = _intrinsics(folder / "camera-intrinsics.txt")
-    return PosedSequence(
-        folder.name, files, poses, RGBD_RATE, SEVEN_SCENES_COLOUR, depth_matrix=depth_matrix, shorter_edge=shorter_edge
-    )
-
-
-def _intrinsics(path: Path) -> Matrix:
-    """The intrinsics (3, 3) of a text file."""
-    matrix: Matrix = np.loadtxt(path)
-    if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
+    path = folder / "camera-intrinsics.txt"
+    depth_matrix: Matrix = np.loadtxt(path)
+    if depth_matrix.shape != (3, 3) or not np.isfinite(depth_matrix).all():
         raise ValueError(f"'{path}' does not hold the 3x3 numbers of an intrinsic matrix")
-    return matrix
+    depths, colour = [folder / f"{stem}.depth.png" for stem in stems], SEVEN_SCENES_COLOUR
+    return PosedSequence(folder.name, images, poses, RGBD_RATE, colour, shorter_edge, None, None, depths, depth_matrix)
 
 
 def _read_depth(path: Path) -> NDArray[np.float32]:

@@ -62,7 +62,8 @@ class FloatMethod:
     def match(
         self, a: Keypoints, b: Keypoints, ratio: float | None = None, double_softmax: float | None = None
     ) -> NDArray[np.int32]:
-        return match(_features(a), _features(b), ratio=ratio, double_softmax=double_softmax).indices
+        first, second = (Features(found.keypoints, found.scores, found.descriptors) for found in (a, b))
+        return match(first, second, ratio=ratio, double_softmax=double_softmax).indices
 
 
 class Cached:
@@ -82,7 +83,3 @@ class Cached:
         if key not in self._found:
             self._found[key] = self._method.extract(image)
         return self._found[key]
-
-
-def _features(found: Keypoints) -> Features:
-    return Features(keypoints=found.keypoints, scores=found.scores, descriptors=found.descriptors)

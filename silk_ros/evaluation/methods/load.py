@@ -1,9 +1,4 @@
-"""Methods by name: exported networks, OpenCV's features, and peers from PyPI.
-
-method = Cached(load_method("sift", max_keypoints=10_000))
-a, b = method.extract(image0), method.extract(image1)
-indices = method.match(a, b)
-"""
+"""Methods by name: exported networks, OpenCV's features, and peers from PyPI."""
 
 from __future__ import annotations
 
@@ -11,18 +6,19 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from ...extractor import DEFAULT_SCALE, Extractor
 from ...paths import default_model
 from .base import DEFAULT_PRECISION, FloatMethod, Keypoints, Method
-from .opencv import akaze, orb, sift
+from .opencv import OpenCVMethod, akaze
 from .peers import LightGlueMethod, XFeat
 
 METHODS: dict[str, Callable[[int], Method]] = {
-    "sift": sift,
-    "orb": orb,
+    "sift": lambda count: OpenCVMethod("SIFT", cv2.SIFT.create(count), count),
+    "orb": lambda count: OpenCVMethod("ORB", cv2.ORB.create(count), count),
     "akaze": akaze,
     "xfeat": XFeat,
     "aliked": partial(LightGlueMethod, "ALIKED"),
@@ -33,13 +29,7 @@ METHODS: dict[str, Callable[[int], Method]] = {
 class OnnxMethod(FloatMethod):
     """A network exported by `training.export`, run by the backend that the node would select."""
 
-    def __init__(
-        self,
-        path: str | Path | None,
-        max_keypoints: int,
-        scale: float = DEFAULT_SCALE,
-        precision: str = DEFAULT_PRECISION,
-    ) -> None:
+    def __init__(self, path: str | None, max_keypoints: int, scale: float, precision: str) -> None:
         self.name = Path(path).stem if path else "SiLK"
         self.path = default_model() if path is None else Path(path)
         self._extractor = Extractor.load(path, max_keypoints, precision=precision, scale=scale)
@@ -63,10 +53,8 @@ def load_method(
         method = load_method(base, min(int(own), max_keypoints), scale, precision)
         method.name += f"@{own}"
         return method
-    if name == "silk":
-        return OnnxMethod(None, max_keypoints, scale, precision)
-    if name.endswith(".onnx"):
-        return OnnxMethod(name, max_keypoints, scale, precision)
+    if name == "silk" or name.endswith(".onnx"):
+        return OnnxMethod(None if name == "silk" else name, max_keypoints, scale, precision)
     if name not in METHODS:
         raise ValueError(f"unknown method '{name}': choose an ONNX file, silk, {', '.join(METHODS)}")
     return METHODS[name](max_keypoints)

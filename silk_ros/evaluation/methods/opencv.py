@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...matcher import check_filters
-from .base import Keypoints, Method
+from .base import Keypoints
 
 
 class OpenCVMethod:
@@ -45,15 +45,7 @@ class OpenCVMethod:
         return pairs
 
 
-def sift(max_keypoints: int) -> Method:
-    return OpenCVMethod("SIFT", cv2.SIFT.create(max_keypoints), max_keypoints)
-
-
-def orb(max_keypoints: int) -> Method:
-    return OpenCVMethod("ORB", cv2.ORB.create(max_keypoints), max_keypoints)
-
-
-def akaze(max_keypoints: int) -> Method:
+def akaze(max_keypoints: int) -> OpenCVMethod:
     """AKAZE. Raises ModuleNotFoundError, naming what to install, for an OpenCV without it."""
     # OpenCV 5 moved it to the contrib modules.
     module: Any = cv2 if hasattr(cv2, "AKAZE") else getattr(cv2, "xfeatures2d", None)

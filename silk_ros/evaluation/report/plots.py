@@ -6,8 +6,9 @@ The colours are from the palettes of Okabe and Ito and of Tol, which colour-blin
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import matplotlib
@@ -20,8 +21,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from ..results import VARIANT, Curve
 from .report import GROUND_TRUTH, Outcome
 
-_NETWORK_COLOURS = ["#D55E00", "#882255", "#AA4499", "#E6A817", "#661100"]
-_PEER_COLOURS = {
+NETWORK_COLOURS = ["#D55E00", "#882255", "#AA4499", "#E6A817", "#661100"]
+PEER_COLOURS = {
     "SIFT": "#0072B2",
     "ORB": "#009E73",
     "AKAZE": "#8C8C8C",
@@ -32,8 +33,7 @@ _PEER_COLOURS = {
 _SPARE_COLOURS = ["#44AA99", "#999933", "#6699CC"]
 _MARKERS = "osD^vPX*<>dph"
 _DASHES = ["-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 1.5, 1.5, 1.5))]
-_LIGHT = {"ink": "#1f2328", "faint": "#d7dbe0", "background": "#ffffff"}
-_DARK = {"ink": "#e6e8eb", "faint": "#3a4048", "background": "#16191d"}
+INK, INK_ON_DARK = "#1f2328", "#e6e8eb"
 _SIZE, _DPI = (5.6, 3.7), 144  # inches
 _EMPTY_SHARE = 0.06  # of the height, above the highest point
 
@@ -52,10 +52,10 @@ _UNKNOWN = Style("#8C8C8C", "", 1.5)
 
 def method_styles(names: Sequence[str], networks: Collection[str]) -> dict[str, Style]:
     """Styles by method. `networks` are the names to emphasise."""
-    highlights, spares = iter(_NETWORK_COLOURS * len(names)), iter(_SPARE_COLOURS * len(names))
+    highlights, spares = iter(NETWORK_COLOURS * len(names)), iter(_SPARE_COLOURS * len(names))
     styles = {}
     for index, name in enumerate(names):
-        colour = next(highlights) if name in networks else _PEER_COLOURS.get(name.partition("@")[0]) or next(spares)
+        colour = next(highlights) if name in networks else PEER_COLOURS.get(name.partition("@")[0]) or next(spares)
         styles[name] = Style(colour, _MARKERS[index % len(_MARKERS)], 2.8 if name in networks else 1.5)
     return styles
 
@@ -71,13 +71,10 @@ class Plot:
 
 def draw_outcome(outcome: Outcome, styles: Mapping[str, Style]) -> list[Plot]:
     """Every curve of an outcome, and its trajectories if it has any."""
-    plots = [
-        Plot(curve.title, *(draw_curve(curve, styles, dark) for dark in (False, True))) for curve in outcome.curves
-    ]
+    plots = [(curve.title, partial(draw_curve, curve, styles)) for curve in outcome.curves]
     if outcome.trajectories:
-        drawn = (draw_trajectories(outcome.trajectories, styles, dark) for dark in (False, True))
-        plots.append(Plot("trajectories", *drawn))
-    return plots
+        plots.append(("trajectories", partial(draw_trajectories, outcome.trajectories, styles)))
+    return [Plot(title, draw(dark=False), draw(dark=True)) for title, draw in plots]
 
 
 def draw_curve(curve: Curve, styles: Mapping[str, Style], dark: bool = False) -> bytes:
@@ -89,8 +86,9 @@ def draw_curve(curve: Curve, styles: Mapping[str, Style], dark: bool = False) ->
             method, _, variant = name.partition(VARIANT)
             style = styles.get(method, _UNKNOWN)
             axes.plot(
-                *_plottable(x, y),
-                color=_on_background(style.colour, dark),
+                x,
+                np.where(np.isfinite(y), y, np.nan),  # NaN leaves a gap
+                color=lighter(style.colour, 0.3 * dark),
                 linewidth=style.width,
                 linestyle=_DASHES[variants.index(variant) % len(_DASHES)] if variant else "-",
                 marker=style.marker if len(x) <= 25 else "",
@@ -120,11 +118,11 @@ def draw_trajectories(
     def draw(axes: Axes) -> None:
         for name, path in paths.items():
             true = name == GROUND_TRUTH
-            style = Style((_DARK if dark else _LIGHT)["ink"], "", 1.5) if true else styles.get(name, _UNKNOWN)
+            style = Style(INK_ON_DARK if dark else INK, "", 1.5) if true else styles.get(name, _UNKNOWN)
             axes.plot(
                 path[:, first],
                 path[:, second],
-                color=_on_background(style.colour, dark),
+                color=lighter(style.colour, 0.3 * dark),
                 linewidth=style.width * 0.7,
                 linestyle=":" if true else "-",
                 marker=style.marker,
@@ -140,36 +138,30 @@ def draw_trajectories(
     return _png(draw, dark)
 
 
-def _on_background(colour: str, dark: bool) -> Any:
-    """A colour, made lighter on a dark background."""
-    return 0.7 * np.array(to_rgb(colour)) + 0.3 if dark else colour
+def lighter(colour: str, white: float) -> Any:
+    """A colour mixed with a share of white, as matplotlib takes it."""
+    return (1 - white) * np.array(to_rgb(colour)) + white
 
 
-def _plottable(x: Sequence[float], y: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Arrays to plot, with NaN, which leaves a gap, for points that are not finite."""
-    values = np.asarray(y, np.float64)
-    return np.asarray(x, np.float64), np.where(np.isfinite(values), values, np.nan)
+def look(dark: bool = False) -> dict[Any, Any]:
+    """matplotlib's parameters of all plots, on a light or a dark background."""
+    ink, faint, background = (INK_ON_DARK, "#3a4048", "#16191d") if dark else (INK, "#d7dbe0", "#ffffff")
+    return {
+        "font.size": 11,
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "legend.frameon": False,
+        **dict.fromkeys(["figure.facecolor", "savefig.facecolor", "axes.facecolor"], background),
+        **dict.fromkeys(["text.color", "axes.labelcolor", "xtick.color", "ytick.color"], ink),
+        **dict.fromkeys(["axes.edgecolor", "grid.color"], faint),
+    }
 
 
-def _png(draw: Any, dark: bool) -> bytes:
-    colours = _DARK if dark else _LIGHT
-    ink, faint, background = colours["ink"], colours["faint"], colours["background"]
-    with matplotlib.rc_context(
-        {
-            "font.size": 11,
-            "axes.titlesize": 12,
-            "axes.titleweight": "bold",
-            "axes.titlelocation": "left",
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.axisbelow": True,
-            "legend.frameon": False,
-            "legend.fontsize": 10,
-            **dict.fromkeys(["figure.facecolor", "savefig.facecolor", "axes.facecolor"], background),
-            **dict.fromkeys(["text.color", "axes.labelcolor", "xtick.color", "ytick.color"], ink),
-            **dict.fromkeys(["axes.edgecolor", "grid.color"], faint),
-        }
-    ):
+def _png(draw: Callable[[Axes], None], dark: bool) -> bytes:
+    titles: dict[Any, Any] = {"axes.titlesize": 12, "axes.titleweight": "bold", "legend.fontsize": 10}
+    with matplotlib.rc_context(look(dark) | titles):
         figure = Figure(figsize=_SIZE, dpi=_DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
         axes = figure.add_subplot()
         draw(axes)

@@ -32,8 +32,7 @@ class Column:
 
     @property
     def threshold(self) -> str:
-        _, at, value = self.metric.partition("@")
-        return at + value
+        return self.metric.removeprefix(self.name)
 
     @property
     def sign(self) -> int:
@@ -92,9 +91,9 @@ def _best(column: Column, rows: Sequence[Row]) -> float | None:
     """The best value; None if there is no best one, or all values are equal."""
     values = [row.get(column.metric, math.nan) for row in rows]
     finite = [value for value in values if math.isfinite(value)]
-    return (
-        max(finite, key=lambda value: column.sign * value) if column.sign and finite and len(set(values)) > 1 else None
-    )
+    if not column.sign or not finite or len(set(values)) == 1:
+        return None
+    return max(finite) if column.sign > 0 else min(finite)
 
 
 def _digits(column: Column, rows: Sequence[Row]) -> int:
@@ -120,13 +119,12 @@ def method_grid(table: Table) -> Grid:
 
 def group_grid(groups: Mapping[str, Table]) -> Grid:
     """One block for each group, one row in it for each method."""
-    return Grid(
-        ("group", "method"), [[((group, name), row) for name, row in table.items()] for group, table in groups.items()]
-    )
+    blocks = [[((group, name), row) for name, row in table.items()] for group, table in groups.items()]
+    return Grid(("group", "method"), blocks)
 
 
 def console_table(grid: Grid) -> str:
     """Aligned text, labels to the left and numbers to the right; the heads are broken into lines of single words."""
     rows = [[*labels, *(cell.text for cell in cells)] for block in grid.cells() for labels, cells in block]
     heads = [*grid.heads, *(column.metric.replace(" ", "\n").replace("@", "\n@") for column in grid.columns)]
-    return text_table(rows, heads, colalign=["left"] * len(grid.heads) + ["right"] * len(grid.columns))
+    return text_table(rows, heads, colalign=["left"] * len(grid.heads))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,10 +27,9 @@ PUBLISHED = "VGGnp-mu as published"
 class Timing:
     """One pipeline on one size of image.
 
-    size:      width and height.
-    keypoints: requested number; `found` is the number returned.
-    gflops:    GFLOP/s by the published network's count of operations, None for a peer.
-    of_gemm:   `gflops` over the rate of numpy's float32 GEMM in the same rounds, None for a peer.
+    size: width and height. keypoints: requested number; `found` is the number returned.
+    gflops: GFLOP/s by the published network's count of operations; of_gemm: its ratio to the rate of numpy's float32
+    GEMM in the same rounds. Both are None for a peer.
     """
 
     pipeline: str
@@ -89,15 +89,13 @@ def find_pipelines(backends: Sequence[str], image: Image, threads: int) -> tuple
 
 def find_peers(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     """The peers that are installed, and the reasons why others do not load."""
-    found: list[str] = []
     skipped: dict[str, str] = {}
     for name in names:
         try:
             load_method(name, 1)
-            found.append(name)
         except ImportError as error:
             skipped[name] = str(error)
-    return found, skipped
+    return [name for name in names if name not in skipped], skipped
 
 
 def measure_extraction(
@@ -105,34 +103,19 @@ def measure_extraction(
 ) -> list[Timing]:
     """Time pipelines, peers and a GEMM in turn on a grey image (H, W)."""
     height, width = image.shape
-    runs: dict[str, Callable[[], object]] = {}
-    found = {}
-    for pipeline in pipelines:
-        extractor = pipeline.load(keypoints, threads)
-        runs[pipeline.name] = partial(extractor, image)
-        found[pipeline.name] = len(extractor(image))
-    for peer in peers:
-        method = load_method(peer, keypoints)
-        runs[method.name] = partial(method.extract, image)
-        found[method.name] = len(method.extract(image))
-    times = interleaved({**runs, GEMM: _gemm()}, repeats, f"{width}x{height}, K = {keypoints}")
+    own: dict[str, Callable[[Image], Any]] = {each.name: each.load(keypoints, threads) for each in pipelines}
+    others = {method.name: method.extract for method in (load_method(peer, keypoints) for peer in peers)}
+    runs = {name: partial(extract, image) for name, extract in (own | others).items()}
+    found = {name: len(run()) for name, run in runs.items()}
+    a, b = np.random.default_rng(0).random((2, GEMM_SIDE, GEMM_SIDE), dtype=np.float32)
+    runs[GEMM] = partial(np.matmul, a, b, out=np.empty_like(a))
+    times = interleaved(runs, repeats, f"{width}x{height}, K = {keypoints}")
     peak = 2 * GEMM_SIDE**3 / times[GEMM]["median"] / 1e6
-    own = {pipeline.name for pipeline in pipelines}
     timings = []
     for name, count in found.items():
-        rate = published_flops(width, height) / times[name]["median"] / 1e6 if name in own else None
-        timings.append(
-            Timing(
-                name,
-                name not in own,
-                (width, height),
-                keypoints,
-                count,
-                times[name],
-                gflops=rate and round(rate, 1),
-                of_gemm=rate and round(rate / peak, 3),
-            )
-        )
+        rate = published_flops(width, height) / times[name]["median"] / 1e6
+        rates = (round(rate, 1), round(rate / peak, 3)) if name in own else (None, None)
+        timings.append(Timing(name, name in others, (width, height), keypoints, count, times[name], *rates))
     return timings
 
 
@@ -141,10 +124,8 @@ def measure_threads(
 ) -> dict[int, Quartiles]:
     """Times of a pipeline with 1, 2, 4 and so on up to `threads` threads, by their number."""
     counts = sorted({*(1 << power for power in range(threads.bit_length())), threads})
-    extractors = {f"{count}": pipeline.load(keypoints, count) for count in counts}
-    runs = {name: partial(extractor, image) for name, extractor in extractors.items()}
-    times = interleaved(runs, repeats, f"{pipeline.name}, threads")
-    return {count: times[f"{count}"] for count in counts}
+    runs = {count: partial(pipeline.load(keypoints, count), image) for count in counts}
+    return interleaved(runs, repeats, f"{pipeline.name}, threads")
 
 
 def published_flops(width: int, height: int) -> float:
@@ -155,12 +136,6 @@ def published_flops(width: int, height: int) -> float:
     """
     layers = [(9 * 64, 1), (9 * 64 * 64, 2), (2 * 9 * 64 * 32 + 32 * (1 + 32), 3)]  # weights, border in pixels
     return 2.0 * sum(weights * (width - 2 * border) * (height - 2 * border) for weights, border in layers)
-
-
-def _gemm() -> Callable[[], object]:
-    a, b = np.random.default_rng(0).random((2, GEMM_SIDE, GEMM_SIDE), dtype=np.float32)
-    product = np.empty_like(a)
-    return lambda: np.matmul(a, b, out=product)
 
 
 def noise_image(width: int, height: int) -> Image:

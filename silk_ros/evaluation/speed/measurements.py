@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -46,13 +46,17 @@ class Measurements:
     def tables(self) -> Iterator[str]:
         """The tables for the console, each with its title."""
         first = self.extraction[0]
-        left = ["left" if head == "pipeline" else "right" for head in EXTRACTION_HEADS]
         rows = [_extraction_row(timing) for timing in self.extraction]
-        yield f"extraction; GFLOP/s of {PUBLISHED}\n{text_table(rows, EXTRACTION_HEADS, colalign=left)}"
-        times = [(f"{threads}", *_times(ms)) for threads, ms in self.by_threads.items()]
+        table = text_table(rows, EXTRACTION_HEADS, colalign=("right", "right", "left"))
+        yield f"extraction; GFLOP/s of {PUBLISHED}\n{table}"
+        times = [(threads, *_times(ms)) for threads, ms in self.by_threads.items()]
         title = f"{self.threaded.name}, {first.size[0]}x{first.size[1]}, K = {first.keypoints}, by threads"
         yield f"{title}\n{text_table(times, ('threads', 'ms', 'quartiles'))}"
-        matched = [_matching_row(size, times) for size, times in self.matching.items()]
+        medians = [
+            (size, by_name[matching.FULL]["median"], by_name[matching.MATCH]["median"])
+            for size, by_name in self.matching.items()
+        ]
+        matched = [(size, f"{full:.1f}", f"{own:.1f}", f"{full / own:.1f}") for size, full, own in medians]
         yield f"matching, identical matches\n{text_table(matched, MATCHING_HEADS)}"
 
 
@@ -66,13 +70,20 @@ def measure(
     repeats: int,
 ) -> Measurements:
     """Time extraction on grey images (H, W), the fastest pipeline by threads, and matching."""
-    extraction: list[Timing] = []
-    for image in images:
-        for count in keypoints:
-            extraction += measure_extraction(pipelines, peers, image, count, threads, repeats)
+    extraction = [
+        timing
+        for image in images
+        for count in keypoints
+        for timing in measure_extraction(pipelines, peers, image, count, threads, repeats)
+    ]
     best = fastest(pipelines, extraction)
     by_threads = measure_threads(best, images[0], keypoints[0], threads, repeats)
-    matched = {size: matching.measure_matching(size, _rounds(size, repeats)) for size in match_sizes}
+    # Large matrices take up to half a second: fewer rounds.
+    rounds = {
+        size: min(max(repeats, LARGE_REPEATS[0]), LARGE_REPEATS[1]) if size >= LARGE else max(repeats, SMALL_REPEATS)
+        for size in match_sizes
+    }
+    matched = {size: matching.measure_matching(size, count) for size, count in rounds.items()}
     return Measurements(extraction, best, by_threads, matched)
 
 
@@ -82,22 +93,11 @@ def fastest(pipelines: Sequence[Pipeline], timings: Sequence[Timing]) -> Pipelin
     return min(pipelines, key=lambda pipeline: first[pipeline.name])
 
 
-def _rounds(size: int, repeats: int) -> int:
-    """Rounds of matching: fewer for large matrices, which take up to half a second."""
-    fewest, most = LARGE_REPEATS
-    return max(fewest, min(repeats, most)) if size >= LARGE else max(repeats, SMALL_REPEATS)
-
-
 def _times(ms: Quartiles) -> tuple[str, str]:
     return f"{ms['median']:.1f}", f"{ms['p25']:.1f}-{ms['p75']:.1f}"
 
 
-def _extraction_row(timing: Timing) -> tuple[str, ...]:
+def _extraction_row(timing: Timing) -> tuple[object, ...]:
     rates = (f"{timing.gflops:.0f}", f"{timing.of_gemm:.2f}") if timing.gflops and timing.of_gemm else ("", "")
     size = "{}x{}".format(*timing.size)
-    return size, f"{timing.keypoints}", timing.pipeline, *_times(timing.ms), f"{1e3 / timing.ms['median']:.1f}", *rates
-
-
-def _matching_row(size: int, times: Mapping[str, Quartiles]) -> tuple[str, ...]:
-    full, own = (times[name]["median"] for name in (matching.FULL, matching.MATCH))
-    return f"{size}", f"{full:.1f}", f"{own:.1f}", f"{full / own:.1f}"
+    return size, timing.keypoints, timing.pipeline, *_times(timing.ms), f"{1e3 / timing.ms['median']:.1f}", *rates

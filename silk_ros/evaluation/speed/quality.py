@@ -30,14 +30,11 @@ def table() -> Mapping[NetworkSetting, float]:
     """
     rows = json.loads(TABLE.read_text(encoding="utf-8"))["rows"]
     measured = {NetworkSetting(row["edge"], row["precision"], row["keypoints"]): float(row["auc"]) for row in rows}
-    monotone = {
-        setting: (
-            max(auc for other, auc in measured.items() if _does_no_less(setting, other))
-            + min(auc for other, auc in measured.items() if _does_no_less(other, setting))
-        )
-        / 2
-        for setting in measured
-    }
+    monotone = {}
+    for setting in measured:
+        best_of_less = max(auc for other, auc in measured.items() if _does_no_less(setting, other))
+        worst_of_more = min(auc for other, auc in measured.items() if _does_no_less(other, setting))
+        monotone[setting] = (best_of_less + worst_of_more) / 2
     return {setting: min(auc, monotone[replace(setting, precision="fp32")]) for setting, auc in monotone.items()}
 
 

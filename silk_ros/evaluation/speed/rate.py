@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -70,12 +70,8 @@ class Candidate:
 
     def no_faster_than(self, other: Candidate) -> bool:
         """Whether it does at least the work of another candidate of the same precision and radius."""
-        return (
-            self.precision == other.precision
-            and self.scale >= other.scale
-            and self.max_keypoints >= other.max_keypoints
-            and self.radius == other.radius
-        )
+        alike = self.precision == other.precision and self.radius == other.radius
+        return alike and self.scale >= other.scale and self.max_keypoints >= other.max_keypoints
 
 
 class Timed(NamedTuple):
@@ -110,22 +106,15 @@ def candidates(camera: CameraLoad, precisions: Mapping[str, str]) -> list[Candid
         if setting.edge == edge and (setting.precision == "int8") == (precision == "int8")
         for near in (radius, 0.0)
     ]
-    preferred = next(iter(precisions))
-
-    def order(candidate: Candidate) -> tuple[bool, float]:
-        default = candidate.scale, candidate.max_keypoints, candidate.precision
-        return default != (CAMERA_SCALE, CAMERA_MAX_KEYPOINTS, preferred), -candidate.auc
-
-    return sorted(found, key=order)
+    defaults = CAMERA_SCALE, CAMERA_MAX_KEYPOINTS, next(iter(precisions))
+    return sorted(found, key=lambda each: ((each.scale, each.max_keypoints, each.precision) != defaults, -each.auc))
 
 
 class Search(NamedTuple):
-    """The result of a search.
+    """The best candidate that holds the rate, or None, and those tried.
 
-    best:     the best candidate that holds the rate; None if none does.
-    timed:    the candidates tried, the node's defaults first; only the cheapest one if that does not hold the rate.
-    defaults: quality of the node's defaults.
-    complete: whether all candidates better than the best one were tried within TIME_LIMIT.
+    timed: the node's defaults first; only the cheapest one if that does not hold the rate. defaults: quality of the
+    node's defaults. complete: whether all candidates better than the best one were tried within TIME_LIMIT.
     """
 
     best: Timed | None
@@ -140,7 +129,7 @@ def find(camera: CameraLoad) -> Search:
     Raises ValueError for a rate that leaves no time for an image.
     """
     end, budget = time.monotonic() + TIME_LIMIT, camera.budget_ms
-    images, everything = list(_views(camera)), candidates(camera, precisions())
+    images, everything = _views(camera), candidates(camera, precisions())
     defaults = everything[0].auc
     cheapest = min(everything, key=lambda each: (each.scale, each.max_keypoints, each.precision != "int8", each.radius))
     # Twice, so that a moment of other load does not decide.
@@ -157,8 +146,7 @@ def find(camera: CameraLoad) -> Search:
                 return Search(bottom, [*timed, bottom], defaults, complete=False)
             timed.append(Timed(candidate, measure(candidate, camera, images)))
             if timed[-1].ms <= budget:
-                best = _with_threads(timed[-1], camera, images)
-                return Search(best, timed, defaults)
+                return Search(_with_threads(timed[-1], camera, images), timed, defaults)
     return Search(_with_threads(bottom, camera, images), [*timed, bottom], defaults)
 
 
@@ -170,11 +158,12 @@ def precisions() -> dict[str, str]:
 
 def _with_threads(found: Timed, camera: CameraLoad, images: Sequence[Image]) -> Timed:
     """The candidate with the fastest number of threads; 0, one per core, unless another is clearly faster."""
-    cores = processor.cores()
-    counts = [1 << power for power in range(cores.bit_length()) if 1 << power < cores]
+    counts = (1 << power for power in range((processor.cores() - 1).bit_length()))
     others = [replace(found.candidate, threads=count) for count in counts]
-    timed = [Timed(other, measure(other, camera, images)) for other in others]
-    return min([found, *(other for other in timed if other.ms < CLEARLY * found.ms)], key=lambda each: each.ms)
+    best = min(
+        [Timed(other, measure(other, camera, images)) for other in others], key=lambda each: each.ms, default=found
+    )
+    return best if best.ms < CLEARLY * found.ms else found
 
 
 def measure(candidate: Candidate, camera: CameraLoad, images: Sequence[Image]) -> float:
@@ -183,7 +172,8 @@ def measure(candidate: Candidate, camera: CameraLoad, images: Sequence[Image]) -
     Timing stops after the first images if even the fastest of them took too long.
     """
     extractor = Extractor.load(
-        max_keypoints=candidate.max_keypoints,
+        None,
+        candidate.max_keypoints,
         precision=candidate.precision,
         scale=candidate.scale,
         threads=candidate.threads,
@@ -198,16 +188,14 @@ def measure(candidate: Candidate, camera: CameraLoad, images: Sequence[Image]) -
         times.append(1e3 * (time.perf_counter() - started))
         if len(times) == WARM_UP:
             end = time.perf_counter() + SECONDS
-        enough = len(times) >= WARM_UP + FEWEST
-        if enough and (time.perf_counter() > end or min(times[WARM_UP:]) > camera.budget_ms):
+        elif len(times) >= WARM_UP + FEWEST and (time.perf_counter() > end or min(times[WARM_UP:]) > camera.budget_ms):
             break
     return float(np.percentile(times[WARM_UP:], 90))
 
 
-def _views(camera: CameraLoad) -> Iterator[Image]:
+def _views(camera: CameraLoad) -> list[Image]:
     """The images of a camera that moves over a photograph and back."""
-    moves = 8
-    photo = photographs(camera.height + moves * STEP, camera.width + moves * STEP)[0]
-    for index in (*range(moves), *range(moves, 0, -1)):
-        start = index * STEP
-        yield np.ascontiguousarray(photo[start : start + camera.height, start : start + camera.width])
+    end = 8 * STEP
+    photo = photographs(camera.height + end, camera.width + end)[0]
+    starts = (*range(0, end, STEP), *range(end, 0, -STEP))
+    return [np.ascontiguousarray(photo[at : at + camera.height, at : at + camera.width]) for at in starts]

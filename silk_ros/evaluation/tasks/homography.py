@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ...draw import draw_pair
 from ...geometry.homography import reprojection_error
 from ...images.sampling import evenly_spaced
 from ..datasets.gray_images import Image
@@ -20,6 +19,7 @@ from ..methods.base import Keypoints, Method
 from ..metrics import RANSAC_THRESHOLD, corner_error, recall_auc, repeatability, share_within
 from ..options import Options
 from ..results import Curve, Picture, Row, TaskResult
+from .summary import match_picture, means
 
 THRESHOLDS = (1, 3)  # pixels
 CURVE_THRESHOLDS = range(1, 11)  # pixels
@@ -28,19 +28,23 @@ CORRECT = 3.0  # pixels, in pictures
 
 @dataclass(frozen=True, eq=False)
 class MatchedPair:
-    """Two images matched by a method, compared with their homography.
+    """Two grey images (H, W) matched by a method, compared with their homography.
 
-    points0, points1: matched keypoints (M, 2) of each image.
-    errors:           reprojection errors (M,) in pixels of the second image.
-    repeatability:    by radius in pixels, THRESHOLDS.
-    keypoints:        mean number of the two images.
+    points0, points1: matched keypoints (M, 2) of each image. errors: reprojection errors (M,) in pixels of the second.
+    repeatability: by radius in pixels, THRESHOLDS. keypoints: mean number of the two images.
     """
 
+    images: tuple[Image, Image]
     points0: NDArray[np.float32]
     points1: NDArray[np.float32]
     errors: NDArray[np.float64]
     repeatability: dict[int, float]
     keypoints: float
+
+    def picture(self, views: str) -> Picture:
+        """The matches, with the names of the method and of the views in the caption."""
+        points = self.points0, self.points1
+        return match_picture(views, self.images, points, self.errors <= CORRECT, f"matches within {CORRECT:g} px")
 
 
 def match_pair(
@@ -53,26 +57,15 @@ def match_pair(
     found = method.extract(images[1]).best(options.top_k)
     indices = method.match(reference, found, ratio=options.ratio, double_softmax=options.double_softmax)
     points0, points1 = reference.keypoints[indices[:, 0]], found.keypoints[indices[:, 1]]
-    sizes = image_size(images[0]), image_size(images[1])
+    size0, size1 = (image.shape[::-1] for image in images)
     return MatchedPair(
+        images,
         points0,
         points1,
         reprojection_error(homography, points0, points1),
-        {r: repeatability(homography, reference.keypoints, found.keypoints, *sizes, r) for r in THRESHOLDS},
+        {r: repeatability(homography, reference.keypoints, found.keypoints, size0, size1, r) for r in THRESHOLDS},
         (len(reference) + len(found)) / 2,
     )
-
-
-def draw_matched_pair(method: Method, images: tuple[Image, Image], matched: MatchedPair, views: str) -> Picture:
-    """The matches between two images, with a caption that names the method and the views."""
-    correct = matched.errors <= CORRECT
-    caption = f"{method.name}, {views}: {correct.sum()} of {len(correct)} matches within {CORRECT:g} px"
-    return Picture(caption, draw_pair(*images, matched.points0, matched.points1, correct))
-
-
-def image_size(image: Image) -> tuple[int, int]:
-    """Width and height."""
-    return image.shape[1], image.shape[0]
 
 
 def evaluate_homography(method: Method, root: Path, options: Options, skip: Sequence[str] = ()) -> TaskResult:
@@ -93,11 +86,10 @@ def evaluate_homography(method: Method, root: Path, options: Options, skip: Sequ
             first, views = sequence.read()
             reference = method.extract(first).best(options.top_k)
             for view in views:
-                images = first, view.image
-                matched = match_pair(method, images, reference, view.homography, options)
-                corners = corner_error(view.homography, matched.points0, matched.points1, image_size(first))
+                matched = match_pair(method, (first, view.image), reference, view.homography, options)
+                corners = corner_error(view.homography, matched.points0, matched.points1, first.shape[::-1])
                 if len(errors) in pictured:
-                    pictures.append(draw_matched_pair(method, images, matched, f"{sequence.name} 1-{view.number}"))
+                    pictures.append(matched.picture(f"{method.name}, {sequence.name} 1-{view.number}"))
                 rows[sequence.group].append({"sequence": sequence.name, "image": view.number, **_row(matched, corners)})
                 errors.append(matched.errors)
                 progress.update()
@@ -134,19 +126,13 @@ def _row(matched: MatchedPair, corners: float) -> Row:
     }
 
 
-def _summary(rows: Sequence[Mapping[str, Any]]) -> Row:
+def _summary(rows: Sequence[dict[str, Any]]) -> Row:
     corner_errors = [row["corner_error"] for row in rows]
-
-    def mean(name: str) -> float:
-        return float(np.mean([row[name] for row in rows]))
-
     return {
-        **{f"repeatability@{r}": mean(f"repeatability@{r}") for r in THRESHOLDS},
+        **means(rows, [f"repeatability@{r}" for r in THRESHOLDS]),
         **{f"HA@{t}": share_within(corner_errors, t) for t in THRESHOLDS},
         **{f"AUC@{t}": recall_auc(corner_errors, t) for t in THRESHOLDS},
-        **{f"MMA@{t}": mean(f"MMA@{t}") for t in THRESHOLDS},
-        "keypoints": mean("keypoints"),
-        "matches": mean("matches"),
+        **means(rows, [*(f"MMA@{t}" for t in THRESHOLDS), "keypoints", "matches"]),
     }
 
 

@@ -18,14 +18,13 @@ from ..methods.base import Method
 from ..metrics import share_within
 from ..options import DatasetError, Options
 from ..results import Curve, Picture, Row, TaskResult
-from .homography import MatchedPair, draw_matched_pair, match_pair
+from .homography import match_pair
 
-ANGLES = tuple(float(angle) for angle in range(0, 181, 15))  # degrees
-SCALES = tuple(float(scale) for scale in 2 ** np.linspace(-1, 1, 9))
+ANGLES = tuple(np.arange(0.0, 181, 15).tolist())  # degrees
+SCALES = tuple((2 ** np.linspace(-1, 1, 9)).tolist())
 KEPT = 0.5  # share of the unchanged view's correct matches below which features count as lost
 MEASURES = ("MMA@1", "MMA@3", "correct matches", "repeatability@1")
 _KERNEL = 4  # pixels around a point that Lanczos interpolation reads
-_LIMITING = MEASURES.index("MMA@3")
 
 # Views of an image, each with the homography (3, 3) from pixels of the first image to its own.
 Views = Iterator[tuple[Image, NDArray[np.float64]]]
@@ -41,10 +40,8 @@ def photographs(folder: Path, options: Options, skip: Sequence[str] = ()) -> lis
         return [sequence.read()[0] for sequence in find_sequences(folder, options.shorter_edge or SHORTER_EDGE, skip)]
     if skip:
         raise DatasetError(f"no sequence '{skip[0]}' to skip in '{folder}': it holds no sequences")
-    images = load_images(folder)
-    if options.shorter_edge is None:
-        return images
-    return [resize_shorter_edge(image, options.shorter_edge)[0] for image in images]
+    edge = options.shorter_edge
+    return [resize_shorter_edge(image, edge)[0] if edge else image for image in load_images(folder)]
 
 
 def evaluate_rotation(
@@ -148,13 +145,13 @@ def _evaluate(
             reference = method.extract(first).best(options.top_k)
             for index, (view, homography) in enumerate(views):
                 matched = match_pair(method, (first, view), reference, homography, options)
-                sums[index] += _measures(matched)
+                mma1, mma3 = (share_within(matched.errors, threshold) for threshold in (1, 3))
+                sums[index] += mma1, mma3, mma3 * len(matched.errors), matched.repeatability[1]  # MEASURES
                 if number == 0 and index in pictured:
-                    what = change.caption.format(values[index])
-                    pictures.append(draw_matched_pair(method, (first, view), matched, what))
+                    pictures.append(matched.picture(f"{method.name}, {change.caption.format(values[index])}"))
                 progress.update()
     means = sums / len(images)
-    limits = change.limits(*reach(values, means[:, _LIMITING], change.unchanged))
+    limits = change.limits(*reach(values, means[:, MEASURES.index("MMA@3")], change.unchanged))
     edges = {min(image.shape) for image in images}
     return TaskResult(
         task=change.task,
@@ -170,9 +167,3 @@ def _evaluate(
         ],
         pictures=pictures,
     )
-
-
-def _measures(matched: MatchedPair) -> list[float]:
-    """The values of MEASURES for one pair."""
-    mma1, mma3 = (share_within(matched.errors, threshold) for threshold in (1, 3))
-    return [mma1, mma3, mma3 * len(matched.errors), matched.repeatability[1]]

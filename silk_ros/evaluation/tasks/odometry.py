@@ -7,7 +7,6 @@ frame, they give its pose by PnP with RANSAC, refined on the inliers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ...draw import draw_pair
 from ...geometry.motion import Points, motion_between
 from ...geometry.pnp import RANSAC_ITERATIONS, RANSAC_THRESHOLD, DepthMatches, estimate_motion, shift_disparities
 from ...geometry.trajectory import absolute_error, end_drift, path_length, relative_error, segment_drift, tum_rows
@@ -25,16 +23,16 @@ from ..methods.base import Keypoints, Method
 from ..options import DatasetError, Options
 from ..results import Curve, Picture, Row, TaskResult
 from .disparity import disparity_offset, stereo_depths
+from .summary import match_picture, means
 
 
 def evaluate_odometry(method: Method, root: str | Path, options: Options) -> TaskResult:
     """Errors of frame-to-frame odometry over one stereo or RGB-D sequence (see `open_sequence`).
 
-    On a short sequence the outcome depends on RANSAC's random samples. It therefore runs `options.runs` times, and
-    columns are means over the runs: drift, the distance between the ends in % of the path, and its standard deviation
-    over the runs; segment drift, the same over parts of the path (see `segment_drift`); ATE after rigid alignment; RPE
-    from frame to frame; failures, the frames without a pose, which keep the last motion; matches and inliers of a
-    frame.
+    RANSAC's random samples matter on a short sequence: columns are means over `options.runs` runs. They are drift, the
+    distance between the ends in % of the path, and its standard deviation over the runs; segment drift, the same over
+    parts of the path (see `segment_drift`); ATE after rigid alignment; RPE from frame to frame; failures, the frames
+    without a pose, which keep the last motion; matches and inliers of a frame.
 
     Stereo points are weighted by the uncertainty of their disparity (see `DepthMatches`), and the rectification of a
     stereo pair is corrected: in one clip of KITTI it is off by more than a pixel, a fifth of the disparity at 75 m. The
@@ -49,13 +47,13 @@ def evaluate_odometry(method: Method, root: str | Path, options: Options) -> Tas
     that do not move.
     """
     sequence = open_sequence(root, options.shorter_edge)
-    if not sequence.has_depth and sequence.baseline is None:
+    if sequence.depth_files is None and sequence.baseline is None:
         raise DatasetError(f"'{root}' has neither a right camera nor depth: odometry needs one of them")
     if path_length(sequence.poses) == 0:
         raise DatasetError(f"the poses of '{root}' do not move: there is no drift to measure")
     steps = list(track(method, sequence, options))
     calibration: Row = {}
-    details: dict[str, Any] = {}
+    details: dict[str, Any] = {"ground_truth": tum_rows(sequence.timestamps, sequence.poses)}
     if sequence.baseline is not None:
         uncorrected, _ = _judge(steps, sequence, options.runs)
         own = disparity_offset(steps, sequence.matrix)
@@ -65,19 +63,16 @@ def evaluate_odometry(method: Method, root: str | Path, options: Options) -> Tas
         details["as_calibrated"] = {method.name: uncorrected}
     row, poses = _judge(steps, sequence, options.runs)
     details["trajectories"] = {method.name: tum_rows(sequence.timestamps, poses)}
-    details["ground_truth"] = tum_rows(sequence.timestamps, sequence.poses)
     drift = segment_drift(poses, sequence.poses)
     line = {method.name: (list(drift.keys()), list(drift.values()))}
+    pictured = evenly_spaced(len(steps), options.pictures)
     return TaskResult(
         task="odometry",
         overall={method.name: row | calibration},
         settings=_settings(sequence, options),
         details=details,
         curves=[Curve("Drift over distance", "length of path [m]", "translation error [%]", line)],
-        pictures=[
-            _picture(method.name, sequence, index, steps[index])
-            for index in evenly_spaced(len(steps), options.pictures)
-        ],
+        pictures=[_picture(method.name, sequence, index, steps[index]) for index in pictured],
     )
 
 
@@ -109,55 +104,45 @@ def _depths(
     return stereo_depths(found.keypoints, right.keypoints, rows, focal_baseline)
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A trajectory (N, 4, 4), the number of frames without a pose, and the mean number of inliers of the others."""
+def chain(
+    steps: Sequence[DepthMatches], matrix: Points, start: Points, seed: int = 0
+) -> tuple[NDArray[np.float64], list[int]]:
+    """The trajectory (N, 4, 4) of the steps from a pose (4, 4), and the numbers of inliers of the steps with a motion.
 
-    poses: NDArray[np.float64]
-    failures: int
-    inliers: float
-
-
-def chain(steps: Sequence[DepthMatches], matrix: Points, start: Points, seed: int = 0) -> Run:
-    """The trajectory of the steps from a pose (4, 4). A step without a motion repeats the last one."""
-    poses, motion, failures, inliers = [np.asarray(start, np.float64)], np.eye(4), 0, []
+    A step without a motion repeats the last one.
+    """
+    poses, motion, inliers = [np.asarray(start, np.float64)], np.eye(4), []
     for step in steps:
         found = estimate_motion(step, matrix, seed)
-        if found is None:
-            failures += 1
-        else:
+        if found is not None:
             motion = found
-            inliers.append(np.count_nonzero(step.errors(motion, matrix) <= RANSAC_THRESHOLD))
+            inliers.append(int(np.count_nonzero(step.errors(motion, matrix) <= RANSAC_THRESHOLD)))
         poses.append(poses[-1] @ np.linalg.inv(motion))
-    return Run(np.array(poses), failures, float(np.mean(inliers)) if inliers else 0.0)
+    return np.array(poses), inliers
 
 
 def _judge(steps: list[DepthMatches], sequence: PosedSequence, runs: int) -> tuple[Row, NDArray[np.float64]]:
     """The metrics over all runs, and the trajectory (N, 4, 4) of the run with the median drift."""
-    truth = sequence.poses
-    tries = [chain(steps, sequence.matrix, truth[0], seed) for seed in range(runs)]
-    median = sorted(tries, key=lambda run: end_drift(run.poses, truth))[runs // 2]
-    return _summary(tries, steps, truth), median.poses
-
-
-def _summary(runs: Sequence[Run], steps: Sequence[DepthMatches], truth: Points) -> Row:
-    rows = []
-    for run in runs:
-        translation, rotation = relative_error(run.poses, truth)
+    truth, trajectories, rows = sequence.poses, [], []
+    for seed in range(runs):
+        poses, inliers = chain(steps, sequence.matrix, truth[0], seed)
+        translation, rotation = relative_error(poses, truth)
+        trajectories.append(poses)
         rows.append(
             {
-                "drift [%]": end_drift(run.poses, truth),
-                "segment drift [%]": float(np.mean(list(segment_drift(run.poses, truth).values()))),
-                "ATE [m]": absolute_error(run.poses, truth),
+                "drift [%]": end_drift(poses, truth),
+                "segment drift [%]": float(np.mean(list(segment_drift(poses, truth).values()))),
+                "ATE [m]": absolute_error(poses, truth),
                 "RPE [m]": translation,
                 "RPE [°]": rotation,
-                "failures": run.failures,
-                "inliers": run.inliers,
+                "failures": len(steps) - len(inliers),
+                "inliers": float(np.mean(inliers)) if inliers else 0.0,
             }
         )
-    mean = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    spread = float(np.std([row["drift [%]"] for row in rows]))
-    return mean | {"matches": float(np.mean([step.matches for step in steps])), "drift spread [%]": spread}
+    drifts = [row["drift [%]"] for row in rows]
+    matches = float(np.mean([step.matches for step in steps]))
+    summary = means(rows, rows[0]) | {"matches": matches, "drift spread [%]": float(np.std(drifts))}
+    return summary, trajectories[np.argsort(drifts, kind="stable")[runs // 2]]
 
 
 def _settings(sequence: PosedSequence, options: Options) -> dict[str, Any]:
@@ -177,11 +162,11 @@ def _settings(sequence: PosedSequence, options: Options) -> dict[str, Any]:
 
 
 def _picture(name: str, sequence: PosedSequence, index: int, step: DepthMatches) -> Picture:
-    truth = motion_between(sequence.poses[index], sequence.poses[index + 1])
-    correct = step.errors(truth, sequence.matrix) <= RANSAC_THRESHOLD
-    caption = (
-        f"{name}, frames {index} and {index + 1}: {correct.sum()} of {len(correct)} matches with depth within "
-        f"{RANSAC_THRESHOLD:g} px under the true motion; the errors of stereo points are scaled by their uncertainty"
+    pair = [index, index + 1]
+    correct = step.errors(motion_between(*sequence.poses[pair]), sequence.matrix) <= RANSAC_THRESHOLD
+    rule = (
+        f"matches with depth within {RANSAC_THRESHOLD:g} px under the true motion; "
+        "the errors of stereo points are scaled by their uncertainty"
     )
-    images = sequence[index].image, sequence[index + 1].image
-    return Picture(caption, draw_pair(*images, step.pixels, step.next_pixels, correct))
+    images, points = [sequence[number].image for number in pair], (step.pixels, step.next_pixels)
+    return match_picture(f"{name}, frames {index} and {index + 1}", images, points, correct, rule)

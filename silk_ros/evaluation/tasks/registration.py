@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 from tqdm import tqdm
 
-from ...draw import draw_pair
 from ...geometry.motion import Points, back_project, motion_between, rigid_alignment, rotation_angle, transform
 from ...images.sampling import evenly_spaced
 from ..datasets.posed import PosedFrame, PosedSequence, frame_features, open_sequence
 from ..methods.base import Keypoints, Method
 from ..metrics import share_within
 from ..options import DatasetError, Options
-from ..results import Curve, Picture, Row, TaskResult
+from ..results import Picture, Row, TaskResult
+from .summary import error_curve, match_picture, means
 
 GAP = 20  # frames, as in the paper
 BEST_MATCHES = 400  # [18] takes 200 from each direction
@@ -33,6 +33,7 @@ REFINEMENTS = 5
 CLOUD_STRIDE = 4  # pixels, in both directions
 UNITS = {"rotation": "°", "translation": "cm", "Chamfer": "1e-3 m²"}
 THRESHOLDS = {"rotation": (5, 10, 45), "translation": (5, 10, 25), "Chamfer": (1, 5, 10)}  # as in the paper
+CURVES = {"rotation": np.linspace(0, 10, 101), "translation": np.linspace(0, 25, 101)}  # thresholds
 
 
 def match_weights(a: Keypoints, b: Keypoints, rows: NDArray[np.int32]) -> NDArray[np.float64]:
@@ -43,12 +44,9 @@ def match_weights(a: Keypoints, b: Keypoints, rows: NDArray[np.int32]) -> NDArra
     if not len(rows) or len(b) < 2:
         return np.ones(len(rows))
     binary = a.descriptors.dtype == np.uint8
+    kind, norm = (cv2.CV_32S, cv2.NORM_HAMMING) if binary else (cv2.CV_32F, cv2.NORM_L2SQR)
     distances, _ = cv2.batchDistance(
-        np.ascontiguousarray(a.descriptors[rows[:, 0]]),
-        np.ascontiguousarray(b.descriptors),
-        cv2.CV_32S if binary else cv2.CV_32F,
-        normType=cv2.NORM_HAMMING if binary else cv2.NORM_L2SQR,
-        K=2,
+        np.ascontiguousarray(a.descriptors[rows[:, 0]]), np.ascontiguousarray(b.descriptors), kind, normType=norm, K=2
     )
     best, second = np.asarray(distances, np.float64).T
     return 1 - best / np.maximum(second, 1e-9)
@@ -105,15 +103,14 @@ def evaluate_registration(
     """Errors of the motion between frames `gap` apart of one RGB-D sequence (see `open_sequence`).
 
     Columns: share of pairs within thresholds, mean and median, each for the angle of rotation (degrees), the
-    translation (cm) and the Chamfer distance; then the number of matches with depth in both frames. As in [18] the
-    Chamfer distance is of squares, in 1e-3 square metres: the paper's table has these numbers too, though its text
-    calls them centimetres.
+    translation (cm) and the Chamfer distance (of squares as in [18], 1e-3 square metres; the paper's table has these
+    numbers, its text calls them centimetres); then the number of matches with depth in both frames.
 
     Raises DatasetError for a missing or malformed folder, for a sequence without depth or with too few frames, and for
     a depth image without any depth.
     """
     sequence = open_sequence(root, options.shorter_edge)
-    if not sequence.has_depth:
+    if sequence.depth_files is None:
         raise DatasetError(f"'{root}' has no depth: registration needs the 7-Scenes layout, with frame-N.depth.png")
     if len(sequence) <= gap:
         raise DatasetError(f"'{root}' has {len(sequence)} frames: registering frames {gap} apart needs more")
@@ -142,18 +139,20 @@ def evaluate_registration(
             "shorter_edge": sequence.shorter_edge,
         },
         details={"pairs": {method.name: rows}},
-        curves=[_curve(method.name, rows, "rotation", 10), _curve(method.name, rows, "translation", 25)],
+        curves=[
+            error_curve(f"{name.capitalize()} error", UNITS[name], method.name, [row[name] for row in rows], thresholds)
+            for name, thresholds in CURVES.items()
+        ],
         pictures=pictures,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _LiftedPair:
-    """Two frames and their BEST_MATCHES most distinctive matches that have a depth in both.
+    """Two frames and their BEST_MATCHES most distinctive matches (M) that have a depth in both.
 
-    numbers: of the frames. truth: motion (4, 4) from the first camera's frame to the second's.
-    pixels, points: (M, 2) and (M, 3) of the matches in each frame. weights: (M,).
-    matches: number of all matches with a depth in both frames.
+    numbers: of the frames. truth: motion (4, 4) from the first camera's frame to the second's. pixels, points: (M, 2)
+    and (M, 3) in each frame. weights: (M,). matches: number of all matches with a depth in both frames.
     """
 
     numbers: tuple[int, int]
@@ -194,13 +193,13 @@ def _judge(pair: _LiftedPair, sequence: PosedSequence) -> Row:
 
 
 def _picture(name: str, pair: _LiftedPair, errors: Row) -> Picture:
-    correct = _closeness(pair.truth, *pair.points) > 0
-    caption = (
-        f"{name}, frames {pair.numbers[0]} and {pair.numbers[1]}: {correct.sum()} of the {len(correct)} best matches "
-        f"within {100 * INLIER_DISTANCE:g} cm under the true motion, "
+    views = f"{name}, frames {pair.numbers[0]} and {pair.numbers[1]}"
+    rule = (
+        f"best matches within {100 * INLIER_DISTANCE:g} cm under the true motion, "
         f"errors {errors['rotation']:.1f}° and {errors['translation']:.1f} cm"
     )
-    return Picture(caption, draw_pair(pair.frames[0].image, pair.frames[1].image, *pair.pixels, correct))
+    correct = _closeness(pair.truth, *pair.points) > 0
+    return match_picture(views, [frame.image for frame in pair.frames], pair.pixels, correct, rule)
 
 
 def _cloud(sequence: PosedSequence, index: int, frame: PosedFrame) -> NDArray[np.float64]:
@@ -209,8 +208,8 @@ def _cloud(sequence: PosedSequence, index: int, frame: PosedFrame) -> NDArray[np
     pixels = np.column_stack([column, row]).astype(np.float64)
     points = back_project(sequence.matrix, pixels, frame.depth_at(pixels))
     points = points[np.isfinite(points[:, 2])]
-    if not len(points):
-        raise DatasetError(f"no depth in '{sequence.depth_file(index)}': replace it, or leave out its frame")
+    if not len(points) and sequence.depth_files:
+        raise DatasetError(f"no depth in '{sequence.depth_files[index]}': replace it, or leave out its frame")
     return points
 
 
@@ -221,11 +220,4 @@ def _summary(rows: list[Row]) -> Row:
         summary |= {f"{name} accuracy@{threshold}": share_within(errors, threshold) for threshold in thresholds}
         error = f"{name} error [{UNITS[name]}]"
         summary |= {f"{error}@mean": float(np.mean(errors)), f"{error}@median": float(np.median(errors))}
-    return summary | {"matches": float(np.mean([row["matches"] for row in rows]))}
-
-
-def _curve(method: str, rows: list[Row], name: str, limit: float) -> Curve:
-    thresholds = np.linspace(0, limit, 101).tolist()
-    shares = [share_within([row[name] for row in rows], threshold) for threshold in thresholds]
-    title, x_label = f"{name.capitalize()} error", f"error at most [{UNITS[name]}]"
-    return Curve(title, x_label, "share of pairs", {method: (thresholds, shares)})
+    return summary | means(rows, ["matches"])

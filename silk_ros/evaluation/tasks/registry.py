@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,9 @@ logger = logging.getLogger("evaluate")
 
 @dataclass(frozen=True)
 class Task:
-    """An evaluation of a method on a folder.
+    """An evaluation `run` of a method on a folder with options; `skips`: with names of sequences to leave out, `skip`.
 
-    run:    the task, over a method, a folder and options.
-    files:  patterns of file names; a folder with a matching file is a data set of this task.
-    layout: description of such a folder.
-    skips:  whether `run` takes `skip`, the names of sequences to leave out.
+    files: patterns of file names; a folder with a matching file is a data set of this task. layout: its description.
     """
 
     run: Callable[..., TaskResult]
@@ -100,21 +97,16 @@ def merged(results: Sequence[TaskResult]) -> TaskResult:
     lines: dict[tuple[str, str, str], dict[str, Any]] = {}
     for result in results:
         whole.overall |= result.overall
-        whole.details = _joined(whole.details, result.details)
         for group, table in result.groups.items():
             whole.groups.setdefault(group, {}).update(table)
+        for name, detail in result.details.items():
+            if isinstance(detail, dict):  # by method
+                whole.details.setdefault(name, {}).update(detail)
+            else:
+                whole.details[name] = detail
         for curve in result.curves:
             lines.setdefault((curve.title, curve.x_label, curve.y_label), {}).update(curve.lines)
     whole.curves = [Curve(*labels, lines=by_method) for labels, by_method in lines.items()]
     rounds = itertools.zip_longest(*(result.pictures for result in results))
     whole.pictures = [picture for round_ in rounds for picture in round_ if picture is not None]
     return whole
-
-
-def _joined(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, Any]:
-    """Union of two mappings; where both hold a mapping under one key, these are joined recursively."""
-    joined = dict(a)
-    for key, value in b.items():
-        both = isinstance(value, Mapping) and isinstance(joined.get(key), Mapping)
-        joined[key] = _joined(joined[key], value) if both else value
-    return joined

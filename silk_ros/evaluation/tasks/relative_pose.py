@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from ...draw import draw_pair
 from ...geometry.epipolar import epipolar_distance, fundamental_from_poses
 from ...geometry.motion import Points, angle_between, motion_between, rotation_angle
 from ...images.sampling import evenly_spaced
@@ -21,7 +20,8 @@ from ..datasets.posed import PosedSequence, frame_features, open_sequence
 from ..methods.base import Method
 from ..metrics import recall_auc, share_within
 from ..options import DatasetError, Options
-from ..results import Curve, Picture, Row, TaskResult
+from ..results import Picture, Row, TaskResult
+from .summary import error_curve, match_picture, means
 
 GAPS = (1, 2, 5, 10, 20, 40)  # frames
 MAX_ROTATION = 30.0  # degrees
@@ -39,19 +39,19 @@ def choose_pairs(sequence: PosedSequence, max_pairs: int) -> list[tuple[int, int
 
     Raises DatasetError if the sequence has none.
     """
-    chosen: dict[int, list[tuple[int, int]]] = {}
+    chosen: list[list[tuple[int, int]]] = []
     for gap in (gap for gap in GAPS if gap < len(sequence)):
         motions = motion_between(sequence.poses[:-gap], sequence.poses[gap:])
         usable = (rotation_angle(motions) <= MAX_ROTATION) & (np.linalg.norm(motions[:, :3, 3], axis=1) >= MIN_BASELINE)
         if usable.any():
-            chosen[gap] = [(int(first), int(first) + gap) for first in np.flatnonzero(usable)]
+            chosen.append([(first, first + gap) for first in np.flatnonzero(usable).tolist()])
     if not chosen:
         raise DatasetError(
             f"no frames of '{sequence.name}' {', '.join(map(str, GAPS))} apart move by {MIN_BASELINE} m and turn by "
             f"less than {MAX_ROTATION:g} degrees: give a longer sequence, with poses in metres"
         )
     share = max(1, max_pairs // len(chosen))
-    return sorted(pairs[index] for pairs in chosen.values() for index in evenly_spaced(len(pairs), share))
+    return sorted(pairs[index] for pairs in chosen for index in evenly_spaced(len(pairs), share))
 
 
 def estimate_relative_pose(
@@ -125,7 +125,9 @@ def evaluate_relative_pose(method: Method, root: str | Path, options: Options, m
             "shorter_edge": sequence.shorter_edge,
         },
         details={"pairs": {method.name: rows}},
-        curves=[_recall_curve(method.name, rows)],
+        curves=[
+            error_curve("Pose error", "°", method.name, _pair_errors(rows), np.linspace(0, AUC_THRESHOLDS[-1], 81))
+        ],
         pictures=pictures,
     )
 
@@ -134,8 +136,7 @@ def _judge(sequence: PosedSequence, first: int, second: int, points0: Points, po
     """Errors of the pose that RANSAC finds from the matches (N, 2) of two frames, in the random order of the run."""
     order = np.random.default_rng(run).permutation(len(points0))
     motion, inliers = estimate_relative_pose(points0[order], points1[order], sequence.matrix)
-    truth = motion_between(sequence.poses[first], sequence.poses[second])
-    rotation_error, translation_error = pose_error(motion, truth)
+    rotation_error, translation_error = pose_error(motion, motion_between(*sequence.poses[[first, second]]))
     return {
         "first": first,
         "second": second,
@@ -148,15 +149,15 @@ def _judge(sequence: PosedSequence, first: int, second: int, points0: Points, po
 
 
 def _picture(name: str, sequence: PosedSequence, row: Row, points0: Points, points1: Points) -> Picture:
-    first, second = int(row["first"]), int(row["second"])
-    fundamental = fundamental_from_poses(sequence.matrix, sequence.poses[first], sequence.poses[second])
+    pair = [int(row["first"]), int(row["second"])]
+    fundamental = fundamental_from_poses(sequence.matrix, *sequence.poses[pair])
     correct = epipolar_distance(fundamental, points0, points1) <= CORRECT_DISTANCE
-    caption = (
-        f"{name}, frames {first} and {second}: {correct.sum()} of {len(correct)} matches within "
-        f"{CORRECT_DISTANCE:g} px of their true epipolar lines, "
+    rule = (
+        f"matches within {CORRECT_DISTANCE:g} px of their true epipolar lines, "
         f"errors {row['rotation error']:.1f}° and {row['translation error']:.1f}°"
     )
-    return Picture(caption, draw_pair(sequence[first].image, sequence[second].image, points0, points1, correct))
+    images = [sequence[number].image for number in pair]
+    return match_picture(f"{name}, frames {pair[0]} and {pair[1]}", images, (points0, points1), correct, rule)
 
 
 def _pair_errors(rows: list[Row]) -> list[float]:
@@ -170,12 +171,5 @@ def _summary(rows: list[Row]) -> Row:
         "mAA": float(np.mean([share_within(errors, threshold) for threshold in MAA_THRESHOLDS])),
         "rotation error [°]": float(np.median([row["rotation error"] for row in rows])),
         "translation error [°]": float(np.median([row["translation error"] for row in rows])),
-        "inliers": float(np.mean([row["inliers"] for row in rows])),
-        "matches": float(np.mean([row["matches"] for row in rows])),
+        **means(rows, ["inliers", "matches"]),
     }
-
-
-def _recall_curve(method: str, rows: list[Row]) -> Curve:
-    thresholds = np.linspace(0, max(AUC_THRESHOLDS), 81).tolist()
-    recall = [share_within(_pair_errors(rows), threshold) for threshold in thresholds]
-    return Curve("Pose error", "error at most [°]", "share of pairs", {method: (thresholds, recall)})

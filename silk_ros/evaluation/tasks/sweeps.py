@@ -68,13 +68,10 @@ class Sweep:
 
     def grids(self) -> list[tuple[str, Grid]]:
         """A table in the form of the paper's: a row for each method and value."""
-        rows = [
-            (
-                (point.method, *(f"{point.values[axis]:g}" if axis in point.values else "-" for axis in self.over)),
-                point.metrics,
-            )
-            for point in self.points
-        ]
+        rows = []
+        for point in self.points:
+            values = (f"{point.values[axis]:g}" if axis in point.values else "-" for axis in self.over)
+            rows.append(((point.method, *values), point.metrics))
         return [("", Grid(("method", *self.over), [rows]))]
 
     @cached_property

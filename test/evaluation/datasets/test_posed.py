@@ -42,7 +42,7 @@ def seven_scenes(tmp_path: Path) -> Path:
 
 def test_kitti_stereo(kitti: Path) -> None:
     sequence = open_sequence(kitti)
-    assert len(sequence) == 2 and not sequence.has_depth
+    assert len(sequence) == 2 and sequence.depth_files is None
     assert sequence.baseline == pytest.approx(0.5)
     np.testing.assert_allclose(sequence.matrix, [[100, 0, 31.5], [0, 100, 23.5], [0, 0, 1]])
     np.testing.assert_allclose(sequence.poses[1], [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 1]])
@@ -75,7 +75,7 @@ def test_intrinsics_follow_the_size_by_pixel_areas(kitti: Path) -> None:
 
 def test_seven_scenes(seven_scenes: Path) -> None:
     sequence = open_sequence(seven_scenes)
-    assert sequence.has_depth and sequence.baseline is None
+    assert sequence.depth_files and sequence.baseline is None
     np.testing.assert_allclose(sequence.timestamps, [0, 1 / 30])
     np.testing.assert_allclose(sequence.matrix, [[525, 0, 320], [0, 525, 240], [0, 0, 1]])
     assert sequence[1].image[0, 0] == 11
