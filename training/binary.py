@@ -66,7 +66,7 @@ class DescriptorPair(NamedTuple):
 
 def same_points(points0: NDArray[np.floating], points1: NDArray[np.floating], homography: np.ndarray) -> np.ndarray:
     """Rows (C, 2) of keypoints (N, 2) and (M, 2) that are mutually nearest, within SAME_POINT pixels in image 1."""
-    warped = np.clip(warp_points(homography, points0), -1e6, 1e6)  # points at the horizon are inf
+    warped = np.clip(warp_points(homography, points0, ahead=True), -1e6, 1e6)  # points at the horizon are inf
     distance = torch.cdist(torch.from_numpy(warped), torch.from_numpy(points1.astype(np.float64)))
     nearest, column = distance.min(dim=1)
     back = distance.argmin(dim=0)[column]

@@ -49,7 +49,7 @@ def random_homography(size: int, limits: HomographyRange, rng: np.random.Generat
 def _discrete_map(homography: np.ndarray, size: int) -> np.ndarray:
     """Flat index (size * size,) of the cell that each position of a map is warped into, row by row; -1 outside."""
     y, x = np.mgrid[:size, :size]
-    warped = warp_points(homography, np.stack([x.ravel(), y.ravel()], axis=1))
+    warped = warp_points(homography, np.stack([x.ravel(), y.ravel()], axis=1), ahead=True)
     inside = np.all((warped > -0.5) & (warped < size - 0.5), axis=1)
     cells = np.floor(np.where(inside[:, None], warped, 0) + 0.5).astype(np.int64)
     return np.where(inside, cells[:, 1] * size + cells[:, 0], -1)

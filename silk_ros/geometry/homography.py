@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 Points = NDArray[np.floating]
 
 
-def warp_points(homography: Points, points: Points) -> NDArray[np.float64]:
-    """Points (N, 2) mapped by a homography (3, 3); points at or behind the horizon become infinite."""
+def warp_points(homography: Points, points: Points, ahead: bool = False) -> NDArray[np.float64]:
+    """Points (N, 2) mapped by a homography (3, 3). ahead: points at or behind the horizon become infinite."""
     mapped = np.asarray(points, np.float64) @ homography[:, :2].T + homography[:, 2]
     depth = mapped[:, 2:]
-    return np.divide(mapped[:, :2], depth, out=np.full_like(mapped[:, :2], np.inf), where=depth > 1e-9)
+    where = depth > 1e-9 if ahead else np.ones_like(depth, bool)
+    return np.divide(mapped[:, :2], depth, out=np.full_like(mapped[:, :2], np.inf), where=where)
 
 
 def reprojection_error(homography: Points, points0: Points, points1: Points) -> NDArray[np.float64]:

@@ -88,7 +88,7 @@ def test_nothing_in_common_gives_no_correspondences() -> None:
 
 def test_points_beyond_the_horizon_are_infinite() -> None:
     horizon = np.array([[1, 0, 0], [0, 1, 0], [-0.1, 0, 1]], dtype=np.float64)  # the line x = 10
-    warped = warp_points(horizon, np.array([[5.0, 1.0], [10.0, 1.0], [20.0, 1.0]]))
+    warped = warp_points(horizon, np.array([[5.0, 1.0], [10.0, 1.0], [20.0, 1.0]]), ahead=True)
     assert np.allclose(warped[0], [10, 2])
     assert np.isinf(warped[1:]).all()
 
