@@ -5,7 +5,6 @@ python -m benchmarks.selection path/to/sequences    # a folder of KITTI's or 7-S
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -113,7 +112,7 @@ def measure(folder: Path, **settings: Any) -> Row:
     }
 
 
-def main() -> int:
+def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("data", type=Path, help="folder of sequences")
     arguments.add_argument("--disparity-offset", type=float, help="pixels, as in evaluate odometry")
@@ -138,8 +137,7 @@ def main() -> int:
         except DatasetError as error:
             print(f"no odometry: {error}")
     save("selection", {"matcher.radius": radius, "verification and tracks": variants, "selection": spread})
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
