@@ -27,7 +27,8 @@ def save(name: str, results: Mapping[str, Any], per_machine: bool = False) -> No
 
     per_machine: keep one file for each kind of processor, such as NAME-avx2.json.
     """
-    print("\n".join(map(verdict_line, results.get("verdicts", ()))))
+    for judged in results.get("verdicts", ()):
+        print(verdict_line(judged))
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}-{slug(processor.instruction_sets())}.json" if per_machine else RESULTS / f"{name}.json"
     path.write_text(json.dumps({"machine": processor.describe(), **results}, indent=2) + "\n", encoding="utf-8")

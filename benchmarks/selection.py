@@ -85,8 +85,7 @@ def measure(folder: Path, **settings: Any) -> Row:
     sequence = open_sequence(folder)
     height, width = sequence[0].image.shape
     camera = Camera(width, height, sequence.matrix, np.zeros(5))
-    extractor = Extractor.load(None, CAMERA_MAX_KEYPOINTS, precision=DEFAULT_PRECISION, scale=CAMERA_SCALE)
-    found = Found(extractor)
+    found = Found(Extractor.load(None, CAMERA_MAX_KEYPOINTS, precision=DEFAULT_PRECISION, scale=CAMERA_SCALE))
     front_end = FrontEnd(cast(Extractor, found), FrontEndOptions(**settings))
     rows = []
     for index in tqdm(range(len(sequence)), desc=f"{folder.name}, {settings}", leave=False):

@@ -61,9 +61,6 @@ class CountingListener(Listener):
             **{name: int(latest[f"{name}_frames"]) for name in ("received", "processed", "dropped")},
         }
 
-    def errors(self) -> int:
-        return sum(int(self.diagnostics[-1][name]) for name in ERRORS)
-
 
 def take_sample(seconds: float, listener: CountingListener, node: Process) -> Sample:
     """The node at one time: images and frames since the start, latency over the last interval, and resources.
@@ -106,7 +103,7 @@ def soak(images: Path, seconds: float) -> tuple[list[Sample], dict[str, int]]:
         "lost_before_node": max(0, passed["published"] - passed["received"]),
         "unaccounted": abs(last["received"] - last["processed"] - last["dropped"]),
         "lost_after_node": last["processed"] - min(listener.features, listener.matches),
-        "errors": listener.errors(),
+        "errors": sum(int(listener.diagnostics[-1][name]) for name in ERRORS),
         "exit_codes": sum(abs(process.returncode) for process in processes),
     }
     return samples, last | sums
