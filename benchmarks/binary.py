@@ -8,9 +8,8 @@ neighbours.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +35,8 @@ SEED = 0  # for the random hyperplanes
 COUNTS = (1000, 5000)
 
 Descriptors = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Format:
-    """A detector (0: the network, 1: ORB), a conversion of its descriptors, and how these are matched."""
-
-    detector: int
-    convert: Callable[[Descriptors], Descriptors]
-    match: Callable[[Keypoints, Keypoints], NDArray[np.int32]]
+# A detector (0: the network, 1: ORB), a conversion of its descriptors, and how these are matched.
+Format = tuple[int, Callable[[Descriptors], Descriptors], Callable[[Keypoints, Keypoints], NDArray[np.int32]]]
 
 
 def _hamming(a: Keypoints, b: Keypoints) -> NDArray[np.int32]:
@@ -54,11 +46,11 @@ def _hamming(a: Keypoints, b: Keypoints) -> NDArray[np.int32]:
 def formats(code: BinaryCode) -> dict[str, Format]:
     hyperplanes, cosine = random_code(code.descriptor_dim, SEED), FloatMethod().match
     return {
-        "float32": Format(0, lambda descriptors: descriptors, cosine),
-        "float16": Format(0, lambda descriptors: descriptors.astype(np.float16), cosine),
-        "random hyperplanes": Format(0, hyperplanes.encode, _hamming),
-        "binary256": Format(0, code.encode, _hamming),
-        "ORB": Format(1, lambda descriptors: descriptors, _hamming),
+        "float32": (0, lambda descriptors: descriptors, cosine),
+        "float16": (0, lambda descriptors: descriptors.astype(np.float16), cosine),
+        "random hyperplanes": (0, hyperplanes.encode, _hamming),
+        "binary256": (0, code.encode, _hamming),
+        "ORB": (1, lambda descriptors: descriptors, _hamming),
     }
 
 
@@ -85,12 +77,10 @@ def quality(source: str, skip: Sequence[str], code: BinaryCode) -> dict[str, dic
     rows: dict[str, list[dict[str, float]]] = {name: [] for name in compared}
     pairs = read_pairs(source, skip)
     for pair in tqdm(pairs, desc=name_of(source), unit="pair"):
-        found: list[list[Keypoints]] = [
-            [method.extract(image) for image in (pair.first, pair.second)] for method in methods
-        ]
-        for name, form in compared.items():
-            a, b = (replace(side, descriptors=form.convert(side.descriptors)) for side in found[form.detector])
-            first, second = form.match(a, b).T
+        found = [[method.extract(image) for image in (pair.first, pair.second)] for method in methods]
+        for name, (detector, convert, match_with) in compared.items():
+            a, b = (replace(side, descriptors=convert(side.descriptors)) for side in found[detector])
+            first, second = match_with(a, b).T
             rows[name].append(judge(pair, a.keypoints[first], b.keypoints[second]))
     means = {
         name: {key: round(float(np.mean([row[key] for row in own])), 4) for key in own[0]} for name, own in rows.items()
@@ -116,7 +106,7 @@ def times(count: int, code: BinaryCode) -> dict[str, float]:
     return {f"{name}, ms": value for name, value in median.items()} | ratios
 
 
-def main() -> int:
+def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("sources", nargs="+", help="folders of pairs with homographies, or of frames")
     arguments.add_argument("--skip", nargs="+", default=[], metavar="SEQUENCE", help="sequences to leave out")
@@ -125,14 +115,10 @@ def main() -> int:
     try:
         measured = {name_of(source): quality(source, options.skip, code) for source in options.sources}
     except (ValueError, DatasetError) as error:
-        print(f"binary: {error}", file=sys.stderr)
-        return 1
-    save(
-        "binary",
-        {"keypoints": KEYPOINTS, **measured, "times": {f"n = {count}": times(count, code) for count in COUNTS}},
-    )
-    return 0
+        raise SystemExit(f"binary: {error}") from error
+    timed = {f"n = {count}": times(count, code) for count in COUNTS}
+    save("binary", {"keypoints": KEYPOINTS, **measured, "times": timed})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -39,11 +39,9 @@ def main() -> None:
     if similarity is None:
         raise SystemExit(f"the {len(images)} cameras of '{options.model}' cannot be aligned with the truth")
     estimate[:, :3, 3] = [similarity * centre for centre in estimate[:, :3, 3]]
-    length = path_length(truth)
-    error = absolute_error(estimate, truth)
-    print(
-        f"{len(images)} cameras, ATE {1000 * error:.1f} mm on a path of {length:.2f} m ({100 * error / length:.2f} %)"
-    )
+    length, error = path_length(truth), absolute_error(estimate, truth)
+    share = 100 * error / length
+    print(f"{len(images)} cameras, ATE {1000 * error:.1f} mm on a path of {length:.2f} m ({share:.2f} %)")
     draw(estimate[:, :3, 3], truth[:, :3, 3], options.output)
 
 

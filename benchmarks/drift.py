@@ -120,17 +120,11 @@ def chart(truth: NDArray[np.float64], runs: dict[float, dict[str, NDArray[np.flo
     figure.savefig(RESULTS / "drift.png", dpi=110)
 
 
-def main() -> int:
+def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("sequence", type=Path, help="folder with image_0, image_1, calib.txt and poses.txt")
-    arguments.add_argument(
-        "--disparity-offset",
-        type=float,
-        nargs="+",
-        default=[0.0],
-        metavar="PIXELS",
-        help="offsets to measure all methods with (%(default)s)",
-    )
+    offsets = "offsets to measure all methods with (%(default)s)"
+    arguments.add_argument("--disparity-offset", type=float, nargs="+", default=[0.0], metavar="PIXELS", help=offsets)
     options = arguments.parse_args()
     truth = read_poses(options.sequence / POSES)
     isolate_ros()
@@ -141,8 +135,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory() as folder:
                 poses = track(name, options.sequence, len(truth), offset, Path(folder))
             if len(poses) != len(truth):
-                print(f"{name}: {len(poses)} of {len(truth)} frames arrived: see the log above", file=sys.stderr)
-                return 1
+                raise SystemExit(f"{name}: {len(poses)} of {len(truth)} frames arrived: see the log above")
             estimates[name] = poses = start_at(poses, truth)  # in camera axes
             rows[f"{offset:g}"][name] = {
                 "drift [%]": round(end_drift(poses, truth), 3),
@@ -152,10 +145,9 @@ def main() -> int:
     settings = {"frames": len(truth), "path (m)": round(path_length(truth), 1)}
     save("drift", {"sequence": options.sequence.name, **settings, "by disparity offset": rows})
     chart(truth, runs)
-    return 0
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 2 and sys.argv[1] == "--front-end":
         sys.exit(run_front_end(sys.argv[2], sys.argv[3:]))
-    sys.exit(main())
+    main()

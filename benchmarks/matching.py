@@ -5,15 +5,13 @@ python -m benchmarks.matching
 
 from __future__ import annotations
 
-import sys
-
 from benchmarks.common import save, verdict
 from silk_ros.evaluation.speed.matching import FULL, MATCH, measure_matching
 
 SIZES = {2000: 2.7, 10_000: 9.0}  # number of descriptors -> least ratio
 
 
-def main() -> int:
+def main() -> None:
     results, verdicts = {}, []
     for count, bound in SIZES.items():
         times = measure_matching(count, repeats=100 if count < 5000 else 15)
@@ -21,8 +19,7 @@ def main() -> int:
         verdicts.append(verdict(f"{FULL} / {MATCH}, n = {count}", ratio, bound, at_least=True))
         results[f"n = {count}, ms"] = times
     save("matching", {**results, "verdicts": verdicts}, per_machine=True)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

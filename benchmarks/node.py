@@ -5,9 +5,7 @@ python -m benchmarks.node            # ten minutes; leave the machine alone mean
 
 from __future__ import annotations
 
-import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,25 +19,19 @@ DELIVERED = 0.98  # least share of the camera's nominal rate; below it the playe
 Results = dict[str, float | str]
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """A camera, the node's parameters that differ from the defaults, and the length of the measurement in seconds."""
+def measure(name: str, images: Path, rate: float, duration: float, *parameters: str) -> Results:
+    """Run node and camera for `duration` seconds; prints and returns rates in Hz, times in ms, MB and CPU in cores.
 
-    images: Path
-    rate: float
-    seconds: float
-    parameters: tuple[str, ...] = ()
-
-
-def measure(name: str, scenario: Scenario) -> Results:
-    """Run node and camera, and report rates in Hz, times in ms, memory in MB and CPU in cores."""
+    rate:       of the camera, in Hz.
+    parameters: the node's, where they differ from the defaults.
+    """
     listener = Listener()
-    with node_and_camera(listener, scenario.images, scenario.rate, *scenario.parameters) as processes:
+    with node_and_camera(listener, images, rate, f"precision:={PRECISION}", *parameters) as processes:
         node, player = map(Process, processes)
         list(listener.watch(WARM_UP, f"{name}, warming up"))
         first, matches, began = len(listener.diagnostics), listener.matches, time.monotonic()
         before, cpu = listener.diagnostics[-1], [process.cpu_seconds() for process in (node, player)]
-        resident = [node.resident_mb() for _ in listener.watch(scenario.seconds, name)]
+        resident = [node.resident_mb() for _ in listener.watch(duration, name)]
         seconds = time.monotonic() - began
         shares = [(process.cpu_seconds() - used) / seconds for process, used in zip((node, player), cpu)]
         published = (listener.matches - matches) / seconds
@@ -50,8 +42,8 @@ def measure(name: str, scenario: Scenario) -> Results:
         return round(float(np.median([float(window[key]) for window in windows])), 2)
 
     tenth = max(1, len(resident) // 10)
-    return {
-        "camera_hz": round(scenario.rate, 2),
+    results: Results = {
+        "camera_hz": round(rate, 2),
         "received_hz": median("input_rate_hz"),
         "published_hz": round(published, 2),
         "dropped_share": round(dropped / max(1, received), 5),
@@ -68,6 +60,8 @@ def measure(name: str, scenario: Scenario) -> Results:
         "seconds": round(seconds, 1),
         "backend": f"{after['backend']} on {after['device']}, {after['precision']}",
     }
+    print("\n".join(f"  {key}: {value}" for key, value in results.items()))
+    return results
 
 
 def judge(results: dict[str, Results]) -> list[dict[str, object]]:
@@ -97,34 +91,27 @@ def judge(results: dict[str, Results]) -> list[dict[str, object]]:
     ]
 
 
-def main() -> int:
+def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--seconds", type=float, default=60.0, help="length of each measurement (%(default)s)")
     arguments.add_argument("--minutes", type=float, default=5.0, help="length of the one of memory (%(default)s)")
     options = arguments.parse_args()
-    precision, full_size = f"precision:={PRECISION}", "scale:=1.0"
+    seconds, full_size = options.seconds, "scale:=1.0"
     results: dict[str, Results] = {}
     try:
         with own_ros() as folder:
             large, small = write_images(folder / "large", 1), write_images(folder / "small", 2)
-
-            def add(name: str, scenario: Scenario) -> None:
-                results[name] = measure(name, scenario)
-                print("\n".join(f"  {key}: {value}" for key, value in results[name].items()))
-
-            add("default scale", Scenario(large, 30, options.seconds, (precision,)))
-            add("scale 1.0", Scenario(large, 30, options.seconds, (precision, full_size)))
-            add("60 Hz", Scenario(small, 60, options.seconds, (precision,)))
+            results["default scale"] = measure("default scale", large, 30, seconds)
+            results["scale 1.0"] = measure("scale 1.0", large, 30, seconds, full_size)
+            results["60 Hz"] = measure("60 Hz", small, 60, seconds)
             twice = 2000 / float(results["scale 1.0"]["processing_p50_ms"])
-            add("twice as fast", Scenario(large, twice, options.seconds / 3, (precision, full_size)))
-            add("memory", Scenario(large, 30, 60 * options.minutes, (precision,)))
+            results["twice as fast"] = measure("twice as fast", large, twice, seconds / 3, full_size)
+            results["memory"] = measure("memory", large, 30, 60 * options.minutes)
     except (OSError, RuntimeError) as error:
-        print(f"node: {error}", file=sys.stderr)
-        return 1
+        raise SystemExit(f"node: {error}") from error
     setting = {"keypoints": KEYPOINTS, "precision": PRECISION}
     save("node", {**setting, "scenarios": results, "verdicts": judge(results)}, per_machine=True)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -9,7 +9,6 @@ int8, and writes silk_ros/evaluation/speed/quality.json.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -56,7 +55,7 @@ def measure(folder: Path, precision: str, values: Values) -> None:
         print(folder.name, *key, f"{point.metrics[METRIC]:.3f}", flush=True)
 
 
-def main() -> int:
+def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("sequences", type=Path, nargs="+", help="folders with poses, as for evaluate relative-pose")
     options = arguments.parse_args()
@@ -66,21 +65,17 @@ def main() -> int:
             for folder in options.sequences:
                 measure(folder, precision, values)
     except (OSError, ValueError) as error:
-        print(f"quality: {error}", file=sys.stderr)
-        return 1
+        raise SystemExit(f"quality: {error}") from error
     rows = [
         {"precision": precision, "edge": edge, "keypoints": keypoints, "auc": round(float(np.mean(found)), 4)}
         for (precision, edge, keypoints), found in values.items()
     ]
     names = " and ".join(folder.name for folder in options.sequences)
     described = f"{METRIC} of relative poses, mean over {names}, {RUNS} estimates of each pair"
-    TABLE.write_text(
-        json.dumps({"measured": described, "machine": processor.describe(), "rows": rows}, indent=1) + "\n",
-        encoding="utf-8",
-    )
+    table = {"measured": described, "machine": processor.describe(), "rows": rows}
+    TABLE.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     print(f"wrote {TABLE}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -87,14 +87,11 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"readme_table: {error}", file=sys.stderr)
         return 1
-    if options.check:
-        if old != new:
-            print(
-                f"{options.readme} is not up to date with the results: run python -m benchmarks.readme_table",
-                file=sys.stderr,
-            )
-        return int(old != new)
-    options.readme.write_text(new, encoding="utf-8")
+    if not options.check:
+        options.readme.write_text(new, encoding="utf-8")
+    elif old != new:
+        print(f"{options.readme} is not up to date: run python -m benchmarks.readme_table", file=sys.stderr)
+        return 1
     return 0
 
 

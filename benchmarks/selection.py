@@ -5,7 +5,6 @@ python -m benchmarks.selection path/to/sequences    # a folder of KITTI's or 7-S
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Any, cast
@@ -86,8 +85,7 @@ def measure(folder: Path, **settings: Any) -> Row:
     sequence = open_sequence(folder)
     height, width = sequence[0].image.shape
     camera = Camera(width, height, sequence.matrix, np.zeros(5))
-    extractor = Extractor.load(None, CAMERA_MAX_KEYPOINTS, precision=DEFAULT_PRECISION, scale=CAMERA_SCALE)
-    found = Found(extractor)
+    found = Found(Extractor.load(None, CAMERA_MAX_KEYPOINTS, precision=DEFAULT_PRECISION, scale=CAMERA_SCALE))
     front_end = FrontEnd(cast(Extractor, found), FrontEndOptions(**settings))
     rows = []
     for index in tqdm(range(len(sequence)), desc=f"{folder.name}, {settings}", leave=False):
@@ -113,7 +111,7 @@ def measure(folder: Path, **settings: Any) -> Row:
     }
 
 
-def main() -> int:
+def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("data", type=Path, help="folder of sequences")
     arguments.add_argument("--disparity-offset", type=float, help="pixels, as in evaluate odometry")
@@ -138,8 +136,7 @@ def main() -> int:
         except DatasetError as error:
             print(f"no odometry: {error}")
     save("selection", {"matcher.radius": radius, "verification and tracks": variants, "selection": spread})
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -5,9 +5,7 @@ python -m benchmarks.soak            # ten minutes; leave the machine alone mean
 
 from __future__ import annotations
 
-import sys
 from bisect import bisect_left
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,8 @@ WARM_UP = 60.0  # seconds until memory should be constant; a third of a shorter 
 SETTLE = 3.0  # seconds from the last image to the last diagnostics
 MAX_GROWTH_MB = 5
 ERRORS = ("failed_frames", "rejected_images", "rejected_camera_info")
+
+Sample = dict[str, float]
 
 
 class CountingListener(Listener):
@@ -61,41 +61,23 @@ class CountingListener(Listener):
             **{name: int(latest[f"{name}_frames"]) for name in ("received", "processed", "dropped")},
         }
 
-    def errors(self) -> int:
-        return sum(int(self.diagnostics[-1][name]) for name in ERRORS)
 
-
-@dataclass(frozen=True)
-class Sample:
+def take_sample(seconds: float, listener: CountingListener, node: Process) -> Sample:
     """The node at one time: images and frames since the start, latency over the last interval, and resources.
 
     The latency is the time from the image's stamp to the arrival of its matches at the listener.
     """
-
-    seconds: float
-    published: int  # by the camera
-    received: int
-    processed: int
-    dropped: int
-    latency_p50_ms: float
-    latency_p99_ms: float
-    resident_mb: float
-    open_files: int
-    threads: int
-
-
-def take_sample(seconds: float, listener: CountingListener, node: Process) -> Sample:
     latencies, listener.latencies_ms = listener.latencies_ms, []
     p50, p99 = np.percentile(latencies, [50, 99]) if latencies else (np.nan, np.nan)
-    return Sample(
-        seconds=seconds,
+    return {
+        "seconds": seconds,
         **listener.counters(),
-        latency_p50_ms=round(float(p50), 2),
-        latency_p99_ms=round(float(p99), 2),
-        resident_mb=round(node.resident_mb(), 2),
-        open_files=node.open_files(),
-        threads=node.threads(),
-    )
+        "latency_p50_ms": round(float(p50), 2),
+        "latency_p99_ms": round(float(p99), 2),
+        "resident_mb": round(node.resident_mb(), 2),
+        "open_files": node.open_files(),
+        "threads": node.threads(),
+    }
 
 
 def soak(images: Path, seconds: float) -> tuple[list[Sample], dict[str, int]]:
@@ -114,14 +96,14 @@ def soak(images: Path, seconds: float) -> tuple[list[Sample], dict[str, int]]:
                 samples.append(take_sample(second, listener, Process(processes[0])))
         processes[1].terminate()
         list(listener.watch(SETTLE, "last frames"))
-    first, last = asdict(samples[0]), listener.counters()
-    passed = {name: last[name] - first[name] for name in last}
+    first, last = samples[0], listener.counters()
+    passed = {name: int(last[name] - first[name]) for name in last}
     sums = {
         # An image that was in transit at the first sample counts as received only.
         "lost_before_node": max(0, passed["published"] - passed["received"]),
         "unaccounted": abs(last["received"] - last["processed"] - last["dropped"]),
         "lost_after_node": last["processed"] - min(listener.features, listener.matches),
-        "errors": listener.errors(),
+        "errors": sum(int(listener.diagnostics[-1][name]) for name in ERRORS),
         "exit_codes": sum(abs(process.returncode) for process in processes),
     }
     return samples, last | sums
@@ -129,9 +111,9 @@ def soak(images: Path, seconds: float) -> tuple[list[Sample], dict[str, int]]:
 
 def judge(samples: list[Sample], sums: dict[str, int]) -> list[dict[str, object]]:
     """The verdicts on memory and on lost frames."""
-    length = samples[-1].seconds
+    length = samples[-1]["seconds"]
     warm = min(WARM_UP, length / 3)
-    resident = [sample.resident_mb for sample in samples if sample.seconds >= warm]
+    resident = [sample["resident_mb"] for sample in samples if sample["seconds"] >= warm]
     memory = f"growth of memory over {length / 60:.3g} minutes after the first {warm:.0f} s, MB"
     return [
         verdict(memory, max(resident) - resident[0], MAX_GROWTH_MB, at_least=False),
@@ -150,9 +132,10 @@ def judge(samples: list[Sample], sums: dict[str, int]) -> list[dict[str, object]
 
 def draw(samples: list[Sample], path: Path) -> None:
     """Memory and latency over time, as a PNG."""
-    minutes = [sample.seconds / 60 for sample in samples]
-    resident = [sample.resident_mb for sample in samples]
-    p50, p99 = ([getattr(sample, f"latency_{name}_ms") for sample in samples] for name in ("p50", "p99"))
+    minutes = [sample["seconds"] / 60 for sample in samples]
+    resident, p50, p99 = (
+        [sample[name] for sample in samples] for name in ("resident_mb", "latency_p50_ms", "latency_p99_ms")
+    )
     figure = Figure(figsize=(7, 5), dpi=144, layout="constrained")
     memory, latency = figure.subplots(2, 1, sharex=True)
     memory.plot(minutes, resident, color="#D55E00")
@@ -169,7 +152,7 @@ def draw(samples: list[Sample], path: Path) -> None:
     print(f"wrote {path}")
 
 
-def main() -> int:
+def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--minutes", type=float, default=10.0, help="length of the run (%(default)s)")
     options = arguments.parse_args()
@@ -177,14 +160,11 @@ def main() -> int:
         with own_ros() as folder:
             samples, sums = soak(write_images(folder / "images", 1), 60 * options.minutes)
     except (OSError, RuntimeError) as error:
-        print(f"soak: {error}", file=sys.stderr)
-        return 1
+        raise SystemExit(f"soak: {error}") from error
     setting = {"keypoints": KEYPOINTS, "precision": PRECISION, "camera_hz": RATE}
-    rows = [asdict(sample) for sample in samples]
-    save("soak", {**setting, "sums": sums, "verdicts": judge(samples, sums), "samples": rows})
+    save("soak", {**setting, "sums": sums, "verdicts": judge(samples, sums), "samples": samples})
     draw(samples, RESULTS / "soak.png")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -96,7 +96,7 @@ def peak_gigabytes(kind: str, map_size: int, threads: int, device: str) -> float
     return peak(STEPS) - peak(0)
 
 
-def main() -> int:
+def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--threads", type=int, default=2, help="(%(default)s)")
     arguments.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="(%(default)s)")
@@ -111,11 +111,10 @@ def main() -> int:
             step()
         if options.device == "cuda":
             print(torch.cuda.max_memory_allocated() / GIGABYTE)
-            return 0
-        # Not getrusage: its maximum includes the parent process before the fork.
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-        print(int(status.split("VmHWM:")[1].split()[0]) * 1024 / GIGABYTE)
-        return 0
+        else:  # not getrusage: its maximum includes the parent process before the fork
+            status = Path("/proc/self/status").read_text(encoding="utf-8")
+            print(int(status.split("VmHWM:")[1].split()[0]) * 1024 / GIGABYTE)
+        return
 
     keep_large_buffers()
     results: dict[str, object] = {}
@@ -138,8 +137,7 @@ def main() -> int:
     device = torch.cuda.get_device_name() if options.device == "cuda" else f"{options.threads} threads"
     bf16 = computes_in_bf16(torch.device(options.device))
     save(name, {"device": device, "bf16": bf16, "steps": results, "verdicts": verdicts})
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -20,10 +20,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -34,9 +34,9 @@ from silk_ros.evaluation.report.report import slug
 from silk_ros.evaluation.run_info import describe_run
 from silk_ros.paths import default_model
 
-from ..common import parser
+from ..common import parser, verdict, verdict_line
 from .pipelines import EAGER, TENSORRT, Loaded, candidates, frames, load, reason, release
-from .report import describe_device, draw, markdown, setting_tables, target_line
+from .report import Row, describe_device, draw, markdown, setting_tables
 from .tensorrt_stages import Engines, TensorRtRunner, Workload
 
 SIZES, KEYPOINTS, REPEATS = ((640, 480), (1280, 720)), (1000, 2000, 5000), 200
@@ -45,28 +45,6 @@ QUICK_REPEATS = 20
 TARGET, TARGET_DEVICE, TARGET_SETTING = f"{TENSORRT} fp16", "H100", Workload(640, 480, 1000)
 MAX_LATENCY = 0.5  # milliseconds, median
 MIN_RATIO = 5.0  # to torch eager
-
-
-@dataclass(frozen=True)
-class Measured:
-    """A pipeline at one setting. ms: p25, median, p75, p99 and mean of a frame. images_per_second: back to back."""
-
-    pipeline: str
-    setting: Workload
-    ms: dict[str, float]
-    images_per_second: float
-    found: int
-    matches: int
-    gpu_megabytes: float | None
-    stages: dict[str, float | str] | None
-
-
-class Skipped(NamedTuple):
-    """A pipeline, or another thing, that was not measured at a setting, and the reason."""
-
-    what: str
-    setting: str
-    reason: str
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
@@ -86,51 +64,50 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def measure(loaded: Mapping[str, Loaded], setting: Workload, repeats: int, skipped: list[Skipped]) -> list[Measured]:
-    """Time all pipelines in turn on the same frames, then each back to back, then stages; failures go to `skipped`."""
+def measure(loaded: Mapping[str, Loaded], setting: Workload, repeats: int, skipped: list[Row]) -> list[Row]:
+    """Time all pipelines in turn on the same frames, then each back to back, then stages; failures go to `skipped`.
+
+    A row of the result has the quantiles and the mean of a frame's `ms`, and the `images_per_second` back to back.
+    """
     images = frames(setting)
     times: dict[str, list[float]] = {name: [] for name in loaded}
     for repeat in tqdm(range(repeats + 1), desc=str(setting)):
-        for name, one in loaded.items():
+        for name, (runner, _) in loaded.items():
             start = time.perf_counter()
-            one.runner.run(images[repeat % len(images)])
+            runner.run(images[repeat % len(images)])
             times[name].append(1e3 * (time.perf_counter() - start))
-    measured = []
-    for name, one in loaded.items():
+    measured: list[Row] = []
+    for name, (runner, gpu_megabytes) in loaded.items():
         own = times[name][1:]  # the first round warms up
         values = (*np.percentile(own, [25, 50, 75, 99]), np.mean(own))
         ms = {key: round(float(value), 3) for key, value in zip(("p25", "median", "p75", "p99", "mean"), values)}
-        found, matches = one.runner.counts()
+        row: Row = {"pipeline": name, "setting": asdict(setting), "ms": ms}
+        found, matches = runner.counts()
         start = time.perf_counter()
         for repeat in range(repeats):
-            one.runner.run(images[repeat % len(images)])
-        rate = round(repeats / (time.perf_counter() - start), 1)
-        stages = None
-        if isinstance(one.runner, TensorRtRunner):
+            runner.run(images[repeat % len(images)])
+        row["images_per_second"] = round(repeats / (time.perf_counter() - start), 1)
+        row |= {"found": found, "matches": matches, "gpu_megabytes": gpu_megabytes, "stages": None}
+        if isinstance(runner, TensorRtRunner):
             try:
-                stages = one.runner.measure_stages(images, repeats)
+                row["stages"] = runner.measure_stages(images, repeats)
             except RuntimeError as error:
-                skipped.append(Skipped(f"stages of {name}", f"{setting}", reason(error)))
-        measured.append(Measured(name, setting, ms, rate, found, matches, one.gpu_megabytes, stages))
+                skipped.append({"what": f"stages of {name}", "setting": f"{setting}", "reason": reason(error)})
+        measured.append(row)
     return measured
 
 
-def check_targets(measured: Sequence[Measured], device: str) -> list[dict[str, Any]]:
-    """The targets and whether they are met; `value` and `met` are None for targets that were not measured."""
-    p50 = {row.pipeline: row.ms["median"] for row in measured if row.setting == TARGET_SETTING}
+def check_targets(measured: Sequence[Row], device: str) -> list[Row]:
+    """The verdicts on the targets."""
+    p50 = {row["pipeline"]: row["ms"]["median"] for row in measured if row["setting"] == asdict(TARGET_SETTING)}
     own = p50.get(TARGET)
     latency = own if TARGET_DEVICE in device else None
-    checked = [_target(f"p50 of {TARGET} on an {TARGET_DEVICE}, ms", latency, MAX_LATENCY, at_least=False)]
+    what = f"p50 of {TARGET} on an {TARGET_DEVICE}, ms ({TARGET_SETTING})"
+    checked = [verdict(what, latency, MAX_LATENCY, at_least=False)]
     for name in (f"{EAGER} fp32", f"{EAGER} fp16"):
         ratio = p50[name] / own if own and name in p50 else None
-        checked.append(_target(f"{name} / {TARGET}", ratio, MIN_RATIO, at_least=True))
+        checked.append(verdict(f"{name} / {TARGET} ({TARGET_SETTING})", ratio, MIN_RATIO, at_least=True))
     return checked
-
-
-def _target(what: str, value: float | None, bound: float, at_least: bool) -> dict[str, Any]:
-    met = None if value is None else value >= bound if at_least else value <= bound
-    value = None if value is None else round(value, 3)
-    return {"what": f"{what} ({TARGET_SETTING})", "value": value, "bound": bound, "at_least": at_least, "met": met}
 
 
 def run(options: argparse.Namespace, command: str) -> int:
@@ -143,15 +120,15 @@ def run(options: argparse.Namespace, command: str) -> int:
         "device": device,
         "repeats": options.repeats,
     }
-    measured: list[Measured] = []
-    skipped: list[Skipped] = []
+    measured: list[Row] = []
+    skipped: list[Row] = []
     for (width, height), keypoints in product(options.sizes, options.keypoints):
         setting = Workload(width, height, keypoints)
         loaded, refused = load(wanted, setting)
         for name, why in refused.items():
-            if not any(before.what == name and before.reason == why for before in skipped):
+            if not any(before["what"] == name and before["reason"] == why for before in skipped):
                 print(f"skipped {name}: {why}", flush=True)
-            skipped.append(Skipped(name, f"{setting}", why))
+            skipped.append({"what": name, "setting": f"{setting}", "reason": why})
         if not loaded and device is None:
             print("no CUDA device here: nothing is measured, and nothing written")
             return 0
@@ -159,21 +136,21 @@ def run(options: argparse.Namespace, command: str) -> int:
             rows = measure(loaded, setting, options.repeats, skipped)
         except Exception as error:  # of any kind: the other settings are measured nevertheless
             rows = []
-            skipped.append(Skipped("all that runs", f"{setting}", reason(error)))
+            skipped.append({"what": "all that runs", "setting": f"{setting}", "reason": reason(error)})
             print(f"skipped {setting}: {reason(error)}")
         measured += rows
         del loaded
         release()
         results |= {
             "targets": check_targets(measured, device["name"] if device else ""),
-            "pipelines": [asdict(row) for row in measured],
+            "pipelines": measured,
             "engines": engines.facts,
-            "skipped": [entry._asdict() for entry in skipped],
+            "skipped": skipped,
         }
         if rows:
-            print(f"\n{setting_tables(results['pipelines'][-len(rows) :])}\n", flush=True)
+            print(f"\n{setting_tables(rows)}\n", flush=True)
         path = write(results, options.output)
-    print("\n".join(target_line(target) for target in results["targets"]))
+    print("\n".join(map(verdict_line, results["targets"])))
     print(f"wrote {', '.join(str(file) for file in sorted(path.parent.glob(f'{path.stem}.*')))}")
     return 0 if measured else 1
 

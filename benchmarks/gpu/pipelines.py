@@ -5,14 +5,13 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from silk_ros import Features, Matches, match
-from silk_ros.backends import PRECISIONS, Backend, BackendUnavailable, select_backend
+from silk_ros.backends import PRECISIONS, BackendUnavailable, select_backend
 from silk_ros.backends.parity import photographs
 from silk_ros.backends.tensorrt.cuda import call
 from silk_ros.paths import default_model
@@ -41,12 +40,8 @@ class Runner(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """A pipeline, and the GPU memory that it took until its first frames were done."""
-
-    runner: Runner
-    gpu_megabytes: float | None
+# A pipeline, and the MB of GPU memory that it took until its first frames were done.
+Loaded = tuple[Runner, float | None]
 
 
 def candidates(engines: Engines) -> dict[str, Callable[[Workload], Runner]]:
@@ -57,7 +52,7 @@ def candidates(engines: Engines) -> dict[str, Callable[[Workload], Runner]]:
             found[f"{TENSORRT} {precision}{suffix}"] = partial(TensorRtRunner, engines, precision, use_graph)
     for backend, name in ONNXRUNTIME.items():
         for precision in PRECISIONS[backend]:
-            found[f"{name} {precision}"] = partial(_load_onnxruntime, backend, precision)
+            found[f"{name} {precision}"] = partial(OnnxRuntimeRunner, backend, precision)
     for name, compiled in ((EAGER, False), (COMPILED, True)):
         for precision in ("fp32", "fp16"):
             found[f"{name} {precision}"] = partial(_load_torch, precision == "fp16", compiled)
@@ -67,8 +62,8 @@ def candidates(engines: Engines) -> dict[str, Callable[[Workload], Runner]]:
 class OnnxRuntimeRunner:
     """An ONNX Runtime backend, with matching on the CPU."""
 
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+    def __init__(self, backend: str, precision: str, setting: Workload) -> None:
+        self._backend = select_backend(backend, precision, default_model(), setting.keypoints)
         self._last: Features | None = None
         self._matches = Matches.empty()
 
@@ -80,10 +75,6 @@ class OnnxRuntimeRunner:
 
     def counts(self) -> tuple[int, int]:
         return len(self._last or ()), len(self._matches)
-
-
-def _load_onnxruntime(backend: str, precision: str, setting: Workload) -> Runner:
-    return OnnxRuntimeRunner(select_backend(backend, precision, default_model(), setting.keypoints))
 
 
 def _load_torch(half: bool, compiled: bool, setting: Workload) -> TorchPipeline:
@@ -127,7 +118,7 @@ def load(
         except Exception as error:  # of any kind: the others are measured nevertheless
             refused[name] = reason(error)
             continue
-        loaded[name] = Loaded(runner, None if before is None or after is None else round(before - after, 1))
+        loaded[name] = runner, None if before is None or after is None else round(before - after, 1)
     return loaded, refused
 
 

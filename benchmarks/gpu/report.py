@@ -11,12 +11,12 @@ from typing import Any
 from silk_ros.backends import BackendUnavailable
 from silk_ros.backends.tensorrt import cuda
 
-from ..common import table
+from ..common import table, verdict_line
 
 VERSIONS = ("tensorrt", "cuda-", "onnxruntime", "nvidia-cudnn", "torch", "triton")  # prefixes of the names of libraries
 COLOURS = {"TensorRT": "#D55E00", "ONNX": "#0072B2", "torch": "#6b6b6b"}  # by the prefix of a pipeline's name
 
-Row = Mapping[str, Any]  # an entry of the results
+Row = dict[str, Any]  # an entry of the results
 
 
 def describe_device() -> dict[str, Any] | None:
@@ -73,9 +73,8 @@ def _sections(results: Mapping[str, Any]) -> Iterator[str]:
     facts = {name: value for name, value in device.items() if name not in ("name", "libraries")}
     facts["host"] = "{processor}, {cores} cores".format(**results["machine"])
     facts = {name: ", ".join(value) if isinstance(value, list) else value for name, value in facts.items()}
-    lines = [f"- {name.replace('_', ' ')}: {value}" for name, value in {**facts, **libraries}.items()]
-    yield "\n".join(lines)
-    yield "## Targets\n\n" + "\n".join(target_line(target) for target in results["targets"])
+    yield "\n".join(f"- {name.replace('_', ' ')}: {value}" for name, value in {**facts, **libraries}.items())
+    yield "## Targets\n\n" + "\n".join(f"- {verdict_line(target)}" for target in results["targets"])
     rows = results["pipelines"]
     for setting in dict.fromkeys(map(_setting, rows)):
         yield setting_tables([row for row in rows if _setting(row) == setting])
@@ -100,14 +99,6 @@ def setting_tables(rows: Sequence[Row]) -> str:
 
 def _setting(row: Row) -> str:
     return "{width}x{height}, K = {keypoints}".format(**row["setting"])
-
-
-def target_line(target: Row) -> str:
-    """A target, the measured value, and whether it meets the target."""
-    state = {True: "met", False: "missed", None: "open"}[target["met"]]
-    value = "not measured" if target["value"] is None else f"{target['value']:.2f}"
-    bound = f"{'at least' if target['at_least'] else 'at most'} {target['bound']:g}"
-    return f"- {target['what']}: {value}, should be {bound}: {state}"
 
 
 def _skipped(entries: Sequence[Row], settings: Set[str]) -> Iterator[str]:

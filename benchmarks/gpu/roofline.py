@@ -147,14 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command_line = parser(__doc__)
     add, sizes = command_line.add_argument, " ".join(f"{width}x{height}" for width, height in SIZES)
     add("model", nargs="?", type=Path, default=default_model(), help="the float ONNX file (the shipped one)")
-    add(
-        "--size",
-        nargs="+",
-        type=image_size,
-        default=SIZES,
-        metavar="WxH",
-        help=f"the network's input ({sizes})",
-    )
+    add("--size", nargs="+", type=image_size, default=SIZES, metavar="WxH", help=f"the network's input ({sizes})")
     add("--max-keypoints", type=int, default=5000, metavar="K", help="keypoints of an image, at most (%(default)s)")
     add("--layers", action="store_true", help="FLOPs and bytes of each layer instead of rates")
     options = command_line.parse_args(arguments)

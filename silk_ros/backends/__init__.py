@@ -35,48 +35,33 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 
-# A backend's library is imported only when the backend is chosen.
-def _tensorrt(model: Model, max_keypoints: int, precision: str, threads: int, engine: EngineOptions) -> Backend:
-    from .tensorrt.cuda import gpu
+def _load(name: str, model: Model, max_keypoints: int, precision: str, threads: int, engine: EngineOptions) -> Backend:
+    """Load a backend by its name; its library is imported only now."""
+    if name == "tensorrt":
+        from .tensorrt.cuda import gpu
 
-    check_precision("tensorrt", precision)
-    gpu()  # before the import of TensorRT, which takes 100 MB: without a GPU it is not needed
-    from .tensorrt.backend import TensorRtBackend
+        check_precision(name, precision)
+        gpu()  # before the import of TensorRT, which takes 100 MB: without a GPU it is not needed
+        from .tensorrt.backend import TensorRtBackend
 
-    return TensorRtBackend(model, max_keypoints, precision, threads, engine)
+        return TensorRtBackend(model, max_keypoints, precision, threads, engine)
+    if name == "openvino":
+        from .openvino import OpenVinoBackend
 
-
-def _openvino(model: Model, max_keypoints: int, precision: str, threads: int, engine: EngineOptions) -> Backend:
-    from .openvino import OpenVinoBackend
-
-    return OpenVinoBackend(model, max_keypoints, precision, threads)
-
-
-def _onnxruntime(
-    model: Model, max_keypoints: int, precision: str, threads: int, engine: EngineOptions, name: str
-) -> Backend:
+        return OpenVinoBackend(model, max_keypoints, precision, threads)
     from .onnxruntime import OnnxRuntimeBackend
 
     return OnnxRuntimeBackend(model, max_keypoints, precision, threads, name)
 
 
 BACKENDS: dict[str, Callable[[Model, int, str, int, EngineOptions], Backend]] = {
-    "tensorrt": _tensorrt,
-    "onnxruntime_cuda": partial(_onnxruntime, name="onnxruntime_cuda"),
-    "onnxruntime_tensorrt": partial(_onnxruntime, name="onnxruntime_tensorrt"),
-    "openvino": _openvino,
-    "onnxruntime": partial(_onnxruntime, name="onnxruntime"),
+    name: partial(_load, name) for name in PRECISIONS
 }
 AUTO = ("tensorrt", "onnxruntime_cuda", "openvino", "onnxruntime")  # fastest first
 
 
 def select_backend(
-    name: str,
-    precision: str,
-    model: Path,
-    max_keypoints: int,
-    threads: int = 0,
-    engine: EngineOptions | None = None,
+    name: str, precision: str, model: Path, max_keypoints: int, threads: int = 0, engine: EngineOptions | None = None
 ) -> Backend:
     """Load the ONNX file `model` in a backend and log the choice.
 

@@ -117,20 +117,16 @@ class Model:
             check_gate(file.path, metadata)
             if file.path != self.path and metadata.get("float_sha256") != self._float.digest:
                 raise ValueError(f"'{file.path}' was not made from '{self.path}' as it is now: quantize that again")
-        _check_wanted(file, wanted)
+            if wanted not in ("auto", "int8"):
+                raise ValueError(
+                    f"'{file.path}' is quantised, not {wanted}: use precision auto or int8, or give the float file"
+                )
+        elif wanted == "int8":
+            raise ValueError(
+                f"'{file.path}' is not quantised, and there is no int8 version at '{int8_path(file.path)}': make one "
+                "with the quantize command, or use precision auto"
+            )
         return ModelInfo(border, descriptor_dim, file.precision)
-
-
-def _check_wanted(file: ModelFile, wanted: str) -> None:
-    if file.precision == "int8" and wanted not in ("auto", "int8"):
-        raise ValueError(
-            f"'{file.path}' is quantised, not {wanted}: use precision auto or int8, or give the float file"
-        )
-    if wanted == "int8" and file.precision != "int8":
-        raise ValueError(
-            f"'{file.path}' is not quantised, and there is no int8 version at '{int8_path(file.path)}': make one with "
-            "the quantize command, or use precision auto"
-        )
 
 
 def int8_path(model: Path) -> Path:

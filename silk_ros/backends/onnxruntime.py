@@ -34,12 +34,7 @@ class OnnxRuntimeBackend:
     """
 
     def __init__(
-        self,
-        model: Model,
-        max_keypoints: int,
-        precision: str = "auto",
-        threads: int = 0,
-        name: str = "onnxruntime",
+        self, model: Model, max_keypoints: int, precision: str = "auto", threads: int = 0, name: str = "onnxruntime"
     ) -> None:
         """Raises BackendUnavailable, naming the package, if the provider is missing or does not start."""
         check_precision(name, precision)

@@ -113,28 +113,22 @@ def _equalise(network: onnx.ModelProto, images: Sequence[Image]) -> None:
             _replace(weights[name], tensor / factors.reshape(-1, *[1] * (tensor.ndim - 1)))
         for name in readers:
             tensor = numpy_helper.to_array(weights[name])
-            if name == DESCRIBE:  # (9 C, D), channels within neighbours
-                scaled = tensor.reshape(9, len(factors), -1) * factors[:, None]
-            else:  # (D, C, 3, 3)
-                scaled = tensor * factors[:, None, None]
-            _replace(weights[name], scaled.reshape(tensor.shape))
+            # (9 C, D), channels within neighbours; or (D, C, 3, 3)
+            by_channel = tensor.reshape(9, len(factors), -1, 1) if name == DESCRIBE else tensor
+            _replace(weights[name], (by_channel * factors[:, None, None]).reshape(tensor.shape))
 
 
 def _scalable(network: onnx.ModelProto) -> Iterator[tuple[str, list[str], list[str]]]:
     """(ReLU output, parameters of the convolution before it, weights of all nodes that read it), by name."""
     nodes = network.graph.node
-    producer = {output: node for node in nodes for output in node.output}
+    convolutions = {node.output[0]: node for node in nodes if node.op_type == "Conv"}
     for relu in (node for node in nodes if node.op_type == "Relu"):
-        before = producer.get(relu.input[0])
+        convolution = convolutions.get(relu.input[0])
         users = [node for node in nodes if relu.output[0] in node.input and node.op_type != "Shape"]
         # The descriptors' 3x3 weights read the features after a transposition and a gather of patches.
         readers = [DESCRIBE if node.op_type == "Transpose" else node.input[1] for node in users]
-        if (
-            before is not None
-            and before.op_type == "Conv"
-            and all(node.op_type in ("Conv", "Transpose") for node in users)
-        ):
-            yield relu.output[0], list(before.input[1:]), readers
+        if convolution is not None and all(node.op_type in ("Conv", "Transpose") for node in users):
+            yield relu.output[0], list(convolution.input[1:]), readers
 
 
 def _channel_ranges(network: onnx.ModelProto, activation: str, images: Sequence[Image]) -> NDArray[np.float64]:
@@ -144,9 +138,7 @@ def _channel_ranges(network: onnx.ModelProto, activation: str, images: Sequence[
     probe.graph.output.append(onnx.helper.make_tensor_value_info(activation, onnx.TensorProto.FLOAT, None))
     session = onnxruntime.InferenceSession(probe.SerializeToString(), providers=["CPUExecutionProvider"])
     found = [session.run(None, {"image": image[None, None]})[0][0] for image in images]
-    return np.percentile(
-        np.concatenate([values.reshape(len(values), -1) for values in found], axis=1), PERCENTILE, axis=1
-    )
+    return np.percentile(np.concatenate(found, axis=1), PERCENTILE, axis=(1, 2))
 
 
 def _replace(tensor: onnx.TensorProto, values: NDArray[np.floating]) -> None:

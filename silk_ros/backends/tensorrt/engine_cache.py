@@ -55,7 +55,12 @@ class EngineCache:
         if path is None or not path.exists():
             return None
         try:
-            return _read(path, key)
+            header, engine = _open(path)
+            if header.get("key") != dict(key):
+                raise ValueError("it was built for another model, machine or setting")
+            if _digest(header["facts"], engine) != header.get("sha256"):
+                raise ValueError("it is truncated or damaged")
+            return CachedEngine(engine, header["facts"])
         except (OSError, ValueError) as error:
             log.warning("engine '%s' is not used (%s): building it again", path, error)
             return None
@@ -121,12 +126,3 @@ def _open(path: Path) -> tuple[dict[str, Any], bytes]:
         if not (isinstance(header, dict) and isinstance(header.get("facts"), dict)):
             raise ValueError("its header is damaged")
         return header, file.read()
-
-
-def _read(path: Path, key: Key) -> CachedEngine:
-    header, engine = _open(path)
-    if header.get("key") != dict(key):
-        raise ValueError("it was built for another model, machine or setting")
-    if _digest(header["facts"], engine) != header.get("sha256"):
-        raise ValueError("it is truncated or damaged")
-    return CachedEngine(engine, header["facts"])

@@ -57,13 +57,7 @@ class EngineMaker:
     """Makes the engines of one model on one GPU."""
 
     def __init__(
-        self,
-        model: Model,
-        max_keypoints: int,
-        gpu: Gpu,
-        options: EngineOptions,
-        threads: int = 0,
-        progress: bool = False,
+        self, model: Model, max_keypoints: int, gpu: Gpu, options: EngineOptions, threads: int, progress: bool
     ) -> None:
         """threads: for ONNX Runtime, the float32 reference. progress: whether to draw a bar while building."""
         self._model, self._max_keypoints, self._gpu = model, max_keypoints, gpu

@@ -5,6 +5,8 @@ The result is plain ONNX, so any runtime can check that it still computes the sa
 
 from __future__ import annotations
 
+from string import Template
+
 import numpy as np
 
 from ..onnx_graph import SELECTION, add_constant, drop_unused_constants, find_node, onnx, replace_nodes
@@ -14,6 +16,23 @@ TOP_K_LIMIT = 3840  # largest K of a TopK layer in TensorRT
 LOWEST = float(np.finfo(np.float16).min)  # below every logit; infinities are slow or refused by some layers
 IMAGE, PREVIOUS = "image", "previous_descriptors"
 PARTNER, SIMILARITY = "partner", "similarity"
+MATCHING = Template("""match (float[$K, $D] previous_descriptors) => (
+    float[1, $K, 2] keypoints, float[1, $K] scores, float[1, $K, $D] descriptors,
+    int32[$K] partner, float[$K] similarity
+) <int64 match_first = {0}, int64[1] match_one = {1}, int64[1] match_flat = {-1}, int64 match_nobody = {-1}> {
+    match_own = Gather <axis = 0> (descriptors, match_first)
+    match_columns = Transpose <perm = [1, 0]> (previous_descriptors)
+    match_cosines = MatMul (match_own, match_columns)
+    match_best, match_nearest_column = TopK <axis = 1> (match_cosines, match_one)
+    match_column_best, match_back_row = TopK <axis = 0> (match_cosines, match_one)
+    similarity = Reshape (match_best, match_flat)
+    match_nearest = Reshape (match_nearest_column, match_flat)
+    match_back = Reshape (match_back_row, match_flat)
+    match_returned = Gather <axis = 0> (match_back, match_nearest)
+    match_mutual = Equal (match_returned, match_rows)
+    match_partner = Where (match_mutual, match_nearest, match_nobody)
+    partner = Cast <to = 6> (match_partner)
+}""")  # 6: int32
 
 
 def specialise(network: onnx.ModelProto, height: int, width: int, max_keypoints: int, half: bool) -> onnx.ModelProto:
@@ -37,13 +56,10 @@ def specialise(network: onnx.ModelProto, height: int, width: int, max_keypoints:
         _top_k_in_rounds(copy.graph, SELECTION + name, count)
     if half:
         to_half(copy, logits)
-    _add_matching(copy.graph, count, _dimension(copy))
+    metadata = {entry.key: entry.value for entry in copy.metadata_props}
+    _add_matching(copy.graph, count, int(metadata["descriptor_dim"]))
     drop_unused_constants(copy.graph)
     return copy
-
-
-def _dimension(network: onnx.ModelProto) -> int:
-    return int({entry.key: entry.value for entry in network.metadata_props}["descriptor_dim"])
 
 
 def _fix_sizes(network: onnx.ModelProto, logits: str, height: int, width: int, max_keypoints: int) -> int:
@@ -90,32 +106,7 @@ def _top_k_in_rounds(graph: onnx.GraphProto, name: str, count: int) -> None:
 
 def _add_matching(graph: onnx.GraphProto, count: int, dimension: int) -> None:
     """Add the mutual nearest neighbours among the previous descriptors, and set the graph's inputs and outputs."""
-    constants = {"first": 0, "one": [1], "flat": [-1], "rows": np.arange(count), "nobody": -1}
-    for name, value in constants.items():
-        add_constant(graph, f"match/{name}", value, np.int64)
-    for operator, inputs, outputs, attributes in (
-        ("Gather", ["descriptors", "match/first"], ["match/own"], {"axis": 0}),
-        ("Transpose", [PREVIOUS], ["match/columns"], {"perm": [1, 0]}),
-        ("MatMul", ["match/own", "match/columns"], ["match/cosines"], {}),
-        ("TopK", ["match/cosines", "match/one"], ["match/best", "match/nearest_column"], {"axis": 1}),
-        ("TopK", ["match/cosines", "match/one"], ["match/column_best", "match/back_row"], {"axis": 0}),
-        ("Reshape", ["match/best", "match/flat"], [SIMILARITY], {}),
-        ("Reshape", ["match/nearest_column", "match/flat"], ["match/nearest"], {}),
-        ("Reshape", ["match/back_row", "match/flat"], ["match/back"], {}),
-        ("Gather", ["match/back", "match/nearest"], ["match/returned"], {"axis": 0}),
-        ("Equal", ["match/returned", "match/rows"], ["match/mutual"], {}),
-        ("Where", ["match/mutual", "match/nearest", "match/nobody"], ["match/partner"], {}),
-        ("Cast", ["match/partner"], [PARTNER], {"to": onnx.TensorProto.INT32}),
-    ):
-        graph.node.append(onnx.helper.make_node(operator, inputs, outputs, f"match/{outputs[0]}", **attributes))
-    number, integer, value_info = onnx.TensorProto.FLOAT, onnx.TensorProto.INT32, onnx.helper.make_tensor_value_info
-    graph.input.append(value_info(PREVIOUS, number, [count, dimension]))
-    graph.output.extend(
-        [
-            value_info("keypoints", number, [1, count, 2]),
-            value_info("scores", number, [1, count]),
-            value_info("descriptors", number, [1, count, dimension]),
-            value_info(PARTNER, integer, [count]),
-            value_info(SIMILARITY, number, [count]),
-        ]
-    )
+    matching = onnx.parser.parse_graph(MATCHING.substitute(K=count, D=dimension))
+    add_constant(graph, "match_rows", np.arange(count), np.int64)
+    for name in ("node", "initializer", "input", "output"):
+        getattr(graph, name).extend(getattr(matching, name))

@@ -58,7 +58,11 @@ class EngineRunner:
         self._launch()  # TensorRT allocates, and TensorRT for RTX compiles, at the first run
         self._stream.wait()
         if use_graph and not IS_RTX:
-            self._record()
+            try:
+                self._graph = self._stream.record(self._launch)
+            except RuntimeError as error:
+                self.uses_graph = False
+                log.warning("no CUDA graph (%s): every kernel is launched separately, which takes longer", error)
 
     def run(self, image: NDArray[np.uint8]) -> None:
         """Compute `outputs` of a grey image (H, W), matched with the image of the last run."""
@@ -92,13 +96,6 @@ class EngineRunner:
             self._stream.download(self._memory[name], self._pinned[name])
         self._stream.copy(self._memory["descriptors"], self._memory[PREVIOUS])
         mark()
-
-    def _record(self) -> None:
-        try:
-            self._graph = self._stream.record(self._launch)
-        except RuntimeError as error:
-            self.uses_graph = False
-            log.warning("no CUDA graph (%s): every kernel is launched separately, which takes longer", error)
 
 
 def _new_context(engine: trt.ICudaEngine, use_graph: bool) -> Any:

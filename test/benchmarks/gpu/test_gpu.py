@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,9 +23,9 @@ from benchmarks.common import table
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu import pipelines as gpu_pipelines
 from benchmarks.gpu import tensorrt_stages as gpu_tensorrt
-from benchmarks.gpu.__main__ import Measured, Skipped, check_targets, measure
-from benchmarks.gpu.pipelines import COMPILED, EAGER, Loaded, OnnxRuntimeRunner, candidates, frames, load
-from benchmarks.gpu.report import markdown
+from benchmarks.gpu.__main__ import check_targets, measure
+from benchmarks.gpu.pipelines import COMPILED, EAGER, OnnxRuntimeRunner, candidates, frames, load
+from benchmarks.gpu.report import Row, markdown
 from benchmarks.gpu.tensorrt_stages import Engines, TensorRtRunner, Workload, try_in_child
 from benchmarks.gpu.torch_pipelines import TorchPipeline
 from silk_ros import Extractor, Features, Matches, match
@@ -55,10 +56,10 @@ def refuse(setting: Workload) -> Counter:
     raise RuntimeError("tensorrt_rtx does not take the chip\nand goes on about it")
 
 
-def row(pipeline: str, median: float, setting: Workload = gpu.TARGET_SETTING, **more: Any) -> Measured:
+def row(pipeline: str, median: float, setting: Workload = gpu.TARGET_SETTING, **more: Any) -> Row:
     ms = {"p25": median, "median": median, "p75": median, "p99": 2 * median, "mean": median}
     rest = {"images_per_second": 1e3 / median, "found": 5, "matches": 4, "gpu_megabytes": 20.4, "stages": None}
-    return Measured(pipeline, setting, ms, **{**rest, **more})
+    return {"pipeline": pipeline, "setting": asdict(setting), "ms": ms, **rest, **more}
 
 
 def test_candidates_are_all_that_the_issue_names() -> None:
@@ -78,14 +79,14 @@ def test_frames_are_views_of_one_photograph() -> None:
 
 def test_all_see_the_same_frames_in_turn_and_times_are_in_order() -> None:
     runners = {name: Counter(SMALL) for name in ("a", "b")}
-    skipped: list[Skipped] = []
-    rows = measure({name: Loaded(runner, 12.5) for name, runner in runners.items()}, SMALL, 10, skipped)
-    assert [measured.pipeline for measured in rows] == ["a", "b"] and not skipped
+    skipped: list[Row] = []
+    rows = measure({name: (runner, 12.5) for name, runner in runners.items()}, SMALL, 10, skipped)
+    assert [measured["pipeline"] for measured in rows] == ["a", "b"] and not skipped
     for measured in rows:
-        ms = measured.ms
+        ms = measured["ms"]
         assert 0 <= ms["p25"] <= ms["median"] <= ms["p75"] <= ms["p99"] + 0.001 and ms["mean"] > 0  # rounded
-        assert (measured.found, measured.matches, measured.gpu_megabytes) == (7, 3, 12.5)
-        assert measured.images_per_second > 0 and measured.setting == SMALL and measured.stages is None
+        assert (measured["found"], measured["matches"], measured["gpu_megabytes"]) == (7, 3, 12.5)
+        assert measured["images_per_second"] > 0 and measured["setting"] == asdict(SMALL) and not measured["stages"]
     assert runners["a"].seen == runners["b"].seen and len(runners["a"].seen) == 11 + 10
     assert len(set(runners["a"].seen)) == 2 and runners["a"].seen[0] != runners["a"].seen[1]
 
@@ -125,9 +126,9 @@ def test_tables() -> None:
             "machine": {"processor": "EPYC", "cores": 2},
             "repeats": 3,
             "targets": check_targets(rows, H100["name"]),
-            "pipelines": [vars(measured) | {"setting": setting} for measured in rows],
+            "pipelines": rows,
             "engines": [{"precision": "fp16", "setting": setting, **engine}],
-            "skipped": [Skipped("TensorRT int8", str(gpu.TARGET_SETTING), "lost too much")._asdict()],
+            "skipped": [{"what": "TensorRT int8", "setting": str(gpu.TARGET_SETTING), "reason": "lost too much"}],
         }
     )
     assert text.index("| TensorRT fp16 | 0.500 | 1.000 |") < text.index("| torch eager fp32 | 2.500 |")  # fastest first
@@ -233,7 +234,7 @@ def test_compiled_it_finds_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_onnxruntime_pipeline_matches_with_the_frame_before() -> None:
-    runner = OnnxRuntimeRunner(Extractor.load(None, SMALL.keypoints, "onnxruntime", "fp32").backend)
+    runner = OnnxRuntimeRunner("onnxruntime", "fp32", SMALL)
     counts = []
     for image in frames(SMALL):
         runner.run(image)
