@@ -1,4 +1,4 @@
-"""Image in, features out: the door to the network for programs without ROS."""
+"""Features of images: the extractor, which runs the network on a region of interest at a scale."""
 
 from __future__ import annotations
 

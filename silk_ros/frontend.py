@@ -118,7 +118,7 @@ class FrontEnd:
             self._lost = previous.rows(self._tracker.lost_rows)
         step = Step(frame, previous, matches, inliers, verified, restarted)
         if self._options.max_published:
-            step, self._published = step.limited(self._options.max_published, self._published)
+            step, self._published = step.published(self._options.max_published, self._published)
         return step if right is None else self._match_right(step, right)
 
     def _extract(self, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> tuple[Features, Matches | None]:

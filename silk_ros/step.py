@@ -1,4 +1,4 @@
-"""The results of the front-end for one image: its frame, and the step from the previous frame."""
+"""The results of the front-end for one image: its frame, its matches, and the part of them that is published."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Step:
     stereo: StereoPair | None = None
     right_problem: str = ""
 
-    def limited(self, count: int, before: NDArray[np.intp] | None) -> tuple[Step, NDArray[np.intp]]:
-        """The step with at most `count` keypoints of its frame, and the rows that they were.
+    def published(self, count: int, before: NDArray[np.intp] | None) -> tuple[Step, NDArray[np.intp]]:
+        """The step with at most `count` keypoints of its frame (`max_published`), and the rows that they were.
 
         Keypoints whose match was handed out come first, then the best. Matches are kept where both ends are.
         before: rows of the previous frame that were handed out; None for all.
@@ -72,11 +72,11 @@ class Step:
         place[rows] = np.arange(len(rows))
         pairs = np.stack([place[self.matches.indices[:, 0]], new_rows[self.matches.indices[:, 1]]], axis=1)
         both = (pairs >= 0).all(axis=1)
-        limited = replace(
+        part = replace(
             self,
             frame=self.frame.rows(rows),
             previous=self.previous.rows(before) if self.previous and before is not None else self.previous,
             matches=Matches(pairs[both], self.matches.similarity[both]),
             inliers=None if self.inliers is None else self.inliers[both],
         )
-        return limited, rows
+        return part, rows

@@ -1,4 +1,4 @@
-"""Results of the odometry."""
+"""The pose of one frame, as the odometry estimates it."""
 
 from __future__ import annotations
 

@@ -21,10 +21,11 @@ from ..images.calibration_file import read_calibration
 from ..images.folders import StereoFolderSource
 from ..images.source import SourceImage
 from ..images.sources import open_source
-from .camera_messages import camera_info_message, compressed_message, pose_message, raw_message
+from .camera_messages import camera_info_message, compressed_message, raw_message
 from .messages import stamp_nanoseconds
 from .node.declarations import Declaration, declare, given_path
 from .node.process import WorkerNode, run_node
+from .poses import pose_message
 from .recording.recorder import Recorder
 
 QUIET = 3.5  # seconds without a new subscriber after which no more are expected: DDS announces them every 3

@@ -16,8 +16,8 @@ from std_msgs.msg import Header
 
 from ..geometry.trajectory import tum_line, tum_rows, write_tum
 from ..odometry.estimate import Estimate
-from .camera_messages import pose_message
 from .messages import stamp_nanoseconds
+from .poses import pose_message
 
 # From a camera's optical axes (x right, y down, z forward) to those of REP 103 (x forward, y left, z up).
 OPTICAL_TO_BODY = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])

@@ -25,9 +25,10 @@ from std_msgs.msg import Header
 
 from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.trajectory import read_tum
-from silk_ros.ros.camera_messages import camera_info_message, transform_from_pose
+from silk_ros.ros.camera_messages import camera_info_message
 from silk_ros.ros.messages import MATCH_DTYPE, cloud_from_points
 from silk_ros.ros.odometry_node import OdometryCount, OdometryNode
+from silk_ros.ros.poses import transform_from_pose
 
 CAMERA = Camera(640, 480, np.array([[400.0, 0, 319.5], [0, 400, 239.5], [0, 0, 1]]), np.zeros(5))
 STEREO_DTYPE = np.dtype([("z", "<f4"), ("disparity", "<f4"), ("index", "<u4")])

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 MAGIC = b"silk_ros engine 2\n"
 
-Key = Mapping[str, "str | int"]
+Key = Mapping[str, "str | int"]  # `EngineMaker` makes it
 
 
 @dataclass(frozen=True)

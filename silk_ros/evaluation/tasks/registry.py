@@ -1,4 +1,4 @@
-"""The tasks of `evaluate`, run so that a method which fails does not lose the results of the others."""
+"""The registry of the tasks of `evaluate` with the layouts of their data, and running one for several methods."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from ...geometry.epipolar import epipolar_distance, estimated_inliers, fundamental_from_poses
-from ..camera_messages import transform_from_pose
 from ..messages import points_from_cloud, stamp_nanoseconds
+from ..poses import transform_from_pose
 
 EPIPOLAR_THRESHOLD = 1.5  # pixels up to which a match is correct
 FRONT_END = "silk"  # names of the nodes, as on /diagnostics

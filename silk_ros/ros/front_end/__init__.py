@@ -1,1 +1,1 @@
-"""The parts of the front-end node."""
+"""The parts of the front-end node: its subscriptions, worker, publishers, parameters and statistics."""

@@ -1,4 +1,4 @@
-"""What the worker processes images with: made whole, aside from the worker, which adopts it between two images."""
+"""The loaded configuration of the worker: settings with their network, descriptor format and mask."""
 
 from __future__ import annotations
 

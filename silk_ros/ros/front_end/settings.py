@@ -1,4 +1,4 @@
-"""The settings of the front-end node: the values of its parameters, in the types that its parts take."""
+"""The values of the parameters of silk_node, converted to the types that its parts take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the front-end node knows about itself, counted in any thread and published on /diagnostics."""
+"""Counters, rates and latencies of the front-end node, taken in any thread and published on /diagnostics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker: one thread that processes the newest image and publishes what it finds.
+"""The worker: one thread that processes the newest image, publishes the results and counts what is lost.
 
 The executor's thread never waits for it. A camera that is faster than the worker costs dropped frames, never a growing
 delay. Changes are queued as commands, which the worker runs before the next image.

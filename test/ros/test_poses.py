@@ -6,7 +6,7 @@ import pytest
 from geometry_msgs.msg import Pose, Quaternion
 
 from silk_ros.images.flight import SyntheticFlight
-from silk_ros.ros.camera_messages import pose_message, transform_from_pose
+from silk_ros.ros.poses import pose_message, transform_from_pose
 
 
 def test_pose_messages_carry_the_exact_transform() -> None:
