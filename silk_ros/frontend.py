@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .extractor import Extractor
 from .geometry.camera import Camera
+from .geometry.stereo_geometry import StereoGeometry
 from .images.mask import mask_rows
 from .matcher import check_filters, match
 from .prediction import MotionPrediction
@@ -32,7 +33,7 @@ class FrontEndOptions:
     radius:        keypoints are expected to move on as between the last two images, and searched for this close to
                    there. At the start, and after an image with far fewer matches than usual, they are searched for in
                    the whole image.
-    verification:  of the matches, none by default.
+    verification:  how matches are verified; by default they are not.
     bridge:        take up tracks again that one frame did not see.
     max_published: most keypoints that a frame hands out: those that are matched first, then the best. 0 for all.
                    Matches are made between all keypoints, and handed out where both ends are.
@@ -107,9 +108,13 @@ class FrontEnd:
         if camera is None and right is not None and right.geometry is not None:
             camera = right.geometry.left
         features, found = self._extract(image, mask)
+        seen_right, right_problem = self._extract_right(right)  # may raise, so before the state changes
         frame = Frame(image, stamp, features, rays=None if camera is None else camera.rays(features.keypoints))
         if restarted := self._restart_reason(frame):
             self.reset()
+        if self._previous is not None and self._previous.rays is None and camera is not None:
+            rays = camera.rays(self._previous.features.keypoints)  # the calibration is new
+            self._previous = replace(self._previous, rays=rays)
         previous = self._previous
         matches, inliers, verified = self._verify(frame, self._match_previous(frame, found), camera)
         tracks = self._tracker.update(matches, len(features), self._bridges(frame, matches, camera))
@@ -119,7 +124,9 @@ class FrontEnd:
         step = Step(frame, previous, matches, inliers, verified, restarted)
         if self._options.max_published:
             step, self._published = step.published(self._options.max_published, self._published)
-        return step if right is None else self._match_right(step, right)
+        if right is None or seen_right is None:
+            return replace(step, right_problem=right_problem)
+        return replace(step, stereo=self._match_right(step.frame, seen_right, right.geometry))
 
     def _extract(self, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> tuple[Features, Matches | None]:
         """Features of an image, and their matches with the previous frame where the backend finds them itself."""
@@ -193,17 +200,19 @@ class FrontEnd:
         verification = self._options.verification or Verification("fundamental")
         return replace(found, indices=pairs).rows(_inliers(verification, frame, self._lost, pairs, camera))
 
-    def _match_right(self, step: Step, right: RightImage) -> Step:
-        """The step with the matches between its frame and the right image."""
-        frame, geometry = step.frame, right.geometry
+    def _extract_right(self, right: RightImage | None) -> tuple[Features | None, str]:
+        """Features of a right image; None, and the reason, where it cannot be used."""
         try:
-            features = self.extractor(right.image)
+            return None if right is None else self.extractor(right.image), ""
         except ValueError as error:
-            return replace(step, right_problem=str(error))
+            return None, str(error)
+
+    def _match_right(self, frame: Frame, features: Features, geometry: StereoGeometry | None) -> StereoPair:
+        """The matches of a frame with the features of its right image."""
         right_rays = None if geometry is None else geometry.right.rays(features.keypoints)
         rays = None if frame.rays is None or right_rays is None else (frame.rays, right_rays)
         matches = match_stereo(frame.features, features, geometry, self._options.stereo, rays)
-        return replace(step, stereo=StereoPair(features, matches, right_rays))
+        return StereoPair(features, matches, right_rays)
 
 
 def _inliers(

@@ -360,6 +360,33 @@ def test_right_image_that_cannot_be_used_costs_the_stereo_matches_only(front_end
     assert len(step.matches) > 100
 
 
+def test_right_image_that_fails_keeps_the_previous_frame(front_end: FrontEnd, photo: Image) -> None:
+    left, right = pair(photo)
+    first = front_end.process(left, 0, right=RightImage(right))
+    with pytest.raises(TypeError):
+        front_end.process(view(photo, 1), 1, right=RightImage(right.astype(np.float32)))  # type: ignore[arg-type]
+    step = front_end.process(view(photo, 2), 2, right=RightImage(right))
+    assert step.previous is first.frame
+    rows, previous_rows = step.matches.indices.T
+    np.testing.assert_array_equal(step.frame.tracks.ids[rows], first.frame.tracks.ids[previous_rows])
+
+
+def test_a_calibration_that_comes_later_serves_the_essential_matrix_at_once(
+    photo: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used: list[bool] = []
+
+    def inliers(self: Verification, points: NDArray, points_prev: NDArray, rays: object, camera: object) -> NDArray:
+        used.append(rays is not None and camera is not None)
+        return np.ones(len(points), bool)
+
+    monkeypatch.setattr(Verification, "inliers", inliers)
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), FrontEndOptions(verification=Verification("essential")))
+    front_end.process(view(photo), 0)
+    front_end.process(view(photo, 1), 1, stereo_cameras().left)
+    assert used == [True]
+
+
 def test_stereo_matches_are_rows_of_what_is_handed_out(photo: Image) -> None:
     options = FrontEndOptions(max_published=50, stereo=StereoRules(min_similarity=0.99))
     front_end = FrontEnd(Extractor.load(max_keypoints=400), options)

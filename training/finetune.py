@@ -21,11 +21,11 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from silk_ros.evaluation.pairs import Pair, epipolar_inliers, frame_pairs
 from silk_ros.extractor import Extractor
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
-from silk_ros.geometry.epipolar import estimated_inliers
+from silk_ros.images.sampling import spaced_to_ends
 from silk_ros.images.sources import open_source
-from silk_ros.matcher import match
 from silk_ros.paths import share_directory
 
 from .checkpoint import load_checkpoint
@@ -46,8 +46,6 @@ MIN_PAIRS = 5  # fewest test pairs of a recording
 GAP = 5  # frames from the first to the second image of a test pair
 INLIER_THRESHOLD = 1.5  # pixels from the epipolar line
 
-Pair = tuple[Image, Image]
-
 
 def read_recording(source: str, hold_out: float, topic: str = "") -> tuple[list[Image], list[Pair]]:
     """Evenly spread training frames, and test pairs of frames GAP apart, all grey uint8 (H, W).
@@ -64,16 +62,9 @@ def read_recording(source: str, hold_out: float, topic: str = "") -> tuple[list[
             f"'{source}' has {count} images: too few for {split} training and {count - split} test frames, at least "
             f"{GAP + MIN_PAIRS}: record more, or hold out a larger share (--hold-out 0.5)"
         )
-    kept = set(_spread(0, split, MAX_FRAMES))
-    firsts = _spread(split, count - GAP, PAIRS)
-    wanted = {*firsts, *(first + GAP for first in firsts)}
-    found = {index: image.gray() for index, image in enumerate(images) if index in kept or index in wanted}
-    return [found[index] for index in sorted(kept)], [(found[first], found[first + GAP]) for first in firsts]
-
-
-def _spread(start: int, stop: int, most: int) -> list[int]:
-    """At most `most` evenly spread integers in [start, stop)."""
-    return np.unique(np.linspace(start, stop - 1, min(most, stop - start)).round().astype(int)).tolist()
+    kept = set(spaced_to_ends(0, split, MAX_FRAMES))
+    frames = [image.gray() for index, image in enumerate(images) if index in kept]
+    return frames, frame_pairs((image.gray() for image in images), spaced_to_ends(split, count - GAP, PAIRS), GAP)
 
 
 class Quality(NamedTuple):
@@ -91,11 +82,9 @@ class Quality(NamedTuple):
 def matching_quality(extractor: Extractor, pairs: list[Pair], label: str) -> Quality:
     """Match every pair as the node does, with a progress bar of this label."""
     counts = []
-    for image0, image1 in tqdm(pairs, label):
-        a, b = extractor(image0), extractor(image1)
-        rows_a, rows_b = match(a, b).indices.T
-        inliers = estimated_inliers(a.keypoints[rows_a], b.keypoints[rows_b], INLIER_THRESHOLD)
-        counts.append((len(rows_a), inliers.sum()))
+    for pair in tqdm(pairs, label):
+        inliers = epipolar_inliers(extractor(pair.first), extractor(pair.second), INLIER_THRESHOLD)
+        counts.append((len(inliers), inliers.sum()))
     return Quality(*np.mean(counts, axis=0).tolist())
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from silk_ros.images.folders import image_files
-from silk_ros.images.sampling import spread
+from silk_ros.images.sampling import spaced_to_ends, spread
 from silk_ros.images.source import IMAGE_SUFFIXES
 from silk_ros.images.sources import open_source
 
@@ -76,7 +76,7 @@ class Photos:
         if held_out >= len(drawn):
             raise ValueError(f"cannot hold out {held_out} of {len(drawn)} images: lower validation_photos")
         files = drawn[[isinstance(self._items[index], Path) for index in drawn]]
-        evenly = np.linspace(0, len(files) - 1, held_out).round().astype(int)
+        evenly = spaced_to_ends(0, len(files), held_out)
         chosen = files[evenly] if len(files) > held_out else drawn[len(drawn) - held_out :]
         return self._subset(np.setdiff1d(np.arange(len(self)), chosen)), self._subset(chosen)
 

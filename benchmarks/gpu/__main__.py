@@ -32,7 +32,7 @@ from tqdm import tqdm
 from silk_ros.commands.arguments import image_size
 from silk_ros.evaluation.report.report import slug
 from silk_ros.evaluation.run_info import describe_run
-from silk_ros.paths import default_model
+from silk_ros.extractor import Extractor
 
 from ..common import parser, verdict, verdict_line
 from .pipelines import EAGER, TENSORRT, Loaded, candidates, frames, load, reason, release
@@ -114,7 +114,7 @@ def run(options: argparse.Namespace, command: str) -> int:
     """Measure, write and print; returns the exit status, which is 0 without a GPU."""
     device, engines = describe_device(), Engines()
     wanted = candidates(engines)
-    description = vars(describe_run(command, {"SiLK": default_model()}))
+    description = vars(describe_run(command, {"SiLK": Extractor.load(max_keypoints=1).backend}))
     results: dict[str, Any] = {
         **{name: description[name] for name in ("silk_ros", "created", "command", "machine", "versions", "models")},
         "device": device,

@@ -73,7 +73,8 @@ class Backend(Protocol):
     precision: str  # the precision that the network runs in
     reason: str  # why the backend chose this precision; empty if the caller did
     model: Path  # the file that was opened; what runs may be the int8 version beside it
-    metadata: Mapping[str, str]  # the metadata of that file, as it was when the network was read
+    digest: str  # SHA-256 of that file, as it was when the network was read
+    metadata: Mapping[str, str]  # the metadata of that file, likewise
     border: int  # pixels lost on each side; 2 * border + 1 is the receptive field
     descriptor_dim: int
     max_keypoints: int

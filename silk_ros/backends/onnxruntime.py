@@ -66,7 +66,8 @@ class OnnxRuntimeBackend:
         info = model.info(file, precision, inputs == [("image", "tensor(uint8)")] and outputs == OUTPUTS)
         self.border, self.descriptor_dim, self.precision = info.border, info.descriptor_dim, info.precision
         self.reason = "ONNX Runtime's default" if precision == "auto" and info.precision == "fp32" else ""
-        self.model, self.metadata = model.path, model.file("fp32").metadata
+        self.model, given = model.path, model.file("fp32")
+        self.digest, self.metadata = given.digest, given.metadata
 
         self._builds_engines = name == "onnxruntime_tensorrt"
         self._sizes: set[tuple[int, ...]] = set()

@@ -90,7 +90,8 @@ class OpenVinoBackend:
             self.reason = ""
             self._check()
         self.border, self.descriptor_dim = self._network.info.border, self._network.info.descriptor_dim
-        self.model, self.metadata = model.path, model.file("fp32").metadata
+        self.model, given = model.path, model.file("fp32")
+        self.digest, self.metadata = given.digest, given.metadata
         self._options = self._settings(self.precision)
         if (cache := cache_directory(self.name)) is not None:
             self._options["CACHE_DIR"] = str(cache)

@@ -34,7 +34,7 @@ from pathlib import Path
 
 from ..backends import BACKENDS, processor
 from ..evaluation.run_info import describe_run
-from ..paths import default_model
+from ..extractor import Extractor
 from .arguments import command_parser, hertz, image_size, positive
 
 try:
@@ -101,7 +101,7 @@ def run(options: argparse.Namespace, command: str) -> None:
     chosen, machine = automatic(), f"{processor.describe()}, {options.threads} threads"
     print(f"\n{machine}\n{chosen}", *measured.tables(), sep="\n\n")
     results = {
-        **vars(describe_run(command, {"SiLK": default_model()})),
+        **vars(describe_run(command, {"SiLK": Extractor.load(max_keypoints=1).backend})),
         "automatic": chosen,
         "threads": options.threads,
         "repeats": options.repeats,

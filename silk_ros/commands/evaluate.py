@@ -125,8 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 2
-    models = {method.name: method.path for method in methods if isinstance(method, OnnxMethod)}
-    report = Report(describe_run(shlex.join(["evaluate", *arguments]), models))
+    networks = {method.name: method.backend for method in methods if isinstance(method, OnnxMethod)}
+    report = Report(describe_run(shlex.join(["evaluate", *arguments]), networks))
     for outcome in _outcomes(args, methods, report.failures):
         report.outcomes.append(outcome)
         _print(outcome)

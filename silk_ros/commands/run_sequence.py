@@ -81,15 +81,15 @@ def run(options: argparse.Namespace) -> None:
 
     source = open_source(options.source, options.topic)
     extractor = Extractor.load(options.model, options.max_keypoints, scale=options.scale)
-    views = tqdm(read_frames(source, options.every, options.camera), desc="images", unit="image")
+    frames = tqdm(read_frames(source, options.every, options.camera), desc="images", unit="image")
     if options.format == "bag":
         count = import_module(BAG_WRITER).write_bag(
-            views, FrontEnd(extractor, FrontEndOptions(**filters)), options.output
+            frames, FrontEnd(extractor, FrontEndOptions(**filters)), options.output
         )
         print(f"{options.output}: features and matches of {count} images")
         return
     writer = colmap.DatabaseWriter(options.output, options.window, options.loop, filters)
-    done = colmap.write_database(views, extractor, writer)
+    done = colmap.write_database(frames, extractor, writer)
     print(
         f"{options.output / colmap.DATABASE}: {done.images} images, {done.verified} of {done.pairs} pairs verified "
         f"with {done.inliers:.0f} matches each"

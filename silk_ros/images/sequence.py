@@ -23,9 +23,8 @@ class SequenceFrame:
 
     index:  number of the image in its source.
     stamp:  nanoseconds.
-    gray:   (H, W) uint8, of the left camera of a pair. right: the same of the right camera; None without one.
+    gray:   (H, W) uint8, of the left camera of a pair.
     camera: the calibration that came with the image, or was given.
-    pair:   geometry of a pair whose two calibrations fit the sizes of the images.
     """
 
     index: int
@@ -33,8 +32,22 @@ class SequenceFrame:
     image: SourceImage
     gray: NDArray[np.uint8]
     camera: Camera | None = None
-    right: NDArray[np.uint8] | None = None
-    pair: StereoGeometry | None = None
+
+    def right(self) -> NDArray[np.uint8] | None:
+        """The right image of a pair, grey (H, W) uint8; None without one. Raises ValueError for an unreadable one."""
+        return None if self.image.right is None else self.image.right.gray()
+
+    def geometry(self) -> StereoGeometry | None:
+        """The geometry of a pair; None where its calibrations are missing, of other sizes, or replaced by a given one.
+
+        Raises ValueError, naming the fix, for calibrations that do not belong to a pair.
+        """
+        left, right = self.image, self.image.right
+        if right is None or self.camera is not left.camera:
+            return None
+        if not _fits(left.camera, left) or not _fits(right.camera, right):
+            return None
+        return StereoGeometry(left.camera, right.camera)
 
     def picture(self) -> NDArray[np.uint8]:
         """The image for people: (H, W, 3) BGR where the source gives 8-bit colour, else the grey image (H, W)."""
@@ -54,20 +67,14 @@ def read_frames(source: Source, every: int = 1, intrinsics: list[float] | None =
     intrinsics: fx, fy, cx, cy and no or four distortion coefficients k1, k2, p1, p2 (OpenCV's), instead of those of
                 the source; a stereo pair then has no geometry.
 
-    Raises ValueError, naming the fix, for images that cannot be read, and for calibrations of no stereo pair.
+    Raises ValueError, naming the fix, for images that cannot be read.
     """
     for index, image in enumerate(source):
         if index % every:
             continue
         stamp = FIRST_STAMP + round(index * 1e9 / source.rate) if image.stamp is None else image.stamp
         camera = image.camera if intrinsics is None else _camera(intrinsics, image)
-        right, pair = None, None
-        if image.right is not None:
-            right = image.right.gray()
-            left_camera, right_camera = image.camera, image.right.camera
-            if intrinsics is None and _fits(left_camera, image) and _fits(right_camera, image.right):
-                pair = StereoGeometry(left_camera, right_camera)
-        yield SequenceFrame(index, stamp, image, image.gray(), camera, right, pair)
+        yield SequenceFrame(index, stamp, image, image.gray(), camera)
 
 
 def _camera(intrinsics: list[float], image: SourceImage) -> Camera:

@@ -126,7 +126,9 @@ class SilkNode(LifecycleNode, WorkerNode):
     def _on_parameters_set(self, parameters: list[Parameter]) -> None:
         """Let an accepted change take effect."""
         old = self._changes.settings
-        change = self._changes.apply()
+        change = self._changes.apply(parameters)
+        if change is None:
+            return
         if change.configuration is not None and change.settings.network != old.network:
             self.get_logger().info(f"changed to {change.configuration.extractor}")
         if change.settings.diagnostics_period != old.diagnostics_period:

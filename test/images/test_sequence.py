@@ -73,11 +73,19 @@ class Pairs(Listed):
 def test_pairs_have_their_right_image_and_geometry() -> None:
     right_camera = replace(CAMERA, projection=np.column_stack([CAMERA.matrix, [-1.0, 0, 0]]))
     frame = next(read_frames(Pairs(CAMERA, right_camera)))
-    assert frame.right is not None and frame.right[0, 0] == 100
-    assert frame.pair is not None and frame.pair.baseline == pytest.approx(0.2)
+    right, geometry = frame.right(), frame.geometry()
+    assert right is not None and right[0, 0] == 100
+    assert geometry is not None and geometry.baseline == pytest.approx(0.2)
+    assert next(read_frames(Pairs(CAMERA, right_camera), intrinsics=[5.0, 5, 1, 1])).geometry() is None
 
 
 @pytest.mark.parametrize("right_camera", [None, replace(CAMERA, width=8)], ids=["none", "another size"])
 def test_pairs_without_a_fitting_calibration_have_no_geometry(right_camera: Camera | None) -> None:
     frame = next(read_frames(Pairs(CAMERA, right_camera)))
-    assert frame.right is not None and frame.pair is None
+    assert frame.right() is not None and frame.geometry() is None
+
+
+def test_calibrations_of_no_pair_are_explained_to_who_asks_for_the_geometry() -> None:
+    frame = next(read_frames(Pairs(CAMERA, CAMERA)))
+    with pytest.raises(ValueError, match="no baseline"):
+        frame.geometry()

@@ -7,6 +7,7 @@ import pytest
 import skimage.data
 
 from silk_ros import Extractor
+from silk_ros.evaluation.pairs import Pair
 from training import finetune
 from training.export import export_model
 from training.finetune import GAP, Quality, matching_quality, read_recording
@@ -28,7 +29,7 @@ def levels(frames: list[np.ndarray]) -> list[int]:
 def test_the_last_part_is_only_judged_by(folder: Path) -> None:
     trained, pairs = read_recording(str(folder), hold_out=0.5)
     assert levels(trained) == list(range(COUNT // 2))
-    firsts, seconds = (levels(list(frames)) for frames in zip(*pairs))
+    firsts, seconds = (levels(list(frames)) for frames in zip(*((pair.first, pair.second) for pair in pairs)))
     assert min(firsts) >= COUNT // 2
     assert [second - first for first, second in zip(firsts, seconds)] == [GAP] * len(firsts)
     assert max(seconds) == COUNT - 1
@@ -59,7 +60,9 @@ def test_quality_counts_matches_that_agree_with_one_geometry(
     photo = skimage.data.camera()
     shifted = photo[100:220, 110:270], photo[104:224, 100:260]
     unrelated = photo[100:220, 110:270], np.random.default_rng(0).integers(0, 256, (120, 160), dtype=np.uint8)
-    good, bad = (matching_quality(Extractor.load(path, max_keypoints=300), [pair], "") for pair in (shifted, unrelated))
+    good, bad = (
+        matching_quality(Extractor.load(path, max_keypoints=300), [Pair(*pair)], "") for pair in (shifted, unrelated)
+    )
     assert good.matches > 100 and good.share > 0.9
     assert bad.share < 0.5
     assert Quality(0.0, 0.0).share == 0.0

@@ -51,7 +51,8 @@ class TensorRtBackend:
         inputs, outputs = ([tensor.name for tensor in given] for given in (network.graph.input, network.graph.output))
         info = model.info(file, precision, inputs == [IMAGE] and outputs == list(OUTPUTS))
         self.border, self.descriptor_dim = info.border, info.descriptor_dim
-        self.model, self.metadata = model.path, model.file("fp32").metadata
+        self.model, given = model.path, model.file("fp32")
+        self.digest, self.metadata = given.digest, given.metadata
         if info.precision == "int8":
             self.precision = "int8"
         else:

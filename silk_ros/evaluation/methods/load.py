@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...extractor import DEFAULT_SCALE, Extractor
-from ...paths import default_model
 from .base import DEFAULT_PRECISION, FloatMethod, Keypoints, Method
 from .opencv import OpenCVMethod, akaze
 from .peers import LightGlueMethod, XFeat
@@ -31,8 +30,8 @@ class OnnxMethod(FloatMethod):
 
     def __init__(self, path: str | None, max_keypoints: int, scale: float, precision: str) -> None:
         self.name = Path(path).stem if path else "SiLK"
-        self.path = default_model() if path is None else Path(path)
         self._extractor = Extractor.load(path, max_keypoints, precision=precision, scale=scale)
+        self.backend = self._extractor.backend
 
     def extract(self, image: NDArray[np.uint8]) -> Keypoints:
         features = self._extractor(image)

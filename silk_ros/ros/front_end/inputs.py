@@ -100,6 +100,8 @@ class Inputs:
         now = time.monotonic()
         silent = [images for images, heard in zip(self._images, self._heard.values()) if now - heard >= timeout]
         reason = "; ".join(no_data_warning(self._node, images, timeout) for images in silent)
+        if not silent and self._sync is None:  # an image has come just now
+            return
         if not silent:
             left, right = (images.topic_name for images in self._images)
             reason = (

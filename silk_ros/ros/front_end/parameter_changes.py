@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rcl_interfaces.msg import SetParametersResult
-from rcl_interfaces.srv import SetParameters, SetParametersAtomically
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.exceptions import ParameterNotDeclaredException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.task import Future
 
 from ...paths import confined
 from ..node.declarations import check_change
 from ..node.logs import ChangeLog
+from ..node.parameter_services import answer_when_prepared, in_thread
 from .configuration import Configuration
 from .parameters import DECLARATIONS
 from .settings import Settings, settings_from
 from .worker import Worker
+
+KNOWN = {declaration.name: declaration for declaration in DECLARATIONS}
 
 
 @dataclass(frozen=True, eq=False)
 class ParameterChange:
     """A change of parameters on its way through the node.
 
-    asked, before, worker: what it was made from: the parameters to set, all values, and the worker of that time.
-    values, settings:      all values after the change by name, and the same converted.
-    configuration:         what the worker goes on with; None without a worker.
-    refusal:               why the change is refused; None where it is not.
+    asked, before, worker, active: what it was made from: the parameters to set, all values, the worker, and whether the
+                                   node was active.
+    values, settings:              all values after the change by name, and the same converted.
+    configuration:                 what the worker goes on with; None without a worker.
+    refusal:                       why the change is refused; None where it is not.
     """
 
     asked: list[tuple[str, Any]]
     before: dict[str, Any]
     worker: Worker | None
+    active: bool
     values: dict[str, Any]
     settings: Settings
     configuration: Configuration | None = None
@@ -78,19 +78,31 @@ class ParameterChanges:
 
     def accept(self, parameters: list[Parameter]) -> SetParametersResult:
         """Accept a change as a whole, or refuse it with the reason; the old values then stay in force."""
+        if not _concerns(parameters):  # rclpy declares the overrides of QoS while a change is under way
+            return SetParametersResult(successful=True)
         change = self._pending
-        fits = change is not None and change.before is self.values and change.worker is self._worker()
-        if change is None or not fits or change.asked != _names_and_values(parameters):
+        if change is None or (change.asked, change.before, change.worker) != (
+            _names_and_values(parameters),
+            self.values,
+            self._worker(),
+        ):
             self.discard()
             change = self._pending = self._converted(parameters).loaded()
+        elif change.refusal is None and change.active != self._is_active():  # activated while the network was loaded
+            change = replace(change, refusal=self._converted(parameters).refusal)
         if change.refusal is None:
             return SetParametersResult(successful=True)
-        self._pending = None
+        self.discard()
         self._problems.report("parameters", f"parameters refused: {change.refusal}")
         return SetParametersResult(successful=False, reason=str(change.refusal))
 
-    def apply(self) -> ParameterChange:
-        """Let the accepted change take effect: the worker adopts it between two images. Returns it."""
+    def apply(self, parameters: list[Parameter]) -> ParameterChange | None:
+        """Let the accepted change take effect: the worker adopts it between two images.
+
+        Returns the change; None for parameters that are none of the node's own.
+        """
+        if not _concerns(parameters):
+            return None
         change, self._pending = self._pending, None
         assert change is not None
         self.values, self.settings = change.values, change.settings
@@ -108,14 +120,14 @@ class ParameterChanges:
 
     def _converted(self, parameters: list[Parameter]) -> ParameterChange:
         """The change, checked and converted, but not loaded."""
-        known = {declaration.name: declaration for declaration in DECLARATIONS}
-        change = ParameterChange(_names_and_values(parameters), self.values, self._worker(), self.values, self.settings)
+        asked, active = _names_and_values(parameters), self._is_active()
+        change = ParameterChange(asked, self.values, self._worker(), active, self.values, self.settings)
         try:
             if any(parameter.name == "use_sim_time" for parameter in parameters):
                 raise ValueError("use_sim_time is read-only: it is set at start only")
-            changed = {name: value for name, value in change.asked if name in known}
+            changed = {name: value for name, value in asked if name in KNOWN}
             for name, value in changed.items():
-                check_change(known[name], value, active=self._is_active())
+                check_change(KNOWN[name], value, active)
             values = self.values | changed
             if changed.get("model_path"):
                 values["model_path"] = str(confined(changed["model_path"], values["model_dirs"]))
@@ -124,54 +136,10 @@ class ParameterChanges:
             return replace(change, refusal=error)
 
 
+def _concerns(parameters: list[Parameter]) -> bool:
+    """Whether any of the parameters is the node's own, or is refused by it."""
+    return any(parameter.name in KNOWN or parameter.name == "use_sim_time" for parameter in parameters)
+
+
 def _names_and_values(parameters: list[Parameter]) -> list[tuple[str, Any]]:
     return [(parameter.name, parameter.value) for parameter in parameters]
-
-
-def in_thread(node: Node, work: Callable[[], Any]) -> Future:
-    """A future of what `work` returns or raises in a thread of its own, for a coroutine of the node to wait for."""
-    future, executor = Future(), node.executor
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except Exception as error:
-            future.set_exception(error)
-        if executor is not None:
-            executor.wake()  # so that it looks at the coroutine again
-
-    threading.Thread(target=run, name="silk-load", daemon=True).start()
-    return future
-
-
-def answer_when_prepared(node: Node, prepare: Callable[[list[Parameter]], Awaitable[None]]) -> None:
-    """Let the services that set parameters wait for `prepare` before the node's parameter callbacks are asked.
-
-    In rclpy, a callback that loads a network would hold up all others, and images would be lost; and a request that
-    holds no valid parameter raises, which is refused here.
-    """
-
-    async def answer(messages: Sequence[Any]) -> SetParametersResult:
-        try:
-            parameters = [Parameter.from_parameter_msg(message) for message in messages]
-            await prepare(parameters)
-            return node.set_parameters_atomically(parameters)
-        except (TypeError, ValueError, ParameterNotDeclaredException) as error:
-            return SetParametersResult(successful=False, reason=str(error))
-
-    async def one_by_one(request: Any, response: Any) -> Any:
-        response.results = [await answer([message]) for message in request.parameters]
-        return response
-
-    async def at_once(request: Any, response: Any) -> Any:
-        response.result = await answer(request.parameters)
-        return response
-
-    group = MutuallyExclusiveCallbackGroup()
-    answers = {SetParameters: one_by_one, SetParametersAtomically: at_once}
-    service: Any
-    for service in node.services:
-        if service.srv_type in answers:
-            service.callback = answers[service.srv_type]
-            service.callback_group = group
-            group.add_entity(service)

@@ -10,8 +10,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
@@ -129,8 +128,9 @@ class Worker:
             while self._commands:
                 self._commands.popleft()()
             try:
-                with self._explained(FrontEndCount.REJECTED_IMAGES, "image", "image rejected"):
-                    self._process(*waiting)
+                self._process(*waiting)
+            except ValueError as error:
+                self._explain(FrontEndCount.REJECTED_IMAGES, "image", f"image rejected: {error}", str(error))
             except Exception as error:
                 if not self._node.context.ok():  # publishing fails once the context is shut down
                     return
@@ -145,14 +145,6 @@ class Worker:
             self._statistics.count(what)
         self._problems.report(kind, message)
 
-    @contextmanager
-    def _explained(self, what: FrontEndCount, kind: str, consequence: str, is_error: bool = True) -> Iterator[None]:
-        """Count and log a ValueError with its consequence, and go on."""
-        try:
-            yield
-        except ValueError as error:
-            self._explain(what, kind, f"{consequence}: {error}", str(error) if is_error else "")
-
     def _process(self, message: ImageMessage, right_message: ImageMessage | None, pauses: int) -> None:
         started = time.monotonic()
         header = message.header
@@ -161,23 +153,30 @@ class Worker:
             problem = "images have a zero stamp, so latency is unknown: set it in the driver"
             self._explain(FrontEndCount.ZERO_STAMPS, "stamp", problem)
         image = _gray(message)
-        right = None if right_message is None else self._right(right_message, image.shape)
+        right, right_problem, no_points = self._right(right_message, image.shape)
         self.last_shape = image.shape
-        camera, calibration = None, self.calibration.left
-        lost = FrontEndCount.FRAMES_WITHOUT_RAYS
-        with self._explained(lost, "camera_info", "rays are not available", is_error=calibration.received):
+        camera, no_rays, calibration = None, "", self.calibration.left
+        try:
             camera = calibration.of(image.shape)
+        except ValueError as error:
+            no_rays = str(error)
         mask = self._mask(image.shape)
         extracting = time.monotonic()
         step = self._front_end.process(image, stamp, camera, mask, right)
         front_end = time.monotonic() - extracting
         if step.restarted:
             self._explain(FrontEndCount.RESTARTS, "restart", f"starting new tracks: {step.restarted}")
-        if problem := step.right_problem:
-            self._explain(FrontEndCount.FRAMES_WITHOUT_STEREO, "right", f"right image rejected: {problem}", problem)
         if pauses != self._pauses:
             self._statistics.count(FrontEndCount.IGNORED_FRAMES)
             return
+        if no_rays:
+            said, reason = f"rays are not available: {no_rays}", no_rays if calibration.received else ""
+            self._explain(FrontEndCount.FRAMES_WITHOUT_RAYS, "camera_info", said, reason)
+        if problem := right_problem or step.right_problem:
+            self._explain(FrontEndCount.FRAMES_WITHOUT_STEREO, "right", f"right image rejected: {problem}", problem)
+        elif no_points:
+            said = f"stereo matches have no points: {no_points}"
+            self._explain(FrontEndCount.FRAMES_WITHOUT_POINTS, "stereo", said)
         self._outputs.publish(header, step, self._adopted)
         latency, processing = self._latency(stamp), time.monotonic() - started
         keypoints, matches = len(step.frame.features), len(step.matches)
@@ -186,7 +185,7 @@ class Worker:
         self._outputs.publish_overlay(header, step)
 
     def _mask(self, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-        """Where both masks keep keypoints; a mask of another size than the image is not used, counted and explained."""
+        """The mask of both masks; one of another size than the image is left out, counted and explained."""
         kept = None
         for name, mask in (("mask_file", self._adopted.mask), ("mask", self.mask)):
             if mask is None:
@@ -199,16 +198,18 @@ class Worker:
                 kept = mask if kept is None else np.minimum(kept, mask)
         return kept
 
-    def _right(self, message: ImageMessage, shape: tuple[int, ...]) -> RightImage | None:
-        """The right image, with the geometry of the pair where that is known; None where it cannot be used."""
-        right = None
-        with self._explained(FrontEndCount.FRAMES_WITHOUT_STEREO, "right", "right image rejected"):
+    def _right(self, message: ImageMessage | None, shape: tuple[int, ...]) -> tuple[RightImage | None, str, str]:
+        """The right image with the geometry of the pair; why there is no image, and why there is no geometry."""
+        if message is None:
+            return None, "", ""
+        try:
             right = RightImage(_gray(message))
-        if right is not None:
-            lost = FrontEndCount.FRAMES_WITHOUT_POINTS
-            with self._explained(lost, "stereo", "stereo matches have no points", is_error=False):
-                right = replace(right, geometry=self.calibration.of(shape, right.image.shape))
-        return right
+        except ValueError as error:
+            return None, str(error), ""
+        try:
+            return replace(right, geometry=self.calibration.of(shape, right.image.shape)), "", ""
+        except ValueError as error:
+            return right, "", str(error)
 
     def _latency(self, stamp: int) -> float:
         """Seconds since an image's stamp; NaN where the stamp tells nothing."""

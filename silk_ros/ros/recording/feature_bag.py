@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,6 +17,8 @@ from ...stereo import RightImage
 from ..messages import features_to_cloud, matches_to_cloud, stereo_matches_to_cloud
 from .recorder import Recorder
 
+log = logging.getLogger(__name__)
+
 FEATURES_TOPIC, MATCHES_TOPIC, STEREO_TOPIC = "/silk/features", "/silk/matches", "/silk/stereo_matches"
 FRAME_ID = "camera"  # for sources without a frame of their own
 
@@ -22,22 +26,40 @@ FRAME_ID = "camera"  # for sources without a frame of their own
 def write_bag(frames: Iterable[SequenceFrame], front_end: FrontEnd, folder: Path) -> int:
     """Record the clouds of all frames in a new rosbag2 folder, those of stereo pairs too. Returns the number of frames.
 
-    Raises FileExistsError, ImportError without the rosbags library, and what reading and processing the frames raise.
+    What is missing of stereo pairs is counted and logged. Raises FileExistsError, ImportError without the rosbags
+    library, and what reading and processing the frames raise.
     """
-    count = 0
+    count, problems = 0, Counter[str]()
     with contextlib.closing(Recorder(folder)) as recorder:
         for frame in frames:
             seconds, nanoseconds = divmod(frame.stamp, 10**9)
             header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame.image.frame_id or FRAME_ID)
             camera = frame.camera
-            fits = camera is not None and (camera.height, camera.width) == frame.gray.shape
-            right = None if frame.right is None else RightImage(frame.right, frame.pair)
-            step = front_end.process(frame.gray, frame.stamp, camera if fits else None, right=right)
-            if step.right_problem:
-                raise ValueError(f"right image {frame.index}: {step.right_problem}")
+            if camera is not None and (camera.height, camera.width) != frame.gray.shape:
+                camera = None
+            right, problem = _right_image(frame)
+            step = front_end.process(frame.gray, frame.stamp, camera, right=right)
+            if problem := problem or step.right_problem:
+                problems[problem] += 1
             recorder.write(FEATURES_TOPIC, features_to_cloud(header, step.frame), frame.stamp)
             recorder.write(MATCHES_TOPIC, matches_to_cloud(header, step), frame.stamp)
             if step.stereo is not None:
                 recorder.write(STEREO_TOPIC, stereo_matches_to_cloud(header, step.frame, step.stereo), frame.stamp)
             count += 1
+    for problem, times in problems.items():
+        log.warning("%d of %d stereo pairs: %s", times, count, problem)
     return count
+
+
+def _right_image(frame: SequenceFrame) -> tuple[RightImage | None, str]:
+    """The right image of a pair, with its geometry where that is known, and what is wrong with the two."""
+    try:
+        gray = frame.right()
+    except ValueError as error:
+        return None, f"no stereo matches: {error}"
+    if gray is None:
+        return None, ""
+    try:
+        return RightImage(gray, frame.geometry()), ""
+    except ValueError as error:
+        return RightImage(gray), f"stereo matches have no points: {error}"

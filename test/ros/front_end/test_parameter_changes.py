@@ -16,6 +16,7 @@ from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import ParameterValue
 from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters, SetParametersAtomically
+from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from silk_ros.paths import default_model
@@ -228,6 +229,40 @@ def test_other_services_answer_while_a_network_is_loaded(graph: Graph, monkeypat
         assert graph.call(ChangeState, "/silk/change_state", request).success
     graph.send(image_message(picture(), stamp=3.0))
     assert graph.node._worker.configuration.extractor.scale == 0.7
+
+
+def test_change_that_needs_an_inactive_node_is_refused_if_that_is_activated_meanwhile(
+    make_graph: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = make_graph()
+    for transition in (Transition.TRANSITION_DEACTIVATE,):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert graph.call(ChangeState, "/silk/change_state", request).success
+    loading, go_on, loads = threading.Event(), threading.Event(), []
+    load = settings.NetworkSettings.load
+
+    def slow_load(network: settings.NetworkSettings) -> object:
+        loads.append(threading.current_thread().name)
+        loading.set()
+        assert go_on.wait(20)
+        return load(network)
+
+    monkeypatch.setattr(settings.NetworkSettings, "load", slow_load)
+    client = graph._client(SetParametersAtomically, "/silk/set_parameters_atomically")
+    messages = [
+        Parameter("scale", value=0.7).to_parameter_msg(),
+        Parameter("image_transport", value="compressed").to_parameter_msg(),
+    ]
+    answer = client.call_async(SetParametersAtomically.Request(parameters=messages))
+    graph.spin_until(loading.is_set)
+    activate = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_ACTIVATE))
+    assert graph.call(ChangeState, "/silk/change_state", activate).success
+    go_on.set()
+    graph.spin_until(answer.done)
+    result = answer.result().result
+    assert not result.successful and "deactivate it first" in result.reason
+    assert graph.node._worker.configuration.extractor.scale != 0.7
+    assert graph.set_parameters(scale=0.7) == [""] and loads == ["silk-load"] * 2
 
 
 def test_mask_file_that_is_gone_does_not_stop_other_changes(make_graph: Callable[..., Graph], tmp_path: Path) -> None:

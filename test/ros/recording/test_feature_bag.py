@@ -4,6 +4,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import PointCloud2
@@ -63,7 +64,9 @@ def test_stamps_and_frames_of_a_recording_are_kept(image_folder: Path, tmp_path:
     assert {header.stamp.sec for header in headers} == {1_700_000_000}
 
 
-def test_a_folder_of_stereo_pairs_has_a_stereo_cloud_for_each(image_folder: Path, tmp_path: Path) -> None:
+def test_a_folder_of_stereo_pairs_has_a_stereo_cloud_for_each(
+    image_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     pairs = tmp_path / "pairs"
     for side, start in (("image_0", 0), ("image_1", 6)):  # 6 pixels of disparity
         (pairs / side).mkdir(parents=True)
@@ -81,3 +84,8 @@ def test_a_folder_of_stereo_pairs_has_a_stereo_cloud_for_each(image_folder: Path
     for points in clouds:
         assert len(points) > 100 and np.median(points["disparity"]) == 6
         np.testing.assert_allclose(np.median(points["z"]), 200 * 0.1 / 6, rtol=1e-5)
+    # A calibration of no pair costs the points, not the recording, and is said once.
+    (pairs / "calib.txt").write_text(f"P0: {matrix.format(0)}\nP1: {matrix.format(0)}\n")
+    assert main([str(pairs), *arguments[:1], str(tmp_path / "other"), *arguments[2:]]) == 0
+    (said,) = [record.message for record in caplog.records if "stereo" in record.message]
+    assert said.startswith("2 of 2 stereo pairs: stereo matches have no points") and "baseline" in said
