@@ -1,4 +1,4 @@
-"""Where the keypoints of the last image are expected in the next one: they move on as they did before."""
+"""Prediction of the positions of keypoints in the next image from their last motion."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Rays = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class StereoRules:
-    """Which keypoints of the left and the right image can show the same point.
+    """Rules for keypoints of the left and the right image that can show the same point.
 
     row_tolerance:  largest distance of their rows in the rectified images, in pixels.
     min_disparity:  smallest disparity in pixels; the smaller it is, the less certain is the distance.
@@ -83,7 +83,7 @@ class RightImage:
 
 @dataclass(frozen=True, eq=False)
 class StereoPair:
-    """What the right image adds to a frame of the left camera.
+    """The features of the right image, and their matches with a frame of the left camera.
 
     right:   features of the right image.
     matches: rows of the frame's features and of `right`.

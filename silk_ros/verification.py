@@ -19,7 +19,7 @@ Rays = tuple[Points, Points] | None
 
 @dataclass(frozen=True)
 class Verification:
-    """How matches are verified by RANSAC (MAGSAC).
+    """Settings of the verification of matches by RANSAC (MAGSAC).
 
     method:    "none" verifies nothing; "fundamental" needs no calibration; "essential" is stricter and needs one, and
                is "fundamental" without it.

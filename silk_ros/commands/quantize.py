@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from ..backends.model import check_gate, int8_path
 from ..evaluation.datasets.gray_images import Image, resize
-from ..evaluation.pairs import KEYPOINTS, Pair, QuantizationReport, compare, read_frames, read_pairs
+from ..evaluation.pairs import KEYPOINTS, Pair, QuantizationReport, compare, read_gray_frames, read_pairs
 from ..extractor import Extractor
 from ..images.sampling import spaced_to_ends, spread
 from .arguments import command_parser
@@ -34,8 +34,11 @@ CALIBRATION_SIZE = 320, 240  # width and height, those of a camera with 640x480 
 
 
 def calibration_images(source: str) -> list[Image]:
-    """At most CALIBRATION_IMAGES, evenly spread, of CALIBRATION_SIZE. Raises ValueError if there is none."""
-    frames = tqdm(read_frames(source), desc="reading", unit="image", leave=False)
+    """At most CALIBRATION_IMAGES images of a source, evenly spread and cut to CALIBRATION_SIZE.
+
+    Raises ValueError if there is none.
+    """
+    frames = tqdm(read_gray_frames(source), desc="reading", unit="image", leave=False)
     kept = spread(map(_middle, frames), 2 * CALIBRATION_IMAGES)
     if not kept:
         raise ValueError(f"no images in '{source}': give a folder, video or recording of what the camera sees")

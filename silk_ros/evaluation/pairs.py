@@ -56,7 +56,7 @@ class QuantizationReport:
     pairs: int
 
 
-def read_frames(source: str) -> Iterator[Image]:
+def read_gray_frames(source: str) -> Iterator[Image]:
     """The grey images of a folder with its sub-folders, of a video or a recording.
 
     Raises ValueError, naming the fix, for a camera, a source that does not exist, and an image that cannot be read.
@@ -80,17 +80,17 @@ def frame_pairs(frames: Iterable[Image], starts: Sequence[int], gap: int) -> lis
 def read_pairs(source: str, skip: Sequence[str] = ()) -> list[Pair]:
     """Pairs of HPatches sequences without those named in `skip`, or of a source's frames.
 
-    Raises ValueError, naming the fix, as `find_sequences` and `read_frames` do, and for too few frames.
+    Raises ValueError, naming the fix, as `find_sequences` and `read_gray_frames` do, and for too few frames.
     """
     root = Path(source)
     if is_hpatches(root):
         opened = (sequence.read() for sequence in find_sequences(root, SHORTER_EDGE, skip))
         return [Pair(first, view.image, view.homography) for first, views in opened for view in views]
-    count = sum(1 for _ in read_frames(source))
+    count = sum(1 for _ in read_gray_frames(source))
     starts = range(0, count - FRAME_GAP, max(1, (count - FRAME_GAP) // FRAME_PAIRS))[:FRAME_PAIRS]
     if not len(starts):
         raise ValueError(f"'{source}' has {count} images: at least {FRAME_GAP + 1} are needed to pair them")
-    return frame_pairs(read_frames(source), starts, FRAME_GAP)
+    return frame_pairs(read_gray_frames(source), starts, FRAME_GAP)
 
 
 def matched_points(a: Features, b: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -16,7 +16,7 @@ VARIANT = " · "  # between the method and its variant in the name of a line
 
 @dataclass(frozen=True)
 class Failure:
-    """What could not be evaluated, and why. `method` is empty if the data set itself was at fault."""
+    """An evaluation that failed, with the reason. `method` is empty if the data set itself was at fault."""
 
     task: str
     data: str

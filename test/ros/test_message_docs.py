@@ -20,8 +20,11 @@ from silk_ros import Features, Matches
 from silk_ros.binary import BinaryCode
 from silk_ros.ros import messages
 from silk_ros.ros.descriptor_formats import encoder
+from silk_ros.ros.front_end.statistics import Statistics
 from silk_ros.ros.front_end.tracks import TrackMessages, TrackRules
 from silk_ros.ros.messages import cloud_from_points, features_to_cloud, matches_to_cloud, points_from_cloud
+from silk_ros.ros.odometry_node import OdometryCount
+from silk_ros.ros.silk_node import NETWORK_VALUES
 from silk_ros.step import Frame, Step
 from silk_ros.tracker import Tracks
 
@@ -85,6 +88,12 @@ def feature_clouds(sent: Frame) -> dict[str, PointCloud2]:
     rays = np.arange(3 * len(descriptors), dtype=np.float32).reshape(-1, 3)
     sent = replace(sent, rays=rays)
     return {name: features_to_cloud(header(sent.stamp), sent, values) for name, values in encoded.items()}
+
+
+def test_every_key_of_the_diagnostics_is_documented() -> None:
+    text = section("Diagnostics")
+    keys = {*Statistics().snapshot(), *NETWORK_VALUES, *(count.value for count in OdometryCount)}
+    assert keys <= set(re.findall(r"`(\w+)`", text))
 
 
 def test_features_lie_where_the_document_says(step: Step) -> None:

@@ -1,4 +1,4 @@
-"""What the demo prints: a line each second, and a table at the end."""
+"""The lines that the demo prints each second, and its table at the end."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class NetworkSettings:
 
 @dataclass(frozen=True)
 class InputSettings:
-    """What the node subscribes to.
+    """The subscriptions of the node.
 
     max_interval: nanoseconds between the stamps of the two images of a stereo pair; None for one camera.
     """

@@ -36,7 +36,7 @@ class ProcessedFrame(NamedTuple):
 
 
 class FrontEndCount(Enum):
-    """What the node counts; each value is a key on /diagnostics (docs/messages.md says what each means)."""
+    """Counters of the node, by their keys on /diagnostics; docs/messages.md explains each."""
 
     RECEIVED_FRAMES = "received_frames"
     PROCESSED_FRAMES = "processed_frames"
@@ -82,7 +82,7 @@ class Statistics:
             self._last_error, self._last_error_time = reason, time.monotonic()
 
     def images(self) -> tuple[int, int]:
-        """How many images were received and dropped."""
+        """The numbers of received and of dropped images."""
         return self._counters[FrontEndCount.RECEIVED_FRAMES], self._counters[FrontEndCount.DROPPED_FRAMES]
 
     def listening(self) -> None:
