@@ -5,13 +5,14 @@ python -m benchmarks.matching
 
 from __future__ import annotations
 
-from benchmarks.common import save, verdict
+from benchmarks.common import parser, save, verdict
 from silk_ros.evaluation.speed.matching import FULL, MATCH, measure_matching
 
 SIZES = {2000: 2.7, 10_000: 9.0}  # number of descriptors -> least ratio
 
 
 def main() -> None:
+    parser(__doc__).parse_args()
     results, verdicts = {}, []
     for count, bound in SIZES.items():
         times = measure_matching(count, repeats=100 if count < 5000 else 15)
