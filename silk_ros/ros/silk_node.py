@@ -18,7 +18,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
 from .front_end.configuration import Configuration
-from .front_end.drop_watch import DropWatch
+from .front_end.drop_warning import DropWatch
 from .front_end.inputs import Inputs
 from .front_end.parameter_changes import ParameterChanges
 from .front_end.parameters import DECLARATIONS

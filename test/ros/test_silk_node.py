@@ -19,8 +19,8 @@ from silk_ros.backends import select_backend
 from silk_ros.commands.benchmark_rate import params_file
 from silk_ros.evaluation.speed.rate import CameraLoad, Candidate
 from silk_ros.paths import default_model
-from silk_ros.ros.front_end import drop_watch, outputs
-from silk_ros.ros.front_end.drop_watch import DropWatch
+from silk_ros.ros.front_end import drop_warning, outputs
+from silk_ros.ros.front_end.drop_warning import DropWatch
 from silk_ros.ros.messages import features_from_cloud, matches_from_cloud, points_from_cloud
 
 
@@ -322,7 +322,7 @@ def test_stamp_before_the_epoch_is_processed(graph: Graph) -> None:
 
 def test_too_many_drops_are_warned_of_once(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(drop_watch, "WINDOW", 0.5)
+    monkeypatch.setattr(drop_warning, "WINDOW", 0.5)
     graph.node._drops = DropWatch(said.append)
     backend = graph.node._worker.configuration.extractor.backend
     extract = backend.extract

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..front_end.drop_watch import TOO_MANY, advice
+from ..front_end.drop_warning import TOO_MANY, advice
 from .monitor import EPIPOLAR_THRESHOLD, FRONT_END, ODOMETRY, DemoMonitor, FrameRecord
 from .trajectory import compare, draw_trajectories
 

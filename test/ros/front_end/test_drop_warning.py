@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from silk_ros.ros.front_end import drop_watch
-from silk_ros.ros.front_end.drop_watch import DropWatch
+from silk_ros.ros.front_end import drop_warning
+from silk_ros.ros.front_end.drop_warning import DropWatch
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     def run(*seconds: tuple[int, int], stereo: bool = False, idle: int = 0) -> list[str]:
         said: list[str] = []
         watch, now, received, dropped = DropWatch(said.append), 100, 0, 0
-        monkeypatch.setattr(drop_watch.time, "monotonic", lambda: now)
+        monkeypatch.setattr(drop_warning.time, "monotonic", lambda: now)
         for _ in range(idle + 1):
             now += 1
             watch.check(0, 0, None, stereo)
