@@ -1,9 +1,11 @@
-"""What several tests need: a natural image, and the shipped network without a cap that would hide positions."""
+"""Fixtures of several tests: a natural image, views of it, and the shipped network without a cap on keypoints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
@@ -51,3 +53,13 @@ def skip_without_gpu(request: pytest.FixtureRequest) -> None:
         gpu()
     except BackendUnavailable as error:
         pytest.skip(str(error))
+
+
+@pytest.fixture
+def frames(photo: NDArray[np.uint8], tmp_path: Path) -> Path:
+    """A folder of views that move over the photo."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for index in range(10):
+        cv2.imwrite(str(folder / f"{index:02}.png"), photo[index : index + 200, 2 * index : 2 * index + 280])
+    return folder

@@ -20,18 +20,6 @@ Image = NDArray[np.uint8]
 
 
 @pytest.fixture
-def frames(photo: Image, tmp_path: Path) -> Path:
-    """A folder of views that move over the photo."""
-    import cv2
-
-    folder = tmp_path / "frames"
-    folder.mkdir()
-    for index in range(10):
-        cv2.imwrite(str(folder / f"{index:02}.png"), photo[index : index + 200, 2 * index : 2 * index + 280])
-    return folder
-
-
-@pytest.fixture
 def model(tmp_path: Path) -> Path:
     return Path(shutil.copy(default_model(), tmp_path / "own.onnx"))
 

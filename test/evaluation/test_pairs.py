@@ -13,16 +13,6 @@ from silk_ros.evaluation.pairs import compare, epipolar_inliers, frame_pairs, re
 Image = NDArray[np.uint8]
 
 
-@pytest.fixture
-def frames(photo: Image, tmp_path: Path) -> Path:
-    """A folder of views that move over the photo."""
-    folder = tmp_path / "frames"
-    folder.mkdir()
-    for index in range(10):
-        cv2.imwrite(str(folder / f"{index:02}.png"), photo[index : index + 200, 2 * index : 2 * index + 280])
-    return folder
-
-
 def test_a_network_compared_with_itself_keeps_all(frames: Path) -> None:
     extractor = Extractor.load(max_keypoints=200, precision="fp32")
     report = compare(extractor, extractor, read_pairs(str(frames)))
