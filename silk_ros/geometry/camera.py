@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 # The numbers of distortion coefficients that each of ROS's models may have.
 DISTORTION_MODELS = {"": (0, 4, 5, 8), "plumb_bob": (0, 4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
 
+RECTIFIED = ("auto", "true", "false")  # whether images are rectified already; auto: by the name of their topic
+
 
 @dataclass(frozen=True, eq=False)
 class Camera:
@@ -89,8 +91,16 @@ def is_projection(matrix: NDArray[np.float64]) -> bool:
     return bool((matrix.diagonal() > 0).all() and matrix[2, 2] == 1 and not np.tril(matrix, -1).any())
 
 
-def camera_from_message(message: Any) -> Camera:
+def is_rectified(choice: str, topic: str) -> bool:
+    """Whether the images of a topic are rectified: the choice of RECTIFIED, for auto by the name `image_rect*`."""
+    names = topic.split("/")
+    return choice == "true" or (choice == "auto" and any(name.startswith("image_rect") for name in names[-2:]))
+
+
+def camera_from_message(message: Any, rectified: bool = False) -> Camera:
     """The calibration of the images of a sensor_msgs/CameraInfo, with its region of interest and binning.
+
+    rectified: whether the images are rectified already, so that P holds for them and not K, D and R.
 
     K and P are those of the sensor's full resolution. Raises ValueError, naming the fix, when it is not usable.
     """

@@ -10,16 +10,17 @@ from typing import Any
 
 from ..geometry.camera import Camera, camera_from_message
 from .gray import decode_image
-from .source import DEFAULT_RATE, SourceImage
+from .source import DEFAULT_RATE, Source, SourceImage
 
 
-class BagSource:
+class BagSource(Source):
     """The images of one topic of a rosbag2 or MCAP recording, with its camera_info where it was recorded."""
 
     IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
     INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 
     def __init__(self, path: Path, topic: str = "") -> None:
+        super().__init__(str(path))
         try:
             from rosbags.highlevel import AnyReader
             from rosbags.typesys import Stores, get_typestore
@@ -53,7 +54,7 @@ class BagSource:
             raise ValueError(f"no image topic '{self._topic}' in '{self._path}': its image topics are {topics}")
         return wanted[0]
 
-    def __iter__(self) -> Iterator[SourceImage]:
+    def _read(self) -> Iterator[SourceImage]:
         with self._open_reader() as reader:
             images = self._image_connection(reader)
             # image_transport publishes /camera/image_raw/compressed beside /camera/camera_info.

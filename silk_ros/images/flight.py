@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.camera import Camera
-from .source import DEFAULT_RATE, SourceImage
+from .source import DEFAULT_RATE, Source, SourceImage
 
 WIDTH, HEIGHT, FOCAL_LENGTH = 640, 480, 420.0  # pixels; 75 degrees wide
 ROOM = np.array([4.0, 3.0, 1.5])  # half sizes, metres
@@ -117,17 +117,16 @@ class SyntheticFlight:
         cv2.copyTo(warped, mask, image)
 
 
-class FlightSource:
+class FlightSource(Source):
     """One lap of the synthetic flight."""
 
-    rate = DEFAULT_RATE
-
     def __init__(self) -> None:
+        super().__init__("flight")
         self._flight = SyntheticFlight()
 
-    def __iter__(self) -> Iterator[SourceImage]:
-        for index in range(round(LAP * self.rate)):
-            time = index / self.rate
+    def _read(self) -> Iterator[SourceImage]:
+        for index in range(round(LAP * DEFAULT_RATE)):
+            time = index / DEFAULT_RATE
             yield SourceImage.from_array(
                 self._flight.render(time), pose=self._flight.pose(time), camera=self._flight.camera
             )

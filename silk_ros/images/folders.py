@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..geometry.camera import Camera
 from .kitti import CALIBRATION, POSES, read_poses, read_projections
-from .source import DEFAULT_RATE, IMAGE_SUFFIXES, SourceImage
+from .source import IMAGE_SUFFIXES, Lost, Source, SourceImage
 
 
 def image_files(folder: Path, pattern: str = "*") -> list[Path]:
@@ -24,12 +24,11 @@ def image_files(folder: Path, pattern: str = "*") -> list[Path]:
     return sorted(path for path in found if not path.name.startswith("."))
 
 
-class FolderSource:
-    """The images of a folder in the order of their names; an unreadable one raises ValueError when its turn comes."""
-
-    rate = DEFAULT_RATE
+class FolderSource(Source):
+    """The images of a folder in the order of their names."""
 
     def __init__(self, folder: Path, pattern: str = "*") -> None:
+        super().__init__(str(folder / pattern))
         self._paths = image_files(folder, pattern)
         if not self._paths:
             raise ValueError(
@@ -39,15 +38,16 @@ class FolderSource:
     def __len__(self) -> int:
         return len(self._paths)
 
-    def __iter__(self) -> Iterator[SourceImage]:
+    def _read(self) -> Iterator[SourceImage | Lost]:
         for path in self._paths:
             image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
             if image is None:
-                raise ValueError(f"cannot read the image '{path}': remove or replace the file")
+                yield Lost(path.name, "it is damaged or no image: remove or replace the file")
+                continue
             yield SourceImage.from_array(image)
 
 
-class StereoFolderSource:
+class StereoFolderSource(Source):
     """The left images of a stereo pair in the order of their names, each with its `right` image.
 
     A calib.txt beside the folders gives the projection matrices of the left camera (row P0) and the right one (P1). A
@@ -56,9 +56,10 @@ class StereoFolderSource:
     Raises ValueError, naming the file and the fix, for folders and files that do not fit together.
     """
 
-    rate = DEFAULT_RATE
+    stereo = True
 
     def __init__(self, left: Path, right: Path) -> None:
+        super().__init__(str(left.parent))
         self._sources = FolderSource(left), FolderSource(right)
         counts = [len(source) for source in self._sources]
         if counts[0] != counts[1]:
@@ -71,7 +72,7 @@ class StereoFolderSource:
         if self._poses is not None and len(self._poses) != counts[0]:
             raise ValueError(f"{len(self._poses)} rows in '{poses}' for {counts[0]} images: give one for each")
 
-    def __iter__(self) -> Iterator[SourceImage]:
+    def _read(self) -> Iterator[SourceImage]:
         for index, (left, right) in enumerate(zip(*self._sources)):
             if self._projections is not None:
                 left, right = (

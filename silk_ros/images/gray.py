@@ -59,6 +59,10 @@ JPEG_ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 MAX_PIXELS = 64_000_000  # the network would need gigabytes for a larger image
 
 
+class ValueRange:
+    """The range of the values of a stream of 16-bit images."""
+
+
 def packed_size(height: int, width: int, encoding: str) -> int:
     """The number of bytes of an image without padding; 0 for an unknown encoding."""
     layout = ENCODINGS.get(ENCODING_ALIASES.get(encoding, encoding))
@@ -100,7 +104,13 @@ def check_layout(height: int, width: int, encoding: str, step: int, length: int)
 
 
 def to_gray(
-    data: bytes | memoryview, height: int, width: int, encoding: str, step: int, is_bigendian: bool = False
+    data: bytes | memoryview,
+    height: int,
+    width: int,
+    encoding: str,
+    step: int,
+    is_bigendian: bool = False,
+    value_range: ValueRange | None = None,
 ) -> NDArray[np.uint8]:
     """Grey image (H, W) uint8 from a raw buffer of `step` bytes per row; rows may be padded.
 
@@ -131,6 +141,14 @@ def decode_gray(data: bytes) -> NDArray[np.uint8]:
     encoding = "mono8" if image.dtype == np.uint8 else "mono16"
     height, width = image.shape
     return to_gray(image.data, height, width, encoding, image.strides[0])
+
+
+def decode_compressed(data: bytes, format: str) -> tuple[NDArray[Any], str]:
+    """The image (H, W) or (H, W, channels), and its encoding, of the data and the format of a CompressedImage.
+
+    Raises ValueError, naming the fix, for depth images and as `decode_image` does.
+    """
+    raise NotImplementedError
 
 
 def decode_image(data: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:

@@ -1,16 +1,20 @@
-"""The image of a source, and the protocol of sources."""
+"""The image of a source, and the base of all sources."""
 
 from __future__ import annotations
 
+import logging
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.camera import Camera
-from .gray import to_gray
+from .gray import ValueRange, check_layout, to_gray
+
+log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 DEFAULT_RATE = 10.0  # Hz, of sources without a rate of their own
@@ -20,9 +24,11 @@ DEFAULT_RATE = 10.0  # Hz, of sources without a rate of their own
 class SourceImage:
     """An image as a camera driver would publish it, with its stamp, pose and calibration where they are known.
 
-    data: raw buffer of `step` bytes per row. pose: camera-to-world (4, 4). camera: calibration.
+    data: raw buffer of `step` bytes per row. pose: camera-to-world (4, 4).
+    camera: calibration; where it is None although the source has one, `camera_problem` says why and what to do.
     stamp, frame_id: of a recorded message's header, in nanoseconds.
     right: the image of the right camera at that moment, where this is the left one of a stereo pair.
+    value_range: of the values of all 16-bit images of the source so far.
     """
 
     data: NDArray[np.uint8]
@@ -33,16 +39,22 @@ class SourceImage:
     is_bigendian: bool = False
     pose: NDArray[np.float64] | None = None
     camera: Camera | None = None
+    camera_problem: str = ""
     stamp: int | None = None
     frame_id: str | None = None
     right: SourceImage | None = None
+    value_range: ValueRange = field(default_factory=ValueRange)
 
     @classmethod
-    def from_array(cls, image: NDArray[Any], **known: Any) -> SourceImage:
-        """The image of an OpenCV array: grey or BGR(A), 8 or 16 bits. Raises ValueError, naming the fix, for others."""
+    def from_array(cls, image: NDArray[Any], encoding: str | None = None, **known: Any) -> SourceImage:
+        """The image of an OpenCV array: grey or BGR(A), 8 or 16 bits, or of the encoding that is given.
+
+        Raises ValueError, naming the fix, for other arrays.
+        """
         encodings = {(1, 1): "mono8", (3, 1): "bgr8", (4, 1): "bgra8", (1, 2): "mono16", (3, 2): "bgr16"}
         channels = 1 if image.ndim == 2 else image.shape[2]
-        encoding = encodings.get((channels, image.dtype.itemsize)) if image.dtype.kind == "u" else None
+        if encoding is None and image.dtype.kind == "u":
+            encoding = encodings.get((channels, image.dtype.itemsize))
         if encoding is None:
             raise ValueError(
                 f"cannot publish an image of shape {image.shape} and type {image.dtype}: "
@@ -51,14 +63,88 @@ class SourceImage:
         data = np.ascontiguousarray(image).view(np.uint8).reshape(-1)
         return cls(data, image.shape[0], image.shape[1], encoding, len(data) // image.shape[0], **known)
 
+    def check(self) -> None:
+        """Raise ValueError, naming the fix, for a buffer that cannot be read."""
+        check_layout(self.height, self.width, self.encoding, self.step, len(self.data))
+
     def gray(self) -> NDArray[np.uint8]:
         """The image in grey (H, W) uint8. Raises ValueError, naming the fix, for a buffer that cannot be read."""
-        return to_gray(self.data.data, self.height, self.width, self.encoding, self.step, self.is_bigendian)
+        layout = self.height, self.width, self.encoding, self.step, self.is_bigendian
+        return to_gray(self.data.data, *layout, value_range=self.value_range)
 
 
-class Source(Protocol):
-    """A source of images. Each iteration starts with the first image. `rate` is the rate of the source in Hz."""
+@dataclass(frozen=True)
+class Lost:
+    """An image that a source cannot read: its place in the source, and the reason with the remedy."""
 
-    rate: float
+    place: str
+    reason: str
 
-    def __iter__(self) -> Iterator[SourceImage]: ...
+
+class Source(ABC):
+    """A source of images. Each iteration starts with the first image.
+
+    Images that cannot be read are left out: the log gets the first one of each reason, and their number at the end.
+
+    name:   what the user gave.
+    rate:   images per second, by the median of the differences between stamps where there are any.
+    about:  what of the source is read, and why, for the log; empty where there is no choice.
+    stereo: whether its images have right ones.
+    """
+
+    rate = DEFAULT_RATE
+    about = ""
+    stereo = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._said: set[str] = set()
+
+    def __iter__(self) -> Iterator[SourceImage]:
+        """The images that can be read. Raises ValueError, naming the fix, if there is none."""
+        ranges = ValueRange(), ValueRange()
+        used, losses = 0, 0
+        first = "it holds none"
+        for index, item in enumerate(self._read()):
+            image, lost = _usable(item, index, ranges)
+            if lost is not None:
+                first = first if losses else f"{lost.place}: {lost.reason}"
+                losses += 1
+                self._say(lost.reason, f"'{self.name}', {lost.place}: left out: {lost.reason}")
+            if image is not None:
+                used += 1
+                yield image
+        if not used:
+            raise ValueError(f"no image of '{self.name}' can be used: {first}")
+        if losses:
+            self._say("", f"'{self.name}': {used} images were read, {losses} were left out")
+
+    def _say(self, reason: str, message: str) -> None:
+        """Log a warning once, however often the source is read."""
+        if reason not in self._said:
+            self._said.add(reason)
+            log.warning("%s", message)
+
+    @abstractmethod
+    def _read(self) -> Iterator[SourceImage | Lost]:
+        """All images in order. Raises ValueError, naming the fix, where the source cannot be read on."""
+
+
+def _usable(
+    item: SourceImage | Lost, index: int, ranges: tuple[ValueRange, ValueRange]
+) -> tuple[SourceImage | None, Lost | None]:
+    """The image that an item of a source holds, and what of the item is lost."""
+    if isinstance(item, Lost):
+        return None, item
+    try:
+        item.check()
+    except ValueError as error:
+        return None, Lost(f"image {index}", str(error))
+    image, right = replace(item, value_range=ranges[0]), item.right
+    if right is None:
+        return image, None
+    try:
+        right.check()
+    except ValueError as error:
+        return replace(image, right=None), Lost(f"right image {index}", str(error))
+    return replace(image, right=replace(right, value_range=ranges[1])), None

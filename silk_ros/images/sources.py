@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..geometry.camera import RECTIFIED
 from .bag import BagSource
 from .flight import FlightSource
 from .folders import FolderSource, StereoFolderSource
@@ -12,7 +13,7 @@ from .source import Source
 from .video import VideoSource
 
 
-def open_source(source: str, topic: str = "") -> Source:
+def open_source(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> Source:
     """The source that a text names.
 
     The text is `flight`, a camera index, a folder of images or a pattern of file names in it, a folder of stereo pairs

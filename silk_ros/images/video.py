@@ -7,13 +7,14 @@ from pathlib import Path
 
 import cv2
 
-from .source import SourceImage
+from .source import Source, SourceImage
 
 
-class VideoSource:
+class VideoSource(Source):
     """The images of a video file, or of a camera by its index."""
 
     def __init__(self, source: Path | int) -> None:
+        super().__init__(str(source))
         self._source = source if isinstance(source, int) else str(source)
         capture = self._open()
         rate = capture.get(cv2.CAP_PROP_FPS)
@@ -29,7 +30,7 @@ class VideoSource:
             )
         return capture
 
-    def __iter__(self) -> Iterator[SourceImage]:
+    def _read(self) -> Iterator[SourceImage]:
         capture = self._open()
         try:
             while True:

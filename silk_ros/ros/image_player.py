@@ -18,7 +18,6 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
 from ..images.calibration_file import read_calibration
-from ..images.folders import StereoFolderSource
 from ..images.source import SourceImage
 from ..images.sources import open_source
 from .camera_messages import camera_info_message, compressed_message, raw_message
@@ -76,7 +75,7 @@ class ImagePlayer(WorkerNode):
 
     def _create_cameras(self, frame_id: str, reliability: str) -> list[tuple[str, Publisher, Publisher]]:
         """Frame and publishers of images and camera_info, of one camera or of the left and right of stereo pairs."""
-        stereo = isinstance(self._source, StereoFolderSource)
+        stereo = self._source.stereo
         if stereo and self._camera is not None:
             fix = "put a calib.txt with the rows P0 and P1 into the stereo folder"
             raise ValueError(f"camera_info_file is of one camera: {fix}")
