@@ -90,13 +90,11 @@ class Source(ABC):
     rate:   images per second, by the median of the differences between stamps where there are any.
     about:  what of the source is read, and why, for the log; empty where there is no choice.
     stereo: whether its images have right ones.
-    endless: whether it never ends, as a camera.
     """
 
     rate = DEFAULT_RATE
     about = ""
     stereo = False
-    endless = False
 
     def __init__(self, name: str) -> None:
         self.name = name

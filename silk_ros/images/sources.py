@@ -32,19 +32,22 @@ def open_source(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> 
 
 def open_recorded(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> Source:
     """The source that a text names, for programs that read it to its end. Raises as `open_source`, and for a camera."""
-    opened = open_source(source, topic, rectified)
-    if opened.endless:
+    if _is_camera(source):
         raise ValueError(f"'{source}' is a camera, which never ends: record it first")
-    return opened
+    return open_source(source, topic, rectified)
+
+
+def _is_camera(source: str) -> bool:
+    return source.isdecimal() and not Path(source).exists()
 
 
 def _open(source: str, topic: str, rectified: str) -> Source:
     if source == "flight":
         return FlightSource()
+    if _is_camera(source):
+        return VideoSource(int(source))
     path = Path(source).expanduser()
     if not path.exists():
-        if source.isdecimal():
-            return VideoSource(int(source))
         if "*" in path.name and path.parent.is_dir():
             return FolderSource(path.parent, path.name)
         raise ValueError(

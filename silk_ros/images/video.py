@@ -16,7 +16,6 @@ class VideoSource(Source):
     def __init__(self, source: Path | int) -> None:
         super().__init__(str(source))
         self._source = source if isinstance(source, int) else str(source)
-        self.endless = isinstance(source, int)
         capture = self._open()
         rate = capture.get(cv2.CAP_PROP_FPS)
         self.rate = rate if 0 < rate < 1000 else 30.0
