@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import statistics
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +21,7 @@ log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 DEFAULT_RATE = 10.0  # Hz, of sources without a rate of their own
+FIRST_STAMP = 10**9  # nanoseconds, where time starts at zero: a stamp of zero means "no stamp" to ROS
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +75,16 @@ class SourceImage:
         """The image in grey (H, W) uint8. Raises ValueError, naming the fix, for a buffer that cannot be read."""
         layout = self.height, self.width, self.encoding, self.step, self.is_bigendian
         return to_gray(self.data.data, *layout, value_range=self.value_range)
+
+
+def usual_rate(stamps: Sequence[int | None]) -> float:
+    """Images per second by the median of the positive differences between stamps (N,) in nanoseconds.
+
+    DEFAULT_RATE without such differences.
+    """
+    known = [stamp for stamp in stamps if stamp is not None]
+    steps = [after - before for before, after in itertools.pairwise(known) if after > before]
+    return 1e9 / statistics.median(steps) if steps else DEFAULT_RATE
 
 
 @dataclass(frozen=True)

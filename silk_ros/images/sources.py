@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import glob
 import logging
+import re
 from pathlib import Path
 
 from ..geometry.camera import RECTIFIED
 from .bag import BagSource
 from .flight import FlightSource
-from .folders import FolderSource, StereoFolderSource
-from .kitti import stereo_folders
-from .source import Source
+from .folders import FolderSource, LayoutSource, find_layout
+from .source import IMAGE_SUFFIXES, Source
 from .video import VideoSource
 
 log = logging.getLogger(__name__)
+
+RECORDING = re.compile(r"\.(mcap|db3|bag|bag\.active)(\.zstd)?$", re.IGNORECASE)
+METADATA = "metadata.yaml"  # of a rosbag2 folder
+MAX_CAMERA = 1000
 
 
 def open_source(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> Source:
     """The source that a text names.
 
-    The text is `flight`, a camera index, a folder of images or a pattern of file names in it, a folder of stereo pairs
-    (see `StereoFolderSource`), a video file or a recording. topic: of a recording; its first image topic if empty.
+    The text is `flight`, a camera index, a folder of images or a pattern of file names in it, a folder in a layout of
+    `folders.LAYOUTS`, an image, a video file or a recording. A path that exists is a path, whatever it is called.
+    topic, rectified: of a recording (see `BagSource`).
 
     Raises ValueError or ImportError, naming the fix, when there is no such source.
     """
-    opened = _open(source, topic, rectified)
+    try:
+        opened = _open(source, topic, rectified)
+    except OSError as error:
+        raise ValueError(f"cannot read '{source}' ({error.strerror or error}): give it another name or access") from error
     if opened.about:
         log.info("%s", opened.about)
     return opened
@@ -38,28 +47,65 @@ def open_recorded(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -
 
 
 def _is_camera(source: str) -> bool:
-    return source.isdecimal() and not Path(source).exists()
+    return source.isdecimal() and int(source) < MAX_CAMERA and not Path(source).exists()
 
 
 def _open(source: str, topic: str, rectified: str) -> Source:
+    path = _path(source)
+    if path is not None and path.exists():
+        recorded = _holds_recording(path)
+        layout = find_layout(path) if path.is_dir() and not (recorded and topic) else None
+        if recorded and layout is None:
+            return BagSource(path, topic, rectified)
+        _refuse_topic(source, topic, rectified)
+        if layout is not None:
+            return LayoutSource(source, layout)
+        if path.is_dir():
+            return FolderSource(path)
+        is_image = path.suffix.lower() in IMAGE_SUFFIXES
+        return FolderSource(path.parent, glob.escape(path.name)) if is_image else VideoSource(path)
+    _refuse_topic(source, topic, rectified)
     if source == "flight":
         return FlightSource()
     if _is_camera(source):
         return VideoSource(int(source))
-    path = Path(source).expanduser()
-    if not path.exists():
-        if "*" in path.name and path.parent.is_dir():
-            return FolderSource(path.parent, path.name)
-        raise ValueError(
-            f"no source '{source}': give 'flight', a camera index, a folder of images or a pattern such as "
-            "'folder/*.color.jpg', a video file, or a rosbag2 or .mcap recording"
-        )
-    if path.suffix.lower() in (".mcap", ".db3", ".bag"):
-        # A file inside a rosbag2 folder is read with the metadata of the folder.
-        return BagSource(path.parent if (path.parent / "metadata.yaml").exists() else path, topic)
-    if path.is_dir():
-        if (folders := stereo_folders(path)) is not None:
-            return StereoFolderSource(*folders)
-        recorded = any(next(path.glob(name), None) for name in ("metadata.yaml", "*.mcap*", "*.db3*"))
-        return BagSource(path, topic) if recorded else FolderSource(path)
-    return VideoSource(path)
+    return _open_pattern(source, path)
+
+
+def _path(source: str) -> Path | None:
+    """The path that a text names; None for an empty one."""
+    try:
+        return Path(source).expanduser() if source.strip() else None
+    except RuntimeError:  # no home of such a user
+        return Path(source)
+
+
+def _holds_recording(path: Path) -> bool:
+    """Whether a path is a file of messages, or a folder with one."""
+    if not path.is_dir():
+        return RECORDING.search(path.name) is not None
+    metadata = path / METADATA
+    named = any(RECORDING.search(inside.name) for inside in path.iterdir())
+    return named or (metadata.exists() and b"rosbag2" in metadata.read_bytes())
+
+
+def _refuse_topic(source: str, topic: str, rectified: str) -> None:
+    """Raise ValueError, naming the fix, if what is given is of recordings only."""
+    if topic or rectified != RECTIFIED[0]:
+        given = f"the topic '{topic}' is" if topic else f"rectified ({rectified}) is"
+        raise ValueError(f"{given} of a recording, but '{source}' is none: leave it out")
+
+
+def _open_pattern(source: str, path: Path | None) -> Source:
+    """The images that a text names if it is a pattern. Raises ValueError if it is none."""
+    link = ""
+    if path is not None:
+        folder = next(parent for parent in path.parents if parent.is_dir())
+        if glob.has_magic(pattern := str(path.relative_to(folder))):
+            return FolderSource(folder, pattern)
+        if path.is_symlink():
+            link = f"it is a link to '{path.readlink()}', which does not exist; "
+    raise ValueError(
+        f"no source '{source}': {link}give 'flight', a camera index, a folder of images or a pattern such as "
+        "'folder/*.color.jpg', an image, a video file, or a recording (rosbag2, .mcap, .bag)"
+    )
