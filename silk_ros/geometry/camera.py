@@ -14,7 +14,7 @@ from .lens import EquidistantLens, Lens, OpenCvLens
 
 RECTIFIED = ("auto", "true", "false")  # whether images are rectified already; auto: by the name of their topic
 
-TOLERANCE = 1e-3  # pixels between a pixel and the projection of its ray
+TOLERANCE = 1e-4  # pixels between a pixel and the projection of its ray
 
 
 @dataclass(frozen=True, eq=False)

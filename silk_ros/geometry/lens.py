@@ -21,6 +21,7 @@ ITERATIONS = 12  # of Newton's method; one or two are usual
 WIDEST = np.pi / 2 - 1e-6  # radians from the optical axis of the widest ray that has z = 1
 FARTHEST = 1e6  # radius up to which the table may go
 ROUNDING = 2.0**-24  # relative, of undistorted positions in float32
+ROUGH = 400  # tolerances by which this rounding may move the distorted position
 
 Floats = NDArray[np.float64]
 
@@ -43,7 +44,7 @@ class Lens(ABC):
         radii = last * (1 - np.linspace(1, 0, SAMPLES) ** 3)
         distorted = np.maximum.accumulate(np.nan_to_num(self._radial(radii)))
         # Before a pole, the radii are so close that float32 does not tell them apart.
-        coarse = np.diff(distorted) * radii[1:] * ROUNDING > 40 * tolerance * np.diff(radii)
+        coarse = np.diff(distorted) * radii[1:] * ROUNDING > ROUGH * tolerance * np.diff(radii)
         self._limit = float(radii[np.argmax(coarse)]) if coarse.any() else limit
         ratios = np.divide(radii, distorted, out=np.ones_like(radii), where=distorted > 0)
         self._samples = SAMPLES / min(distorted[-1], reach) ** 2  # of the table, per unit of the squared radius
@@ -102,6 +103,9 @@ class OpenCvLens(Lens):
         self._untilt = np.linalg.inv(_tilt(tilt_x, tilt_y)) if tilt_x or tilt_y else None
         limit = np.sqrt(min(_first_fall(above * below + 2 * square * turn), _first_fall(below)))
         super().__init__(float(limit), reach, tolerance)
+        # No position is distorted to a larger radius than at the fold, and what the other terms add to it at most.
+        added = (3 * (abs(self._p1) + abs(self._p2)) + sum(map(abs, prism)) * (1 + limit**2)) * limit**2
+        self._edge = np.nan_to_num(abs(self._radial(np.array([limit]))[0]) + added, nan=np.inf)
 
     def _radial(self, radii: Floats) -> Floats:
         square = radii * radii
@@ -109,11 +113,13 @@ class OpenCvLens(Lens):
 
     def undistort(self, distorted: Floats) -> Floats:
         flat = distorted if self._untilt is None else warp_points(self._untilt, distorted.T, ahead=True).T
-        places, right = self._newton(flat * self._guess(flat[0] ** 2 + flat[1] ** 2), flat)
+        squares = flat[0] ** 2 + flat[1] ** 2
+        places, right = self._newton(flat * self._guess(squares), flat)
+        possible = squares <= self._edge**2
         for _ in range(ITERATIONS):
-            rows = np.flatnonzero(~right)
+            rows = np.flatnonzero(possible & ~right)
             if not len(rows):
-                return places
+                break
             places[:, rows], right[rows] = self._newton(places[:, rows], flat[:, rows])
         return np.where(right, places, np.nan)
 
@@ -170,13 +176,12 @@ def _value(coefficients: list[float], x: Floats) -> Any:
 
 def _first_fall(slope: Polynomial) -> float:
     """The smallest positive value from which on a polynomial that is 1 at 0 is not positive; inf for none."""
-    coefficients = slope.trim().coef
-    if not np.isfinite(coefficients).all():
+    if not np.isfinite(slope.coef).all():
         return 0.0
-    roots = Polynomial(coefficients).roots() if len(coefficients) > 1 else np.empty(0)
-    real = np.sort(roots.real[(np.abs(roots.imag) <= 1e-6 * np.abs(roots)) & (roots.real > 0)])
-    ends = np.append(real, 2 * real[-1] if len(real) else 1.0)
-    for start, end in pairwise(ends):
+    inverse = np.roots(slope.coef)  # 1 / x of the roots x, of which the smallest are the most exact
+    inverse = inverse.real[(np.abs(inverse.imag) <= 1e-4 * np.abs(inverse)) & (inverse.real > FARTHEST**-2)]
+    ends = np.sort(1 / inverse)
+    for start, end in pairwise([*ends, 2 * ends[-1]] if len(ends) else []):
         if slope((start + end) / 2) <= 0:
             return float(start)
     return np.inf
