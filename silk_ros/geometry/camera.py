@@ -104,9 +104,19 @@ class Camera:
             reach = float(np.hypot(*(corners @ np.linalg.inv(self.matrix).T)[:, :2].T).max())
             return kind(self.distortion, reach, TOLERANCE / max(self.matrix[0, 0], self.matrix[1, 1]))
 
-    def fits(self, image: NDArray[Any]) -> bool:
-        """Whether an image (H, W) has the size that the calibration is for."""
-        return image.shape[:2] == (self.height, self.width)
+    def same_intrinsics(self, other: Camera) -> bool:
+        """Whether the pixels of both cameras have the same rays."""
+        parts = ("width", "height", "model", "matrix", "distortion")
+        return all(np.array_equal(getattr(self, part), getattr(other, part)) for part in parts)
+
+    def check_size(self, shape: tuple[int, ...]) -> None:
+        """Raise ValueError, naming the fix, if the calibration is not for images (H, W) of this shape."""
+        height, width = shape[:2]
+        if (self.width, self.height) != (width, height):
+            raise ValueError(
+                f"camera_info is for {self.width}x{self.height} images, but they are {width}x{height}: "
+                "publish the intrinsics of these images, with their binning and region of interest"
+            )
 
 
 def is_projection(matrix: NDArray[np.float64]) -> bool:
