@@ -125,9 +125,13 @@ def is_projection(matrix: NDArray[np.float64]) -> bool:
 
 
 def is_rectified(choice: str, topic: str) -> bool:
-    """Whether the images of a topic are rectified: the choice of RECTIFIED, for auto by the name `image_rect*`."""
-    names = topic.split("/")
-    return choice == "true" or (choice == "auto" and any(name.startswith("image_rect") for name in names[-2:]))
+    """Whether the images of a topic are rectified: the choice of RECTIFIED, for auto by the name of the topic.
+
+    image_proc names them `image_rect*`, others `rect/image`; the name of a transport may follow.
+    """
+    names = topic.split("/")[-3:]
+    named = any(name.startswith("image_rect") for name in names[-2:]) or "rect" in names[:-1]
+    return choice == "true" or (choice == "auto" and named)
 
 
 def camera_from_message(message: Any, rectified: bool = False) -> Camera:
