@@ -25,7 +25,7 @@ from silk_ros.evaluation.pairs import Pair, epipolar_inliers, frame_pairs
 from silk_ros.extractor import Extractor
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from silk_ros.images.sampling import spaced_to_ends
-from silk_ros.images.sources import open_source
+from silk_ros.images.sources import open_recorded
 from silk_ros.paths import share_directory
 
 from .checkpoint import load_checkpoint
@@ -54,7 +54,7 @@ def read_recording(source: str, hold_out: float, topic: str = "") -> tuple[list[
     """
     if not 0 < hold_out < 1:
         raise ValueError(f"hold_out must be between 0 and 1, not {hold_out}: 0.2 holds out the last fifth")
-    images = open_source(source, topic)
+    images = open_recorded(source, topic)
     count = sum(1 for _ in images)
     split = round(count * (1 - hold_out))
     if split < 1 or count - split < GAP + MIN_PAIRS:
@@ -118,9 +118,9 @@ def export_better(weights: Path, tuned: Path, pairs: list[Pair], output: Path) -
 @readable_errors
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", help="folder of images in order of time, video, rosbag2 or .mcap recording")
+    parser.add_argument("source", help="folder of images, data set, video, or recording (rosbag2, .mcap, .bag)")
     parser.add_argument("--output", type=Path, required=True, help=f"folder for {ONNX_NAME}, checkpoints and logs")
-    parser.add_argument("--topic", default="", help="image topic of a recording (default: the first one)")
+    parser.add_argument("--topic", default="", help="image topic of a recording (the first usable one by name)")
     add_data(parser, "--base", "photographs to mix in, with weights as in training.train --data", default=[])
     parser.add_argument("--weights", type=Path, help=f"checkpoint to start from (default: {SHIPPED_WEIGHTS})")
     hold_out = f"last share of the frames, for {PAIRS} test pairs (%(default)s)"

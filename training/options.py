@@ -13,17 +13,19 @@ from typing import Any
 import torch
 
 from silk_ros.backends import processor
+from silk_ros.images.console import console_log
 
 from .config import TrainConfig
 
 
 def readable_errors(main: Callable[[list[str] | None], int | None]) -> Callable[..., int]:
-    """Decorator of a program, which returns the exit status: for bad input 1, after one line on stderr."""
+    """Decorator of a program, which logs to stderr and returns the exit status: for bad input 1, after one line."""
 
     @functools.wraps(main)
     def wrapped(arguments: list[str] | None = None) -> int:
         try:
-            return main(arguments) or 0
+            with console_log():
+                return main(arguments) or 0
         except (OSError, ValueError, ImportError, FloatingPointError) as error:
             print(f"{Path(main.__code__.co_filename).stem}: {error}", file=sys.stderr)
             return 1

@@ -26,6 +26,7 @@ from ..backends.model import check_gate, int8_path
 from ..evaluation.datasets.gray_images import Image, resize
 from ..evaluation.pairs import KEYPOINTS, Pair, QuantizationReport, compare, read_gray_frames, read_pairs
 from ..extractor import Extractor
+from ..images.console import console_log
 from ..images.sampling import spaced_to_ends, spread
 from .arguments import command_parser
 
@@ -33,15 +34,13 @@ CALIBRATION_IMAGES = 48
 CALIBRATION_SIZE = 320, 240  # width and height, those of a camera with 640x480 at half size
 
 
-def calibration_images(source: str) -> list[Image]:
-    """At most CALIBRATION_IMAGES images of a source, evenly spread and cut to CALIBRATION_SIZE.
+def calibration_images(source: str, topic: str = "") -> list[Image]:
+    """At most CALIBRATION_IMAGES images of a source, evenly spread and cut to CALIBRATION_SIZE. topic: of a recording.
 
     Raises ValueError if there is none.
     """
-    frames = tqdm(read_gray_frames(source), desc="reading", unit="image", leave=False)
+    frames = tqdm(read_gray_frames(source, topic, nested=True), desc="reading", unit="image", leave=False)
     kept = spread(map(_middle, frames), 2 * CALIBRATION_IMAGES)
-    if not kept:
-        raise ValueError(f"no images in '{source}': give a folder, video or recording of what the camera sees")
     return [kept[index] for index in spaced_to_ends(0, len(kept), CALIBRATION_IMAGES)]
 
 
@@ -94,6 +93,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("model", type=Path, help="the float ONNX file")
     add("--images", required=True, metavar="SOURCE", help="images for the ranges of the activations")
     add("--pairs", required=True, metavar="SOURCE", help="pairs of images for the comparison")
+    add("--topic", default="", help="image topic of the recordings (the first usable one by name; the log names it)")
     add("--skip", nargs="+", metavar="SEQUENCE", default=[], help="sequences of the pairs to leave out")
     add("--output", type=Path, help="where to write (default: NAME_int8.onnx beside the model)")
     options = parser.parse_args(arguments)
@@ -101,13 +101,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
+@console_log()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = parse(arguments)
     try:
         reference = check_before(options.model, options.output)
-        pairs = read_pairs(options.pairs, options.skip)
-        report = quantize(reference, calibration_images(options.images), pairs, options.output)
+        pairs = read_pairs(options.pairs, options.skip, options.topic)
+        report = quantize(reference, calibration_images(options.images, options.topic), pairs, options.output)
     except (OSError, ValueError, ImportError) as error:
         print(f"quantize: {error}", file=sys.stderr)
         return 1

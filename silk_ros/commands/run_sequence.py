@@ -2,7 +2,9 @@
 
     run_sequence images/ --output recording --format bag
     run_sequence video.mp4 --every 5 --output reconstruction --format colmap --map
-    run_sequence recording.mcap --loop 10 --output reconstruction --format colmap
+    run_sequence recording.mcap --topic /camera/image_raw --output reconstruction --format colmap --loop 10
+
+Images that cannot be read are left out, named and counted. The exit status is 1 if nothing was written.
 
 A bag holds the clouds that silk_node publishes, with the stamps of the images; it needs the messages of ROS 2. A COLMAP
 database is written with the images and, with --map, COLMAP's model in sparse/0; it needs pycolmap.
@@ -11,7 +13,9 @@ database is written with the images and, with --map, COLMAP's model in sparse/0;
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -19,8 +23,10 @@ from tqdm import tqdm
 
 from ..extractor import Extractor
 from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
-from ..images.sequence import read_frames
-from ..images.sources import open_source
+from ..geometry.camera import RECTIFIED
+from ..images.console import console_log
+from ..images.sequence import SequenceFrame, read_frames
+from ..images.sources import open_recorded
 from ..matcher import check_filters
 from .arguments import command_parser, positive
 
@@ -34,10 +40,14 @@ DEFAULTS = {"bag": (CAMERA_MAX_KEYPOINTS, CAMERA_SCALE), "colmap": (3000, 1.0)}
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = command_parser("run_sequence", __doc__)
     add = parser.add_argument
-    add("source", help="folder of images or pattern, video, rosbag2 or .mcap recording, or flight")
+    add("source", help="folder of images or pattern, data set, video, recording (rosbag2, .mcap, .bag), or flight")
     add("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")
     add("--format", choices=("bag", "colmap"), required=True)
-    add("--topic", default="", help="image topic of a recording (the first)")
+    add("--topic", default="", help="image topic of a recording (the first usable one by name; the log names it)")
+    rectified = (
+        "whether its images are rectified, so that P of camera_info holds; auto: by the topic's name (%(default)s)"
+    )
+    add("--rectified", choices=RECTIFIED, default=RECTIFIED[0], help=rectified)
     add("--every", type=positive, default=1, metavar="N", help="take every N-th image (%(default)s)")
     intrinsics = "intrinsics in OpenCV's convention (those of the recording, if any)"
     add("--camera", type=_intrinsics, metavar="fx,fy,cx,cy[,k1,k2,p1,p2]", help=intrinsics)
@@ -57,8 +67,6 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     keypoints, scale = DEFAULTS[options.format]
     options.max_keypoints = options.max_keypoints or keypoints
     options.scale = scale if options.scale is None else options.scale
-    if options.source.isdecimal():
-        parser.error(f"'{options.source}' is a camera, which never ends: record it first")
     return options
 
 
@@ -79,13 +87,12 @@ def run(options: argparse.Namespace) -> None:
     if options.format == "colmap":
         from . import colmap  # says what to install
 
-    source = open_source(options.source, options.topic)
+    frames = _frames(options)
     extractor = Extractor.load(options.model, options.max_keypoints, scale=options.scale)
-    frames = tqdm(read_frames(source, options.every, options.camera), desc="images", unit="image")
+    frames = tqdm(frames, desc="images", unit="image")
     if options.format == "bag":
-        count = import_module(BAG_WRITER).write_bag(
-            frames, FrontEnd(extractor, FrontEndOptions(**filters)), options.output
-        )
+        front_end = FrontEnd(extractor, FrontEndOptions(**filters))
+        count = import_module(BAG_WRITER).write_bag(frames, front_end, options.output)
         print(f"{options.output}: features and matches of {count} images")
         return
     writer = colmap.DatabaseWriter(options.output, options.window, options.loop, filters)
@@ -103,6 +110,17 @@ def run(options: argparse.Namespace) -> None:
         )
 
 
+def _frames(options: argparse.Namespace) -> Iterator[SequenceFrame]:
+    """The frames of the source, of which the first is read at once: a bad source must not leave an output behind."""
+    source = open_recorded(options.source, options.topic, options.rectified)
+    frames = read_frames(source, options.every, options.camera)
+    first = next(frames)
+    if options.format == "colmap" and first.camera is None and first.image.camera_problem:
+        raise ValueError(f"{first.image.camera_problem}; or give the intrinsics with --camera")
+    return itertools.chain([first], frames)
+
+
+@console_log()
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
     options = parse(arguments)

@@ -14,11 +14,11 @@ from ..backends.parity import common_keypoints
 from ..extractor import Extractor
 from ..geometry.epipolar import estimated_inliers
 from ..geometry.homography import reprojection_error
-from ..images.folders import image_files
-from ..images.sources import open_source
+from ..images.folders import FolderSource, image_files
+from ..images.sources import open_recorded
 from ..matcher import match
 from ..types import Features
-from .datasets.gray_images import Image, read_image
+from .datasets.gray_images import Image
 from .datasets.hpatches import SHORTER_EDGE, find_sequences, is_hpatches
 from .metrics import share_within
 
@@ -56,18 +56,17 @@ class QuantizationReport:
     pairs: int
 
 
-def read_gray_frames(source: str) -> Iterator[Image]:
-    """The grey images of a folder with its sub-folders, of a video or a recording.
+def read_gray_frames(source: str, topic: str = "", nested: bool = False) -> Iterator[Image]:
+    """The grey images of a source that ends, those that can be read.
 
-    Raises ValueError, naming the fix, for a camera, a source that does not exist, and an image that cannot be read.
+    topic: of a recording. nested: take all images in a folder and its sub-folders, whose order does not matter.
+
+    Raises ValueError, naming the fix, as `open_recorded` does, and for a source of which no image can be read.
     """
-    if source.isdecimal():
-        raise ValueError(f"'{source}' is a camera, which never ends: record it first")
     folder = Path(source)
-    if folder.is_dir() and any(path.is_dir() for path in folder.iterdir()) and (files := image_files(folder, "**/*")):
-        yield from map(read_image, files)
-    else:
-        yield from (image.gray() for image in open_source(source))
+    photographs = nested and folder.is_dir() and image_files(folder, "**/*")
+    opened = FolderSource(folder, "**/*") if photographs else open_recorded(source, topic)
+    yield from (image.gray() for image in opened)
 
 
 def frame_pairs(frames: Iterable[Image], starts: Sequence[int], gap: int) -> list[Pair]:
@@ -77,8 +76,8 @@ def frame_pairs(frames: Iterable[Image], starts: Sequence[int], gap: int) -> lis
     return [Pair(found[start], found[start + gap]) for start in starts]
 
 
-def read_pairs(source: str, skip: Sequence[str] = ()) -> list[Pair]:
-    """Pairs of HPatches sequences without those named in `skip`, or of a source's frames.
+def read_pairs(source: str, skip: Sequence[str] = (), topic: str = "") -> list[Pair]:
+    """Pairs of HPatches sequences without those named in `skip`, or of a source's frames. topic: of a recording.
 
     Raises ValueError, naming the fix, as `find_sequences` and `read_gray_frames` do, and for too few frames.
     """
@@ -86,11 +85,11 @@ def read_pairs(source: str, skip: Sequence[str] = ()) -> list[Pair]:
     if is_hpatches(root):
         opened = (sequence.read() for sequence in find_sequences(root, SHORTER_EDGE, skip))
         return [Pair(first, view.image, view.homography) for first, views in opened for view in views]
-    count = sum(1 for _ in read_gray_frames(source))
+    count = sum(1 for _ in read_gray_frames(source, topic))
     starts = range(0, count - FRAME_GAP, max(1, (count - FRAME_GAP) // FRAME_PAIRS))[:FRAME_PAIRS]
     if not len(starts):
         raise ValueError(f"'{source}' has {count} images: at least {FRAME_GAP + 1} are needed to pair them")
-    return frame_pairs(read_gray_frames(source), starts, FRAME_GAP)
+    return frame_pairs(read_gray_frames(source, topic), starts, FRAME_GAP)
 
 
 def matched_points(a: Features, b: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from ..geometry.camera import RECTIFIED
@@ -12,6 +13,8 @@ from .kitti import stereo_folders
 from .source import Source
 from .video import VideoSource
 
+log = logging.getLogger(__name__)
+
 
 def open_source(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> Source:
     """The source that a text names.
@@ -21,9 +24,27 @@ def open_source(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> 
 
     Raises ValueError or ImportError, naming the fix, when there is no such source.
     """
+    opened = _open(source, topic, rectified)
+    if opened.about:
+        log.info("%s", opened.about)
+    return opened
+
+
+def open_recorded(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> Source:
+    """The source that a text names, for programs that read it to its end. Raises as `open_source`, and for a camera."""
+    if _is_camera(source):
+        raise ValueError(f"'{source}' is a camera, which never ends: record it first")
+    return open_source(source, topic, rectified)
+
+
+def _is_camera(source: str) -> bool:
+    return source.isdecimal() and not Path(source).exists()
+
+
+def _open(source: str, topic: str, rectified: str) -> Source:
     if source == "flight":
         return FlightSource()
-    if source.isdecimal():
+    if _is_camera(source):
         return VideoSource(int(source))
     path = Path(source).expanduser()
     if not path.exists():

@@ -17,12 +17,15 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
+from ..geometry.camera import RECTIFIED
 from ..images.calibration_file import read_calibration
+from ..images.pace import Pace
 from ..images.source import SourceImage
 from ..images.sources import open_source
 from .camera_messages import camera_info_message, compressed_message, raw_message
 from .messages import stamp_nanoseconds
 from .node.declarations import Declaration, declare, given_path
+from .node.logs import NodeLog
 from .node.process import WorkerNode, run_node
 from .poses import pose_message
 from .recording.recorder import Recorder
@@ -30,11 +33,14 @@ from .recording.recorder import Recorder
 QUIET = 3.5  # seconds without a new subscriber after which no more are expected: DDS announces them every 3
 DECLARATIONS = (
     Declaration("source", "flight").described(
-        "Source of the images: flight (synthetic), a camera index, a folder of images or of stereo pairs, a video, "
-        "or a rosbag2 or .mcap recording."
+        "Source of the images: flight (synthetic), a camera index, a folder of images or a data set, a video, or a "
+        "recording (rosbag2, .mcap, .bag)."
     ),
-    Declaration("topic", "").described("Image topic of a recording; empty: its first one."),
-    Declaration("rate", 0.0, (0.0, 1000.0)).described("Images per second; 0: the source's own rate."),
+    Declaration("topic", "").described("Image topic of a recording; empty: the first usable one by name."),
+    Declaration("rectified", RECTIFIED[0], choices=RECTIFIED).described(
+        "Whether the images of a recording are rectified, so that P of camera_info holds; auto: by the topic's name."
+    ),
+    Declaration("rate", 0.0, (0.0, 1000.0)).described("Images per second; 0: as they were recorded, with all gaps."),
     Declaration("wait", False).described("Start only when the images have a subscriber and no new ones appear."),
     Declaration("loop", True).described("Start again at the end of the source; otherwise the player exits there."),
     Declaration("camera_info_file", "").described("YAML file of camera_calibration; empty: the source's calibration."),
@@ -57,17 +63,18 @@ class ImagePlayer(WorkerNode):
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("image_player", **node_options)
+        self._log = NodeLog(self.get_logger())
         values = declare(self, DECLARATIONS)
         calibration, record = given_path(values["camera_info_file"]), given_path(values["record"])
         self._wait, self._loop = values["wait"], values["loop"]
         self._camera = read_calibration(calibration) if calibration else None
-        self._source = open_source(values["source"], values["topic"])
-        self._period = 1 / (values["rate"] or self._source.rate)
+        self._source = open_source(values["source"], values["topic"], values["rectified"])
+        self._rate = values["rate"]
         self._compressed = values["transport"] == "compressed"
         self._cameras = self._create_cameras(values["frame_id"], values["reliability"])
         self._pose_publisher = self.create_publisher(PoseStamped, "ground_truth", 10)
         self._recorder = Recorder(record) if record else None
-        rate = f"{1 / self._period:.1f} Hz{', looping' if self._loop else ''}"
+        rate = f"{self._rate or self._source.rate:.1f} Hz{', looping' if self._loop else ''}"
         self.get_logger().info(f"playing {values['source']} at {rate}")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="player", daemon=True)
@@ -91,6 +98,7 @@ class ImagePlayer(WorkerNode):
     def stop(self) -> None:
         self._stopping.set()
         self._thread.join(timeout=5)
+        self._log.close()
 
     # The player's thread.
 
@@ -105,19 +113,18 @@ class ImagePlayer(WorkerNode):
         self.context.try_shutdown()
 
     def _play(self) -> None:
-        """Publish the images of the source at the wanted rate until its end, or until the node is stopped."""
+        """Publish the images of the source at the wanted rate, or as recorded, until its end or that of the node."""
         if self._wait:
             self._wait_for_subscribers()
         due = time.monotonic()
         while not self._stopping.is_set():
-            image = None
+            pace = Pace(self._rate or self._source.rate)
             for image in self._source:
+                interval = pace.after_last(None if self._rate else image.stamp)
+                due = max(due + interval, time.monotonic() - interval)  # never a burst to catch up
                 if self._stopping.wait(max(0.0, due - time.monotonic())):
                     return
                 self._publish(image)
-                due = max(due + self._period, time.monotonic() - self._period)  # never a burst to catch up
-            if image is None:
-                raise ValueError("the source gave no image: check that it can be decoded")
             if not self._loop:
                 self.get_logger().info("the source has ended")
                 return

@@ -82,7 +82,7 @@ def test_calibration_images_have_one_size(frames: Path) -> None:
 
 def test_calibration_images_are_spread_over_a_long_recording(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = [np.full(CALIBRATION_SIZE[::-1], index, np.uint8) for index in range(250)]
-    monkeypatch.setattr("silk_ros.commands.quantize.read_gray_frames", lambda _: iter(frames))
+    monkeypatch.setattr("silk_ros.commands.quantize.read_gray_frames", lambda *_, **__: iter(frames))
     chosen = [int(image[0, 0]) for image in calibration_images("recording.mcap")]
     assert len(chosen) == CALIBRATION_IMAGES and (chosen[0], chosen[-1]) == (0, 248)
     assert set(np.diff(chosen)) == {4, 8}, "every fourth was kept, and most of these are chosen"

@@ -46,6 +46,7 @@ def test_a_folder_becomes_a_colmap_database(folder: Path, tmp_path: Path, capsys
         (["nowhere", "--format", "colmap"], "no source 'nowhere'"),
         (["nowhere", "--format", "bag"], "no source 'nowhere'"),
         (["nowhere", "--format", "bag", "--ratio", "2"], "ratio must be between"),
+        (["0", "--format", "bag"], "record it first"),
     ],
 )
 def test_mistakes_name_the_fix(
@@ -86,10 +87,10 @@ def test_what_is_not_installed_is_named(
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--camera", "1,2,3"], ["--camera", "a,b,c,d"], ["--every", "0"], ["--window", "-1"], ["0"]]
+    "wrong",
+    [["--camera", "1,2,3"], ["--camera", "a,b,c,d"], ["--every", "0"], ["--window", "-1"], ["--rectified", "x"]],
 )
 def test_wrong_arguments_end_with_usage(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    source = [] if wrong == ["0"] else ["flight"]  # a camera never ends
     with pytest.raises(SystemExit, match="2"):
-        parse([*source, *wrong, "--output", "out", "--format", "bag"])
+        parse(["flight", *wrong, "--output", "out", "--format", "bag"])
     assert wrong[-1] in capsys.readouterr().err

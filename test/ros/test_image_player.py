@@ -19,7 +19,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from silk_ros.geometry.camera import camera_from_message
 from silk_ros.geometry.stereo_geometry import StereoGeometry
-from silk_ros.images.folders import FolderSource
+from silk_ros.images.source import Source, SourceImage
 from silk_ros.images.sources import open_source
 from silk_ros.ros.front_end.images import gray_from_compressed
 from silk_ros.ros.image_player import ImagePlayer
@@ -100,6 +100,17 @@ def play(context: Context, listener: Listener) -> Iterator[Callable[..., ImagePl
         player.destroy_node()
 
 
+class Listed(Source):
+    """Images that it is given, at a rate that it is given."""
+
+    def __init__(self, rate: float, images: list[SourceImage]) -> None:
+        super().__init__("listed")
+        self.rate, self.images = rate, images
+
+    def _read(self) -> Iterator[SourceImage]:
+        yield from self.images
+
+
 def array(message: Image) -> np.ndarray:
     return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
 
@@ -153,13 +164,38 @@ def test_without_loop_the_player_ends_and_says_nothing_is_wrong(
     assert not context.ok() and player.failure == ""
 
 
-def test_unreadable_image_ends_the_player_with_its_name(
-    play: Callable[..., ImagePlayer], context: Context, image_folder: Path
+def test_an_unreadable_image_is_left_out(
+    play: Callable[..., ImagePlayer], listener: Listener, image_folder: Path
 ) -> None:
     (image_folder / "005.png").write_bytes(b"not a picture")
+    count = len(list(image_folder.iterdir())) - 1
+    player = play(source=str(image_folder), wait=True, reliability="reliable")
+    listener.spin_until(lambda: len(listener.images) > count)
+    assert len({array(message).tobytes() for message in listener.images[:count]}) == count
+    np.testing.assert_array_equal(array(listener.images[count]), array(listener.images[0]))
+    assert player.failure == ""
+
+
+def test_a_source_without_readable_images_ends_the_player_with_the_reason(
+    play: Callable[..., ImagePlayer], context: Context, image_folder: Path
+) -> None:
+    for path in image_folder.iterdir():
+        path.write_bytes(b"not a picture")
     player = play(source=str(image_folder))
     player._thread.join(DEADLINE)
-    assert not context.ok() and "005.png" in player.failure
+    assert not context.ok() and "000.png" in player.failure
+
+
+def test_gaps_of_a_recording_are_played(
+    play: Callable[..., ImagePlayer], listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = [0.0, 0.05, 0.1, 1.6, 1.65, 1.7]
+    images = [SourceImage.from_array(picture(), stamp=round(1e9 * (5 + second))) for second in seconds]
+    monkeypatch.setattr("silk_ros.ros.image_player.open_source", lambda *_: Listed(20.0, images))
+    play(source="listed", rate=0.0, wait=True, reliability="reliable")
+    listener.spin_until(lambda: len(listener.images) >= len(images))
+    played = [stamp_nanoseconds(message.header.stamp) for message in listener.images[: len(images)]]
+    assert (played[3] - played[2]) / 1e9 > 1.4
 
 
 def test_colour_folder_is_published_as_bgr8(
@@ -169,15 +205,6 @@ def test_colour_folder_is_published_as_bgr8(
     play(source=str(tmp_path))
     listener.spin_until(lambda: listener.images)
     assert (listener.images[0].encoding, listener.images[0].step) == ("bgr8", 3 * 160)
-
-
-def test_source_without_images_ends_the_player_with_the_reason(
-    play: Callable[..., ImagePlayer], context: Context, image_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(FolderSource, "__iter__", lambda self: iter(()))
-    player = play(source=str(image_folder))
-    player._thread.join(DEADLINE)
-    assert not context.ok() and "no image" in player.failure
 
 
 def test_what_is_published_can_be_recorded_and_played_again(

@@ -13,13 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-from ...images.kitti import stereo_folders
-from ..node.subprocesses import isolate_ros, start, stop
+from ...images.sources import open_source
+from ..node.subprocesses import isolate_ros, start, stop, text
 from .monitor import FRONT_END, ODOMETRY, DemoMonitor
 from .report import live_line, print_report
 
@@ -35,6 +36,7 @@ class DemoOptions(argparse.Namespace):
     """Arguments of the demo, which its `--help` describes."""
 
     source: str
+    topic: str
     model: str
     seconds: float
     output: Path
@@ -42,10 +44,10 @@ class DemoOptions(argparse.Namespace):
     rate: float
     disparity_offset: float
 
-    @property
+    @cached_property
     def stereo(self) -> bool:
-        """Whether the source is a folder of stereo pairs."""
-        return stereo_folders(Path(self.source).expanduser()) is not None
+        """Whether the source has stereo pairs. Raises ValueError, naming the fix, when there is no such source."""
+        return open_source(self.source, self.topic).stereo
 
 
 class DemoSession:
@@ -68,7 +70,9 @@ class DemoSession:
         deadline = time.monotonic() + START_TIMEOUT
         self._start_listeners()
         self._spin_until(lambda: {FRONT_END, ODOMETRY} <= self.monitor.diagnostics.keys(), deadline)
-        player = [f"source:={self._options.source}", f"rate:={self._options.rate}", "loop:=true", "wait:=true"]
+        options = self._options
+        player = [text("source", options.source), text("topic", options.topic), f"rate:={options.rate}"]
+        player += ["loop:=true", "wait:=true"]
         self._processes["image_player"] = start("image_player", *player)
         self._spin_until(lambda: bool(self.monitor.records), deadline)
         began, shown = time.monotonic(), 0
@@ -87,10 +91,10 @@ class DemoSession:
     def _start_listeners(self) -> None:
         options = self._options
         front_end = [f"no_data_timeout:={START_TIMEOUT}"]  # the player starts later
-        front_end += [f"model_path:={options.model}"] if options.model else []
+        front_end += [text("model_path", options.model)] if options.model else []
         front_end += ["stereo.sync:=exact"] if options.stereo else []
         odometry = [f"mode:={'stereo' if options.stereo else 'mono'}", f"disparity_offset:={options.disparity_offset}"]
-        odometry.append(f"trajectory_file:={options.output.resolve() / 'odometry.txt'}")
+        odometry.append(text("trajectory_file", options.output.resolve() / "odometry.txt"))
         remap = ["camera_info:=left/camera_info"] if options.stereo else []
         self._processes["silk_node"] = start("silk_node", *front_end)
         self._processes["odometry_node"] = start("odometry_node", *odometry, remap=remap)
@@ -111,6 +115,11 @@ class DemoSession:
 
 def run(options: DemoOptions) -> int:
     """Play a source through the nodes and report. Returns the exit code."""
+    try:
+        _ = options.stereo
+    except (OSError, ValueError, ImportError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
     options.output.mkdir(parents=True, exist_ok=True)
     for old in ("odometry.txt", "trajectory.png"):  # not every run writes these
         (options.output / old).unlink(missing_ok=True)
@@ -133,8 +142,9 @@ def run(options: DemoOptions) -> int:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    source = "flight, a camera index, a folder of images or stereo pairs, a video file, or a recording (%(default)s)"
+    source = "flight, a camera index, a folder of images, a data set, a video, or a recording (%(default)s)"
     parser.add_argument("--sequence", dest="source", default="flight", help=source)
+    parser.add_argument("--topic", default="", help="image topic of a recording (the first usable one by name)")
     parser.add_argument("--model", default="", help="ONNX file of the network (the shipped one)")
     parser.add_argument("--seconds", type=float, default=20.0, help="time to run from the first matches (%(default)s)")
     parser.add_argument("--rate", type=float, default=0.0, help="images per second (the source's own)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
@@ -19,13 +20,18 @@ def isolate_ros(domain: int | None = None) -> None:
     os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(share_directory() / "config" / "fastdds.xml")  # for images
 
 
+def text(name: str, value: object) -> str:
+    """A parameter for `start` that stays a text whatever it looks like: a folder may be called 00, a topic be empty."""
+    return f"{name}:={json.dumps(str(value), ensure_ascii=False)}"
+
+
 def start(module: str, *parameters: str, remap: Sequence[str] = ()) -> subprocess.Popen:
     """Start a module of `silk_ros.ros` as a process.
 
     parameters: such as "rate:=10". remap: rules such as "image_raw:=left/image_raw".
     """
-    options = [text for parameter in parameters for text in ("-p", parameter)]
-    options += [text for rule in remap for text in ("-r", rule)]
+    options = [part for parameter in parameters for part in ("-p", parameter)]
+    options += [part for rule in remap for part in ("-r", rule)]
     return subprocess.Popen([sys.executable, "-m", f"silk_ros.ros.{module}", "--ros-args", *options])
 
 
