@@ -69,9 +69,7 @@ class Tracking:
                 return []
             self._restart("stereo matches have arrived: motion is in metres from now on")
             self.mode = "stereo"
-        parts = ("width", "height", "model", "matrix", "distortion")
-        before = self._camera or camera
-        if not all(np.array_equal(getattr(camera, part), getattr(before, part)) for part in parts):
+        if self._camera is not None and not camera.same_intrinsics(self._camera):
             self._restart("the camera has changed")
         self._camera = camera
         if stamp <= self._stamp:
