@@ -9,8 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# The numbers of distortion coefficients that each of ROS's models may have.
-DISTORTION_MODELS = {"": (0, 4, 5, 8), "plumb_bob": (0, 4, 5), "rational_polynomial": (8, 12, 14), "equidistant": (4,)}
+from .dialects import canonical_model
 
 RECTIFIED = ("auto", "true", "false")  # whether images are rectified already; auto: by the name of their topic
 
@@ -21,7 +20,8 @@ class Camera:
 
     width, height: pixels of the images it belongs to.
     matrix:        (3, 3), the K of camera_info.
-    distortion:    the D of camera_info, its length given by `model`.
+    model:         plumb_bob, rational_polynomial or equidistant. Other names of these are taken too, and replaced.
+    distortion:    the D of camera_info, its length given by `model`; zeros beyond it are cut off.
     rectification: (3, 3), the R of camera_info, a rotation to the axes of the rectified camera. Zeros: none.
     projection:    (3, 4), the P of camera_info, from those axes to rectified pixels; for the right camera of a pair,
                    P[0, 3] is -P[0, 0] times the metres between the two. Zeros, as in an uncalibrated camera_info: K.
@@ -43,18 +43,18 @@ class Camera:
         if matrix.size != 9 or not np.isfinite(matrix).all():
             raise ValueError("camera_info.k is not nine finite numbers: calibrate the camera")
         matrix = matrix.reshape(3, 3)
+        if self.width <= 0 or self.height <= 0:
+            raise ValueError(
+                f"camera_info is for images of {self.width}x{self.height} pixels: set their width and height, and a "
+                "binning that leaves pixels"
+            )
         if matrix[0, 0] <= 0 or matrix[1, 1] <= 0:
             raise ValueError("camera_info.k has no focal length: the camera is not calibrated")
         if not is_projection(matrix):
             raise ValueError("the rows of camera_info.k must be fx s cx, 0 fy cy, 0 0 1: calibrate the camera")
-        if self.model not in DISTORTION_MODELS:
-            known = ", ".join(filter(None, DISTORTION_MODELS))
-            raise ValueError(f"unknown distortion model {self.model[:40]!r} in camera_info: use one of {known}")
-        if len(distortion) not in DISTORTION_MODELS[self.model] or not np.isfinite(distortion).all():
-            lengths = " or ".join(map(str, DISTORTION_MODELS[self.model]))
-            raise ValueError(
-                f"camera_info.d must hold {lengths} finite numbers for '{self.model}', not {len(distortion)}"
-            )
+        if not np.isfinite(distortion).all():
+            raise ValueError("camera_info.d does not hold finite numbers: calibrate the camera")
+        model, distortion = canonical_model(self.model, distortion)
         rectification = np.asarray(self.rectification, np.float64)
         projection = np.asarray(self.projection, np.float64)
         if rectification.size != 9 or not np.isfinite(rectification).all():
@@ -67,6 +67,7 @@ class Camera:
             projection = np.column_stack([matrix, np.zeros(3)])
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "distortion", distortion)
+        object.__setattr__(self, "model", model)
         object.__setattr__(self, "rectification", rectification.reshape(3, 3))
         object.__setattr__(self, "projection", projection.reshape(3, 4))
 
@@ -100,7 +101,8 @@ def is_rectified(choice: str, topic: str) -> bool:
 def camera_from_message(message: Any, rectified: bool = False) -> Camera:
     """The calibration of the images of a sensor_msgs/CameraInfo, with its region of interest and binning.
 
-    rectified: whether the images are rectified already, so that P holds for them and not K, D and R.
+    rectified: whether the images are rectified already, so that P holds for them and not K, D and R. The camera is
+               then the rectified one: its axes are those to which R rotates, and its images have no distortion.
 
     K and P are those of the sensor's full resolution. Raises ValueError, naming the fix, when it is not usable.
     """
@@ -109,18 +111,48 @@ def camera_from_message(message: Any, rectified: bool = False) -> Camera:
     if roi.x_offset + size[0] > message.width or roi.y_offset + size[1] > message.height:
         raise ValueError(
             f"the region of interest in camera_info, {size[0]}x{size[1]} at {roi.x_offset} {roi.y_offset}, is not "
-            f"inside its {message.width}x{message.height} pixels: fix 'roi' in the camera driver"
+            f"inside its {message.width}x{message.height} pixels: fix 'roi' or the size in the camera driver"
         )
     to_image = np.eye(3)  # from full-resolution pixels to those of the image
     for axis, (offset, factor) in enumerate(zip((roi.x_offset, roi.y_offset), binning)):
         to_image[axis, axis] = 1 / factor
         to_image[axis, 2] = (0.5 - offset) / factor - 0.5  # a binned pixel has the mean centre of its pixels
-    return Camera(
-        size[0] // binning[0],
-        size[1] // binning[1],
-        to_image @ np.reshape(message.k, (3, 3)),
-        np.array(message.d),
-        message.distortion_model,
-        np.array(message.r),
-        to_image @ np.reshape(message.p, (3, 4)),
-    )
+    matrix, projection = _with_last_row(message.k, 3), _with_last_row(message.p, 4)
+    distortion, model, rectification = np.array(message.d), message.distortion_model, np.array(message.r)
+    if rectified:
+        matrix = _rectified_matrix(matrix, projection, distortion)
+        distortion, model, rectification = np.empty(0), "", np.eye(3)
+    elif not matrix[:2, :2].any() and projection[:2, :2].any():
+        raise ValueError(
+            "camera_info.k is empty, but p is not: set rectified to true if the images are rectified, and calibrate "
+            "the camera otherwise"
+        )
+    size = size[0] // binning[0], size[1] // binning[1]
+    return Camera(*size, to_image @ matrix, distortion, model, rectification, to_image @ projection)
+
+
+def _with_last_row(values: ArrayLike, columns: int) -> NDArray[np.float64]:
+    """K or P (3, columns) from its numbers, where drivers that leave out the constant 1 get it back."""
+    matrix = np.array(values, np.float64).reshape(3, columns)
+    if matrix.any() and not matrix[2].any():
+        matrix[2, 2] = 1
+    return matrix
+
+
+def _rectified_matrix(
+    matrix: NDArray[np.float64], projection: NDArray[np.float64], distortion: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The intrinsics (3, 3) of rectified images: those of P, and K where P is empty and nothing was to rectify."""
+    if projection.any():
+        if not np.isfinite(projection).all() or not is_projection(projection[:, :3]):
+            raise ValueError(
+                "the rows of camera_info.p must be fx 0 cx tx, 0 fy cy ty, 0 0 1 0 for rectified images: calibrate the "
+                "camera, or set rectified to false if the images are not rectified"
+            )
+        return projection[:, :3]
+    if distortion.any():
+        raise ValueError(
+            "camera_info.p is empty, which rectified images need: publish the p of the rectified camera, or set "
+            "rectified to false if the images are not rectified"
+        )
+    return matrix

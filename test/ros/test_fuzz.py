@@ -17,7 +17,8 @@ from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField, RegionOfInterest
 from std_msgs.msg import Header
 
-from silk_ros.geometry.camera import DISTORTION_MODELS, camera_from_message
+from silk_ros.geometry.camera import camera_from_message
+from silk_ros.geometry.dialects import DISTORTION_MODELS
 from silk_ros.images.gray import ENCODING_ALIASES, ENCODINGS, packed_size
 from silk_ros.ros.front_end.images import gray_from_message, mask_from_message
 from silk_ros.ros.messages import points_from_cloud
