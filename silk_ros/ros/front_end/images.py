@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
-from ...images.gray import check_layout, decode_gray, packed_size, to_gray
+from ...images.gray import ENCODINGS, ValueRange, check_layout, decode_compressed, packed_size, to_gray
 
 try:  # part of a ROS installation; there is no wheel
     from cv_bridge import CvBridge
@@ -18,17 +18,21 @@ except ImportError:
     CV_BRIDGE = None
 
 
-def gray_from_message(message: Image, bridge: CvBridge | None = CV_BRIDGE) -> NDArray[np.uint8]:
+def gray_from_message(
+    message: Image, bridge: CvBridge | None = CV_BRIDGE, value_range: ValueRange | None = None
+) -> NDArray[np.uint8]:
     """Grey image (H, W) uint8, by cv_bridge if it is installed. Raises ValueError, naming the fix.
 
-    Padded and big-endian images are converted by numpy: cv_bridge's Python conversion ignores padding at the end of
-    rows, and its byte swap needs numpy 1.
+    value_range: of the values of the camera's 16-bit images so far.
+
+    Images of 16 bits and padded ones are converted by numpy: cv_bridge scales by the full range of 16 bits, its Python
+    conversion ignores padding at the end of rows, and its byte swap needs numpy 1.
     """
     layout = message.height, message.width, message.encoding, message.step
-    padded = message.step * message.height != packed_size(message.height, message.width, message.encoding)
-    if bridge is None or padded or message.is_bigendian:
-        return to_gray(message.data, *layout, bool(message.is_bigendian))
     encoding = check_layout(*layout, len(message.data))
+    padded = message.step * message.height != packed_size(message.height, message.width, encoding)
+    if bridge is None or padded or ENCODINGS[encoding].bits == 16:
+        return to_gray(message.data, *layout, bool(message.is_bigendian), value_range=value_range)
     if encoding != message.encoding:
         message = copy(message)
         message.encoding = encoding
@@ -51,9 +55,11 @@ def mask_from_message(message: Image) -> NDArray[np.uint8]:
     return np.where(wanted, 255, 0).astype(np.uint8)
 
 
-def gray_from_compressed(message: CompressedImage) -> NDArray[np.uint8]:
-    """Grey image (H, W) uint8 of a JPEG or PNG. Raises ValueError, naming the fix, for other and damaged files."""
-    if "compressedDepth" in message.format:
-        fix = "remap to the topic image_raw/compressed of a grey or colour camera"
-        raise ValueError(f"a compressed image has the format '{message.format}', which is depth: {fix}")
-    return decode_gray(bytes(message.data))
+def gray_from_compressed(message: CompressedImage, value_range: ValueRange | None = None) -> NDArray[np.uint8]:
+    """Grey image (H, W) uint8. Raises ValueError, naming the fix, for depth and for what cannot be decoded.
+
+    value_range: of the values of the camera's 16-bit images so far.
+    """
+    image, encoding = decode_compressed(bytes(message.data), message.format)
+    height, width = image.shape[:2]
+    return to_gray(image.data, height, width, encoding, image.strides[0], value_range=value_range)

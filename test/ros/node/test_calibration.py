@@ -1,7 +1,7 @@
 import pytest
 from harness import camera_info
 
-from silk_ros.ros.front_end.calibration import Calibration, StereoCalibration
+from silk_ros.ros.node.calibration import Calibration, StereoCalibration
 
 
 def test_topic_is_named_until_a_camera_info_comes() -> None:
