@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..geometry.camera import Camera, camera_from_message
-from .gray import decode_image
+from .encoded import decode_image
 from .source import DEFAULT_RATE, Source, SourceImage
 
 

@@ -5,18 +5,23 @@ The conversion gives what cv_bridge's conversion to mono8 gives. Errors say what
 
 from __future__ import annotations
 
-import struct
+import re
+import sys
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from .encoded import check_pixels, decode_image
+from .value_range import ValueRange
+
 
 class _Layout(NamedTuple):
     channels: int
     bits: int
-    to_gray: int | None  # OpenCV's conversion; None where the buffer is grey already
+    to_gray: int | None  # OpenCV's conversion; None where the buffer starts with a grey image
+    chroma: int = 0  # size of what follows the image, in halves of the image
 
 
 ENCODINGS = {
@@ -28,6 +33,8 @@ ENCODINGS = {
     "rgba8": _Layout(4, 8, cv2.COLOR_RGBA2GRAY),
     "bgr16": _Layout(3, 16, cv2.COLOR_BGR2GRAY),
     "rgb16": _Layout(3, 16, cv2.COLOR_RGB2GRAY),
+    "bgra16": _Layout(4, 16, cv2.COLOR_BGRA2GRAY),
+    "rgba16": _Layout(4, 16, cv2.COLOR_RGBA2GRAY),
     # OpenCV names a Bayer pattern after its second row: rggb is "BG".
     "bayer_rggb8": _Layout(1, 8, cv2.COLOR_BayerBG2GRAY),
     "bayer_bggr8": _Layout(1, 8, cv2.COLOR_BayerRG2GRAY),
@@ -39,6 +46,9 @@ ENCODINGS = {
     "bayer_grbg16": _Layout(1, 16, cv2.COLOR_BayerGB2GRAY),
     "yuv422": _Layout(2, 8, cv2.COLOR_YUV2GRAY_UYVY),
     "yuv422_yuy2": _Layout(2, 8, cv2.COLOR_YUV2GRAY_YUY2),
+    "nv12": _Layout(1, 8, None, chroma=1),
+    "nv21": _Layout(1, 8, None, chroma=1),
+    "nv24": _Layout(1, 8, None, chroma=4),
 }
 # Other names of the same layouts. Where a name leaves the order of the channels open, it is that of OpenCV.
 ENCODING_ALIASES = {
@@ -47,39 +57,35 @@ ENCODING_ALIASES = {
     "8UC3": "bgr8",
     "8UC4": "bgra8",
     "16UC3": "bgr16",
+    "16UC4": "bgra16",
     "uyvy": "yuv422",
     "yuyv": "yuv422_yuy2",
 }
 
-PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
-JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # markers of headers with the size
-JPEG_ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
+DEPTH_ENCODINGS = {"8SC1", "16SC1", "32SC1", "32FC1", "64FC1"}
 
-MAX_PIXELS = 64_000_000  # the network would need gigabytes for a larger image
-
-
-class ValueRange:
-    """The range of the values of a stream of 16-bit images."""
+COLOUR = re.compile(r"(rgb|bgr)a?(8|16)")
 
 
 def packed_size(height: int, width: int, encoding: str) -> int:
     """The number of bytes of an image without padding; 0 for an unknown encoding."""
     layout = ENCODINGS.get(ENCODING_ALIASES.get(encoding, encoding))
-    return height * width * layout.channels * layout.bits // 8 if layout else 0
+    return _data_size(height, _row_size(width, layout), layout) if layout else 0
 
 
-def check_pixels(height: int, width: int) -> None:
-    """Raise ValueError, naming the limit, for images of more than MAX_PIXELS."""
-    if height * width > MAX_PIXELS:
-        raise ValueError(
-            f"an image of {width}x{height} pixels is refused: the limit is {MAX_PIXELS // 10**6} megapixels"
-        )
+def _row_size(width: int, layout: _Layout) -> int:
+    return width * layout.channels * layout.bits // 8
+
+
+def _data_size(height: int, step: int, layout: _Layout) -> int:
+    return step * height + step * height * layout.chroma // 2
 
 
 def check_layout(height: int, width: int, encoding: str, step: int, length: int) -> str:
     """The canonical name of an encoding. Raises ValueError, naming the fix, for a buffer that does not fit it."""
     name = ENCODING_ALIASES.get(encoding, encoding)
+    if encoding in DEPTH_ENCODINGS:
+        raise ValueError(f"the image encoding {encoding} holds depths: remap to the image of a grey or colour camera")
     if name not in ENCODINGS:
         raise ValueError(
             f"unknown image encoding {encoding[:40]!r}: publish one of {', '.join([*ENCODINGS, *ENCODING_ALIASES])}"
@@ -87,15 +93,16 @@ def check_layout(height: int, width: int, encoding: str, step: int, length: int)
     if height <= 0 or width <= 0:
         raise ValueError(f"image of {width}x{height} pixels is empty: check the camera driver's resolution")
     check_pixels(height, width)
-    row_bytes = packed_size(1, width, name)
+    row_bytes, size = _row_size(width, ENCODINGS[name]), _data_size(height, step, ENCODINGS[name])
     if step < row_bytes:
         raise ValueError(
             f"step of {step} bytes is shorter than a row of {width} {encoding} pixels "
             f"({row_bytes} bytes): fix 'step' in the driver"
         )
-    if length != step * height:
+    if length != size:
+        chroma = " and the colours behind it" if ENCODINGS[name].chroma else ""
         raise ValueError(
-            f"image data has {length} bytes, step x height is {step} x {height} = {step * height}: "
+            f"image data has {length} bytes, step x height is {step} x {height}{chroma} = {size}: "
             "fix 'step' or 'data' in the driver"
         )
     if name.startswith("yuv422") and width % 2:
@@ -114,99 +121,69 @@ def to_gray(
 ) -> NDArray[np.uint8]:
     """Grey image (H, W) uint8 from a raw buffer of `step` bytes per row; rows may be padded.
 
-    16-bit images are scaled by 255 / 65535. An 8-bit grey buffer without padding is not copied.
+    value_range: range of the values of all 16-bit images of the stream, which is stretched to 0 to 255; None for the
+    range of the image alone. An 8-bit grey buffer without padding is not copied.
     Raises ValueError, naming the fix, for unknown encodings and buffers of the wrong size.
     """
     layout = ENCODINGS[check_layout(height, width, encoding, step, memoryview(data).nbytes)]
-    rows = np.frombuffer(data, np.uint8).reshape(height, step)
-    pixels: np.ndarray = rows[:, : packed_size(1, width, encoding)]
+    rows = np.frombuffer(data, np.uint8, height * step).reshape(height, step)
+    pixels: np.ndarray = rows[:, : _row_size(width, layout)]
     if layout.bits == 16:
         byte_order = ">u2" if is_bigendian else "<u2"
         pixels = np.ascontiguousarray(pixels).view(byte_order).astype(np.uint16, copy=False)
+        highest = int(pixels.max())
     if layout.channels > 1:
         pixels = pixels.reshape(height, width, layout.channels)
     if layout.to_gray is not None:
         pixels = cv2.cvtColor(np.ascontiguousarray(pixels), layout.to_gray)
     if layout.bits == 16:
-        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)  # round(v * 255 / 65535)
+        return (value_range or ValueRange(quiet=True)).to_8_bits(pixels, highest)
     return np.ascontiguousarray(pixels)
-
-
-def decode_gray(data: bytes) -> NDArray[np.uint8]:
-    """Grey image (H, W) uint8 from the bytes of a JPEG or PNG file; 16-bit images are scaled by 255 / 65535.
-
-    Raises ValueError as `decode_image` does.
-    """
-    image = decode_image(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
-    encoding = "mono8" if image.dtype == np.uint8 else "mono16"
-    height, width = image.shape
-    return to_gray(image.data, height, width, encoding, image.strides[0])
 
 
 def decode_compressed(data: bytes, format: str) -> tuple[NDArray[Any], str]:
     """The image (H, W) or (H, W, channels), and its encoding, of the data and the format of a CompressedImage.
 
+    The format is that of image_transport, such as "bayer_rggb8; jpeg compressed ". It says whether a file of one
+    channel holds a mosaic, and the order of three channels.
     Raises ValueError, naming the fix, for depth images and as `decode_image` does.
     """
-    raise NotImplementedError
+    raw, order = _check_format(format)
+    image = decode_image(data)
+    bits = 8 * image.dtype.itemsize
+    if image.ndim == 3:
+        return image, f"{order}{'a' * (image.shape[2] - 3)}{bits}"
+    if raw.endswith("16") and bits == 8:
+        raise ValueError(
+            f"a compressed image has the format '{format[:60]}': JPEG does not keep values above 255, so set the "
+            "publisher's format to png"
+        )
+    return image, f"{raw.rstrip('0123456789') if raw.startswith('bayer_') else 'mono'}{bits}"
 
 
-def decode_image(data: bytes, flags: int = cv2.IMREAD_UNCHANGED) -> NDArray[Any]:
-    """The image (H, W) or (H, W, channels), uint8 or uint16, in the bytes of a JPEG or PNG file.
+def decode_gray(data: bytes, format: str = "", value_range: ValueRange | None = None) -> NDArray[np.uint8]:
+    """Grey image (H, W) uint8 from the bytes of a JPEG or PNG file, by the format of a CompressedImage if it is one.
 
-    Pixels stay where the file stores them, whatever orientation its EXIF data asks for: calibrations belong to them.
-    Raises ValueError, naming the fix, for other data and for data that is cut off, and for more than MAX_PIXELS
-    before any of them are decoded.
+    value_range: as in `to_gray`. Raises ValueError as `decode_compressed` and `to_gray` do.
     """
-    if not data:
-        raise ValueError("the compressed image is empty: check the camera driver")
-    width, height = _size(data)
-    check_pixels(height, width)
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error:  # some versions raise where others return None
-        image = None
-    if image is None or image.shape[:2] != (height, width) or image.dtype not in (np.uint8, np.uint16):
-        raise ValueError("cannot decode a compressed image: its data is damaged")
-    return image
+    raw, order = _check_format(format)
+    if raw.startswith("bayer_") or order == "rgb" or raw.endswith("16"):
+        image, encoding = decode_compressed(data, format)
+    else:  # the decoder makes grey of colours in less time
+        image = decode_image(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+        encoding = f"mono{8 * image.dtype.itemsize}"
+    height, width = image.shape[:2]
+    return to_gray(image.data, height, width, encoding, image.strides[0], sys.byteorder == "big", value_range)
 
 
-def _size(data: bytes) -> tuple[int, int]:
-    """The width and height in the header of a file."""
-    if data.startswith(PNG_START):
-        header = data[12:24]
-        if len(header) < 12 or not header.startswith(b"IHDR") or PNG_END not in data:
-            raise _cut_off("PNG")
-        width, height = struct.unpack(">II", header[4:])
-        return width, height
-    if data.startswith(JPEG_START):
-        return _jpeg_size(data)
-    raise ValueError("a compressed image is neither JPEG nor PNG: set the publisher's format to jpeg or png")
+def _check_format(format: str) -> tuple[str, str]:
+    """The encoding that was compressed, in lower case, and the order of the channels in the file.
 
-
-def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """The width and height in the frame header, which follows segments of a marker and a length each.
-
-    Decoders skip what they cannot parse until the next marker. This reader refuses it, so that both see one header.
+    image_transport's own reader takes files of a colour encoding as RGB unless "compressed bgr" follows.
     """
-    at = len(JPEG_START)
-    while at + 9 <= len(data) and data[at] == 0xFF and data[at + 1] != 0:
-        marker = data[at + 1]
-        if marker in JPEG_FRAMES:
-            if data.find(JPEG_END, at) < 0:
-                break
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return width, height
-        if marker == 0xFF:  # padding
-            at += 1
-        elif marker in JPEG_ALONE:
-            at += 2
-        else:
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    raise _cut_off("JPEG")
-
-
-def _cut_off(kind: str) -> ValueError:
-    return ValueError(
-        f"a compressed image is a {kind} that is cut off or damaged: check the camera driver and the link"
-    )
+    raw, _, stored = " ".join(format.lower().split()).partition(";")
+    if "compresseddepth" in stored.replace(" ", ""):
+        fix = "remap to the topic image_raw/compressed of a grey or colour camera"
+        raise ValueError(f"a compressed image has the format '{format[:60]}', which is depth: {fix}")
+    is_rgb = COLOUR.fullmatch(raw.strip()) is not None and "compressed bgr" not in stored
+    return raw.strip(), "rgb" if is_rgb else "bgr"

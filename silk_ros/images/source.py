@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.camera import Camera
-from .gray import ValueRange, check_layout, to_gray
+from .gray import check_layout, to_gray
+from .value_range import ValueRange
 
 log = logging.getLogger(__name__)
 
