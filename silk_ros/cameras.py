@@ -35,16 +35,9 @@ class PerCamera(Generic[T]):
             del self._objects[next(iter(self._objects))]
         return found
 
-    def known(self, *frame_ids: str) -> T | None:
-        """The object of a camera, if there is one."""
-        return self._objects.get(frame_ids)
-
     def clear(self) -> None:
         """Forget all cameras."""
         self._objects.clear()
-
-    def __len__(self) -> int:
-        return len(self._objects)
 
     def __iter__(self) -> Iterator[T]:
         return iter(self._objects.values())

@@ -30,7 +30,7 @@ from silk_ros.ros.messages import MATCH_DTYPE, cloud_from_points
 from silk_ros.ros.odometry_node import OdometryCount, OdometryNode
 from silk_ros.ros.poses import transform_from_pose
 
-CAMERA = Camera(640, 480, np.array([[400.0, 0, 319.5], [0, 400, 239.5], [0, 0, 1]]), np.zeros(5))
+CAMERA = Camera(4000, 3000, np.array([[400.0, 0, 1999.5], [0, 400, 1499.5], [0, 0, 1]]), np.zeros(5))
 STEREO_DTYPE = np.dtype([("z", "<f4"), ("disparity", "<f4"), ("index", "<u4")])
 STEP = 0.1  # metres a frame along the optical axis, at ten frames a second
 
@@ -204,6 +204,7 @@ def test_bad_input_is_counted_and_survived(make_graph: Callable[..., Graph]) -> 
         PointCloud2(width=1, height=1, point_step=2, fields=[float_field], data=bytes(2)),
         PointCloud2(width=1, height=1, point_step=4, fields=[PointField(name="x", datatype=99)], data=bytes(4)),
     ):
+        bad.header.frame_id = "left_camera"
         graph.matches.publish(bad)
     graph.spin_until(lambda: int(graph.diagnostics["rejected_clouds"]) + int(graph.diagnostics["failures"]) == 5)
     graph.send(4, stereo=True)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
-from ...images.gray import ENCODINGS, ValueRange, check_layout, decode_compressed, packed_size, to_gray
+from ...images.gray import ENCODINGS, ValueRange, check_layout, decode_gray, packed_size, to_gray
 
 try:  # part of a ROS installation; there is no wheel
     from cv_bridge import CvBridge
@@ -25,13 +25,14 @@ def gray_from_message(
 
     value_range: of the values of the camera's 16-bit images so far.
 
-    Images of 16 bits and padded ones are converted by numpy: cv_bridge scales by the full range of 16 bits, its Python
-    conversion ignores padding at the end of rows, and its byte swap needs numpy 1.
+    Images of 16 bits, padded ones and those with colours behind the grey image are converted by numpy: cv_bridge scales
+    by the full range of 16 bits, its Python conversion ignores padding at the end of rows, and it does not know nv12.
     """
     layout = message.height, message.width, message.encoding, message.step
     encoding = check_layout(*layout, len(message.data))
-    padded = message.step * message.height != packed_size(message.height, message.width, encoding)
-    if bridge is None or padded or ENCODINGS[encoding].bits == 16:
+    kind = ENCODINGS[encoding]
+    padded = message.step != packed_size(1, message.width, encoding)
+    if bridge is None or padded or kind.chroma or kind.bits == 16:
         return to_gray(message.data, *layout, bool(message.is_bigendian), value_range=value_range)
     if encoding != message.encoding:
         message = copy(message)
@@ -60,6 +61,4 @@ def gray_from_compressed(message: CompressedImage, value_range: ValueRange | Non
 
     value_range: of the values of the camera's 16-bit images so far.
     """
-    image, encoding = decode_compressed(bytes(message.data), message.format)
-    height, width = image.shape[:2]
-    return to_gray(image.data, height, width, encoding, image.strides[0], value_range=value_range)
+    return decode_gray(bytes(message.data), message.format, value_range)

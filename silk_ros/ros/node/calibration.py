@@ -2,71 +2,77 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from functools import lru_cache
+from typing import NamedTuple
 
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from ...cameras import CAMERAS, PerCamera
+from ...cameras import CAMERAS, quoted
 from ...geometry.camera import Camera, camera_from_message
 from ...geometry.stereo_geometry import StereoGeometry
 
 
-class _Intrinsics:
-    """What the last camera_info of one frame_id holds. `camera` is None without usable intrinsics."""
+class _Intrinsics(NamedTuple):
+    """What the last camera_info of a frame_id holds. `camera` is None, and `problem` the reason, without intrinsics."""
 
-    def __init__(self) -> None:
-        self.seen: CameraInfo | None = None  # the last one, without its header
-        self.camera: Camera | None = None
-        self.problem = ""
+    seen: CameraInfo  # without its header
+    camera: Camera | None
+    problem: str
 
 
 class Calibration:
     """Calibration of the camera on one topic; of several that share it, by the frame_id of image and camera_info.
 
-    Where all camera_info is of one frame_id, it is that of all images. `problem`: why the newest camera_info is not
-    usable; empty where it is.
+    Where all camera_info is of one frame_id, it is that of all images. One thread may update what others read.
     """
 
     def __init__(self, topic: str, rectified: bool = False) -> None:
         """rectified: whether the images are rectified already (`camera_from_message`)."""
         self._topic, self._rectified = topic, rectified
-        self._cameras = PerCamera(_Intrinsics)
-        self._newest: _Intrinsics | None = None
-        self.problem = f"no camera_info on {topic} yet: remap camera_info if you need rays"
+        self._known: dict[str, _Intrinsics] = {}  # by frame_id, the newest last; replaced as a whole
 
     @property
     def received(self) -> bool:
         """Whether a camera_info has arrived."""
-        return self._newest is not None
+        return bool(self._known)
+
+    @property
+    def problem(self) -> str:
+        """Why the newest camera_info is not usable; empty where it is."""
+        if not self._known:
+            return f"no camera_info on {self._topic} yet: remap camera_info to that of the camera"
+        return next(reversed(self._known.values())).problem
 
     def update(self, message: CameraInfo) -> bool:
         """Take in a camera_info. Returns False if it is not usable and differs from the one before."""
-        self._newest = known = self._cameras.of(message.header.frame_id)
-        header, message.header = message.header, Header()
-        same = message == known.seen
-        if not same:
-            known.seen = deepcopy(message)
-            try:
-                known.camera, known.problem = camera_from_message(message, self._rectified), ""
-            except ValueError as error:
-                known.camera, known.problem = None, str(error)
-        message.header, self.problem = header, known.problem
-        return same or known.camera is not None
+        known, frame_id = dict(self._known), message.header.frame_id
+        before = known.pop(frame_id, None)
+        seen = copy(message)
+        seen.header = Header()
+        intrinsics = before if before is not None and seen == before.seen else self._read(deepcopy(seen))
+        self._known = dict([*known.items(), (frame_id, intrinsics)][-CAMERAS:])
+        return intrinsics is before or not intrinsics.problem
+
+    def _read(self, message: CameraInfo) -> _Intrinsics:
+        try:
+            return _Intrinsics(message, camera_from_message(message, self._rectified), "")
+        except ValueError as error:
+            return _Intrinsics(message, None, str(error))
 
     def camera(self, frame_id: str) -> Camera:
         """The calibration of images of a frame_id. Raises ValueError, naming the fix, when there is none."""
-        known = self._cameras.known(frame_id)
-        if known is None and len(self._cameras) > 1:
+        known = self._known
+        if len(known) > 1 and frame_id not in known:
             raise ValueError(
-                f"several cameras send camera_info on {self._topic}, and none has the frame_id of the images, "
-                f"{frame_id[:40]!r}: give images and camera_info of a camera the same frame_id"
+                f"camera_info on {self._topic} is of {quoted(list(known))}, but the images are of "
+                f"{quoted([frame_id])}: give images and camera_info of a camera the same frame_id"
             )
-        known = known or self._newest
-        if known is None or known.camera is None:
-            raise ValueError(known.problem if known else self.problem)
-        return known.camera
+        intrinsics = known.get(frame_id) or next(iter(known.values()), None)
+        if intrinsics is None or intrinsics.camera is None:
+            raise ValueError(intrinsics.problem if intrinsics else self.problem)
+        return intrinsics.camera
 
     def of(self, shape: tuple[int, ...], frame_id: str = "") -> Camera:
         """The calibration of images (H, W) of a frame_id. Raises ValueError, naming the fix, when there is none."""

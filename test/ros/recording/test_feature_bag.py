@@ -65,7 +65,7 @@ def test_stamps_and_frames_of_a_recording_are_kept(image_folder: Path, tmp_path:
 
 
 def test_a_folder_of_stereo_pairs_has_a_stereo_cloud_for_each(
-    image_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pairs = tmp_path / "pairs"
     for side, start in (("image_0", 0), ("image_1", 6)):  # 6 pixels of disparity
@@ -87,5 +87,5 @@ def test_a_folder_of_stereo_pairs_has_a_stereo_cloud_for_each(
     # A calibration of no pair costs the points, not the recording, and is said once.
     (pairs / "calib.txt").write_text(f"P0: {matrix.format(0)}\nP1: {matrix.format(0)}\n")
     assert main([str(pairs), *arguments[:1], str(tmp_path / "other"), *arguments[2:]]) == 0
-    (said,) = [record.message for record in caplog.records if "stereo" in record.message]
-    assert said.startswith("2 of 2 stereo pairs: stereo matches have no points") and "baseline" in said
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "stereo" in line]
+    assert said.startswith("warning: 2 of 2 stereo pairs: stereo matches have no points") and "baseline" in said
