@@ -1,5 +1,6 @@
 import pytest
 from harness import camera_info
+from sensor_msgs.msg import CameraInfo
 
 from silk_ros.ros.node.calibration import Calibration, StereoCalibration
 
@@ -49,3 +50,62 @@ def test_geometry_of_a_pair_is_remade_only_when_a_camera_changes() -> None:
     info.p[3] = -20.0
     right.update(info)
     assert pair.of((120, 160), (120, 160)).baseline == pytest.approx(0.2)
+
+
+def info_of(frame_id: str, **changes: object) -> CameraInfo:
+    info = camera_info(**changes)
+    info.header.frame_id = frame_id
+    return info
+
+
+@pytest.mark.parametrize("frame_id", ["", "camera", "camera_info_of_another_name"])
+def test_camera_info_of_one_frame_id_is_that_of_all_images(frame_id: str) -> None:
+    calibration = Calibration("camera_info")
+    calibration.update(info_of(frame_id))
+    assert calibration.of((120, 160), "camera").matrix[0, 0] == 100
+
+
+def test_cameras_that_share_a_topic_keep_their_calibrations() -> None:
+    calibration = Calibration("/camera_info")
+    for _ in range(2):
+        assert calibration.update(info_of("front")) and calibration.update(info_of("rear", focal_length=200.0))
+    front = calibration.camera("front")
+    assert (front.matrix[0, 0], calibration.camera("rear").matrix[0, 0]) == (100, 200)
+    calibration.update(info_of("front"))
+    assert calibration.camera("front") is front  # made once
+    with pytest.raises(ValueError, match=r"/camera_info is of 'rear', 'front', but .* of 'top': give images"):
+        calibration.camera("top")
+
+
+def test_unusable_camera_info_costs_the_rays_of_its_own_camera_only() -> None:
+    calibration = Calibration("camera_info")
+    calibration.update(info_of("front"))
+    assert not calibration.update(info_of("rear", focal_length=0.0)) and "not calibrated" in calibration.problem
+    assert calibration.camera("front").width == 160
+    with pytest.raises(ValueError, match="not calibrated"):
+        calibration.camera("rear")
+
+
+def test_cameras_of_long_ago_are_forgotten() -> None:
+    calibration = Calibration("camera_info")
+    for number in range(10):
+        calibration.update(info_of(str(number), focal_length=100.0 + number))
+    assert calibration.camera("9").matrix[0, 0] == 109
+    with pytest.raises(ValueError, match="'6', '7', '8', '9', but"):
+        calibration.camera("5")
+
+
+def test_of_rectified_images_p_holds() -> None:
+    info = camera_info()
+    info.d = [-0.3, 0.1, 0.0, 0.0, 0.0]
+    info.p = [80.0, 0.0, 79.5, -40.0, 0.0, 80.0, 59.5, 0.0, 0.0, 0.0, 1.0, 0.0]
+    raw, rectified = Calibration("camera_info"), Calibration("camera_info", rectified=True)
+    for calibration in (raw, rectified):
+        assert calibration.update(info)
+    pixels = [[159.5, 59.5]]
+    assert rectified.camera("").rays(pixels)[0] == pytest.approx([1, 0, 1])
+    assert raw.camera("").rays(pixels)[0, 0] != pytest.approx(0.8, abs=0.01)
+    pair = StereoCalibration(Calibration("left", rectified=True), rectified)
+    info.p[3] = 0.0
+    pair.left.update(info)
+    assert pair.of((120, 160), (120, 160)).baseline == pytest.approx(0.5)
