@@ -198,7 +198,7 @@ class Worker:
             if mask.shape != shape:
                 problem = f"the {name} is {mask.shape[1]}x{mask.shape[0]}, but the images are {shape[1]}x{shape[0]}"
                 said = f"{problem}: it is not used; make it the size of the images"
-                self._explain(FrontEndCount.FRAMES_WITHOUT_MASK, name, said, problem)
+                self._explain(FrontEndCount.FRAMES_WITHOUT_MASK, name, said, said)
             else:
                 kept = mask if kept is None else np.minimum(kept, mask)
         return kept
