@@ -55,11 +55,10 @@ def _open(source: str, topic: str, rectified: str) -> Source:
             "'folder/*.color.jpg', a video file, or a rosbag2 or .mcap recording"
         )
     if path.suffix.lower() in (".mcap", ".db3", ".bag"):
-        # A file inside a rosbag2 folder is read with the metadata of the folder.
-        return BagSource(path.parent if (path.parent / "metadata.yaml").exists() else path, topic)
+        return BagSource(path, topic, rectified)
     if path.is_dir():
         if (folders := stereo_folders(path)) is not None:
             return StereoFolderSource(*folders)
         recorded = any(next(path.glob(name), None) for name in ("metadata.yaml", "*.mcap*", "*.db3*"))
-        return BagSource(path, topic) if recorded else FolderSource(path)
+        return BagSource(path, topic, rectified) if recorded else FolderSource(path)
     return VideoSource(path)
