@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
 
 from ..geometry.camera import RECTIFIED, is_rectified
 from .bag_cameras import RecordedCameras
@@ -51,10 +50,7 @@ class BagSource(Source):
             raise ImportError("reading a recording needs more libraries: pip install rosbags mcap") from error
         self._recording = Recording(path)
         topics = ImageTopics(self._recording)
-        try:
-            self._topic = topics.choose(topic)
-        except ValueError as error:
-            raise ValueError(f"cannot play '{path}': {error}") from error
+        self._topic = topics.choose(topic)
         self.about = "" if topic else topics.about(self._topic)
         # image_transport publishes /camera/image_raw/compressed beside /camera/camera_info.
         self._info_topic = self._topic.removesuffix("/compressed").rsplit("/", 1)[0] + "/camera_info"
@@ -81,10 +77,11 @@ class BagSource(Source):
     def _recorded_rate(self) -> float:
         items = islice(self._recording.read([self._topic]), RATE_IMAGES)
         times = [(header_stamp(item.message), item.time) for item in items if not isinstance(item.message, Lost)]
-        stamps, received = np.array(times, np.int64).reshape(-1, 2).T
-        intervals = np.diff(stamps if stamps.all() and np.ptp(stamps) else received)
-        intervals = intervals[intervals > 0]
-        return float(1e9 / np.median(intervals)) if len(intervals) else DEFAULT_RATE
+        stamps = [stamp for stamp, _ in times]
+        if len(set(stamps)) < 2 or 0 in stamps:  # of a driver without a clock
+            stamps = [received for _, received in times]
+        intervals = [after - before for before, after in pairwise(stamps) if after > before]
+        return 1e9 / median(intervals) if intervals else DEFAULT_RATE
 
     def _read(self) -> Iterator[SourceImage | Lost]:
         cameras = RecordedCameras(self._rectified)

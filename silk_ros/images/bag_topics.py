@@ -36,7 +36,7 @@ class ImageTopics:
         self._recording = recording
         self.unusable: dict[str, str] = {}
         ranks = {}
-        for topic, channels in recording.topics.items():
+        for topic, channels in sorted(recording.topics.items()):
             if any(channel.type in (IMAGE, COMPRESSED) for channel in channels):
                 reason, is_final = _problem(recording, topic)
                 if is_final:
@@ -47,15 +47,19 @@ class ImageTopics:
 
     def choose(self, wanted: str) -> str:
         """The wanted topic, or the first usable one. Raises ValueError, naming the topics, where there is none."""
-        known = [wanted] if wanted in self._recording.topics else [f"/{wanted}"]  # ROS 1 also has names without a slash
-        for topic in known if wanted else self.usable[:1]:
-            if topic in self.usable:
-                return topic
-            if topic in self.unusable:
-                raise ValueError(
-                    f"the images of '{topic}' cannot be used, since {self.unusable[topic]}: {self._list()}"
-                )
-        raise ValueError(f"no image topic{f' {wanted!r}' if wanted else ' that can be used'}: {self._list()}")
+        if not wanted and self.usable:
+            return self.usable[0]
+        topics, path = self._recording.topics, self._recording.path
+        topic = wanted if wanted in topics else f"/{wanted}"  # a name of ROS 1 may have no slash
+        if topic in self.usable:
+            return topic
+        if topic in self.unusable:
+            raise ValueError(f"'{topic}' in '{path}' cannot be used ({self.unusable[topic]}): {self._usable()}")
+        if topic in topics:
+            raise ValueError(f"'{topic}' in '{path}' is no image topic ({topics[topic][0].type}): {self._usable()}")
+        raise ValueError(
+            f"no {f'image topic {wanted!r}' if wanted else 'usable image topic'} in '{path}': {self._usable()}"
+        )
 
     def about(self, chosen: str) -> str:
         """Which of several topics is read, and why not the others; empty where there is but one."""
@@ -68,18 +72,14 @@ class ImageTopics:
             f"not {_enumerate(reasons)}; choose with topic"
         )
 
-    def _list(self) -> str:
-        if not self.usable and not self.unusable:
-            topics = [
-                f"{topic} ({channels[0].type or 'no type'})"
-                for topic, channels in sorted(self._recording.topics.items())
-            ]
-            return f"it has no image topic, but {_enumerate(topics)}"
-        unusable = [f"{topic} ({reason})" for topic, reason in sorted(self.unusable.items())]
-        parts = [f"not {_enumerate(unusable)}"] if unusable else []
+    def _usable(self) -> str:
+        """The topics to choose from; where there are none, those that there are."""
         if self.usable:
-            parts.append(f"its image topics are {_enumerate(self.usable)}")
-        return "; ".join(parts)
+            return f"its image topics are {_enumerate(self.usable)}"
+        if self.unusable:
+            return f"its image topics are {_enumerate([f'{topic} ({why})' for topic, why in self.unusable.items()])}"
+        topics = sorted(self._recording.topics.items())
+        return f"its topics are {_enumerate([f'{topic} ({channels[0].type})' for topic, channels in topics])}"
 
 
 def _problem(recording: Recording, topic: str) -> tuple[str, bool]:

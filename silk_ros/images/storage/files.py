@@ -7,24 +7,17 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import yaml
 import zstandard
 
 from .base import Storage, unreadable
 from .mcap_file import McapStorage
+from .names import SUFFIXES, data_files, plain, suffix
 from .ros1_file import Ros1Storage
 from .sqlite_file import SqliteStorage
 
 log = logging.getLogger(__name__)
 
-FORMATS: dict[str, type[Storage]] = {
-    ".mcap": McapStorage,
-    ".db3": SqliteStorage,
-    ".bag": Ros1Storage,
-    ".active": Ros1Storage,
-}
-ZSTANDARD = (".zstd", ".zst")
-METADATA = "metadata.yaml"
+FORMATS: dict[str, type[Storage]] = dict(zip(SUFFIXES, (McapStorage, SqliteStorage, Ros1Storage, Ros1Storage)))
 
 
 def open_storages(path: Path, temporary: TemporaryDirectory[str]) -> list[Storage]:
@@ -46,61 +39,21 @@ def open_storages(path: Path, temporary: TemporaryDirectory[str]) -> list[Storag
     return storages
 
 
-def data_files(path: Path) -> list[Path]:
-    """The files of a recording: of a folder all that are not hidden, else the one that is named.
-
-    Raises ValueError, naming the fix, if there are none, or files of several formats.
-    """
-    if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.iterdir() if _plain(file).suffix in FORMATS and file.name[0] != ".")
-    files = [file for file in files if file == _plain(file) or _plain(file) not in files]  # it was decompressed before
-    for name in sorted(set(_listed(path)) - {_plain(file).name for file in files}):
-        log.warning("%s of '%s' names %s, which is missing: its images are lost", METADATA, path, name)
-    if not files:
-        raise ValueError(f"the recording '{path}' holds no .mcap, .db3 or .bag file: copy them beside {METADATA}")
-    if len({_plain(file).suffix for file in files}) > 1:
-        names = ", ".join(file.name for file in files)
-        raise ValueError(f"the folder '{path}' holds recordings of several formats: give one of the files {names}")
-    return files
-
-
-def _plain(file: Path) -> Path:
-    """A file as it is called when it is decompressed."""
-    return file.with_suffix("") if file.suffix in ZSTANDARD else file
-
-
-def _listed(folder: Path) -> list[str]:
-    """The files that the metadata of a folder name, as they are called when they are decompressed."""
-    metadata = folder / METADATA
-    if not metadata.exists():
-        return []
-    try:
-        content = yaml.safe_load(metadata.read_text(encoding="utf-8"))
-        names = content["rosbag2_bagfile_information"]["relative_file_paths"]
-        return [_plain(Path(name)).name for name in names]
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        log.warning("'%s' is damaged (%s), and does without: ros2 bag reindex writes it anew", metadata, reason)
-        return []
-
-
 def _open(file: Path, temporary: Path) -> Storage:
-    if file.suffix in ZSTANDARD:
-        file = _decompress(file, temporary)
-    if file.suffix not in FORMATS:
+    kind = FORMATS.get(suffix(file))
+    if kind is None:
         raise unreadable(file, "its kind is not known", "give a rosbag2 folder, or an .mcap, .db3 or .bag file")
-    return FORMATS[file.suffix](file)
+    return kind(file if file == plain(file) else _decompress(file, temporary))
 
 
 def _decompress(file: Path, folder: Path) -> Path:
     """Decompress a file, as far as it is whole."""
-    target = folder / _plain(file).name
+    target = folder / plain(file).name
     log.info("decompressing '%s' to %s", file, folder)
-    with file.open("rb") as packed, target.open("wb") as plain:
+    with file.open("rb") as packed, target.open("wb") as unpacked:
         reader = zstandard.ZstdDecompressor().stream_reader(packed, read_across_frames=True)
         try:
-            shutil.copyfileobj(reader, plain, 1 << 20)
+            shutil.copyfileobj(reader, unpacked, 1 << 20)
         except zstandard.ZstdError as error:
             log.warning("'%s' is damaged (%s): what is whole is read", file, error)
         except OSError as error:

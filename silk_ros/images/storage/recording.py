@@ -42,6 +42,7 @@ class Recording:
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         temporary = TemporaryDirectory(prefix="silk_ros_")
         weakref.finalize(self, temporary.cleanup)
         self._storages = open_storages(path, temporary)

@@ -66,11 +66,12 @@ class SqliteStorage(Storage):
     def _data(self, connection: sqlite3.Connection, row: int) -> bytes | Lost:
         try:
             ((data,),) = connection.execute("select data from messages where id = ?", (row,)).fetchall()
+            if isinstance(data, bytes):
+                return data
         except sqlite3.Error as error:
             if _is_locked(error):
                 raise
-            return Lost(f"row {row} of {self.path.name}", f"the database is damaged ({error}): {self._mend}")
-        return bytes(data)
+        return Lost(f"row {row} of {self.path.name}", f"the database is damaged: {self._mend}")
 
     @cached_property
     def _index(self) -> list[tuple[int, int, int | None]]:
@@ -86,7 +87,8 @@ class SqliteStorage(Storage):
                     raise
                 log.warning("'%s' is damaged (%s): what is whole is read; %s", self.path, error, self._mend)
                 found = [message for message in _salvage(connection) if message[2] is None or message[2] in keys]
-        return sorted(found, key=lambda message: message[:2])
+        times = ((time if isinstance(time, int) else 0, row, key) for time, row, key in found)  # of a damaged page
+        return sorted(times, key=lambda message: message[:2])
 
 
 def _salvage(connection: sqlite3.Connection) -> list[tuple[int, int, int | None]]:
