@@ -47,7 +47,7 @@ class BagSource(Source):
         try:
             from .storage.recording import Recording
         except ImportError as error:
-            raise ImportError("reading a recording needs more libraries: pip install rosbags mcap") from error
+            raise ImportError("reading a recording needs more libraries: pip install rosbags mcap pyyaml") from error
         self._recording = Recording(path)
         topics = ImageTopics(self._recording)
         self._topic = topics.choose(topic)
