@@ -20,7 +20,8 @@ ANYTIME = "changes at run time"
 class Declaration:
     """A parameter of a node.
 
-    range: smallest and largest number. choices: the allowed texts. change: NEVER, INACTIVE or ANYTIME. off: the number
+    range: smallest and largest number. choices: the allowed texts; `true` and `false` may be given as booleans too,
+    which ROS makes of them on a command line and in YAML. change: NEVER, INACTIVE or ANYTIME. off: the number
     that switches a filter off, None for other parameters. description: sentences, set by `described`.
     """
 
@@ -38,6 +39,15 @@ class Declaration:
         return replace(self, description=sentences + off)
 
     @property
+    def takes_booleans(self) -> bool:
+        """Whether a boolean stands for one of the choices."""
+        return "true" in self.choices
+
+    def value(self, given: Any) -> Any:
+        """The value that a given one stands for: the text of a boolean where it is one of the choices."""
+        return str(given).lower() if self.takes_booleans and isinstance(given, bool) else given
+
+    @property
     def limits(self) -> str:
         """The choices or the range as text; empty where there are none."""
         if self.choices:
@@ -53,7 +63,9 @@ def declare(node: Node, declarations: Iterable[Declaration]) -> dict[str, Any]:
     """
     declarations = tuple(declarations)
     values = {
-        declaration.name: node.declare_parameter(declaration.name, declaration.default, _descriptor(declaration)).value
+        declaration.name: declaration.value(
+            node.declare_parameter(declaration.name, declaration.default, _descriptor(declaration)).value
+        )
         for declaration in declarations
     }
     check_choices(declarations, values)
@@ -94,6 +106,7 @@ def _descriptor(declaration: Declaration) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(description=description, read_only=declaration.change == NEVER)
     if declaration.choices:
         descriptor.additional_constraints = f"one of {declaration.limits}"
+        descriptor.dynamic_typing = declaration.takes_booleans
     if isinstance(declaration.default, list):
         descriptor.type = ParameterType.PARAMETER_STRING_ARRAY
     if declaration.range is not None:
