@@ -15,7 +15,7 @@ from .matcher import check_filters, match
 from .prediction import MotionPrediction
 from .step import Frame, Step
 from .stereo import RightImage, StereoPair, StereoRules, match_stereo
-from .tracker import Tracker, others
+from .tracker import Tracker, TrackIds, others
 from .types import Features, Matches
 from .verification import Verification
 
@@ -60,10 +60,13 @@ class FrontEndOptions:
 class FrontEnd:
     """Matches every image with the previous one."""
 
-    def __init__(self, extractor: Extractor, options: FrontEndOptions | None = None) -> None:
+    def __init__(
+        self, extractor: Extractor, options: FrontEndOptions | None = None, ids: TrackIds | None = None
+    ) -> None:
+        """ids: source of the ids of new tracks, which front-ends may share."""
         self.extractor = extractor
         self._options = options or FrontEndOptions()
-        self._tracker = Tracker()
+        self._tracker = Tracker(ids)
         self._prediction = MotionPrediction()
         self._previous: Frame | None = None
         self._lost: Frame | None = None  # rows of an older frame, whose tracks may be bridged
@@ -102,11 +105,13 @@ class FrontEnd:
         mask:   (H, W) uint8; keypoints where it is 0 are left out.
 
         An image of another size, or one that is older than the previous one, starts new tracks.
-        Raises what `Extractor` and `mask_rows` raise, and then keeps the previous frame. A right image that cannot be
-        used is told in `Step.right_problem`.
+        Raises what `Extractor` and `mask_rows` raise, and ValueError for a camera of another size, and then keeps the
+        previous frame. A right image that cannot be used is told in `Step.right_problem`.
         """
         if camera is None and right is not None and right.geometry is not None:
             camera = right.geometry.left
+        if camera is not None:
+            camera.check_size(image.shape)
         features, found = self._extract(image, mask)
         seen_right, right_problem = self._extract_right(right)  # may raise, so before the state changes
         frame = Frame(image, stamp, features, rays=None if camera is None else camera.rays(features.keypoints))
@@ -203,6 +208,8 @@ class FrontEnd:
     def _extract_right(self, right: RightImage | None) -> tuple[Features | None, str]:
         """Features of a right image; None, and the reason, where it cannot be used."""
         try:
+            if right is not None and right.geometry is not None:
+                right.geometry.right.check_size(right.image.shape)
             return None if right is None else self.extractor(right.image), ""
         except ValueError as error:
             return None, str(error)

@@ -18,7 +18,8 @@ class Frame:
 
     stamp:  nanoseconds.
     tracks: of the rows of `features`.
-    rays:   (N, 3) float32, undistorted rays of the keypoints with z = 1; None without a camera.
+    rays:   (N, 3) float32, undistorted rays of the keypoints with z = 1, NaN where the calibration has none; None
+            without a camera.
     """
 
     image: NDArray[np.uint8]

@@ -53,7 +53,8 @@ class Verification:
     ) -> NDArray[np.bool_]:
         """Which matches (M,) between pixels (M, 2) of an image and of the previous one agree; none of too few.
 
-        rays:   undistorted rays (M, 3) of both, for an essential matrix; None where they are unknown.
+        rays:   undistorted rays (M, 3) of both, for an essential matrix; None where they are unknown. A match with
+                a ray of NaN does not agree.
         camera: the camera of the image, in whose pixels the threshold is.
         """
         if self.method == "essential" and camera is not None and rays is not None:

@@ -433,3 +433,39 @@ def test_backend_that_matches_is_told_the_previous_frame(photo: Image) -> None:
     steps += [front_end.process(view(photo), index) for index in range(2)]
     previous = [None, steps[0].frame.features.descriptors, None, steps[2].frame.features.descriptors]
     assert [a is b for a, b in zip(backend.asked, previous)] == [True] * 4
+
+
+def test_a_camera_of_another_size_is_refused_and_the_previous_frame_is_kept(front_end: FrontEnd, photo: Image) -> None:
+    height, width = photo.shape
+    matrix = np.array([[300.0, 0, 160], [0, 300, 120], [0, 0, 1]])
+    front_end.process(photo, 0)
+    with pytest.raises(ValueError, match=rf"for {width // 2}x{height} images, but they are {width}x{height}: publish"):
+        front_end.process(photo, 1, Camera(width // 2, height, matrix, np.zeros(5)))
+    step = front_end.process(photo, 2, Camera(width, height, matrix, np.zeros(5)))
+    assert len(step.matches) and step.frame.rays is not None
+
+
+def test_a_right_camera_of_another_size_is_told(front_end: FrontEnd, photo: Image) -> None:
+    geometry = stereo_cameras()
+    left = photo[: geometry.left.height, : geometry.left.width]
+    step = front_end.process(left, 0, right=RightImage(left[:-1], geometry))
+    assert step.stereo is None and "images, but they are" in step.right_problem
+
+
+def test_a_fisheye_beyond_90_degrees_has_features_without_rays_and_verified_matches(photo: Image) -> None:
+    """Tracks, bridged or not, go through keypoints without a ray; what is verified has one."""
+    height, width = photo.shape
+    matrix = np.array([[70.0, 0, width / 2], [0, 70, height / 2], [0, 0, 1]])
+    camera = Camera(width, height, matrix, np.zeros(4), "equidistant")
+    options = FrontEndOptions(verification=Verification("essential"), bridge=True)
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), options)
+    for index in range(4):
+        step = front_end.process(np.roll(photo, index, axis=1), index, camera)
+        rays = step.frame.rays
+        assert rays is not None
+        known = np.isfinite(rays).all(axis=1)
+        inside = np.linalg.norm(step.frame.features.keypoints - matrix[:2, 2], axis=1) < 70 * np.pi / 2 - 1e-3
+        np.testing.assert_array_equal(known, inside)
+        assert 0 < known.mean() < 1
+        assert known[step.matches.indices[:, 0]].all()
+    assert len(step.matches) > 20

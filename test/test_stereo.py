@@ -226,3 +226,37 @@ def test_descriptors_of_different_models_are_explained() -> None:
 def test_rules_out_of_range_are_explained(rules: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         StereoRules(**rules)
+
+
+@pytest.mark.parametrize("side", ["left", "right", "both"])
+def test_keypoints_without_a_ray_have_no_stereo_match_and_disturb_no_other(side: str) -> None:
+    left, right = calibrated_pair()
+    geometry = StereoGeometry(left, right)
+    points = scene(200)
+    descriptors = np.random.default_rng(1).normal(size=(len(points), 16))
+    seen = described(project(left, points), descriptors)
+    seen_right = described(project(right, points @ ROTATION.T + TRANSLATION), descriptors)
+    rays = left.rays(seen.keypoints), right.rays(seen_right.keypoints)
+    missing = np.arange(len(points)) % 3 == 0
+    for each in rays[slice(None) if side == "both" else slice(0, 1) if side == "left" else slice(1, 2)]:
+        each[missing] = np.nan
+    found = match_stereo(seen, seen_right, geometry, rays=rays)
+    np.testing.assert_array_equal(found.indices[:, 0], found.indices[:, 1])
+    np.testing.assert_array_equal(found.indices[:, 0], np.flatnonzero(~missing))
+    np.testing.assert_allclose(found.points, points[~missing], rtol=2e-3, atol=2e-3)
+
+
+def test_rays_beside_the_rectified_camera_have_no_rectified_pixel() -> None:
+    """Near its image plane, and behind it, where pixels would be numbers without a meaning."""
+    left, right = calibrated_pair("equidistant")
+    geometry = StereoGeometry(left, right)
+    axes = np.array([[0, 0, 1], [1, 0, 1], [150, 0, 1], [1e5, 0, 1], [0, -1e5, 1], [1, 0, -1], [np.nan] * 3])
+    pixels = geometry.rectify_left((axes @ left.rectification).astype(np.float32))
+    assert np.isfinite(pixels).all(axis=1).tolist() == [True, True, False, False, False, False, False]
+
+
+def test_a_mirrored_rectification_is_refused() -> None:
+    left, right = calibrated_pair()
+    mirrored = replace(left, rectification=np.diag([-1.0, 1, 1]) @ left.rectification)
+    with pytest.raises(ValueError, match="left/camera_info has an r that is no rotation"):
+        StereoGeometry(mirrored, right)

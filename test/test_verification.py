@@ -93,3 +93,20 @@ def test_bad_settings_are_refused(settings: dict, message: str) -> None:
 
 def test_it_is_off_unless_a_method_is_chosen() -> None:
     assert [bool(Verification(method)) for method in METHODS] == [False, True, True]
+
+
+def test_matches_without_a_ray_do_not_agree_and_do_not_change_the_others(views: tuple) -> None:
+    now, before, _ = views
+    rays, rays_before = camera().rays(now), camera().rays(before)
+    verification = Verification("essential")
+    missing = np.arange(200) % 4 == 0
+    for side in (rays, rays_before):
+        side[missing & (np.arange(200) % 8 < 4 if side is rays else True)] = np.nan
+    found = verification.inliers(now, before, (rays, rays_before), camera())
+    assert not found[missing].any()
+    kept = (rays[~missing], rays_before[~missing])
+    np.testing.assert_array_equal(
+        found[~missing], verification.inliers(now[~missing], before[~missing], kept, camera())
+    )
+    rays[5:] = np.nan
+    assert verification.inliers(now, before, (rays, rays_before), camera()).shape == (200,)

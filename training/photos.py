@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from silk_ros.images.folders import image_files
+from silk_ros.images.image_files import image_files
 from silk_ros.images.sampling import spaced_to_ends, spread
 from silk_ros.images.source import IMAGE_SUFFIXES
 from silk_ros.images.sources import open_source

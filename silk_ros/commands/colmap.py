@@ -6,6 +6,7 @@ shifted by half a pixel. Descriptors are not stored: COLMAP only has types for i
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,8 @@ try:
 except ImportError as error:
     raise ImportError("a COLMAP database needs pycolmap: pip install 'silk_ros[colmap]'") from error
 
+log = logging.getLogger(__name__)
+
 PIXEL_CENTRE = 0.5  # of the top-left pixel, in COLMAP's coordinates
 FOCAL_GUESS = 1.2  # times the longer side, COLMAP's guess for an unknown camera
 CAMERA_ID = 1
@@ -38,21 +41,33 @@ DATABASE, IMAGES, MODELS = "database.db", "images", "sparse"  # in the output fo
 def camera_model(camera: Camera) -> tuple[str, list[float]]:
     """Name and parameters of COLMAP's model of a calibrated camera.
 
-    Raises ValueError for a distortion without a model in COLMAP.
+    Raises ValueError for a distortion, or a skew, without a model in COLMAP.
     """
+    fix = "rectify the images and give their --camera"
+    if camera.matrix[0, 1]:
+        raise ValueError(f"COLMAP has no camera model with skew, which is camera_info.k[1]: {fix}")
     fx, fy, cx, cy = camera.matrix[[0, 1, 0, 1], [0, 1, 2, 2]]
     pinhole = [fx, fy, cx + PIXEL_CENTRE, cy + PIXEL_CENTRE]
     if camera.model == "equidistant":
         return "OPENCV_FISHEYE", [*pinhole, *camera.distortion]
     if camera.distortion[8:].any():
-        raise ValueError(
-            "COLMAP has no camera model with thin-prism or tilt distortion: rectify the images and give their --camera"
-        )
+        raise ValueError(f"COLMAP has no camera model with thin-prism or tilt distortion: {fix}")
     radial = np.zeros(8)
     radial[: len(camera.distortion)] = camera.distortion[:8]
     if radial[4:].any():
         return "FULL_OPENCV", [*pinhole, *radial]
     return ("OPENCV", [*pinhole, *radial[:4]]) if radial.any() else ("PINHOLE", pinhole)
+
+
+def _colmap_camera(calibration: Camera | None, width: int, height: int) -> Any:
+    """pycolmap.Camera of a calibration; with a guess of the focal length for None."""
+    name, parameters = camera_model(calibration) if calibration is not None else ("SIMPLE_RADIAL", None)
+    guess = FOCAL_GUESS * max(width, height)
+    camera = pycolmap.Camera.create_from_model_name(CAMERA_ID, name, guess, width, height)
+    if parameters is not None:
+        camera.params = parameters
+        camera.has_prior_focal_length = True
+    return camera
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,9 @@ class DatabaseSummary:
 
 class DatabaseWriter:
     """Writer of the database and the images of a new folder, one image at a time.
+
+    All images share the first calibration that one of them has. Keypoints without a ray in it are left out, since
+    COLMAP would give them a wrong one; their number is logged at the end.
 
     window:  number of earlier images that each image is matched with.
     loop:    every `loop`-th image is also matched with all earlier such images, to close loops; 0: none.
@@ -86,10 +104,12 @@ class DatabaseWriter:
         self._loop = loop
         self._match: Callable[[Features, Features], Matches] = partial(match, **filters or {})
         self._camera: Any = None
+        self._calibration: Camera | None = None
+        self._changed = False  # whether an image has another calibration
         self._verification = pycolmap.TwoViewGeometryOptions()
         self._verification.ransac.random_seed = 0
         self._threads = ThreadPoolExecutor()  # pycolmap releases the interpreter's lock
-        self._count = self._pairs = 0
+        self._count = self._pairs = self._left_out = 0
         self._inliers: list[int] = []
 
     def add(self, view: SequenceFrame, features: Features) -> None:
@@ -97,14 +117,11 @@ class DatabaseWriter:
 
         Raises ValueError for an image that differs in size from the first, since all share one camera.
         """
-        height, width = view.gray.shape
-        if self._camera is None:
-            self._camera = self._write_camera(view.camera, width, height)
-        elif (self._camera.width, self._camera.height) != (width, height):
-            raise ValueError(
-                f"image {view.index} has {width}x{height} pixels, the first {self._camera.width}x"
-                f"{self._camera.height}: split the sequence where the size changes"
-            )
+        self._take_camera(view)
+        if self._calibration is not None:
+            known = np.isfinite(self._calibration.rays(features.keypoints)).all(axis=1)
+            self._left_out += int(np.count_nonzero(~known))
+            features = features.rows(np.flatnonzero(known))
         image_id = self._write_image(view)
         self._database.write_keypoints(image_id, features.keypoints + np.float32(PIXEL_CENTRE))
         is_anchor = self._loop > 0 and self._count % self._loop == 0
@@ -122,18 +139,29 @@ class DatabaseWriter:
                 self._inliers.append(len(geometry.inlier_matches))
         self._recent.append((image_id, features))
 
-    def _write_camera(self, calibration: Camera | None, width: int, height: int) -> Any:
-        name, parameters = camera_model(calibration) if calibration is not None else ("SIMPLE_RADIAL", None)
-        guess = FOCAL_GUESS * max(width, height)
-        camera = pycolmap.Camera.create_from_model_name(CAMERA_ID, name, guess, width, height)
-        if parameters is not None:
-            camera.params = parameters
-            camera.has_prior_focal_length = True
-        self._database.write_camera(camera, use_camera_id=True)
-        rig = pycolmap.Rig(rig_id=CAMERA_ID)
-        rig.add_ref_sensor(camera.sensor_id)
-        self._database.write_rig(rig, use_rig_id=True)
-        return camera
+    def _take_camera(self, view: SequenceFrame) -> None:
+        """Store the camera of the first image, and the first calibration, which may come with a later image."""
+        height, width = view.gray.shape
+        if self._camera is None:
+            self._calibration = view.camera
+            self._camera = _colmap_camera(view.camera, width, height)
+            self._database.write_camera(self._camera, use_camera_id=True)
+            rig = pycolmap.Rig(rig_id=CAMERA_ID)
+            rig.add_ref_sensor(self._camera.sensor_id)
+            self._database.write_rig(rig, use_rig_id=True)
+        elif (self._camera.width, self._camera.height) != (width, height):
+            raise ValueError(
+                f"image {view.index} has {width}x{height} pixels, the first {self._camera.width}x"
+                f"{self._camera.height}: split the sequence where the size changes"
+            )
+        elif self._calibration is None and view.camera is not None:
+            self._calibration = view.camera
+            self._camera = _colmap_camera(view.camera, width, height)
+            self._database.update_camera(self._camera)
+        elif view.camera is not None and self._calibration is not None and not self._changed:
+            self._changed = not view.camera.same_intrinsics(self._calibration)
+            if self._changed:
+                log.warning("image %d has another calibration than those before: COLMAP gets the first", view.index)
 
     def _write_image(self, view: SequenceFrame) -> int:
         name = f"{view.index:06d}.png"
@@ -157,6 +185,8 @@ class DatabaseWriter:
     def close(self) -> DatabaseSummary:
         self._threads.shutdown()
         self._database.close()
+        if self._left_out:
+            log.warning("%d keypoints were left out: the calibration has no ray for them", self._left_out)
         inliers = float(np.mean(self._inliers)) if self._inliers else 0.0
         return DatabaseSummary(self._count, self._pairs, len(self._inliers), inliers)
 

@@ -14,7 +14,8 @@ from ..backends.parity import common_keypoints
 from ..extractor import Extractor
 from ..geometry.epipolar import estimated_inliers
 from ..geometry.homography import reprojection_error
-from ..images.folders import FolderSource, image_files
+from ..images.folders import FolderSource
+from ..images.image_files import image_files
 from ..images.sources import open_recorded
 from ..matcher import match
 from ..types import Features

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .dialects import canonical_model
+from .lens import EquidistantLens, Lens, OpenCvLens
 
 RECTIFIED = ("auto", "true", "false")  # whether images are rectified already; auto: by the name of their topic
+
+TOLERANCE = 1e-4  # pixels between a pixel and the projection of its ray
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,19 +75,48 @@ class Camera:
         object.__setattr__(self, "projection", projection.reshape(3, 4))
 
     def rays(self, pixels: ArrayLike) -> NDArray[np.float32]:
-        """Undistorted rays (N, 3) float32, z = 1, of pixel positions (N, 2)."""
-        points = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
-        rays = np.ones((len(points), 3), np.float32)
-        if not len(points):
-            return rays
-        if self.model == "equidistant":
-            rays[:, :2] = cv2.fisheye.undistortPoints(points, self.matrix, self.distortion)[:, 0]
-        else:
-            # The five iterations of cv2.undistortPoints leave errors of 3 px in the corners of a KITTI image.
-            criteria = (cv2.TERM_CRITERIA_COUNT + cv2.TERM_CRITERIA_EPS, 100, 1e-6)
-            pinhole = cv2.undistortImagePoints(points, self.matrix, self.distortion, None, criteria)[:, 0]
-            rays[:, :2] = (np.column_stack([pinhole, np.ones(len(points))]) @ np.linalg.inv(self.matrix).T)[:, :2]
+        """Undistorted rays (N, 3) float32, z = 1, of pixel positions (N, 2).
+
+        A ray is NaN where the calibration has none: beyond the first fold of the distortion, and 90 degrees or more
+        from the optical axis. All others project back to their pixels.
+        """
+        (fx, skew, cx), (_, fy, cy), _ = self.matrix.tolist()
+        u, v = np.asarray(pixels, np.float64).reshape(-1, 2).T
+        with np.errstate(all="ignore"):
+            y = (v - cy) / fy
+            places = np.stack([(u - cx - skew * y) / fx, y])
+            if self._lens is not None:
+                places = self._lens.undistort(places)
+            rays = np.ones((len(u), 3), np.float32)
+            rays[:, :2] = places.T
+            missing = ~np.isfinite(rays[:, 0] + rays[:, 1])
+        rays[missing] = np.nan
         return rays
+
+    @cached_property
+    def _lens(self) -> Lens | None:
+        """The model of the distortion; None for none."""
+        if self.model != "equidistant" and not self.distortion.any():
+            return None
+        kind = EquidistantLens if self.model == "equidistant" else OpenCvLens
+        corners = np.array([[x, y, 1.0] for x in (0, self.width - 1) for y in (0, self.height - 1)])
+        with np.errstate(all="ignore"):
+            reach = float(np.hypot(*(corners @ np.linalg.inv(self.matrix).T)[:, :2].T).max())
+            return kind(self.distortion, reach, TOLERANCE / max(self.matrix[0, 0], self.matrix[1, 1]))
+
+    def same_intrinsics(self, other: Camera) -> bool:
+        """Whether the pixels of both cameras have the same rays."""
+        parts = ("width", "height", "model", "matrix", "distortion")
+        return all(np.array_equal(getattr(self, part), getattr(other, part)) for part in parts)
+
+    def check_size(self, shape: tuple[int, ...]) -> None:
+        """Raise ValueError, naming the fix, if the calibration is not for images (H, W) of this shape."""
+        height, width = shape[:2]
+        if (self.width, self.height) != (width, height):
+            raise ValueError(
+                f"camera_info is for {self.width}x{self.height} images, but they are {width}x{height}: "
+                "publish the intrinsics of these images, with their binning and region of interest"
+            )
 
 
 def is_projection(matrix: NDArray[np.float64]) -> bool:
@@ -93,9 +125,13 @@ def is_projection(matrix: NDArray[np.float64]) -> bool:
 
 
 def is_rectified(choice: str, topic: str) -> bool:
-    """Whether the images of a topic are rectified: the choice of RECTIFIED, for auto by the name `image_rect*`."""
-    names = topic.split("/")
-    return choice == "true" or (choice == "auto" and any(name.startswith("image_rect") for name in names[-2:]))
+    """Whether the images of a topic are rectified: the choice of RECTIFIED, for auto by the name of the topic.
+
+    image_proc names them `image_rect*`, others `rect/image`; the name of a transport may follow.
+    """
+    names = topic.split("/")[-3:]
+    named = any(name.startswith("image_rect") for name in names[-2:]) or "rect" in names[:-1]
+    return choice == "true" or (choice == "auto" and named)
 
 
 def camera_from_message(message: Any, rectified: bool = False) -> Camera:

@@ -49,17 +49,21 @@ def estimated_inliers(points: Points, points_prev: Points, threshold: float) -> 
 def essential_inliers(rays: Points, rays_prev: Points, matrix: Points, threshold: float) -> NDArray[np.bool_]:
     """Which matches (N,) agree with the essential matrix that most of them share (MAGSAC), within pixels.
 
-    rays, rays_prev: (N, 3) undistorted, z = 1. matrix: (3, 3) intrinsics, in whose pixels the threshold is.
+    rays, rays_prev: (N, 3) undistorted, z = 1; a match with a ray of NaN does not agree.
+    matrix: (3, 3) intrinsics, in whose pixels the threshold is.
     """
-    if len(rays) < FEWEST_ESSENTIAL:
-        return np.zeros(len(rays), bool)
+    inliers = np.zeros(len(rays), bool)
+    known = np.flatnonzero(np.isfinite(np.hstack([rays, rays_prev])).all(axis=1))
+    if len(known) < FEWEST_ESSENTIAL:
+        return inliers
     # Pixels of a camera without distortion.
-    straight, straight_prev = ((each @ matrix.T)[:, :2] for each in (rays, rays_prev))
+    straight, straight_prev = ((each[known] @ matrix.T)[:, :2] for each in (rays, rays_prev))
     cv2.setRNGSeed(0)
     _, mask = cv2.findEssentialMat(
         straight, straight_prev, matrix, cv2.USAC_MAGSAC, CONFIDENCE, threshold, MAX_ITERATIONS
     )
-    return _as_rows(mask, len(rays))
+    inliers[known] = _as_rows(mask, len(known))
+    return inliers
 
 
 def _as_rows(mask: Any, count: int) -> NDArray[np.bool_]:

@@ -25,13 +25,14 @@ def rectify_pair(left: Camera, right: Camera, motion: NDArray[np.float64]) -> tu
     calibrations = left.matrix, left.distortion, right.matrix, right.distortion
     if left.model == "equidistant":
         flags = cv2.fisheye.CALIB_ZERO_DISPARITY
-        results = cv2.fisheye.stereoRectify(*calibrations, size, rotation, translation, flags)
+        found = cv2.fisheye.stereoRectify(*calibrations, size, rotation, translation, flags)[:4]
     else:
         flags = cv2.CALIB_ZERO_DISPARITY
-        results = cv2.stereoRectify(*calibrations, size, rotation, translation, flags=flags, alpha=0)
+        found = cv2.stereoRectify(*calibrations, size, rotation, translation, flags=flags, alpha=0)[:4]
+    *rotations, left_projection, right_projection = (np.asarray(matrix, np.float64) for matrix in found)
     return (
-        replace(left, rectification=results[0], projection=results[2]),
-        replace(right, rectification=results[1], projection=results[3]),
+        replace(left, rectification=rotations[0], projection=left_projection),
+        replace(right, rectification=rotations[1], projection=right_projection),
     )
 
 
@@ -46,7 +47,5 @@ def rectification_maps(camera: Camera) -> Maps:
     """The columns and the rows (H, W) float32 of the distorted image at the pixels of the rectified one."""
     size, projection = (camera.width, camera.height), camera.projection[:, :3]
     initialise = cv2.fisheye.initUndistortRectifyMap if camera.model == "equidistant" else cv2.initUndistortRectifyMap
-    columns, rows = initialise(
-        camera.matrix, camera.distortion, camera.rectification, projection, size, cv2.CV_32FC1
-    )
+    columns, rows = initialise(camera.matrix, camera.distortion, camera.rectification, projection, size, cv2.CV_32FC1)
     return np.asarray(columns, np.float32), np.asarray(rows, np.float32)

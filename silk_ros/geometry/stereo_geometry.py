@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .camera import Camera, is_projection
+from .motion import project
 
 MIN_DISPARITY = 1.0  # pixels; a smaller one says too little of the distance
 SAME = 1e-3  # relative difference up to which the projections of the two cameras agree
+LEAST_COSINE = 0.01  # of the angle of a ray to the axis of the rectified camera; wider rays have no usable pixel
 
 Floats = NDArray[np.float64]
 
@@ -31,7 +33,8 @@ class StereoGeometry:
     def __post_init__(self) -> None:
         for side, camera in ("left", self.left), ("right", self.right):
             rotation, projection = camera.rectification, camera.projection
-            if not np.allclose(rotation @ rotation.T, np.eye(3), atol=SAME) or not is_projection(projection[:, :3]):
+            turns = np.allclose(rotation @ rotation.T, np.eye(3), atol=SAME) and np.linalg.det(rotation) > 0
+            if not turns or not is_projection(projection[:, :3]):
                 raise ValueError(
                     f"{side}/camera_info has an r that is no rotation, or a p whose rows are not fx 0 cx tx, "
                     "0 fy cy 0, 0 0 1 0: calibrate both cameras together"
@@ -71,9 +74,9 @@ class StereoGeometry:
         return self._rectify(self.right, rays)
 
     def _rectify(self, camera: Camera, rays: NDArray[np.float32]) -> Floats:
-        points = rays @ (self.left.projection[:, :3] @ camera.rectification).T
-        points[points[:, 2] <= 0] = np.nan
-        return np.asarray(points[:, :2] / points[:, 2:], np.float64)
+        points = rays @ camera.rectification.T
+        points[points[:, 2] <= LEAST_COSINE * np.linalg.norm(points, axis=1)] = np.nan
+        return project(self.left.projection[:, :3], points)
 
     def points(self, rectified: ArrayLike, disparity: ArrayLike) -> NDArray[np.float32]:
         """Points (N, 3) in metres in the axes of the left camera, on the rays of its pixels.

@@ -78,14 +78,15 @@ def _numbers(value: Any) -> NDArray[np.float64]:
 
 def _camera_calibration(values: Values) -> Camera:
     model = "equidistant" if values.get("fisheye_model") else values.get("distortion_model", "")
-    rectified = {
-        name: _numbers(values[f"{name}_matrix"])
-        for name in ("rectification", "projection")
-        if f"{name}_matrix" in values
-    }
-    size = int(values["image_width"]), int(values["image_height"])
-    matrix, distortion = _numbers(values["camera_matrix"]), _numbers(values["distortion_coefficients"])
-    return Camera(*size, matrix, distortion, model, **rectified)
+    return Camera(
+        int(values["image_width"]),
+        int(values["image_height"]),
+        _numbers(values["camera_matrix"]),
+        _numbers(values["distortion_coefficients"]),
+        model,
+        _numbers(values.get("rectification_matrix", np.zeros(9))),
+        _numbers(values.get("projection_matrix", np.zeros(12))),
+    )
 
 
 def _pinhole(values: Values, coefficients: Any) -> Camera:
@@ -104,5 +105,7 @@ def _euroc(values: Values) -> tuple[Camera, NDArray[np.float64] | None]:
 
 
 def _kalibr(values: Values) -> tuple[Camera, NDArray[np.float64] | None]:
-    mounted = np.linalg.inv(_numbers(values["T_cam_imu"]).reshape(4, 4)) if "T_cam_imu" in values else None
-    return _pinhole(values, values["distortion_coeffs"]), mounted
+    camera = _pinhole(values, values["distortion_coeffs"])
+    if "T_cam_imu" not in values:
+        return camera, None
+    return camera, np.asarray(np.linalg.inv(_numbers(values["T_cam_imu"]).reshape(4, 4)), np.float64)

@@ -68,8 +68,8 @@ class LayoutSource(Source):
         if camera is None or (camera.width, camera.height) == (image.width, image.height):
             return replace(image, camera=camera)
         problem = (
-            f"the calibration is for {camera.width}x{camera.height} pixels, the image has {image.width}x{image.height}: "
-            "give all images the size of the calibration"
+            f"the calibration is for {camera.width}x{camera.height} pixels, the image has {image.width}x{image.height}"
+            ": give all images the size of the calibration"
         )
         return replace(image, camera_problem=problem)
 

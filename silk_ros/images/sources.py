@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import logging
-import re
 from pathlib import Path
 
 from ..geometry.camera import RECTIFIED
@@ -12,13 +11,10 @@ from .bag import BagSource
 from .flight import FlightSource
 from .folders import FolderSource, LayoutSource, find_layout
 from .source import IMAGE_SUFFIXES, Source
+from .storage.names import is_recording
 from .video import VideoSource
 
 log = logging.getLogger(__name__)
-
-RECORDING = re.compile(r"\.(mcap|db3|bag|bag\.active)(\.zstd)?$", re.IGNORECASE)
-METADATA = "metadata.yaml"  # of a rosbag2 folder
-MAX_CAMERA = 1000
 
 
 def open_source(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> Source:
@@ -33,7 +29,10 @@ def open_source(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> 
     try:
         opened = _open(source, topic, rectified)
     except OSError as error:
-        raise ValueError(f"cannot read '{source}' ({error.strerror or error}): give it another name or access") from error
+        raise ValueError(f"cannot read '{source}' ({error.strerror or error}): check its permissions") from error
+    if not isinstance(opened, BagSource) and (topic or rectified != RECTIFIED[0]):
+        given = f"the topic '{topic}' is" if topic else f"rectified ({rectified}) is"
+        raise ValueError(f"{given} of a recording, but '{source}' is none: leave it out")
     if opened.about:
         log.info("%s", opened.about)
     return opened
@@ -47,24 +46,22 @@ def open_recorded(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -
 
 
 def _is_camera(source: str) -> bool:
-    return source.isdecimal() and int(source) < MAX_CAMERA and not Path(source).exists()
+    return source.isdecimal() and len(source) < 4 and not Path(source).exists()
 
 
 def _open(source: str, topic: str, rectified: str) -> Source:
     path = _path(source)
     if path is not None and path.exists():
-        recorded = _holds_recording(path)
+        recorded = is_recording(path)
         layout = find_layout(path) if path.is_dir() and not (recorded and topic) else None
         if recorded and layout is None:
             return BagSource(path, topic, rectified)
-        _refuse_topic(source, topic, rectified)
         if layout is not None:
             return LayoutSource(source, layout)
         if path.is_dir():
             return FolderSource(path)
         is_image = path.suffix.lower() in IMAGE_SUFFIXES
         return FolderSource(path.parent, glob.escape(path.name)) if is_image else VideoSource(path)
-    _refuse_topic(source, topic, rectified)
     if source == "flight":
         return FlightSource()
     if _is_camera(source):
@@ -78,22 +75,6 @@ def _path(source: str) -> Path | None:
         return Path(source).expanduser() if source.strip() else None
     except RuntimeError:  # no home of such a user
         return Path(source)
-
-
-def _holds_recording(path: Path) -> bool:
-    """Whether a path is a file of messages, or a folder with one."""
-    if not path.is_dir():
-        return RECORDING.search(path.name) is not None
-    metadata = path / METADATA
-    named = any(RECORDING.search(inside.name) for inside in path.iterdir())
-    return named or (metadata.exists() and b"rosbag2" in metadata.read_bytes())
-
-
-def _refuse_topic(source: str, topic: str, rectified: str) -> None:
-    """Raise ValueError, naming the fix, if what is given is of recordings only."""
-    if topic or rectified != RECTIFIED[0]:
-        given = f"the topic '{topic}' is" if topic else f"rectified ({rectified}) is"
-        raise ValueError(f"{given} of a recording, but '{source}' is none: leave it out")
 
 
 def _open_pattern(source: str, path: Path | None) -> Source:

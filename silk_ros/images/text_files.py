@@ -72,17 +72,18 @@ def read_text(path: Path) -> str:
 
 
 def read_rows(path: Path, separator: str | None = None) -> list[TextRow]:
-    """The rows of a table, without blank lines and those that start with '#'. separator: None for blanks and tabs.
+    """The rows of a table, without blank lines and those that start with '#'.
 
+    separator: None for blanks and tabs. Other tables may have a heading in their first row, which is left out.
     Raises OSError and ValueError as `read_text` does.
     """
-    lines = enumerate(read_text(path).splitlines(), 1)
-    rows = [(number, line.strip()) for number, line in lines]
-    return [
+    lines = [(number, line.strip()) for number, line in enumerate(read_text(path).splitlines(), 1)]
+    rows = [
         TextRow(path, number, [field.strip() for field in line.split(separator)])
-        for number, line in rows
+        for number, line in lines
         if line and not line.startswith("#")
     ]
+    return rows[1:] if separator and rows and rows[0].fields[0][:1].isalpha() else rows
 
 
 def read_matrix(path: Path, rows: int, columns: int) -> NDArray[np.float64]:

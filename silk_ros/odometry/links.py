@@ -56,7 +56,8 @@ def check_fields(points: NDArray[Any], topic: str, *names: str) -> None:
 
 
 def links_from_matches(stamp: int, matches: NDArray[Any], camera: Camera) -> Links:
-    """Links of the points (M,) of a match cloud, a structured array. Points outside of any image are left out.
+    """Links of the points (M,) of a match cloud, a structured array. Those without a ray, and with one beyond WIDEST,
+    are left out.
 
     Raises ValueError for a cloud that lacks the fields of ~/matches.
     """

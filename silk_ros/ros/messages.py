@@ -90,7 +90,7 @@ def points_from_cloud(cloud: PointCloud2) -> NDArray:
 
 
 def features_to_cloud(header: Header, frame: Frame, encoded: NDArray[Any] | None = None) -> PointCloud2:
-    """The feature cloud of a frame; its rays are NaN without a calibrated camera.
+    """The feature cloud of a frame; rays are NaN without a calibrated camera, and where its lens has none.
 
     encoded: its descriptors in another format (see `descriptor_formats.encoder`).
     """

@@ -154,3 +154,64 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="choose another folder"):
         DatabaseWriter(tmp_path, window=1)
     assert not list(tmp_path.iterdir())
+
+
+def test_keypoints_without_a_ray_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """COLMAP would give pixels of a fisheye beyond 90 degrees a wrong ray."""
+    matrix = np.array([[70.0, 0, 160], [0, 70, 120], [0, 0, 1]])
+    fisheye = Camera(WIDTH, HEIGHT, matrix, np.zeros(4), "equidistant")
+    writer = DatabaseWriter(tmp_path / "out", window=1)
+    for index in range(2):
+        writer.add(view(index, fisheye), features(index))
+    writer.close()
+    database = pycolmap.Database.open(tmp_path / "out" / DATABASE)
+    lost = 0
+    for index in range(2):
+        keypoints = features(index).keypoints
+        known = np.linalg.norm(keypoints - matrix[:2, 2], axis=1) < 70 * np.pi / 2
+        np.testing.assert_allclose(database.read_keypoints(index + 1), keypoints[known] + 0.5, atol=1e-4)
+        lost += np.count_nonzero(~known)
+    database.close()
+    assert lost and f"{lost} keypoints were left out: the calibration has no ray" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("distortion", "model"),
+    [
+        ((-0.42, 0.10, 0, 0), "plumb_bob"),
+        ((-0.3, 0.1, 0, 0, -0.02), "plumb_bob"),
+        ((0.01, -0.005, 0.001, 0), "fisheye"),
+    ],
+)
+def test_colmaps_rays_of_what_is_stored_are_those_of_the_camera(distortion: tuple[float, ...], model: str) -> None:
+    """Two solvers of the same model, for lenses whose distortion is strong or folds."""
+    wide = Camera(WIDTH, HEIGHT, np.array([[120.0, 0, 160], [0, 121, 120], [0, 0, 1]]), np.array(distortion), model)
+    name, parameters = camera_model(wide)
+    stored = pycolmap.Camera.create_from_model_name(1, name, FOCAL, WIDTH, HEIGHT)
+    stored.params = parameters
+    pixels = np.stack(np.meshgrid(np.arange(0, WIDTH, 8.0), np.arange(0, HEIGHT, 8.0)), axis=-1).reshape(-1, 2)
+    rays = wide.rays(pixels)
+    known = np.isfinite(rays).all(axis=1)
+    assert known.mean() > 0.3
+    np.testing.assert_allclose(rays[known, :2], stored.cam_from_img(pixels[known] + 0.5), rtol=1e-3, atol=1e-4)
+
+
+def test_a_calibration_that_comes_late_is_used_and_a_second_one_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = DatabaseWriter(tmp_path / "out", window=1)
+    for index, calibration in enumerate([None, camera(), camera(), camera(0.1, 0, 0, 0), camera(0.2, 0, 0, 0)]):
+        writer.add(view(index, calibration), features(index))
+    writer.close()
+    database = pycolmap.Database.open(tmp_path / "out" / DATABASE)
+    (stored,) = database.read_all_cameras()
+    database.close()
+    assert stored.model_name == "PINHOLE" and stored.has_prior_focal_length
+    assert [record.getMessage()[:42] for record in caplog.records] == ["image 3 has another calibration than those"]
+
+
+def test_skew_is_refused() -> None:
+    skewed = MATRIX.copy()
+    skewed[0, 1] = 2.0
+    with pytest.raises(ValueError, match=r"skew, which is camera_info.k\[1\]: rectify"):
+        camera_model(Camera(WIDTH, HEIGHT, skewed, np.zeros(5)))

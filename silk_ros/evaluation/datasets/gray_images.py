@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...images.folders import image_files
-from ...images.source import IMAGE_SUFFIXES
+from ...images.image_files import decode_file, image_files
+from ...images.source import IMAGE_SUFFIXES, SourceImage
+from ...images.value_range import ValueRange
 from ..options import DatasetError
 
 Image = NDArray[np.uint8]  # grey (H, W)
@@ -17,10 +18,12 @@ Image = NDArray[np.uint8]  # grey (H, W)
 
 def read_image(path: Path) -> Image:
     """The grey image (H, W) of a file. Raises DatasetError for a file that is not an image."""
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise DatasetError(f"cannot read the image '{path}': replace it with one that OpenCV can decode")
-    return np.asarray(image, np.uint8)
+    try:
+        # The decoder makes grey of colours.
+        image = decode_file(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+        return SourceImage.from_array(image, value_range=ValueRange(quiet=True)).gray()
+    except ValueError as error:
+        raise DatasetError(f"cannot read the image '{path}': {error}") from error
 
 
 def load_images(folder: Path) -> list[Image]:

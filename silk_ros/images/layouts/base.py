@@ -38,22 +38,29 @@ class FolderLayout:
 
     kind:         name of the layout, and of the folders that are read.
     frames:       in order of time; those of a pair all have a right image.
-    camera:       calibration of the images, of the left ones of a pair. right_camera: of the right ones.
+    cameras:      calibration of the images, and that of the right ones; none if it is not known.
     lost:         images that cannot be used, such as those without the other one of a pair.
     notes:        what else the user should know, for the log.
-    depth_scale:  metres of a step of the depth images.
+    depth_units:  steps of the depth images per metre.
     depth_matrix: (3, 3) intrinsics of the depth images; None: they have the pixels of the images.
     """
 
     folder: Path
     kind: str
     frames: Sequence[FrameFiles]
-    camera: Camera | None = None
-    right_camera: Camera | None = None
+    cameras: Sequence[Camera] = ()
     lost: Sequence[Lost] = ()
     notes: list[str] = field(default_factory=list)
-    depth_scale: float = 0.001
+    depth_units: float = 1000.0
     depth_matrix: Matrix | None = None
+
+    @property
+    def camera(self) -> Camera | None:
+        return self.cameras[0] if self.cameras else None
+
+    @property
+    def right_camera(self) -> Camera | None:
+        return self.cameras[1] if len(self.cameras) > 1 else None
 
     @property
     def stereo(self) -> bool:
@@ -65,7 +72,7 @@ class FolderLayout:
         stamps = sum(frame.stamp is not None for frame in self.frames)
         found = [
             f"{len(self.frames)} {'stereo pairs' if self.stereo else 'images'}",
-            "calibration" if self.camera else "no calibration",
+            "calibration" if self.cameras else "no calibration",
             "stamps" if stamps else "no stamps",
             f"{poses} poses" if poses else "no poses",
         ]

@@ -30,9 +30,9 @@ def read_euroc(folder: Path) -> FolderLayout | None:
     """
     if folder.name == "data" and folder.parent.name in CAMERAS:
         folder = folder.parent
-    root, names = (folder.parent, (folder.name,)) if folder.name in CAMERAS else (folder, CAMERAS)
+    root, wanted = (folder.parent, [folder.name]) if folder.name in CAMERAS else (folder, [*CAMERAS])
     root = root / "mav0" if (root / "mav0").is_dir() else root
-    names = tuple(name for name in names if (root / name / "data").is_dir())
+    names = [name for name in wanted if (root / name / "data").is_dir()]
     if not names:
         return None
     images, lost = _stamped_images(root / names[0])
@@ -54,7 +54,7 @@ def read_euroc(folder: Path) -> FolderLayout | None:
     if truth is not None and mounted is None:
         notes.append("without poses, which need T_BS of sensor.yaml")
     known = [camera for camera, _ in cameras]
-    return FolderLayout(root, f"EuRoC ({', '.join(names)})", frames, *known, lost=lost, notes=notes)
+    return FolderLayout(root, f"EuRoC ({', '.join(names)})", frames, known, lost=lost, notes=notes)
 
 
 def _stamped_images(camera: Path) -> tuple[list[Stamped], list[Lost]]:
@@ -80,9 +80,7 @@ def _stamped_images(camera: Path) -> tuple[list[Stamped], list[Lost]]:
     return sorted(images), lost
 
 
-def _partners(
-    images: list[Stamped], others: list[Stamped], names: tuple[str, ...]
-) -> tuple[list[Path | None], list[Lost]]:
+def _partners(images: list[Stamped], others: list[Stamped], names: list[str]) -> tuple[list[Path | None], list[Lost]]:
     """The right image of each left one, and the images of both cameras without the other one."""
     places = nearest([stamp for stamp, _ in images], [stamp for stamp, _ in others], PAIR_WITHIN)
     used = set(places)
@@ -92,14 +90,14 @@ def _partners(
     return [None if place is None else others[place][1] for place in places], lost
 
 
-def _read_cameras(root: Path, names: tuple[str, ...]) -> tuple[list[Mounted], list[str]]:
+def _read_cameras(root: Path, names: list[str]) -> tuple[list[Mounted], list[str]]:
     """The calibration and the pose in the body of each camera, and what to say of them; none unless all have one."""
     cameras: list[Mounted] = []
     for name in names:
         chain = root.parent / "dso" / "camchain.yaml"  # TUM-VI's, of kalibr
         file = next((path for path in (root / name / "sensor.yaml", chain) if path.exists()), None)
         if file is None:
-            return [], []
+            return [], [f"without calibration: '{root / name / 'sensor.yaml'}' is missing"]
         cameras.append(read_mounted(file, name))
     if len(cameras) == 1:
         return cameras, []

@@ -13,7 +13,7 @@ from .pairing import NamedFrames, frames_by_name
 
 CALIBRATION, POSES, TIMES = "calib.txt", "poses.txt", "times.txt"
 CAMERAS = ("image_0", "image_1", "image_2", "image_3")
-CHOICES = ((0, 1), (2, 3), (0,), (2,), (1,), (3,))  # the grey pair first
+CHOICES: tuple[tuple[int, ...], ...] = ((0, 1), (2, 3), (0,), (2,), (1,), (3,))  # the grey pair first
 
 
 def read_kitti(folder: Path) -> FolderLayout | None:
@@ -50,6 +50,9 @@ def with_kitti_files(root: Path, kind: str, named: NamedFrames, cameras: tuple[i
     projections, size = None, first_size(frame.image for frame in named.frames)
     if (root / CALIBRATION).exists():
         projections = read_projections(root / CALIBRATION, cameras)
+        if len(cameras) == 2 and projections[1][0, 3] >= projections[0][0, 3]:
+            left, right = (f"P{camera}" for camera in cameras)
+            raise ValueError(f"row {right} of '{root / CALIBRATION}' is not a camera to the right of {left}: swap them")
         if poses is not None:
             poses = poses @ _camera_in_first(projections[0])
     frames = [
@@ -64,7 +67,7 @@ def with_kitti_files(root: Path, kind: str, named: NamedFrames, cameras: tuple[i
     ]
     calibrations = [] if projections is None or size is None else projected_from_left(projections)
     known = [projected_camera(size, projection) for projection in calibrations if size is not None]
-    return FolderLayout(root, kind, frames, *known, lost=named.lost)
+    return FolderLayout(root, kind, frames, known, named.lost)
 
 
 def projected_from_left(projections: list[Matrix]) -> list[Matrix]:

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from ...geometry.camera import Camera
-from ..source import Lost
 from ..text_files import TextRow, read_rows, read_text
 from .base import FolderLayout, FrameFiles, Matrix, first_size, projected_camera
 from .kitti import CHOICES, projected_from_left
@@ -27,11 +26,11 @@ def read_kitti_raw(folder: Path) -> FolderLayout | None:
     the rectified ones of a drive that ends in _sync or the distorted ones of _extract.
     Raises OSError, and ValueError, naming the file and the fix, for files that do not fit together.
     """
-    root, choices = folder, CHOICES
+    root, choices = folder, list(CHOICES)
     if folder.name == "data" and folder.parent.name in CAMERAS:
         folder = folder.parent
     if folder.name in CAMERAS and (folder / "data").is_dir():
-        root, choices = folder.parent, ((CAMERAS.index(folder.name),),)
+        root, choices = folder.parent, [(CAMERAS.index(folder.name),)]
     for numbers in choices:
         names = [CAMERAS[number] for number in numbers]
         if all((root / name / "data").is_dir() for name in names):
@@ -49,15 +48,15 @@ def _read_drive(root: Path, names: list[str]) -> FolderLayout:
         FrameFiles(frame.moment, frame.image, frame.right, None if stamps is None else stamps[at])
         for at, frame in enumerate(named.frames)
     ]
-    cameras, notes = [], []
+    cameras: list[Camera] = []
+    notes = []
     size = first_size(frame.image for frame in frames)
     if size is not None and (file := _calibration_file(root)) is not None:
         try:
             cameras = _cameras(file, [name[-2:] for name in names], size)
         except ValueError as error:
             notes.append(f"without calibration: {error}")
-    lost: list[Lost] = list(named.lost)
-    return FolderLayout(root, f"KITTI raw ({', '.join(names)})", frames, *cameras, lost=lost, notes=notes)
+    return FolderLayout(root, f"KITTI raw ({', '.join(names)})", frames, cameras, named.lost, notes)
 
 
 def _calibration_file(root: Path) -> Path | None:

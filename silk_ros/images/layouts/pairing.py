@@ -96,7 +96,9 @@ def frames_by_name(left: Path, right: Path | None = None) -> NamedFrames:
 
 
 def _alone(path: Path, other: Path) -> Lost:
-    return Lost(f"{path.parent.name}/{path.name}", f"'{other}' has no image of that name: add the other one of the pair")
+    return Lost(
+        f"{path.parent.name}/{path.name}", f"'{other}' has no image of that name: add the other one of the pair"
+    )
 
 
 def _stem(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""7-Scenes: frame-N.color.png, frame-N.depth.png and frame-N.pose.txt, and camera-intrinsics.txt of the depth camera."""
+"""7-Scenes: frame-N.color.png, frame-N.depth.png and frame-N.pose.txt, and camera-intrinsics.txt (of depth)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from ..text_files import read_matrix
 from .base import FolderLayout, FrameFiles, Matrix
 from .kitti import are_rigid
 
+KIND = "7-Scenes (frame-*.color.*)"
 INTRINSICS = "camera-intrinsics.txt"
 
 
@@ -28,7 +29,9 @@ def read_seven_scenes(folder: Path) -> FolderLayout | None:
         frames.append(FrameFiles(index, image, depth=depth if depth.exists() else None, pose=pose))
     intrinsics = folder / INTRINSICS
     depth_matrix = read_matrix(intrinsics, 3, 3) if intrinsics.exists() else None
-    return FolderLayout(folder, "7-Scenes (frame-*.color.*)", frames, depth_matrix=depth_matrix)
+    lacking = [frame.image.name.split(".color.")[0] for frame in frames if frame.pose is None]
+    notes = [f"{len(lacking)} images lack a pose, the first one that of {lacking[0]}.pose.txt"] if lacking else []
+    return FolderLayout(folder, KIND, frames, notes=notes, depth_matrix=depth_matrix)
 
 
 def _read_pose(path: Path) -> Matrix | None:

@@ -1,4 +1,4 @@
-"""Two folders of the images of a stereo pair, with KITTI's text files or YAML files of camera_calibration beside them."""
+"""Two folders of a stereo pair, with KITTI's text files or YAML files of camera_calibration beside them."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ def _with_yaml(layout: FolderLayout, left: Path, right: Path) -> FolderLayout:
         files += [file for name in names if (file := layout.folder / name).exists()][:1]
     if len(files) < 2:
         return layout
-    camera, right_camera = (read_calibration(file) for file in files)
+    cameras = [read_calibration(file) for file in files]
     notes = [*layout.notes, f"calibration of '{files[0].name}' and '{files[1].name}'"]
-    return replace(layout, camera=camera, right_camera=right_camera, notes=notes)
+    return replace(layout, cameras=cameras, notes=notes)

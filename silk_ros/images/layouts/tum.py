@@ -15,7 +15,7 @@ from .base import FolderLayout, FrameFiles, first_size
 from .pairing import nearest
 
 INDEX, DEPTH_INDEX, TRUTH = "rgb.txt", "depth.txt", "groundtruth.txt"
-DEPTH_SCALE = 1 / 5000  # metres
+DEPTH_UNITS = 5000.0  # per metre
 DEPTH_WITHIN = 20_000_000  # nanoseconds between a colour and a depth image of one moment
 SIZE = (640, 480)
 # fx, fy, cx, cy, k1, k2, p1, p2, k3 of the colour cameras as they were published with the data set.
@@ -45,9 +45,8 @@ def read_tum(folder: Path) -> FolderLayout | None:
             frames.append(FrameFiles(index, image, stamp=stamp, pose=pose, depth=depths[index]))
         else:
             lost.append(Lost(f"rgb/{image.name}", f"the file that '{INDEX}' names does not exist: copy it again"))
-    camera, notes = _published_camera(root, frames)
-    layout = FolderLayout(root, "TUM RGB-D (rgb)", frames, camera, lost=lost, notes=notes, depth_scale=DEPTH_SCALE)
-    return layout
+    cameras, notes = _published_camera(root, frames)
+    return FolderLayout(root, "TUM RGB-D (rgb)", frames, cameras, lost, notes, DEPTH_UNITS)
 
 
 def _listed(root: Path, row: TextRow) -> Path:
@@ -75,12 +74,12 @@ def _read_truth(path: Path) -> TimedPoses:
         raise ValueError(f"'{path}': {error}") from error
 
 
-def _published_camera(root: Path, frames: list[FrameFiles]) -> tuple[Camera | None, list[str]]:
+def _published_camera(root: Path, frames: list[FrameFiles]) -> tuple[list[Camera], list[str]]:
     """The calibration of the sensor that the name of the folder tells, and what to say of it."""
     sensor = re.search(r"(?:freiburg|\bfr)([123])", root.resolve().name)
     if sensor is None or first_size(frame.image for frame in frames) != SIZE:
         fix = "a folder named ...freiburg1..., 2 or 3 with images of 640x480 has the published one"
-        return None, [f"no calibration is known: {fix}"]
+        return [], [f"no calibration is known: {fix}"]
     fx, fy, cx, cy, *distortion = INTRINSICS[sensor[1]]
     camera = Camera(*SIZE, np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]]), np.array(distortion))
-    return camera, [f"the calibration is the published one of freiburg{sensor[1]}, by the name of the folder"]
+    return [camera], [f"the calibration is the published one of freiburg{sensor[1]}, by the name of the folder"]

@@ -47,10 +47,10 @@ class Observations(NamedTuple):
 class TrackMessages:
     """Messages with the tracks of one camera's frames, or of a stereo pair's, given in order.
 
-    Points are undistorted rays (x, y, 1). The channels are `id` (modulo 2^24), `u`, `v` in pixels, and `velocity_x`,
-    `velocity_y` of the ray in 1/s, 0 for a track that the last message did not have. With a camera_id a channel of that
-    name follows `id`, as VINS-Fusion needs it; the observations of the right camera of a pair then come last, with the
-    next camera_id and the same ids.
+    Points are undistorted rays (x, y, 1); tracks whose ray is NaN are not sent. The channels are `id` (modulo 2^24),
+    `u`, `v` in pixels, and `velocity_x`, `velocity_y` of the ray in 1/s, 0 for a track without a ray in the last frame.
+    With a camera_id a channel of that name follows `id`, as VINS-Fusion needs it; the observations of the right camera
+    of a pair then come last, with the next camera_id and the same ids.
     """
 
     def __init__(self, rules: TrackRules) -> None:
@@ -64,11 +64,11 @@ class TrackMessages:
 
         rays: (N, 3) of all keypoints of the frame. right: the tracks that the right camera of a pair sees.
         """
-        rows, camera_id = self._sent(frame.tracks), self.rules.camera_id
+        rows, camera_id = self._sent(frame.tracks, rays), self.rules.camera_id
         left = Observations(frame.tracks.ids, frame.features.keypoints, rays)
         views, velocities = [left.rows(rows)], [self._cameras[0].update(left, frame.stamp)[rows]]
         if right is not None and camera_id != NO_CAMERA_ID:
-            rows = np.flatnonzero(np.isin(right.ids, views[0].ids))
+            rows = np.flatnonzero(np.isin(right.ids, views[0].ids) & _are_known(right.rays))
             views.append(right.rows(rows))
             velocities.append(self._cameras[1].update(right, frame.stamp)[rows])
         u, v = np.concatenate([view.pixels for view in views]).T
@@ -82,9 +82,9 @@ class TrackMessages:
         sent = [ChannelFloat32(name=name, values=values) for name, values in buffers.items()]
         return PointCloud(header=header, points=points, channels=sent)
 
-    def _sent(self, tracks: Tracks) -> NDArray[np.intp]:
-        """The rows of the tracks that the rules select."""
-        rows = np.flatnonzero(tracks.ages >= self.rules.min_age)
+    def _sent(self, tracks: Tracks, rays: NDArray[np.float32]) -> NDArray[np.intp]:
+        """The rows of the tracks that have a ray and that the rules select."""
+        rows = np.flatnonzero((tracks.ages >= self.rules.min_age) & _are_known(rays))
         oldest = np.argsort(-tracks.ages[rows].astype(np.int64), kind="stable")[: self.rules.max_count or None]
         return rows[np.sort(oldest)]
 
@@ -103,6 +103,13 @@ class _Velocities:
         elapsed = (stamp - self._stamp) / 1e9
         if elapsed > 0:
             _, known, before = np.intersect1d(view.ids, self._ids, assume_unique=True, return_indices=True)
-            velocity[known] = (view.rays[known] - self._rays[before])[:, :2] / np.float32(elapsed)
+            with np.errstate(over="ignore", invalid="ignore"):
+                moved = (view.rays[known] - self._rays[before])[:, :2] / np.float32(elapsed)
+            velocity[known] = np.where(_are_known(moved)[:, None], moved, 0)
         self._ids, self._rays, self._stamp = view.ids, view.rays, stamp
         return velocity
+
+
+def _are_known(rays: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which rays (N, ...) are finite."""
+    return np.asarray(np.isfinite(rays).all(axis=1))

@@ -106,3 +106,31 @@ def test_right_camera_is_left_out_without_a_camera_id() -> None:
     right = Observations(np.array([7], "u4"), np.zeros((1, 2), "f4"), rays((1, 1)))
     message = TrackMessages(TrackRules()).message(Header(), frame([7], [2]), rays((0, 0)), right)
     assert [channel.name for channel in message.channels] == NAMES and len(message.points) == 1
+
+
+def test_tracks_without_a_ray_are_not_sent_and_have_no_velocity() -> None:
+    """A track that leaves the part of the image with rays, and comes back."""
+    none = (np.nan, np.nan)
+    messages = TrackMessages(TrackRules(min_age=1, max_count=2))
+    sent = messages.message(Header(), frame([1, 2, 3], [9, 8, 7], SECOND), rays(none, (0.1, 0.0), (0.2, 0.0)))
+    assert channels(sent)["id"] == [2, 3]  # the oldest of those with a ray
+    seen = rays((0.5, 0.5), none, (0.3, 0.0))
+    sent = messages.message(Header(), frame([1, 2, 3], [10, 9, 8], 2 * SECOND), seen)
+    assert channels(sent)["id"] == [1, 3]
+    assert channels(sent)["velocity_x"] == pytest.approx([0.0, 0.1])
+    assert all(np.isfinite(values).all() for values in channels(sent).values())
+
+
+def test_no_velocity_is_infinite() -> None:
+    messages = TrackMessages(TrackRules(min_age=1))
+    messages.message(Header(), frame([1], [1], SECOND), rays((-3e38, 0.0)))
+    sent = messages.message(Header(), frame([1], [2], SECOND + 1), rays((3e38, 1.0)))
+    assert channels(sent)["velocity_x"] == [0.0]
+
+
+def test_the_right_camera_sends_no_track_without_a_ray() -> None:
+    messages = TrackMessages(TrackRules(min_age=1, camera_id=0))
+    right = Observations(np.array([7, 8], "u4"), np.zeros((2, 2), "f4"), rays((np.nan, np.nan), (0.1, 0.1)))
+    sent = messages.message(Header(), frame([7, 8], [3, 3]), rays((0.0, 0.0), (0.2, 0.2)), right)
+    assert channels(sent)["id"] == [7, 8, 8] and channels(sent)["camera_id"] == [0, 0, 1]
+    assert all(np.isfinite([point.x, point.y, point.z]).all() for point in sent.points)
