@@ -71,9 +71,13 @@ def _lower(values: Values) -> Values:
     return {str(key).lower(): value for key, value in values.items()}
 
 
-def _numbers(value: Any) -> NDArray[np.float64]:
-    """The numbers of a list, or of a matrix with `data`."""
-    return np.array(value["data"] if isinstance(value, dict) else value, np.float64)
+def _numbers(values: Values, key: str, count: int | None = None) -> NDArray[np.float64]:
+    """The numbers of a list, or of a matrix with `data`. Raises ValueError, naming the fix, for another count."""
+    value = values[key]
+    numbers = np.array(value["data"] if isinstance(value, dict) else value, np.float64).ravel()
+    if count is not None and len(numbers) != count:
+        raise ValueError(f"{key} has {len(numbers)} numbers instead of {count}: write them, decimals with a point")
+    return numbers
 
 
 def _camera_calibration(values: Values) -> Camera:
@@ -81,31 +85,31 @@ def _camera_calibration(values: Values) -> Camera:
     return Camera(
         int(values["image_width"]),
         int(values["image_height"]),
-        _numbers(values["camera_matrix"]),
-        _numbers(values["distortion_coefficients"]),
+        _numbers(values, "camera_matrix", 9),
+        _numbers(values, "distortion_coefficients"),
         model,
-        _numbers(values.get("rectification_matrix", np.zeros(9))),
-        _numbers(values.get("projection_matrix", np.zeros(12))),
+        _numbers({"rectification_matrix": np.zeros(9)} | values, "rectification_matrix", 9),
+        _numbers({"projection_matrix": np.zeros(12)} | values, "projection_matrix", 12),
     )
 
 
-def _pinhole(values: Values, coefficients: Any) -> Camera:
+def _pinhole(values: Values, coefficients: str) -> Camera:
     """The camera of EuRoC's and kalibr's keys. Raises ValueError for a camera that is no pinhole with distortion."""
     if values.get("camera_model", "pinhole") != "pinhole":
         raise ValueError(f"the camera model '{values['camera_model']}' is not known: calibrate a pinhole camera")
-    fx, fy, cx, cy = map(float, values["intrinsics"])
+    fx, fy, cx, cy = _numbers(values, "intrinsics", 4)
     matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-    width, height = map(int, values["resolution"])
-    return Camera(width, height, matrix, _numbers(coefficients), values["distortion_model"])
+    width, height = _numbers(values, "resolution", 2).astype(int).tolist()
+    return Camera(width, height, matrix, _numbers(values, coefficients), values["distortion_model"])
 
 
 def _euroc(values: Values) -> tuple[Camera, NDArray[np.float64] | None]:
-    mounted = _numbers(values["t_bs"]).reshape(4, 4) if "t_bs" in values else None
-    return _pinhole(values, values["distortion_coefficients"]), mounted
+    mounted = _numbers(values, "t_bs", 16).reshape(4, 4) if "t_bs" in values else None
+    return _pinhole(values, "distortion_coefficients"), mounted
 
 
 def _kalibr(values: Values) -> tuple[Camera, NDArray[np.float64] | None]:
-    camera = _pinhole(values, values["distortion_coeffs"])
+    camera = _pinhole(values, "distortion_coeffs")
     if "T_cam_imu" not in values:
         return camera, None
-    return camera, np.asarray(np.linalg.inv(_numbers(values["T_cam_imu"]).reshape(4, 4)), np.float64)
+    return camera, np.asarray(np.linalg.inv(_numbers(values, "T_cam_imu", 16).reshape(4, 4)), np.float64)

@@ -34,7 +34,7 @@ class TextRow:
                 fix = "write decimals with a point" if "," in field else f"write {count} numbers"
                 raise self.error(f"has '{field[:20]}' for a number: {fix}") from None
         if len(wanted) < count or (not more and len(self.fields) > first + count):
-            raise self.error(f"has {len(self.fields) - first} numbers: it needs {count}, with blanks between them")
+            raise self.error(f"has {max(0, len(self.fields) - first)} numbers, it needs {count}: write them")
         return [float(field) for field in wanted]
 
     def integer(self, field: int) -> int:

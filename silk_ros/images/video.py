@@ -13,7 +13,8 @@ from .source import FIRST_STAMP, Lost, Source, SourceImage, usual_rate
 
 UNKNOWN_RATE = 30.0  # Hz, of a camera or a video that does not tell
 SAMPLES = 30  # frames whose times check the rate in the header
-CAMERA_PATIENCE, MIN_PATIENCE, MAX_PATIENCE = 3, 1000, 1_000_000  # failures in turn after which a source has ended
+CAMERA_PATIENCE, MIN_PATIENCE = 3, 1000  # failures in turn after which a camera or a video has ended
+MAX_FRAMES = 10_000_000  # a header that announces more is wrong
 
 
 class VideoSource(Source):
@@ -31,7 +32,8 @@ class VideoSource(Source):
             header = capture.get(cv2.CAP_PROP_FPS)
             self.rate = header if 0 < header < 1000 else UNKNOWN_RATE
             if isinstance(source, Path):
-                self._announced = min(max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))), MAX_PATIENCE)
+                frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+                self._announced = int(frames) if 0 < frames <= MAX_FRAMES else 0
                 self._patience = max(MIN_PATIENCE, self._announced)
                 self._check_rate(capture, header)
 

@@ -72,9 +72,9 @@ class PosedSequence:
     baseline: metres between the cameras of a stereo pair, or None. depth_files: of each frame, or None without depth.
     """
 
-    def __init__(self, layout: FolderLayout, shorter_edge: int | None) -> None:
+    def __init__(self, name: str, layout: FolderLayout, shorter_edge: int | None) -> None:
         """Raises ValueError, naming the fix, for a layout without two frames with poses, or without a calibration."""
-        self.name = layout.folder.resolve().name
+        self.name = name
         self._frames = frames = _posed_frames(layout)
         image = read_image(frames[0].image)
         self._original_shape = image.shape
@@ -118,7 +118,7 @@ class PosedSequence:
 
 
 def open_sequence(root: str | Path, shorter_edge: int | None = None) -> PosedSequence:
-    """The sequence in a folder, whose files show its layout. Frames without a pose are left out, and counted in the log.
+    """The sequence in a folder, whose files show its layout. Frames without a pose are left out, as the log says.
 
     shorter_edge: pixels to which the shorter edge of the images, and the intrinsics with it, are resized.
 
@@ -135,7 +135,7 @@ def open_sequence(root: str | Path, shorter_edge: int | None = None) -> PosedSeq
         layout = find_layout(folder)
         if layout is None:
             raise ValueError(f"'{folder}' holds no data set in a known layout")
-        return PosedSequence(layout, shorter_edge)
+        return PosedSequence(folder.resolve().name, layout, shorter_edge)
     except DatasetError:
         raise
     except (OSError, ValueError) as error:
@@ -166,9 +166,8 @@ def register_depth(
 def _posed_frames(layout: FolderLayout) -> list[FrameFiles]:
     """The frames with a pose, and with depth if the sequence has any. Raises ValueError for fewer than two."""
     with_depth = any(frame.depth is not None for frame in layout.frames)
-    frames = [
-        frame for frame in layout.frames if frame.pose is not None and (frame.depth is not None or not with_depth)
-    ]
+    posed = [frame for frame in layout.frames if frame.pose is not None]
+    frames = [frame for frame in posed if frame.depth is not None] if with_depth else posed
     left_out = len(layout.frames) + len(layout.lost) - len(frames)
     reasons = [f"{lost.place}: {lost.reason}" for lost in layout.lost[:1]] + layout.notes
     why = f" ({'; '.join(reasons)})" if reasons else ""
@@ -214,7 +213,7 @@ def _from_rectified(camera: Camera) -> Matrix:
 
 
 def _timestamps(frames: list[FrameFiles], rate: float) -> NDArray[np.float64]:
-    """Seconds (N,) from the first frame, by the stamps, or by the numbers of the frames at a rate where there are none."""
+    """Seconds (N,) from the first frame, by the stamps; without them, by the numbers of the frames and a rate."""
     stamps = [frame.stamp for frame in frames if frame.stamp is not None]
     if len(stamps) == len(frames):
         return np.array([(stamp - stamps[0]) / 1e9 for stamp in stamps])

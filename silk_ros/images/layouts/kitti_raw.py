@@ -48,47 +48,37 @@ def _read_drive(root: Path, names: list[str]) -> FolderLayout:
         FrameFiles(frame.moment, frame.image, frame.right, None if stamps is None else stamps[at])
         for at, frame in enumerate(named.frames)
     ]
-    cameras: list[Camera] = []
-    notes = []
-    size = first_size(frame.image for frame in frames)
-    if size is not None and (file := _calibration_file(root)) is not None:
-        try:
-            cameras = _cameras(file, [name[-2:] for name in names], size)
-        except ValueError as error:
-            notes.append(f"without calibration: {error}")
+    cameras, notes = _cameras(root, [name[-2:] for name in names], first_size(frame.image for frame in frames))
     return FolderLayout(root, f"KITTI raw ({', '.join(names)})", frames, cameras, named.lost, notes)
 
 
-def _calibration_file(root: Path) -> Path | None:
-    return next((path for path in (root / CALIBRATION, root.resolve().parent / CALIBRATION) if path.exists()), None)
-
-
-def _cameras(path: Path, numbers: list[str], size: tuple[int, int]) -> list[Camera]:
-    """The calibrations of cameras ("00" to "03") whose images have a size (width, height)."""
+def _cameras(root: Path, numbers: list[str], size: tuple[int, int] | None) -> tuple[list[Camera], list[str]]:
+    """The calibrations of cameras ("00" to "03") whose images have a size (width, height), and what to say of them."""
+    files = root / CALIBRATION, root.resolve().parent / CALIBRATION
+    path = next((path for path in files if path.exists()), None)
+    if path is None or size is None:
+        return [], [f"'{files[1]}' is missing"] if path is None else []
     rows = {}
     for line, text in enumerate(read_text(path).splitlines(), 1):
         label, _, values = text.partition(":")
         rows[label.strip()] = TextRow(path, line, values.split())
-    projections = projected_from_left([_matrix(path, rows, f"P_rect_{number}", 3, 4) for number in numbers])
     cameras = []
-    for number, projection in zip(numbers, projections):
-        rectified, distorted = (
-            tuple(_matrix(path, rows, f"{name}_{number}", 1, 2)[0].astype(int).tolist()) for name in ("S_rect", "S")
-        )
-        if size == rectified:
+    for number, projection in zip(
+        numbers, projected_from_left([_matrix(path, rows, f"P_rect_{number}", 3, 4) for number in numbers])
+    ):
+        rectified, distorted = (_matrix(path, rows, f"{name}_{number}", 1, 2)[0].tolist() for name in ("S_rect", "S"))
+        if [*size] == rectified:
             cameras.append(projected_camera(size, projection))
-        elif size == distorted:
+        elif [*size] == distorted:
             matrix, distortion, rotation = (
                 _matrix(path, rows, f"{name}_{number}", *shape)
                 for name, shape in (("K", (3, 3)), ("D", (1, 5)), ("R_rect", (3, 3)))
             )
             cameras.append(Camera(*size, matrix, distortion, "plumb_bob", rotation, projection))
         else:
-            raise ValueError(
-                f"the images have {size[0]}x{size[1]} pixels, '{path}' is for {rectified[0]}x{rectified[1]} or "
-                f"{distorted[0]}x{distorted[1]}: use the images as they were published"
-            )
-    return cameras
+            sizes = " or ".join(f"{width:g}x{height:g}" for width, height in (rectified, distorted))
+            return [], [f"the images have {size[0]}x{size[1]} pixels, '{path}' is for {sizes}"]
+    return cameras, []
 
 
 def _matrix(path: Path, rows: Rows, name: str, height: int, width: int) -> Matrix:

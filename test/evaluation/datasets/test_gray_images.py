@@ -37,3 +37,24 @@ def test_folders_without_images_are_named(tmp_path: Path) -> None:
         load_images(tmp_path)
     with pytest.raises(DatasetError, match="no folder"):
         load_images(tmp_path / "missing")
+
+
+def test_images_come_in_natural_order_without_hidden_ones(tmp_path: Path) -> None:
+    for level, name in enumerate(("frame2.png", "frame10.png", "frame100.png", "._frame2.png")):
+        cv2.imwrite(str(tmp_path / name), np.full((30, 40), 10 * level, np.uint8))
+    assert [int(image[0, 0]) for image in load_images(tmp_path)] == [0, 10, 20]
+
+
+def test_dark_16_bit_images_keep_their_grey_levels(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "ten_bits.png"), np.linspace(0, 1000, 64 * 48).reshape(48, 64).astype(np.uint16))
+    (image,) = load_images(tmp_path)
+    assert len(np.unique(image)) > 200
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_file_that_was_cut_off_is_no_image(tmp_path: Path, suffix: str) -> None:
+    """OpenCV gives a partly grey image."""
+    noise = np.random.default_rng(0).integers(0, 255, (60, 80), np.uint8)
+    (tmp_path / f"a{suffix}").write_bytes(cv2.imencode(suffix, noise)[1].tobytes()[:-500])
+    with pytest.raises(DatasetError, match=rf"cannot read the image '.*a\{suffix}': .* cut off or damaged"):
+        load_images(tmp_path)
