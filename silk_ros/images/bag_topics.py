@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from .bag_messages import image_from_message
+from .gray import DEPTH_ENCODINGS
 from .source import Lost
 from .storage.base import COMPRESSED, IMAGE
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 TRIED = 3  # messages of a topic that are looked at
 DEPTH = re.compile(r"depth|disparity", re.IGNORECASE)
-DEPTH_ENCODINGS = {"32FC1", "64FC1", "16SC1", "32SC1"}
 MAYBE_DEPTH_ENCODINGS = {"16UC1", "mono16"}  # also those of thermal cameras
 # Names of what programs draw or compute from the images of a camera: taken only where there is nothing else.
 DERIVED = re.compile(

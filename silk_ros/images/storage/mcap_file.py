@@ -16,8 +16,6 @@ from .mcap_index import MAGIC, McapIndex, Piece, read_chunk, read_index
 
 log = logging.getLogger(__name__)
 
-ENCODINGS = {"cdr": ("", "ros2msg", "ros2idl", "omgidl"), "ros1": ("", "ros1msg")}  # of messages: of their schemas
-
 
 class McapStorage(Storage):
     """An .mcap file. Chunks are read one by one, so that a damaged one loses its own messages.
@@ -75,8 +73,4 @@ class McapStorage(Storage):
 
 def _channel(channel: records.Channel, index: McapIndex) -> Channel:
     schema = index.schemas.get(channel.schema_id)
-    kind, encoding = (ros2_type(schema.name), schema.encoding) if schema else ("", "")
-    known = encoding in ENCODINGS.get(channel.message_encoding, ())
-    return Channel(
-        channel.id, channel.topic, kind, channel.message_encoding if known else f"{channel.message_encoding} {encoding}"
-    )
+    return Channel(channel.id, channel.topic, ros2_type(schema.name) if schema else "", channel.message_encoding)
