@@ -57,16 +57,16 @@ class ImageTopics:
             raise ValueError(f"'{topic}' in '{path}' cannot be used ({self.unusable[topic]}): {self._usable()}")
         if topic in topics:
             raise ValueError(f"'{topic}' in '{path}' is no image topic ({topics[topic][0].type}): {self._usable()}")
-        raise ValueError(
-            f"no {f'image topic {wanted!r}' if wanted else 'usable image topic'} in '{path}': {self._usable()}"
-        )
+        what = f"image topic '{wanted}'" if wanted else f"{'usable ' if self.unusable else ''}image topic"
+        raise ValueError(f"no {what} in '{path}': {self._usable()}")
 
     def about(self, chosen: str) -> str:
         """Which of several topics is read, and why not the others; empty where there is but one."""
         others = [topic for topic in self.usable if topic != chosen]
         if not others and not self.unusable:
             return ""
-        reasons = [*others, *(f"{topic} ({reason})" for topic, reason in self.unusable.items())]
+        reasons = [f"{topic} (by its name not of a camera)" if DERIVED.search(topic) else topic for topic in others]
+        reasons += [f"{topic} ({reason})" for topic, reason in self.unusable.items()]
         return (
             f"the images are those of {chosen}, the first by name of {len(self.usable)} usable topics; "
             f"not {_enumerate(reasons)}; choose with topic"

@@ -11,7 +11,7 @@ from typing import IO
 from mcap import records
 
 from ..source import Lost
-from .base import Channel, Part, Storage, Stored, merge_by_time, ros2_type, unreadable
+from .base import Channel, Part, Storage, Stored, check_start, merge_by_time, ros2_type, unreadable
 from .mcap_index import MAGIC, McapIndex, Piece, read_chunk, read_index
 
 log = logging.getLogger(__name__)
@@ -26,11 +26,8 @@ class McapStorage(Storage):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._mend = f"mend it with: mcap recover {path.name} -o mended.mcap"
+        check_start(path, MAGIC, "MCAP")
         with path.open("rb") as file:
-            start = file.read(len(MAGIC))
-            if start != MAGIC:
-                reason = "it does not start as an MCAP file" if start else "it is empty"
-                raise unreadable(path, reason, "record again, or give a rosbag2 folder, an .mcap, .db3 or .bag file")
             index = read_index(file)
         if index.cut is not None:
             if not index.pieces:

@@ -146,7 +146,7 @@ def test_messages_of_ros_1_are_read(tmp_path: Path) -> None:
     ("data", "reason"),
     [
         (b"", "it is empty"),
-        (b"#ROSBAG V2.0\n", "it does not start as an MCAP file"),
+        (b"#ROSBAG V2.0\n", "it is no MCAP file"),
         (b"\x89MCAP0\r\n", "it was cut before its first whole message"),
     ],
 )

@@ -40,10 +40,12 @@ def test_a_bag_that_was_cut_is_to_be_indexed(tmp_path: Path, name: str, share: f
         BagSource(tmp_path / name)
 
 
-@pytest.mark.parametrize("data", [b"", b"#ROSBAG V1.1\n", b"\x89MCAP0\r\n"])
-def test_another_file_is_refused(tmp_path: Path, data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "reason"), [(b"", "it is empty"), (b"#ROSBAG V1.1\n", "it is no bag"), (b"\x89MCAP0\r\n", "it is no bag")]
+)
+def test_another_file_is_refused(tmp_path: Path, data: bytes, reason: str) -> None:
     (tmp_path / "a.bag").write_bytes(data)
-    with pytest.raises(ValueError, match="cannot read the recording"):
+    with pytest.raises(ValueError, match=rf"cannot read the recording '.*a.bag' \({reason}.*\): record again"):
         BagSource(tmp_path / "a.bag")
 
 

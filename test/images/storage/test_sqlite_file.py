@@ -158,7 +158,7 @@ def test_a_topic_that_was_added_twice_is_one(database: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [(b"", "it is empty"), (b"\0" * 8192, "file is not a database"), (b"SQLite format 3\0", "file is not a database")],
+    [(b"", "it is empty"), (b"\0" * 8192, "it is no SQLite file"), (b"SQLite format 3\0", "file is not a database")],
 )
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path, data: bytes, reason: str) -> None:
     (tmp_path / "a.db3").write_bytes(data)
