@@ -340,6 +340,7 @@ def test_a_mosaic_of_16_bits_is_demosaiced_and_stretched() -> None:
         ("jpeg", "bgr"),
         ("png", "bgr"),
         ("", "bgr"),
+        ("rgb8", "bgr"),  # image_transport writes no such format, and reads the file as it is
         ("rgb8; jpeg compressed bgr8", "bgr"),
         ("bgr8; jpeg compressed bgr8", "bgr"),
         ("bgra8; png compressed bgr8", "bgr"),
@@ -375,6 +376,7 @@ def test_what_a_file_holds_names_its_encoding() -> None:
         (gray, "8UC1; png compressed ", "mono8"),
         (deep[..., 0], "mono16; png compressed ", "mono16"),
         (deep[..., 0], "png", "mono16"),
+        (gray, "mono16; png compressed ", "mono8"),
         (deep, "rgb16; png compressed bgr16", "bgr16"),
         (alpha, "bgra8; png compressed bgr8", "bgra8"),
         (alpha, "png", "bgra8"),
@@ -385,7 +387,9 @@ def test_what_a_file_holds_names_its_encoding() -> None:
         assert decode_gray(encode("png", image), name).shape == gray.shape
 
 
-@pytest.mark.parametrize("name", ["16UC1; compressedDepth", "32FC1; compressedDepth png", "16uc1; CompressedDepth rvl"])
+@pytest.mark.parametrize(
+    "name", ["16UC1; compressedDepth", "compressedDepth", "32FC1; compressedDepth png", "16uc1; CompressedDepth rvl"]
+)
 def test_compressed_depth_is_refused(name: str) -> None:
     for read in (decode_compressed, decode_gray):
         with pytest.raises(ValueError, match="which is depth: remap to the topic"):
