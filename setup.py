@@ -11,7 +11,8 @@ ROS = [
     "ros-jazzy-common-interfaces==5.3.6",
     "ros-jazzy-rmw-fastrtps-cpp==8.4.3",
 ]
-PLAYER = ["rosbags>=0.11.7", "scikit-image>=0.22"]
+RECORDINGS = ["rosbags>=0.11.7", "mcap>=1.2", "zstandard", "pyyaml"]
+PLAYER = [*RECORDINGS, "scikit-image>=0.22"]
 ODOMETRY = ["scipy>=1.9"]
 DEMO = ["matplotlib>=3.7"]
 # OpenCV 5 moved AKAZE out of the packages that everybody has.
@@ -33,8 +34,7 @@ TRAIN = [
     "onnx>=1.16",
     "onnxscript>=0.5",
     "albumentations>=2.0,<3",
-    "rosbags>=0.11.7",
-    "pyyaml",
+    *RECORDINGS,
     "pydantic>=2",
     "tensorboard",
     "matplotlib>=3.7",
@@ -73,7 +73,7 @@ setup(
     ],
     extras_require={
         # ROS 2 Jazzy without a ROS installation. Never on a robot that has one: the wheels would shadow it.
-        "ros": [*ROS, *PLAYER, *ODOMETRY, *DEMO, "pyyaml"],
+        "ros": [*ROS, *PLAYER, *ODOMETRY, *DEMO],
         "openvino": OPENVINO,
         "tensorrt": TENSORRT,
         "quantize": QUANTIZE,

@@ -33,6 +33,14 @@ ARGUMENTS = {
     ),
     "left": dict(default_value="left", description="left camera of a pair: <left>/image_raw, <left>/camera_info"),
     "right": dict(default_value="right", description="right camera of a pair: <right>/image_raw, <right>/camera_info"),
+    "image_name": dict(
+        default_value="image_raw", description="name of the images of a pair below left and right, such as image_rect"
+    ),
+    "rectified": dict(
+        default_value="",
+        description="auto, true or false: whether images are rectified, for silk_node and odometry; empty: as in "
+        "params_file, and auto for odometry",
+    ),
     "model_path": dict(default_value="", description="ONNX file of the network; empty: as in params_file"),
     "backend": dict(default_value="", description="engine that runs the network; empty: as in params_file"),
     "precision": dict(default_value="", description="auto, fp32, fp16, bf16 or int8; empty: as in params_file"),
@@ -50,7 +58,8 @@ ARGUMENTS = {
 
 def remappings(value):
     """From the topics of silk_node to those of the cameras."""
-    images = {"image_raw": value["image_topic"]} | {f"{side}/image_raw": f"{value[side]}/image_raw" for side in SIDES}
+    pair = {f"{side}/image_raw": f"{value[side]}/{value['image_name']}" for side in SIDES}
+    images = {"image_raw": value["image_topic"], **pair}
     compressed = {f"{name}/compressed": f"{topic}/compressed" for name, topic in images.items()}
     infos = {f"{side}/camera_info": f"{value[side]}/camera_info" for side in SIDES}
     return images | compressed | infos | {"camera_info": value["camera_info_topic"], "mask": value["mask_topic"]}
@@ -58,7 +67,7 @@ def remappings(value):
 
 def overrides(value):
     """Parameters from arguments that were given: an empty argument must not override the value of params_file."""
-    given = {"model_path": "model_path", "backend": "backend", "precision": "precision", "stereo": "stereo.sync"}
+    given = {name: name for name in ("model_path", "backend", "precision", "rectified")} | {"stereo": "stereo.sync"}
     return {parameter: value[name] for name, parameter in given.items() if value[name]}
 
 
@@ -74,7 +83,8 @@ def start_nodes(context):
     profile = os.environ.get("FASTRTPS_DEFAULT_PROFILES_FILE") or os.path.join(CONFIG, "fastdds.xml")
     common = dict(output="screen", emulate_tty=True, additional_env={"FASTRTPS_DEFAULT_PROFILES_FILE": profile})
     # For a stereo pair, the odometry is that of the left camera.
-    camera_info = topics["left/camera_info" if value["stereo"] in ("exact", "approximate") else "camera_info"]
+    side = "left/" if value["stereo"] in ("exact", "approximate") else ""
+    followed = [(name, topics[f"{side}{name}"]) for name in ("image_raw", "camera_info")]
     nodes = []
     for namespace in value["namespace"].split(","):
         place = dict(package="silk_ros", namespace=namespace.strip(), **common)
@@ -93,8 +103,9 @@ def start_nodes(context):
                 Node(
                     executable="odometry_node",
                     name="odometry",
-                    parameters=[sim_time, {"publish_tf": with_rviz}],  # RViz shows everything in the odometry frame
-                    remappings=[("camera_info", camera_info)],
+                    # RViz shows everything in the odometry frame.
+                    parameters=[sim_time, {"publish_tf": with_rviz, "rectified": value["rectified"] or "auto"}],
+                    remappings=followed,
                     ros_arguments=log_level,
                     **place,
                 )

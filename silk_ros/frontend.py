@@ -15,7 +15,7 @@ from .matcher import check_filters, match
 from .prediction import MotionPrediction
 from .step import Frame, Step
 from .stereo import RightImage, StereoPair, StereoRules, match_stereo
-from .tracker import Tracker, others
+from .tracker import Tracker, TrackIds, others
 from .types import Features, Matches
 from .verification import Verification
 
@@ -60,10 +60,13 @@ class FrontEndOptions:
 class FrontEnd:
     """Matches every image with the previous one."""
 
-    def __init__(self, extractor: Extractor, options: FrontEndOptions | None = None) -> None:
+    def __init__(
+        self, extractor: Extractor, options: FrontEndOptions | None = None, ids: TrackIds | None = None
+    ) -> None:
+        """ids: source of the ids of new tracks, which front-ends may share."""
         self.extractor = extractor
         self._options = options or FrontEndOptions()
-        self._tracker = Tracker()
+        self._tracker = Tracker(ids)
         self._prediction = MotionPrediction()
         self._previous: Frame | None = None
         self._lost: Frame | None = None  # rows of an older frame, whose tracks may be bridged

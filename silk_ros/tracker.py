@@ -35,15 +35,29 @@ def others(count: int, rows: NDArray[np.integer]) -> NDArray[np.intp]:
     return np.flatnonzero(~np.isin(np.arange(count), rows))
 
 
+class TrackIds:
+    """Source of new track ids, unsigned 32-bit and never reused before they wrap around."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def take(self, count: int) -> Ids:
+        """New ids (count,)."""
+        ids = (np.arange(self._next, self._next + count) % 2**32).astype(np.uint32)
+        self._next = (self._next + count) % 2**32
+        return ids
+
+
 class Tracker:
-    """Hands out track ids, unsigned 32-bit and never reused before they wrap around.
+    """Gives keypoints the ids of their tracks.
 
     `last` are the tracks of the last frame, `lost` those of the frame before it that were not seen in the last one, at
     its rows `lost_rows`: they can be taken up again.
     """
 
-    def __init__(self) -> None:
-        self._next_id = 0
+    def __init__(self, ids: TrackIds | None = None) -> None:
+        """ids: source of the ids of new tracks, which trackers may share; one of its own where it is None."""
+        self._ids = ids or TrackIds()
         self.last = self.lost = Tracks()
         self.lost_rows: NDArray[np.intp] = np.empty(0, np.intp)
 
@@ -58,8 +72,7 @@ class Tracker:
             rows, before = pairs.indices.T
             ids[rows], ages[rows] = tracks.ids[before], tracks.ages[before]
         fresh = np.flatnonzero(ages == 0)
-        ids[fresh] = (np.arange(self._next_id, self._next_id + len(fresh)) % 2**32).astype(np.uint32)
-        self._next_id = (self._next_id + len(fresh)) % 2**32
+        ids[fresh] = self._ids.take(len(fresh))
         self.lost_rows = others(len(self.last), matches.indices[:, 1])
         self.lost = self.last.rows(self.lost_rows)
         self.last = Tracks(ids, ages + np.uint32(1))

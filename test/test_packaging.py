@@ -21,8 +21,8 @@ def ros_imports() -> set[str]:
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
                 names.add(node.module.split(".")[0])
-    # rosbags has no rosdep key: the README tells to install it from PyPI.
-    return names - set(sys.stdlib_module_names) - {"rosbags"}
+    # They have no rosdep keys: the README tells to install rosbags and mcap from PyPI; mcap brings zstandard.
+    return names - set(sys.stdlib_module_names) - {"rosbags", "mcap", "zstandard"}
 
 
 def test_one_version_everywhere() -> None:

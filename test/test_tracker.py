@@ -57,7 +57,7 @@ def test_forgetting_does_not_reuse_ids() -> None:
 
 def test_ids_wrap_around_at_32_bits() -> None:
     tracker = Tracker()
-    tracker._next_id = 2**32 - 2  # four billion tracks later
+    tracker._ids._next = 2**32 - 2  # four billion tracks later
     assert tracker.update(Matches.empty(), 4).ids.tolist() == [2**32 - 2, 2**32 - 1, 0, 1]
     assert tracker.update(matches((0, 0)), 2).ids.tolist() == [2**32 - 2, 2]
 

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..cameras import CameraFrontEnds
 from ..extractor import Extractor
-from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
+from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
 from ..geometry.camera import RECTIFIED
 from ..images.console import console_log
 from ..images.sequence import SequenceFrame, read_frames
@@ -91,8 +92,8 @@ def run(options: argparse.Namespace) -> None:
     extractor = Extractor.load(options.model, options.max_keypoints, scale=options.scale)
     frames = tqdm(frames, desc="images", unit="image")
     if options.format == "bag":
-        front_end = FrontEnd(extractor, FrontEndOptions(**filters))
-        count = import_module(BAG_WRITER).write_bag(frames, front_end, options.output)
+        front_ends = CameraFrontEnds(extractor, FrontEndOptions(**filters))
+        count = import_module(BAG_WRITER).write_bag(frames, front_ends, options.output)
         print(f"{options.output}: features and matches of {count} images")
         return
     writer = colmap.DatabaseWriter(options.output, options.window, options.loop, filters)

@@ -2,102 +2,129 @@
 
 from __future__ import annotations
 
-import contextlib
+import logging
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice, pairwise
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..geometry.camera import Camera, camera_from_message
-from .encoded import decode_image
-from .source import DEFAULT_RATE, Source, SourceImage
+from ..geometry.camera import RECTIFIED, is_rectified
+from .bag_cameras import RecordedCameras
+from .bag_messages import header_stamp, image_from_message
+from .bag_topics import ImageTopics
+from .source import DEFAULT_RATE, Lost, Source, SourceImage
+from .storage.base import INFO
+
+if TYPE_CHECKING:
+    from .storage.recording import Recorded
+
+log = logging.getLogger(__name__)
+
+RATE_IMAGES = 100  # from whose stamps the rate is taken
+
+
+class _Waiting(NamedTuple):
+    """An image that waits for the camera_info with its stamp, and the newest camera_info before it."""
+
+    image: SourceImage
+    stamp: int
+    info_before: Any
 
 
 class BagSource(Source):
-    """The images of one topic of a rosbag2 or MCAP recording, with its camera_info where it was recorded."""
+    """The images of one topic of a recording, with its camera_info where it was recorded.
 
-    IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
-    INFO_TYPE = "sensor_msgs/msg/CameraInfo"
+    A recording is a rosbag2 folder or one of its files (.mcap or .db3, also .zstd), or a .bag file of ROS 1.
+    topic: the first usable one by name if empty. rectified: one of RECTIFIED, whether the images are rectified.
 
-    def __init__(self, path: Path, topic: str = "") -> None:
+    Raises ValueError, OSError or ImportError, naming the fix, for a recording without a usable topic.
+    """
+
+    def __init__(self, path: Path, topic: str = "", rectified: str = RECTIFIED[0]) -> None:
         super().__init__(str(path))
         try:
-            from rosbags.highlevel import AnyReader
-            from rosbags.typesys import Stores, get_typestore
+            from .storage.recording import Recording
         except ImportError as error:
-            raise ImportError("playing a recording needs the rosbags library: pip install rosbags") from error
-        self._path, self._topic = path, topic
-        self._open_reader = lambda: AnyReader([path], default_typestore=get_typestore(Stores.ROS2_JAZZY))
-        with self._errors_named(), self._open_reader() as reader:
-            count = self._image_connection(reader).msgcount
-            seconds = reader.duration / 1e9
-        self.rate = (count - 1) / seconds if count > 1 and seconds > 0 else DEFAULT_RATE
+            raise ImportError("reading a recording needs more libraries: pip install rosbags mcap pyyaml") from error
+        self._recording = Recording(path)
+        topics = ImageTopics(self._recording)
+        self._topic = topics.choose(topic)
+        self.about = "" if topic else topics.about(self._topic)
+        # image_transport publishes /camera/image_raw/compressed beside /camera/camera_info.
+        self._info_topic = self._topic.removesuffix("/compressed").rsplit("/", 1)[0] + "/camera_info"
+        self._rectified = is_rectified(rectified, self._topic)
+        self.rate = self._recorded_rate()
+        self._log_calibration(by_name=self._rectified and rectified == RECTIFIED[0])
 
-    @contextlib.contextmanager
-    def _errors_named(self) -> Iterator[None]:
-        """Turn the exceptions of the library, and of the storage formats below it, into ValueError with a remedy."""
-        try:
-            yield
-        except ValueError:
-            raise
-        except Exception as error:
-            raise ValueError(
-                f"cannot read the recording '{self._path}' ({error}): give a rosbag2 folder or an .mcap file, "
-                "or mend it with ros2 bag reindex"
-            ) from error
+    def _log_calibration(self, by_name: bool) -> None:
+        recorded = self._recording.topics
+        if self._info_topic in recorded:
+            if by_name:
+                log.info(
+                    "the images of %s are taken as rectified by that name, with the P of camera_info: "
+                    "if they are not, set rectified to false",
+                    self._topic,
+                )
+            return
+        others = [topic for topic, channels in sorted(recorded.items()) if any(c.type == INFO for c in channels)]
+        there = f"there is {', '.join(others)}" if others else "no camera_info was recorded"
+        log.info(
+            "the images of %s have no calibration, which is sought on %s: %s", self._topic, self._info_topic, there
+        )
 
-    def _image_connection(self, reader: Any) -> Any:
-        images = [connection for connection in reader.connections if connection.msgtype in self.IMAGE_TYPES]
-        wanted = [connection for connection in images if not self._topic or connection.topic == self._topic]
-        if not wanted:
-            topics = ", ".join(sorted(connection.topic for connection in images)) or "none"
-            raise ValueError(f"no image topic '{self._topic}' in '{self._path}': its image topics are {topics}")
-        return wanted[0]
+    def _recorded_rate(self) -> float:
+        items = islice(self._recording.read([self._topic]), RATE_IMAGES)
+        times = [(header_stamp(item.message), item.time) for item in items if not isinstance(item.message, Lost)]
+        stamps = [stamp for stamp, _ in times]
+        if len(set(stamps)) < 2 or 0 in stamps:  # of a driver without a clock
+            stamps = [received for _, received in times]
+        intervals = [after - before for before, after in pairwise(stamps) if after > before]
+        return 1e9 / median(intervals) if intervals else DEFAULT_RATE
 
-    def _read(self) -> Iterator[SourceImage]:
-        with self._open_reader() as reader:
-            images = self._image_connection(reader)
-            # image_transport publishes /camera/image_raw/compressed beside /camera/camera_info.
-            info_topic = images.topic.removesuffix("/compressed").rsplit("/", 1)[0] + "/camera_info"
-            infos = [c for c in reader.connections if c.msgtype == self.INFO_TYPE and c.topic == info_topic]
-            messages = reader.messages(connections=[images, *infos])
-            camera = None
-            while True:
-                with self._errors_named():
-                    connection, _, raw = next(messages, (None, 0, b""))
-                    if connection is None:
-                        return
-                    message: Any = reader.deserialize(raw, connection.msgtype)
-                if connection.msgtype == self.INFO_TYPE:
-                    camera = _camera_or_none(message)
-                else:
-                    yield self._image(message, connection.msgtype, camera)
+    def _read(self) -> Iterator[SourceImage | Lost]:
+        cameras = RecordedCameras(self._rectified)
+        infos = (item.message for item in self._recording.read([self._info_topic]) if item.type == INFO)
+        first_info = next((message for message in infos if not isinstance(message, Lost)), None)
+        if first_info is not None:
+            cameras.add(first_info)  # of the images before it
+        waiting: _Waiting | None = None
+        for item in self._recording.read([self._topic, self._info_topic]):
+            if item.type == INFO:
+                self._add_info(cameras, item)
+                continue
+            if waiting is not None:
+                yield _with_camera(waiting, cameras)
+                waiting = None
+            image = self._image(item)
+            if isinstance(image, Lost):
+                yield image
+            else:
+                waiting = _Waiting(image, header_stamp(item.message), cameras.newest)
+        if waiting is not None:
+            yield _with_camera(waiting, cameras)
 
-    def _image(self, message: Any, message_type: str, camera: Camera | None) -> SourceImage:
-        header = message.header
-        stamp = header.stamp.sec * 10**9 + header.stamp.nanosec
-        if message_type == "sensor_msgs/msg/Image":
-            return SourceImage(
-                message.data,
-                message.height,
-                message.width,
-                message.encoding,
-                message.step,
-                bool(message.is_bigendian),
-                camera=camera,
-                stamp=stamp,
-                frame_id=header.frame_id,
+    def _add_info(self, cameras: RecordedCameras, item: Recorded) -> None:
+        if isinstance(item.message, Lost):
+            self._say(item.message.reason, f"'{self.name}', {item.place}: left out: {item.message.reason}")
+        else:
+            cameras.add(item.message)
+
+    def _image(self, item: Recorded) -> SourceImage | Lost:
+        if isinstance(item.message, Lost):
+            return item.message
+        if not header_stamp(item.message):
+            self._say(
+                "stamp", f"'{self.name}': images have zero stamps: the times when they were recorded replace them"
             )
         try:
-            image = decode_image(bytes(message.data))
+            return image_from_message(item.message, item.type, item.time)
         except ValueError as error:
-            raise ValueError(f"in the recording '{self._path}': {error}") from error
-        return SourceImage.from_array(image, camera=camera, stamp=stamp, frame_id=header.frame_id)
+            return Lost(item.place, str(error))
 
 
-def _camera_or_none(message: Any) -> Camera | None:
-    fields = {name.lower(): value for name, value in vars(message).items()}  # D, K, R and P in ROS 1
-    try:
-        return camera_from_message(SimpleNamespace(**fields))
-    except ValueError:  # a driver that publishes an empty camera_info has no calibration
-        return None
+def _with_camera(waiting: _Waiting, cameras: RecordedCameras) -> SourceImage:
+    image = waiting.image
+    camera, problem = cameras.of(waiting.stamp, waiting.info_before, (image.width, image.height))
+    return replace(image, camera=camera, camera_problem=problem)

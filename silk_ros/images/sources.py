@@ -11,6 +11,7 @@ from .flight import FlightSource
 from .folders import FolderSource, StereoFolderSource
 from .kitti import stereo_folders
 from .source import Source
+from .storage.names import is_recording
 from .video import VideoSource
 
 log = logging.getLogger(__name__)
@@ -54,12 +55,10 @@ def _open(source: str, topic: str, rectified: str) -> Source:
             f"no source '{source}': give 'flight', a camera index, a folder of images or a pattern such as "
             "'folder/*.color.jpg', a video file, or a rosbag2 or .mcap recording"
         )
-    if path.suffix.lower() in (".mcap", ".db3", ".bag"):
-        # A file inside a rosbag2 folder is read with the metadata of the folder.
-        return BagSource(path.parent if (path.parent / "metadata.yaml").exists() else path, topic)
     if path.is_dir():
         if (folders := stereo_folders(path)) is not None:
             return StereoFolderSource(*folders)
-        recorded = any(next(path.glob(name), None) for name in ("metadata.yaml", "*.mcap*", "*.db3*"))
-        return BagSource(path, topic) if recorded else FolderSource(path)
+        return BagSource(path, topic, rectified) if is_recording(path) else FolderSource(path)
+    if is_recording(path):
+        return BagSource(path, topic, rectified)
     return VideoSource(path)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..geometry.camera import Camera
 from .estimate import Estimate
+from .image_size import SizeCheck
 from .links import Links, links_from_matches
 from .mono_odometry import MonoOdometry
 from .stereo_odometry import StereoOdometry, StereoPoints, points_from_stereo_matches
@@ -30,8 +31,10 @@ class Tracking:
         self._auto = mode == "auto"
         self.mode = "mono" if self._auto else mode
         self.late = 0
+        self._size = SizeCheck()
         self._disparity_offset = disparity_offset
         self._camera: Camera | None = None
+        self._frame_id: str | None = None
         self._origin = self._pose = np.eye(4)  # of the estimator's first frame, and of the last frame
         self._restarts: list[str] = []
         self._restart("")
@@ -56,14 +59,26 @@ class Tracking:
         restarts, self._restarts = self._restarts, []
         return restarts
 
-    def process(self, kind: str, stamp: int, points: NDArray[Any], camera: Camera) -> list[Estimate]:
+    @property
+    def doubt(self) -> str:
+        """Why the calibration may be that of other images; empty where nothing says so."""
+        return self._size.doubt
+
+    def process(
+        self, kind: str, stamp: int, points: NDArray[Any], camera: Camera, frame_id: str = ""
+    ) -> list[Estimate]:
         """The new poses after a cloud, from none to many.
 
         kind:   "matches" or "stereo", for ~/matches or ~/stereo_matches.
         stamp:  of the images, nanoseconds. points: the cloud's, a structured array. camera: the (left) camera.
+        frame_id: of the camera. Another one starts again.
 
-        Raises ValueError for clouds with other fields.
+        Raises ValueError for clouds with other fields, and OtherSize for matches outside of the camera's images.
         """
+        if frame_id != self._frame_id:
+            if self._frame_id is not None:
+                self._restart(f"matches come from {frame_id[:40]!r} and no more from {self._frame_id[:40]!r}")
+            self._frame_id = frame_id
         if kind == "stereo" and self.mode == "mono":
             if not self._auto:
                 return []
@@ -72,6 +87,8 @@ class Tracking:
         if self._camera is not None and not camera.same_intrinsics(self._camera):
             self._restart("the camera has changed")
         self._camera = camera
+        if kind == "matches":
+            self._size.check(points, camera)
         if stamp <= self._stamp:
             if stamp > self._stamp - LATEST:
                 self.late += 1

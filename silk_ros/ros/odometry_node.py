@@ -21,25 +21,30 @@ from rclpy.clock import Clock, ClockType
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, PointCloud2
 
-from ..geometry.camera import Camera, camera_from_message
 from ..odometry.estimate import Estimate
+from ..odometry.followed import Followed
+from ..odometry.image_size import OtherSize
 from ..odometry.tracking import MODES, Tracking
 from .messages import points_from_cloud, stamp_nanoseconds
+from .node.calibration import Calibration
 from .node.declarations import Declaration, declare, given_path
 from .node.diagnostics import Counters, diagnostics_message
-from .node.logs import ChangeLog
+from .node.logs import ChangeLog, NodeLog
 from .node.process import WorkerNode, run_node
+from .node.rectified import RECTIFIED_DECLARATION, images_are_rectified
 from .odometry_outputs import OdometryOutputs, TumFile
 
 TOPICS = {"matches": "silk/matches", "stereo": "silk/stereo_matches"}
 QUEUE = 10  # clouds that a subscription holds
 MOST_WAITING = 100  # clouds that wait for the worker: the start of mono takes as long as some frames
-SILENCE = 5.0  # seconds without clouds after which diagnostics are stale
+IMAGES = ("image_raw", "left/image_raw")  # of the front-end; their names tell whether they are rectified
+SILENCE = 5.0  # seconds without clouds after which diagnostics are stale, and another camera is followed
 STOP_TIMEOUT = 10.0  # seconds
 DECLARATIONS = (
     Declaration("mode", MODES[0], choices=MODES).described(
         "mono is up to scale, stereo needs silk/stereo_matches, auto is mono until the first stereo matches arrive."
     ),
+    RECTIFIED_DECLARATION,
     Declaration("odom_frame", "odom").described("Fixed frame: x forward, y left, z up at the camera's first pose."),
     Declaration("publish_tf", False).described("Also publish the pose on /tf, from odom_frame to the camera's frame."),
     Declaration("trajectory_file", "").described("File for the poses, in the TUM format; empty: none."),
@@ -59,6 +64,8 @@ class OdometryCount(Enum):
     LATE_CLOUDS = "late_clouds"
     DROPPED_CLOUDS = "dropped_clouds"
     FRAMES_WITHOUT_CAMERA_INFO = "frames_without_camera_info"
+    FRAMES_OF_ANOTHER_SIZE = "frames_of_another_size"
+    CLOUDS_OF_OTHER_CAMERAS = "clouds_of_other_cameras"
 
 
 class OdometryNode(WorkerNode):
@@ -75,10 +82,13 @@ class OdometryNode(WorkerNode):
         trajectory = given_path(values["trajectory_file"])
         self._file = TumFile(trajectory) if trajectory else None
         self._problems = ChangeLog(self.get_logger().warning)
+        self._log = NodeLog(self.get_logger())
         self._counters = Counters(OdometryCount)
         self._last: Estimate | None = None
-        self._last_error = ""
-        self._camera: Camera | None = None
+        self._last_error, self._last_error_time = "", -float("inf")
+        rectified = images_are_rectified(self, values["rectified"], *map(self.resolve_topic_name, IMAGES))
+        self._calibration = Calibration(self.resolve_topic_name("camera_info"), rectified)
+        self._followed = Followed(SILENCE)
         self._heard = dict.fromkeys(TOPICS, time.monotonic())  # arrival of the last cloud on each topic
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
         self._queue: queue.Queue[tuple[str, PointCloud2] | None] = queue.Queue(MOST_WAITING)
@@ -95,26 +105,33 @@ class OdometryNode(WorkerNode):
         self._worker.join(timeout=STOP_TIMEOUT)
         if self._file is not None:
             self._file.close()
+        self._log.close()
 
     # Callbacks, in the executor's thread.
 
     def _put(self, kind: str, cloud: PointCloud2) -> None:
-        self._heard[kind] = time.monotonic()
+        self._heard[kind] = now = time.monotonic()
+        if not self._followed.take(cloud.header.frame_id, now):
+            self._counters.add(OdometryCount.CLOUDS_OF_OTHER_CAMERAS)
+            self._problems.report("cameras", self._followed.problem(now))
+            return
         try:
             self._queue.put_nowait((kind, cloud))
         except queue.Full:
             self._counters.add(OdometryCount.DROPPED_CLOUDS)
 
     def _on_camera_info(self, message: CameraInfo) -> None:
-        try:
-            self._camera = camera_from_message(message)
-        except ValueError as error:
-            self._reject("camera_info", OdometryCount.REJECTED_CAMERA_INFO, error)
+        if not self._calibration.update(message):
+            self._reject("camera_info", OdometryCount.REJECTED_CAMERA_INFO, self._calibration.problem)
 
-    def _reject(self, what: str, counter: OdometryCount, error: ValueError) -> None:
+    def _reject(self, what: str, counter: OdometryCount, reason: str) -> None:
+        self._error(counter, reason)
+        self._problems.report(what, f"{what} rejected: {reason}")
+
+    def _error(self, counter: OdometryCount, reason: str) -> None:
+        """Count what cannot be used; the reason is the state of the node for a while."""
         self._counters.add(counter)
-        self._last_error = str(error)
-        self._problems.report(what, f"{what} rejected: {error}")
+        self._last_error, self._last_error_time = reason, time.monotonic()
 
     def _publish_diagnostics(self) -> None:
         level, summary = self._state()
@@ -125,13 +142,17 @@ class OdometryNode(WorkerNode):
 
     def _state(self) -> tuple[bytes, str]:
         """Level and summary for the diagnostics."""
-        if self._camera is None:
-            return DiagnosticStatus.WARN, "waiting for camera_info: remap it to your camera's"
+        now = time.monotonic()
+        if self._calibration.problem:
+            return DiagnosticStatus.WARN, self._calibration.problem
         needed = TOPICS if self._tracking.mode == "stereo" else ("matches",)
-        silent = [TOPICS[kind] for kind in needed if time.monotonic() - self._heard[kind] > SILENCE]
+        silent = [TOPICS[kind] for kind in needed if now - self._heard[kind] > SILENCE]
         if silent:
             topics = " and ".join(map(self.resolve_topic_name, silent))
             return DiagnosticStatus.STALE, f"nothing on {topics} for more than {SILENCE:g} s"
+        recent = self._last_error if now - self._last_error_time < SILENCE else ""
+        if problem := recent or self._followed.problem(now) or self._tracking.doubt:
+            return DiagnosticStatus.WARN, problem
         if not self._tracking.started:
             return DiagnosticStatus.OK, "waiting for the camera to move"
         if self._last is not None and self._last.problem:
@@ -144,27 +165,32 @@ class OdometryNode(WorkerNode):
         while (item := self._queue.get()) is not None:
             try:
                 self._process(*item)
+            except OtherSize as error:
+                self._reject("matches", OdometryCount.FRAMES_OF_ANOTHER_SIZE, str(error))
             except ValueError as error:
-                self._reject("clouds", OdometryCount.REJECTED_CLOUDS, error)
+                self._reject("clouds", OdometryCount.REJECTED_CLOUDS, str(error))
             except Exception as error:
                 if not self.context.ok():  # publishing fails once the context is shut down
                     return
-                self._counters.add(OdometryCount.FAILURES)
-                self._last_error = f"{type(error).__name__}: {error}"
+                self._error(OdometryCount.FAILURES, f"{type(error).__name__}: {error}")
                 self._problems.report("failure", f"frame failed: {traceback.format_exc()}")
 
     def _process(self, kind: str, cloud: PointCloud2) -> None:
         """Publish the poses that are known after a cloud."""
-        camera = self._camera
-        if camera is None:
-            self._counters.add(OdometryCount.FRAMES_WITHOUT_CAMERA_INFO)
-            self._problems.report("camera", "no camera_info yet: remap it to that of the calibrated camera")
+        frame_id = cloud.header.frame_id
+        try:
+            camera = self._calibration.camera(frame_id)
+        except ValueError as error:
+            self._error(OdometryCount.FRAMES_WITHOUT_CAMERA_INFO, str(error))
+            self._problems.report("camera", f"no pose without a calibration: {error}")
             return
         late, stamp = self._tracking.late, stamp_nanoseconds(cloud.header.stamp)
-        for estimate in self._tracking.process(kind, stamp, points_from_cloud(cloud), camera):
-            self._publish(estimate, cloud.header.frame_id)
+        for estimate in self._tracking.process(kind, stamp, points_from_cloud(cloud), camera, frame_id):
+            self._publish(estimate, frame_id)
         for reason in self._tracking.restarts():
             self._problems.report("restart", reason)
+        if doubt := self._tracking.doubt:
+            self._problems.report("size", doubt)
         self._counters.add(OdometryCount.LATE_CLOUDS, self._tracking.late - late)
 
     def _publish(self, estimate: Estimate, camera_frame: str) -> None:

@@ -160,6 +160,7 @@ class SilkNode(LifecycleNode, WorkerNode):
         settings = self._changes.settings
         if self._inputs is not None:
             self._inputs.check_for_data(settings.no_data_timeout)
+            self._inputs.check_streams()
         if self._worker is not None:
             stereo = settings.input.max_interval is not None
             self._drops.check(*self._statistics.images(), self._worker.last_shape, stereo)

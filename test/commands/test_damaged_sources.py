@@ -1,4 +1,4 @@
-"""What each command does with a source that is missing, empty, unreadable or half readable: the table of docs/sources.md."""
+"""The commands with a source that is missing, empty, unreadable or half readable: the table of docs/sources.md."""
 
 from __future__ import annotations
 

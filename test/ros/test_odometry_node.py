@@ -30,7 +30,7 @@ from silk_ros.ros.messages import MATCH_DTYPE, cloud_from_points
 from silk_ros.ros.odometry_node import OdometryCount, OdometryNode
 from silk_ros.ros.poses import transform_from_pose
 
-CAMERA = Camera(640, 480, np.array([[400.0, 0, 319.5], [0, 400, 239.5], [0, 0, 1]]), np.zeros(5))
+CAMERA = Camera(4000, 3000, np.array([[400.0, 0, 1999.5], [0, 400, 1499.5], [0, 0, 1]]), np.zeros(5))
 STEREO_DTYPE = np.dtype([("z", "<f4"), ("disparity", "<f4"), ("index", "<u4")])
 STEP = 0.1  # metres a frame along the optical axis, at ten frames a second
 
@@ -204,10 +204,69 @@ def test_bad_input_is_counted_and_survived(make_graph: Callable[..., Graph]) -> 
         PointCloud2(width=1, height=1, point_step=2, fields=[float_field], data=bytes(2)),
         PointCloud2(width=1, height=1, point_step=4, fields=[PointField(name="x", datatype=99)], data=bytes(4)),
     ):
+        bad.header.frame_id = "left_camera"
         graph.matches.publish(bad)
     graph.spin_until(lambda: int(graph.diagnostics["rejected_clouds"]) + int(graph.diagnostics["failures"]) == 5)
     graph.send(4, stereo=True)
     assert len(graph.odometry) == 4
+
+
+def renamed(cloud: PointCloud2, frame_id: str) -> PointCloud2:
+    cloud.header.frame_id = frame_id
+    return cloud
+
+
+def test_one_camera_of_two_is_followed_until_it_stops(
+    make_graph: Callable[..., Graph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("silk_ros.ros.odometry_node.SILENCE", 1.0)
+    graph = make_graph(mode="stereo")
+    graph.calibrate()
+    graph.send(4, stereo=True)
+    others = [cloud for pair in clouds(3) for cloud in pair]
+
+    def send_others() -> None:
+        """Another camera, whose stamps are those of the first one."""
+        for cloud, publisher in zip(others, [graph.matches, graph.stereo] * 3):
+            publisher.publish(renamed(cloud, "right_camera"))
+
+    send_others()
+    graph.spin_until(lambda: "several cameras" in graph.summary)
+    assert graph.level == DiagnosticStatus.WARN
+    assert "'left_camera' is followed, 'right_camera' left out" in graph.summary
+    assert int(graph.diagnostics["clouds_of_other_cameras"]) >= 1
+    assert {message.child_frame_id for message in graph.odometry} == {"left_camera"}
+    graph.spin_until(lambda: graph.odometry[-1].child_frame_id == "right_camera", send_others)
+    graph.spin_until(lambda: "several cameras" not in graph.summary)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (4000, 1000)])
+def test_matches_outside_of_camera_infos_images_are_not_used_and_said(
+    make_graph: Callable[..., Graph], size: tuple[int, int]
+) -> None:
+    graph = make_graph(mode="stereo")
+    small = camera_info_message(Header(frame_id="left_camera"), CAMERA)
+    small.width, small.height = size
+
+    graph.spin_until(lambda: graph.node._calibration.received, lambda: graph.infos.publish(small))
+
+    def publish() -> None:
+        for cloud, publisher in zip(list(clouds(2))[1], (graph.matches, graph.stereo)):
+            publisher.publish(cloud)
+
+    graph.spin_until(lambda: int(graph.diagnostics.get("frames_of_another_size", "0")), publish)
+    graph.spin_until(lambda: graph.level == DiagnosticStatus.WARN)
+    assert f"of images of {size[0]}x{size[1]} pixels, but there are matches up to" in graph.summary
+    assert graph.diagnostics["last_error"] == graph.summary and not graph.odometry
+
+
+def test_unusable_camera_info_is_the_state_of_the_node(make_graph: Callable[..., Graph]) -> None:
+    graph = make_graph()
+    graph.spin_until(lambda: "no camera_info on /camera_info yet" in graph.summary)
+    unknown = camera_info_message(Header(), CAMERA)
+    unknown.distortion_model = "omnidirectional"
+    graph.spin_until(lambda: "omnidirectional" in graph.summary, lambda: graph.infos.publish(unknown))
+    assert graph.level == DiagnosticStatus.WARN and graph.diagnostics["rejected_camera_info"] == "1"
 
 
 def test_transforms_are_published_where_tf2_is(

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
-from ...images.gray import check_layout, decode_gray, packed_size, to_gray
+from ...images.gray import ENCODINGS, ValueRange, check_layout, decode_gray, packed_size, to_gray
 
 try:  # part of a ROS installation; there is no wheel
     from cv_bridge import CvBridge
@@ -18,17 +18,22 @@ except ImportError:
     CV_BRIDGE = None
 
 
-def gray_from_message(message: Image, bridge: CvBridge | None = CV_BRIDGE) -> NDArray[np.uint8]:
+def gray_from_message(
+    message: Image, bridge: CvBridge | None = CV_BRIDGE, value_range: ValueRange | None = None
+) -> NDArray[np.uint8]:
     """Grey image (H, W) uint8, by cv_bridge if it is installed. Raises ValueError, naming the fix.
 
-    Padded and big-endian images are converted by numpy: cv_bridge's Python conversion ignores padding at the end of
-    rows, and its byte swap needs numpy 1.
+    value_range: of the values of the camera's 16-bit images so far.
+
+    Images of 16 bits, padded ones and those with colours behind the grey image are converted by numpy: cv_bridge scales
+    by the full range of 16 bits, its Python conversion ignores padding at the end of rows, and it does not know nv12.
     """
     layout = message.height, message.width, message.encoding, message.step
-    padded = message.step * message.height != packed_size(message.height, message.width, message.encoding)
-    if bridge is None or padded or message.is_bigendian:
-        return to_gray(message.data, *layout, bool(message.is_bigendian))
     encoding = check_layout(*layout, len(message.data))
+    kind = ENCODINGS[encoding]
+    padded = message.step != packed_size(1, message.width, encoding)
+    if bridge is None or padded or kind.chroma or kind.bits == 16:
+        return to_gray(message.data, *layout, bool(message.is_bigendian), value_range=value_range)
     if encoding != message.encoding:
         message = copy(message)
         message.encoding = encoding
@@ -51,9 +56,9 @@ def mask_from_message(message: Image) -> NDArray[np.uint8]:
     return np.where(wanted, 255, 0).astype(np.uint8)
 
 
-def gray_from_compressed(message: CompressedImage) -> NDArray[np.uint8]:
-    """Grey image (H, W) uint8 of a JPEG or PNG. Raises ValueError, naming the fix, for other and damaged files."""
-    if "compressedDepth" in message.format:
-        fix = "remap to the topic image_raw/compressed of a grey or colour camera"
-        raise ValueError(f"a compressed image has the format '{message.format}', which is depth: {fix}")
-    return decode_gray(bytes(message.data))
+def gray_from_compressed(message: CompressedImage, value_range: ValueRange | None = None) -> NDArray[np.uint8]:
+    """Grey image (H, W) uint8. Raises ValueError, naming the fix, for depth and for what cannot be decoded.
+
+    value_range: of the values of the camera's 16-bit images so far.
+    """
+    return decode_gray(bytes(message.data), message.format, value_range)

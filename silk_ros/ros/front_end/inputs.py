@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TypeAlias
 
-import numpy as np
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from ...cameras import StreamWatch, quoted
 from ..messages import stamp_nanoseconds
+from ..node.calibration import Calibration, StereoCalibration
 from ..node.logs import ChangeLog
-from .calibration import Calibration, StereoCalibration
+from ..node.rectified import images_are_rectified
 from .images import mask_from_message
 from .settings import InputSettings
 from .statistics import FrontEndCount, Statistics
 from .stereo_sync import PairSync
 from .worker import ImageMessage, Worker
+
+MessageInfo: TypeAlias = Mapping[str, int | None]  # what rclpy tells of a message
 
 IMAGE_TYPES = {"raw": ("image_raw", Image), "compressed": ("image_raw/compressed", CompressedImage)}
 
@@ -40,20 +44,22 @@ class Inputs:
         interval = settings.max_interval
         self._sync: PairSync[ImageMessage] | None = None if interval is None else PairSync(interval)
         sides = ("left/", "right/") if self._sync is not None else ("",)
-        self._heard = dict.fromkeys(sides, -np.inf)  # when each side's last image came
-        calibrations = [Calibration(node.resolve_topic_name(f"{side}camera_info")) for side in sides]
-        worker.listen_to(StereoCalibration(calibrations[0], calibrations[-1]))
-
+        self._watches = {side: StreamWatch() for side in sides}
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[settings.image_reliability.upper()])
         name, kind = IMAGE_TYPES[settings.image_transport]
         self._images = [self._subscribe(kind, side + name, partial(self._on_image, side), qos) for side in sides]
         self._others = [self._subscribe(Image, "mask", self._on_mask)]
-        for side, calibration in zip(sides, calibrations):
-            take = partial(self._on_camera_info, calibration)
-            self._others.append(self._subscribe(CameraInfo, f"{side}camera_info", take))
+        calibrations = []
+        for side, images in zip(sides, self._images):
+            info = f"{side}camera_info"
+            rectified = images_are_rectified(node, settings.rectified, images.topic_name)
+            calibrations.append(Calibration(node.resolve_topic_name(info), rectified))
+            take = partial(self._on_camera_info, calibrations[-1])
+            self._others.append(self._subscribe(CameraInfo, info, take))
+        worker.listen_to(StereoCalibration(calibrations[0], calibrations[-1]))
 
     def _subscribe(
-        self, kind: type, name: str, take: Callable[[Any], None], qos: QoSProfile = qos_profile_sensor_data
+        self, kind: type, name: str, take: Callable[..., None], qos: QoSProfile = qos_profile_sensor_data
     ) -> Subscription:
         overriding = QoSOverridingOptions.with_default_policies()
         return self._node.create_subscription(
@@ -71,8 +77,12 @@ class Inputs:
             self._statistics.error(count, str(error))
             self._problems.report(what, f"{what} rejected: {error}")
 
-    def _on_image(self, side: str, message: ImageMessage) -> None:
-        self._heard[side] = time.monotonic()
+    def _on_image(self, side: str, message: ImageMessage, info: MessageInfo) -> None:
+        header, now = message.header, time.monotonic()
+        stamp = header.stamp.sec * 10**9 + header.stamp.nanosec
+        number = info.get("publication_sequence_number")
+        if self._watches[side].take(now, header.frame_id, stamp, number):
+            self._statistics.count(FrontEndCount.CAMERA_CHANGES)
         with self._rejecting("images", FrontEndCount.REJECTED_IMAGES):
             if self._sync is None:
                 self._worker.put(message)
@@ -98,7 +108,7 @@ class Inputs:
         if not self._worker.enabled or self._statistics.seconds_since_image() < timeout:
             return
         now = time.monotonic()
-        silent = [images for images, heard in zip(self._images, self._heard.values()) if now - heard >= timeout]
+        silent = [images for images, watch in zip(self._images, self._watches.values()) if now - watch.last >= timeout]
         reason = "; ".join(no_data_warning(self._node, images, timeout) for images in silent)
         if not silent and self._sync is None:  # an image has come just now
             return
@@ -110,7 +120,18 @@ class Inputs:
             )
         self._problems.report("no_data", reason)
 
+    def check_streams(self) -> None:
+        """Note which cameras send images, and warn once where a topic has those of several."""
+        now = time.monotonic()
+        streams = list(zip(self._images, self._watches.values()))
+        problem = "; ".join(filter(None, (stream_problem(self._node, images, watch, now) for images, watch in streams)))
+        if problem and problem != self._statistics.stream_problem:
+            self._problems.report("stream", problem)
+        self._statistics.stream_problem = problem
+        self._statistics.cameras = "; ".join(quoted(watch.frame_ids(now)) for _, watch in streams)
+
     def close(self) -> None:
+        self._statistics.stream_problem = ""
         for subscription in (*self._images, *self._others):
             self._node.destroy_subscription(subscription)
 
@@ -119,7 +140,7 @@ def no_data_warning(node: Node, subscription: Subscription, timeout: float) -> s
     """Why a subscription may hear nothing: its topic, who publishes it, and the QoS of both sides."""
     topic, own = subscription.topic_name, subscription.qos_profile.reliability.name
     publishers = [
-        f"{info.node_namespace.rstrip('/')}/{info.node_name} ({info.topic_type}, {info.qos_profile.reliability.name})"
+        f"{_full_name(info)} ({info.topic_type}, {info.qos_profile.reliability.name})"
         for info in node.get_publishers_info_by_topic(topic)
     ]
     if not publishers:
@@ -128,3 +149,24 @@ def no_data_warning(node: Node, subscription: Subscription, timeout: float) -> s
     if own == "RELIABLE" and any("BEST_EFFORT" in publisher for publisher in publishers):
         hint = "a RELIABLE subscription does not hear a BEST_EFFORT publisher"
     return f"no data on {topic} for {timeout:g} s from {', '.join(publishers)}; this node asks for {own}: {hint}"
+
+
+def stream_problem(node: Node, images: Subscription, watch: StreamWatch, now: float) -> str:
+    """Why the images of a topic are not those of one camera; empty where they are. now: in seconds of the watch."""
+    topic, remedy = images.topic_name, "remap each camera to a node of its own"
+    if watch.has_several_cameras(now):
+        cameras = quoted(watch.frame_ids(now))
+        return f"{topic} has images of several cameras, {cameras}: each gets tracks of its own; {remedy}"
+    if not watch.goes_back(now):
+        return ""
+    publishers = sorted(map(_full_name, node.get_publishers_info_by_topic(topic)))
+    if len(publishers) > 1:
+        return f"{topic} has images of several publishers with one frame_id, {', '.join(publishers)}: {remedy}"
+    return (
+        f"images on {topic} are out of order again and again, and each older stamp starts new tracks: they are of "
+        f"several cameras ({remedy}), of a recording that is played in a loop, or of a driver with wrong stamps"
+    )
+
+
+def _full_name(publisher: TopicEndpointInfo) -> str:
+    return f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"

@@ -6,6 +6,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image, PointCloud, PointCloud2
 from std_msgs.msg import Header
 
+from ...cameras import PerCamera
 from ...draw import draw_matches
 from ...step import Frame, Step
 from ...stereo import StereoPair
@@ -24,10 +25,13 @@ class Outputs:
         self._stereo_matches = node.create_publisher(PointCloud2, "~/stereo_matches", 5)
         self._tracks = node.create_publisher(PointCloud, "~/tracks", 5)
         self._overlay = node.create_publisher(Image, "~/image_overlay", 2)
-        self._track_messages = TrackMessages(configuration.settings.tracks)
+        self._track_messages = PerCamera(lambda: TrackMessages(configuration.settings.tracks))
 
-    def publish(self, header: Header, step: Step, configuration: Configuration) -> None:
-        """Publish everything that downstream software waits for, with the header of the image."""
+    def publish(self, header: Header, frame_ids: tuple[str, ...], step: Step, configuration: Configuration) -> None:
+        """Publish everything that downstream software waits for, with the header of the image.
+
+        frame_ids: of the image, or of both images of a pair.
+        """
         settings, frame, pair = configuration.settings, step.frame, step.stereo
         encoded = configuration.encode(frame.features.descriptors)
         self._features.publish(features_to_cloud(header, frame, encoded))
@@ -35,8 +39,9 @@ class Outputs:
         if pair is not None:
             self._stereo_matches.publish(stereo_matches_to_cloud(header, frame, pair))
         if frame.rays is not None and self._tracks.get_subscription_count():
-            self._track_messages.rules = settings.tracks
-            self._tracks.publish(self._track_messages.message(header, frame, frame.rays, _seen_right(frame, pair)))
+            tracks = self._track_messages.of(*frame_ids)
+            tracks.rules = settings.tracks
+            self._tracks.publish(tracks.message(header, frame, frame.rays, _seen_right(frame, pair)))
 
     def publish_overlay(self, header: Header, step: Step) -> None:
         """Publish the overlay, if someone subscribes to it."""

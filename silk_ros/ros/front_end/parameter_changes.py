@@ -125,7 +125,7 @@ class ParameterChanges:
         try:
             if any(parameter.name == "use_sim_time" for parameter in parameters):
                 raise ValueError("use_sim_time is read-only: it is set at start only")
-            changed = {name: value for name, value in asked if name in KNOWN}
+            changed = {name: KNOWN[name].value(value) for name, value in asked if name in KNOWN}
             for name, value in changed.items():
                 check_change(KNOWN[name], value, active)
             values = self.values | changed

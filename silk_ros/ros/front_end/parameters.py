@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from ...backends import AUTO, BACKENDS, PRECISIONS, EngineOptions
@@ -12,6 +13,7 @@ from ...stereo import StereoRules
 from ...verification import METHODS, OUTLIERS, Verification
 from ..descriptor_formats import FORMATS
 from ..node.declarations import ANYTIME, INACTIVE, Declaration
+from ..node.rectified import RECTIFIED_DECLARATION
 from .tracks import NO_CAMERA_ID, TrackRules
 
 ALL_PRECISIONS = tuple(dict.fromkeys(precision for backend in BACKENDS for precision in PRECISIONS[backend]))
@@ -130,6 +132,7 @@ DECLARATIONS = (
     _inactive("image_transport", "raw", choices=("raw", "compressed")).described(
         "raw: images on image_raw. compressed: images on image_raw/compressed."
     ),
+    replace(RECTIFIED_DECLARATION, change=INACTIVE),
     Declaration("image_reliability", "best_effort", choices=("best_effort", "reliable")).described(
         "QoS of the image subscription; reliable needs a reliable publisher."
     ),

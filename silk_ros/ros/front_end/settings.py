@@ -41,11 +41,13 @@ class NetworkSettings:
 class InputSettings:
     """The subscriptions of the node.
 
+    rectified:    one of RECTIFIED.
     max_interval: nanoseconds between the stamps of the two images of a stereo pair; None for one camera.
     """
 
     image_transport: str
     image_reliability: str
+    rectified: str
     max_interval: int | None
 
 

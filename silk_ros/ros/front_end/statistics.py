@@ -55,6 +55,7 @@ class FrontEndCount(Enum):
     GAPS = "gaps"
     RESTARTS = "restarts"
     CLOCK_JUMPS = "clock_jumps"
+    CAMERA_CHANGES = "camera_changes"
 
 
 class Statistics:
@@ -70,6 +71,8 @@ class Statistics:
         self._processed: deque[tuple[float, ProcessedFrame]] = deque(maxlen=10_000)  # and when
         self._last_error = ""
         self._last_error_time = -np.inf
+        self.cameras = ""  # that sent images lately
+        self.stream_problem = ""  # why these are not what one node needs
 
     def count(self, what: FrontEndCount, by: int = 1) -> None:
         """Add to a counter."""
@@ -135,6 +138,7 @@ class Statistics:
             "keypoints": f"{_percentile(recent.keypoints, empty=0):.0f}",
             "matches": f"{_percentile(recent.matches, empty=0):.0f}",
             "inlier_ratio": f"{_percentile(recent.inliers[np.isfinite(recent.inliers)]):.2f}",
+            "cameras": self.cameras,
             **self._counters.values(),
             "last_error": self._last_error,
         }
@@ -148,6 +152,8 @@ class Statistics:
             return DiagnosticStatus.OK, pause
         if self.seconds_since_image() > timeout:
             return DiagnosticStatus.STALE, f"no image for more than {timeout:g} s"
+        if self.stream_problem:
+            return DiagnosticStatus.WARN, self.stream_problem
         with self._lock:
             if self._last_error and time.monotonic() - self._last_error_time < WINDOW:
                 return DiagnosticStatus.WARN, self._last_error

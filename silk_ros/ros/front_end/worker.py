@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
-from ...frontend import FrontEnd
+from ...cameras import CameraFrontEnds
+from ...images.gray import ValueRange
 from ...stereo import RightImage
 from ..messages import stamp_nanoseconds
+from ..node.calibration import Calibration, StereoCalibration
 from ..node.logs import ChangeLog
-from .calibration import Calibration, StereoCalibration
 from .configuration import Configuration
 from .frame_slot import FrameSlot
 from .images import gray_from_compressed, gray_from_message
@@ -51,13 +52,14 @@ class Worker:
         self._node, self._statistics, self._problems = node, statistics, problems
         self.configuration = self._adopted = configuration  # the newest, and the one that the worker has adopted
         self._outputs = Outputs(node, configuration)
-        self._front_end = FrontEnd(configuration.extractor, configuration.settings.front_end)
+        self._front_ends = CameraFrontEnds(configuration.extractor, configuration.settings.front_end)
         self._slot: FrameSlot[_Waiting] = FrameSlot()
         self._commands: deque[Callable[[], None]] = deque()  # for the worker, before the next image
         self._pauses = 0
         self.last_shape: tuple[int, ...] | None = None  # height and width of the last image
         self.enabled = True
         self.calibration = StereoCalibration(Calibration(""), Calibration(""))  # of the cameras that are subscribed to
+        self._ranges = ValueRange(), ValueRange()  # of the values of these cameras
         self.mask: NDArray[np.uint8] | None = None  # the newest that was received
         self._thread = threading.Thread(target=self._work, name="silk-worker", daemon=True)
         self._thread.start()
@@ -65,6 +67,7 @@ class Worker:
     def listen_to(self, calibration: StereoCalibration) -> None:
         """Take images of other subscriptions from now on, with these calibrations; of one camera, `left` counts."""
         self.calibration, self.mask = calibration, None
+        self._ranges = ValueRange(), ValueRange()
 
     def put(self, image: ImageMessage, right: ImageMessage | None = None) -> None:
         """Take the newest image, or the two of a stereo pair. Raises ValueError for an invalid stamp."""
@@ -94,7 +97,7 @@ class Worker:
         extractor = new.extractor if new.extractor is not old.extractor else None
         self._adopted = new
         if extractor is not None or new.settings.front_end != old.settings.front_end:
-            self._front_end.change(new.settings.front_end, extractor)
+            self._front_ends.change(new.settings.front_end, extractor)
         if extractor is not None:
             old.extractor.close()
 
@@ -104,7 +107,7 @@ class Worker:
 
     def reset(self) -> None:
         """Let the next image start new tracks."""
-        self._commands.append(self._front_end.reset)
+        self._commands.append(self._front_ends.reset)
 
     def pause(self) -> None:
         """Publish nothing of what was received so far, and forget the previous frame."""
@@ -152,17 +155,19 @@ class Worker:
         if stamp == 0:
             problem = "images have a zero stamp, so latency is unknown: set it in the driver"
             self._explain(FrontEndCount.ZERO_STAMPS, "stamp", problem)
-        image = _gray(message)
-        right, right_problem, no_points = self._right(right_message, image.shape)
+        messages = (message,) if right_message is None else (message, right_message)
+        frame_ids = tuple(each.header.frame_id for each in messages)
+        image = _gray(message, self._ranges[0])
+        right, right_problem, no_points = self._right(right_message, image.shape, *frame_ids)
         self.last_shape = image.shape
         camera, no_rays, calibration = None, "", self.calibration.left
         try:
-            camera = calibration.of(image.shape)
+            camera = calibration.of(image.shape, header.frame_id)
         except ValueError as error:
             no_rays = str(error)
         mask = self._mask(image.shape)
         extracting = time.monotonic()
-        step = self._front_end.process(image, stamp, camera, mask, right)
+        step = self._front_ends.of(*frame_ids).process(image, stamp, camera, mask, right)
         front_end = time.monotonic() - extracting
         if step.restarted:
             self._explain(FrontEndCount.RESTARTS, "restart", f"starting new tracks: {step.restarted}")
@@ -177,7 +182,7 @@ class Worker:
         elif no_points:
             said = f"stereo matches have no points: {no_points}"
             self._explain(FrontEndCount.FRAMES_WITHOUT_POINTS, "stereo", said)
-        self._outputs.publish(header, step, self._adopted)
+        self._outputs.publish(header, frame_ids, step, self._adopted)
         latency, processing = self._latency(stamp), time.monotonic() - started
         keypoints, matches = len(step.frame.features), len(step.matches)
         frame = ProcessedFrame(latency, processing, front_end, keypoints, matches, step.verified)
@@ -193,21 +198,23 @@ class Worker:
             if mask.shape != shape:
                 problem = f"the {name} is {mask.shape[1]}x{mask.shape[0]}, but the images are {shape[1]}x{shape[0]}"
                 said = f"{problem}: it is not used; make it the size of the images"
-                self._explain(FrontEndCount.FRAMES_WITHOUT_MASK, name, said, problem)
+                self._explain(FrontEndCount.FRAMES_WITHOUT_MASK, name, said, said)
             else:
                 kept = mask if kept is None else np.minimum(kept, mask)
         return kept
 
-    def _right(self, message: ImageMessage | None, shape: tuple[int, ...]) -> tuple[RightImage | None, str, str]:
+    def _right(
+        self, message: ImageMessage | None, shape: tuple[int, ...], *frame_ids: str
+    ) -> tuple[RightImage | None, str, str]:
         """The right image with the geometry of the pair; why there is no image, and why there is no geometry."""
         if message is None:
             return None, "", ""
         try:
-            right = RightImage(_gray(message))
+            right = RightImage(_gray(message, self._ranges[1]))
         except ValueError as error:
             return None, str(error), ""
         try:
-            return replace(right, geometry=self.calibration.of(shape, right.image.shape)), "", ""
+            return replace(right, geometry=self.calibration.of(shape, right.image.shape, *frame_ids)), "", ""
         except ValueError as error:
             return right, "", str(error)
 
@@ -217,5 +224,6 @@ class Worker:
         return age if stamp and 0 <= age < MAX_LATENCY else np.nan
 
 
-def _gray(message: ImageMessage) -> NDArray[np.uint8]:
-    return gray_from_message(message) if isinstance(message, Image) else gray_from_compressed(message)
+def _gray(message: ImageMessage, value_range: ValueRange) -> NDArray[np.uint8]:
+    convert = gray_from_message if isinstance(message, Image) else gray_from_compressed
+    return convert(message, value_range=value_range)

@@ -11,7 +11,7 @@ from pathlib import Path
 from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
-from ...frontend import FrontEnd
+from ...cameras import CameraFrontEnds, quoted
 from ...images.sequence import SequenceFrame
 from ...stereo import RightImage
 from ..messages import features_to_cloud, matches_to_cloud, stereo_matches_to_cloud
@@ -23,29 +23,33 @@ FEATURES_TOPIC, MATCHES_TOPIC, STEREO_TOPIC = "/silk/features", "/silk/matches",
 FRAME_ID = "camera"  # for sources without a frame of their own
 
 
-def write_bag(frames: Iterable[SequenceFrame], front_end: FrontEnd, folder: Path) -> int:
+def write_bag(frames: Iterable[SequenceFrame], front_ends: CameraFrontEnds, folder: Path) -> int:
     """Record the clouds of all frames in a new rosbag2 folder, those of stereo pairs too. Returns the number of frames.
 
-    What is missing of stereo pairs is counted and logged. Raises FileExistsError, ImportError without the rosbags
-    library, and what reading and processing the frames raise.
+    What is missing of stereo pairs is counted and logged, and so are the cameras where there are several. Raises
+    FileExistsError, ImportError without the rosbags library, and what reading and processing the frames raise.
     """
-    count, problems = 0, Counter[str]()
+    cameras, problems = Counter[str](), Counter[str]()
     with contextlib.closing(Recorder(folder)) as recorder:
         for frame in frames:
             seconds, nanoseconds = divmod(frame.stamp, 10**9)
-            header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame.image.frame_id or FRAME_ID)
+            frame_ids = [image.frame_id or "" for image in (frame.image, frame.image.right) if image is not None]
+            cameras[" and ".join(frame_ids)] += 1
+            header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_ids[0] or FRAME_ID)
             camera = frame.camera
             if camera is not None and (camera.height, camera.width) != frame.gray.shape:
                 camera = None
             right, problem = _right_image(frame)
-            step = front_end.process(frame.gray, frame.stamp, camera, right=right)
+            step = front_ends.of(*frame_ids).process(frame.gray, frame.stamp, camera, right=right)
             if problem := problem or step.right_problem:
                 problems[problem] += 1
             recorder.write(FEATURES_TOPIC, features_to_cloud(header, step.frame), frame.stamp)
             recorder.write(MATCHES_TOPIC, matches_to_cloud(header, step), frame.stamp)
             if step.stereo is not None:
                 recorder.write(STEREO_TOPIC, stereo_matches_to_cloud(header, step.frame, step.stereo), frame.stamp)
-            count += 1
+    count = cameras.total()
+    if len(cameras) > 1:
+        log.warning("%d images are of several cameras, %s: each has tracks of its own", count, quoted(sorted(cameras)))
     for problem, times in problems.items():
         log.warning("%d of %d stereo pairs: %s", times, count, problem)
     return count

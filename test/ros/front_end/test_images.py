@@ -5,7 +5,7 @@ from harness import camera_info, image_message, picture
 from sensor_msgs.msg import CameraInfo, CompressedImage, RegionOfInterest
 
 from silk_ros.geometry.camera import camera_from_message
-from silk_ros.images.gray import ENCODINGS
+from silk_ros.images.gray import ENCODINGS, ValueRange
 from silk_ros.ros.front_end.images import CV_BRIDGE, gray_from_compressed, gray_from_message, mask_from_message
 
 
@@ -18,7 +18,7 @@ def random_message(encoding: str) -> object:
 
 
 @pytest.mark.skipif(CV_BRIDGE is None, reason="cv_bridge comes with a ROS installation, which this machine lacks")
-@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("encoding", [name for name, layout in ENCODINGS.items() if not layout.chroma])
 def test_cv_bridge_and_numpy_give_the_same_image(encoding: str) -> None:
     message = random_message(encoding)
     np.testing.assert_array_equal(gray_from_message(message, CV_BRIDGE), gray_from_message(message, None))
@@ -125,6 +125,51 @@ def test_a_depth_image_is_refused() -> None:
 def test_an_empty_compressed_message_is_refused() -> None:
     with pytest.raises(ValueError, match="empty"):
         gray_from_compressed(CompressedImage(format="jpeg"))
+
+
+def twelve_bits(view: np.ndarray) -> np.ndarray:
+    """What a 12-bit sensor sees, in 16 bits."""
+    return view.astype(np.uint16) * 16
+
+
+@pytest.mark.parametrize("encoding", ["mono16", "16UC1", "bayer_rggb16", "bgr16"])
+def test_sixteen_bits_take_the_numpy_conversion_whether_or_not_there_is_a_bridge(encoding: str) -> None:
+    class Bridge:
+        def imgmsg_to_cv2(self, message: object, desired_encoding: str) -> np.ndarray:
+            raise AssertionError("cv_bridge scales by the full range of 16 bits")
+
+    view = twelve_bits(picture())
+    message = image_message(np.dstack([view] * 3) if encoding == "bgr16" else view, encoding=encoding)
+    grays = [gray_from_message(message, bridge, ValueRange()) for bridge in (Bridge(), None)]
+    np.testing.assert_array_equal(*grays)
+    assert np.ptp(grays[0]) > 200
+
+
+def test_the_range_of_a_stream_stays_when_an_image_is_dark() -> None:
+    bright, dark = (image_message(twelve_bits(view), encoding="mono16") for view in (picture(), picture() // 8))
+    stream = ValueRange()
+    levels = [np.ptp(gray_from_message(message, None, stream)) for message in (bright, dark)]
+    assert levels[1] < levels[0] / 4
+
+
+def test_compressed_sixteen_bits_have_the_range_of_the_stream_too() -> None:
+    stream, view = ValueRange(), twelve_bits(picture())
+    data = cv2.imencode(".png", view)[1].tobytes()
+    gray = gray_from_compressed(CompressedImage(format="mono16; png compressed ", data=data), stream)
+    np.testing.assert_array_equal(gray, gray_from_message(image_message(view, encoding="mono16"), None, ValueRange()))
+
+
+@pytest.mark.parametrize("suffix, tolerance", [(".png", 0), (".jpg", 12)])
+def test_a_mosaic_inside_a_compressed_image_becomes_grey(suffix: str, tolerance: int) -> None:
+    mosaic = picture()
+    mosaic[::2, 1::2] //= 2  # the green of one row in two
+    mosaic[1::2, ::2] //= 2
+    data = cv2.imencode(suffix, mosaic, [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    kind = {".png": "png", ".jpg": "jpeg"}[suffix]
+    gray = gray_from_compressed(CompressedImage(format=f"bayer_rggb8; {kind} compressed ", data=data))
+    expected = gray_from_message(image_message(mosaic, encoding="bayer_rggb8"), None)
+    assert np.abs(gray.astype(int) - expected).max() <= tolerance
+    assert np.abs(gray.astype(int) - mosaic).max() > 40
 
 
 @pytest.mark.parametrize("values, encoding", [(np.uint8, "mono8"), (np.uint16, "mono16"), (np.uint8, "8UC1")])

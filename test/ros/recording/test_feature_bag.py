@@ -5,14 +5,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from builtin_interfaces.msg import Time
+from harness import picture
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import PointCloud2
+from std_msgs.msg import Header
 
 from silk_ros.commands.run_sequence import main
 from silk_ros.images.sequence import FIRST_STAMP
 from silk_ros.images.source import DEFAULT_RATE
-from silk_ros.ros.messages import feature_dtype, features_from_cloud, matches_from_cloud, points_from_cloud
+from silk_ros.ros.messages import (
+    feature_dtype,
+    features_from_cloud,
+    image_message,
+    matches_from_cloud,
+    points_from_cloud,
+)
+from silk_ros.ros.recording.recorder import Recorder
 
 
 def test_a_folder_becomes_a_bag_of_the_nodes_clouds(image_folder: Path, tmp_path: Path) -> None:
@@ -42,13 +52,6 @@ def test_a_folder_becomes_a_bag_of_the_nodes_clouds(image_folder: Path, tmp_path
 
 
 def test_stamps_and_frames_of_a_recording_are_kept(image_folder: Path, tmp_path: Path) -> None:
-    from builtin_interfaces.msg import Time
-    from harness import picture
-    from std_msgs.msg import Header
-
-    from silk_ros.ros.messages import image_message
-    from silk_ros.ros.recording.recorder import Recorder
-
     recorder = Recorder(tmp_path / "recording")
     for index in range(2):
         header = Header(stamp=Time(sec=1_700_000_000, nanosec=123 + index), frame_id="left")
@@ -65,7 +68,7 @@ def test_stamps_and_frames_of_a_recording_are_kept(image_folder: Path, tmp_path:
 
 
 def test_a_folder_of_stereo_pairs_has_a_stereo_cloud_for_each(
-    image_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pairs = tmp_path / "pairs"
     for side, start in (("image_0", 0), ("image_1", 6)):  # 6 pixels of disparity
@@ -87,5 +90,38 @@ def test_a_folder_of_stereo_pairs_has_a_stereo_cloud_for_each(
     # A calibration of no pair costs the points, not the recording, and is said once.
     (pairs / "calib.txt").write_text(f"P0: {matrix.format(0)}\nP1: {matrix.format(0)}\n")
     assert main([str(pairs), *arguments[:1], str(tmp_path / "other"), *arguments[2:]]) == 0
-    (said,) = [record.message for record in caplog.records if "stereo" in record.message]
-    assert said.startswith("2 of 2 stereo pairs: stereo matches have no points") and "baseline" in said
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "stereo" in line]
+    assert said.startswith("warning: 2 of 2 stereo pairs: stereo matches have no points") and "baseline" in said
+
+
+def recorded_bag(path: Path, frame_ids: list[str]) -> Path:
+    """A recording of one topic with images of these frame_ids; those of one frame_id show the same."""
+    recorder = Recorder(path)
+    for index, frame_id in enumerate(frame_ids):
+        header = Header(stamp=Time(sec=100 + index), frame_id=frame_id)
+        view = picture(160, 120, shift=60 * (frame_id == frame_ids[0]))
+        recorder.write("/image_raw", image_message(header, view, 120, "mono8", width=160), (100 + index) * 10**9)
+    recorder.close()
+    return path
+
+
+@pytest.mark.parametrize("frame_ids", [["front", "rear"] * 3, ["", "rear"] * 3, ["front"] * 3 + ["rear"] * 3])
+def test_cameras_of_one_recorded_topic_have_tracks_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], frame_ids: list[str]
+) -> None:
+    recording = recorded_bag(tmp_path / "recording", frame_ids)
+    arguments = ["--output", str(tmp_path / "bag"), "--format", "bag", "--scale", "1", "--max-keypoints", "200"]
+    assert main([str(recording), *arguments]) == 0
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "several cameras" in line]
+    names = ", ".join(map(repr, sorted(set(frame_ids))))
+    assert said.endswith(f"6 images are of several cameras, {names}: each has tracks of its own")
+    seconds: dict[str, list[int]] = {}
+    with AnyReader([tmp_path / "bag"]) as reader:
+        raws = [raw for connection, _, raw in reader.messages() if connection.topic == "/silk/matches"]
+    for raw in raws:
+        cloud = deserialize_message(raw, PointCloud2)
+        before, points = seconds.setdefault(cloud.header.frame_id, []), points_from_cloud(cloud)
+        assert len(points) > 150 if before else not len(points)
+        assert set(points["prev_sec"].tolist()) <= set(before[-1:])
+        before.append(cloud.header.stamp.sec)
+    assert sorted(map(len, seconds.values())) == [3, 3]

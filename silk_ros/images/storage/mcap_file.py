@@ -1,0 +1,82 @@
+"""MCAP files."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from mcap import records
+
+from ..source import Lost
+from .base import Channel, Part, Storage, Stored, merge_by_time, ros2_type, unreadable
+from .mcap_index import MAGIC, McapIndex, Piece, read_chunk, read_index
+
+log = logging.getLogger(__name__)
+
+ENCODINGS = {"cdr": ("", "ros2msg", "ros2idl", "omgidl"), "ros1": ("", "ros1msg")}  # of messages: of their schemas
+
+
+class McapStorage(Storage):
+    """An .mcap file. Chunks are read one by one, so that a damaged one loses its own messages.
+
+    A file that was cut, or has no index of all its messages, is scanned once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._mend = f"mend it with: mcap recover {path.name} -o mended.mcap"
+        with path.open("rb") as file:
+            start = file.read(len(MAGIC))
+            if start != MAGIC:
+                reason = "it does not start as an MCAP file" if start else "it is empty"
+                raise unreadable(path, reason, "record again, or give a rosbag2 folder, an .mcap, .db3 or .bag file")
+            index = read_index(file)
+        if index.cut is not None:
+            if not index.pieces:
+                raise unreadable(path, "it was cut before its first whole message", "record again")
+            log.warning(
+                "'%s' was cut or is damaged at byte %d: what is whole before it is read; %s",
+                path,
+                index.cut,
+                self._mend,
+            )
+        self.channels = {key: _channel(channel, index) for key, channel in index.channels.items()}
+        self.start = min((piece.start for piece in index.pieces), default=0)
+        self._pieces = index.pieces
+        self._missing = index.counts - index.found()
+
+    def messages(self, keys: Collection[int]) -> Iterator[Stored]:
+        with self.path.open("rb") as file:
+            yield from merge_by_time(
+                Part(piece.start, partial(self._read, file, piece, keys))
+                for piece in self._pieces
+                if not piece.counts or not piece.counts.keys().isdisjoint(keys)
+            )
+        end = Lost(f"end of {self.path.name}", f"the file is damaged: {self._mend}")
+        for key in self._missing.keys() & set(keys):
+            yield from [Stored(self.start, self.channels.get(key), end)] * self._missing[key]
+
+    def _read(self, file: IO[bytes], piece: Piece, keys: Collection[int]) -> Iterator[Stored]:
+        try:
+            found = [record for record in read_chunk(file, piece.offset) if isinstance(record, records.Message)]
+        except Exception:  # whatever damaged bytes lead to
+            place = f"chunk at byte {piece.offset} of {self.path.name}"
+            lost = Lost(place, f"the chunk is damaged: {self._mend}")
+            for key in [key for key in piece.counts.elements() if key in keys] if piece.counts else [None]:
+                yield Stored(piece.start, None if key is None else self.channels[key], lost)
+            return
+        for message in sorted(found, key=lambda message: message.log_time):
+            if message.channel_id in keys:
+                yield Stored(message.log_time, self.channels[message.channel_id], message.data)
+
+
+def _channel(channel: records.Channel, index: McapIndex) -> Channel:
+    schema = index.schemas.get(channel.schema_id)
+    kind, encoding = (ros2_type(schema.name), schema.encoding) if schema else ("", "")
+    known = encoding in ENCODINGS.get(channel.message_encoding, ())
+    return Channel(
+        channel.id, channel.topic, kind, channel.message_encoding if known else f"{channel.message_encoding} {encoding}"
+    )

@@ -1,0 +1,32 @@
+"""The names of the files of a recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SUFFIXES = (".mcap", ".db3", ".bag", ".active")  # a .bag.active is a bag of ROS 1 whose recording did not end
+ZSTANDARD = (".zstd", ".zst")
+METADATA = "metadata.yaml"  # of rosbag2
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a path is a file of a recording, or a folder with such files or with the metadata of rosbag2."""
+    if not path.is_dir():
+        return suffix(path) in SUFFIXES
+    return (path / METADATA).exists() or bool(files_in(path))
+
+
+def plain(file: Path) -> Path:
+    """A file as it is called when it is decompressed."""
+    return file.with_suffix("") if file.suffix.lower() in ZSTANDARD else file
+
+
+def suffix(file: Path) -> str:
+    """The suffix that tells the format of a file, in lower case."""
+    return plain(file).suffix.lower()
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of recordings in a folder that are not hidden; compressed ones only without the decompressed file."""
+    files = sorted(file for file in folder.iterdir() if suffix(file) in SUFFIXES and not file.name.startswith("."))
+    return [file for file in files if file == plain(file) or plain(file) not in files]

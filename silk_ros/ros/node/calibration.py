@@ -1,0 +1,95 @@
+"""Calibrations from the last camera_info of each camera, and the geometry of a stereo pair."""
+
+from __future__ import annotations
+
+from copy import copy, deepcopy
+from functools import lru_cache
+from typing import NamedTuple
+
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+from ...cameras import CAMERAS, quoted
+from ...geometry.camera import Camera, camera_from_message
+from ...geometry.stereo_geometry import StereoGeometry
+
+
+class _Intrinsics(NamedTuple):
+    """What the last camera_info of a frame_id holds. `camera` is None, and `problem` the reason, without intrinsics."""
+
+    seen: CameraInfo  # without its header
+    camera: Camera | None
+    problem: str
+
+
+class Calibration:
+    """Calibration of the camera on one topic; of several that share it, by the frame_id of image and camera_info.
+
+    Where all camera_info is of one frame_id, it is that of all images. One thread may update what others read.
+    """
+
+    def __init__(self, topic: str, rectified: bool = False) -> None:
+        """rectified: whether the images are rectified already (`camera_from_message`)."""
+        self._topic, self._rectified = topic, rectified
+        self._known: dict[str, _Intrinsics] = {}  # by frame_id, the newest last; replaced as a whole
+
+    @property
+    def received(self) -> bool:
+        """Whether a camera_info has arrived."""
+        return bool(self._known)
+
+    @property
+    def problem(self) -> str:
+        """Why the newest camera_info is not usable; empty where it is."""
+        if not self._known:
+            return f"no camera_info on {self._topic} yet: remap camera_info to that of the camera"
+        return next(reversed(self._known.values())).problem
+
+    def update(self, message: CameraInfo) -> bool:
+        """Take in a camera_info. Returns False if it is not usable and differs from the one before."""
+        known, frame_id = dict(self._known), message.header.frame_id
+        before = known.pop(frame_id, None)
+        seen = copy(message)
+        seen.header = Header()
+        intrinsics = before if before is not None and seen == before.seen else self._read(deepcopy(seen))
+        self._known = dict([*known.items(), (frame_id, intrinsics)][-CAMERAS:])
+        return intrinsics is before or not intrinsics.problem
+
+    def _read(self, message: CameraInfo) -> _Intrinsics:
+        try:
+            return _Intrinsics(message, camera_from_message(message, self._rectified), "")
+        except ValueError as error:
+            return _Intrinsics(message, None, str(error))
+
+    def camera(self, frame_id: str) -> Camera:
+        """The calibration of images of a frame_id. Raises ValueError, naming the fix, when there is none."""
+        known = self._known
+        if len(known) > 1 and frame_id not in known:
+            raise ValueError(
+                f"camera_info on {self._topic} is of {quoted(list(known))}, but the images are of "
+                f"{quoted([frame_id])}: give images and camera_info of a camera the same frame_id"
+            )
+        intrinsics = known.get(frame_id) or next(iter(known.values()), None)
+        if intrinsics is None or intrinsics.camera is None:
+            raise ValueError(intrinsics.problem if intrinsics else self.problem)
+        return intrinsics.camera
+
+    def of(self, shape: tuple[int, ...], frame_id: str = "") -> Camera:
+        """The calibration of images (H, W) of a frame_id. Raises ValueError, naming the fix, when there is none."""
+        camera = self.camera(frame_id)
+        camera.check_size(shape)
+        return camera
+
+
+class StereoCalibration:
+    """Calibration of a stereo pair; its geometry is rebuilt when either camera_info changes."""
+
+    def __init__(self, left: Calibration, right: Calibration) -> None:
+        self.left, self.right = left, right
+        self._geometry = lru_cache(maxsize=CAMERAS)(StereoGeometry)
+
+    def of(
+        self, left_shape: tuple[int, ...], right_shape: tuple[int, ...], left_frame: str = "", right_frame: str = ""
+    ) -> StereoGeometry:
+        """The geometry of a pair of images (H, W) of two frame_ids. Raises ValueError, naming the fix, without one."""
+        return self._geometry(self.left.of(left_shape, left_frame), self.right.of(right_shape, right_frame))
