@@ -65,6 +65,7 @@ ENCODING_ALIASES = {
 DEPTH_ENCODINGS = {"8SC1", "16SC1", "32SC1", "32FC1", "64FC1"}
 
 COLOUR = re.compile(r"(rgb|bgr)a?(8|16)")
+SIXTEEN_BITS = re.compile(r".*16|16uc\d")
 
 
 def packed_size(height: int, width: int, encoding: str) -> int:
@@ -153,7 +154,7 @@ def decode_compressed(data: bytes, format: str) -> tuple[NDArray[Any], str]:
     bits = 8 * image.dtype.itemsize
     if image.ndim == 3:
         return image, f"{order}{'a' * (image.shape[2] - 3)}{bits}"
-    if raw.endswith("16") and bits == 8:
+    if SIXTEEN_BITS.fullmatch(raw) and bits == 8:
         raise ValueError(
             f"a compressed image has the format '{format[:60]}': JPEG does not keep values above 255, so set the "
             "publisher's format to png"
@@ -167,7 +168,7 @@ def decode_gray(data: bytes, format: str = "", value_range: ValueRange | None = 
     value_range: as in `to_gray`. Raises ValueError as `decode_compressed` and `to_gray` do.
     """
     raw, order = _check_format(format)
-    if raw.startswith("bayer_") or order == "rgb" or raw.endswith("16"):
+    if raw.startswith("bayer_") or order == "rgb" or SIXTEEN_BITS.fullmatch(raw):
         image, encoding = decode_compressed(data, format)
     else:  # the decoder makes grey of colours in less time
         image = decode_image(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
