@@ -113,6 +113,8 @@ class Source(ABC):
                 losses += 1
                 self._say(lost.reason, f"'{self.name}', {lost.place}: left out: {lost.reason}")
             if image is not None:
+                if problem := image.camera_problem:
+                    self._say(problem, f"'{self.name}': images have no calibration: {problem}")
                 used += 1
                 yield image
         if not used:

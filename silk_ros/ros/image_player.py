@@ -32,7 +32,7 @@ from .recording.recorder import Recorder
 
 QUIET = 3.5  # seconds without a new subscriber after which no more are expected: DDS announces them every 3
 DECLARATIONS = (
-    Declaration("source", "flight").described(
+    Declaration("source", "flight", numbers=True).described(
         "Source of the images: flight (synthetic), a camera index, a folder of images or a data set, a video, or a "
         "recording (rosbag2, .mcap, .bag)."
     ),

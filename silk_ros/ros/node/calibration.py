@@ -77,11 +77,7 @@ class Calibration:
     def of(self, shape: tuple[int, ...], frame_id: str = "") -> Camera:
         """The calibration of images (H, W) of a frame_id. Raises ValueError, naming the fix, when there is none."""
         camera = self.camera(frame_id)
-        height, width = shape
-        if (camera.width, camera.height) != (width, height):
-            fix = "publish the intrinsics of these images, with their binning and region of interest"
-            sizes = f"{camera.width}x{camera.height} images, but they are {width}x{height}"
-            raise ValueError(f"camera_info is for {sizes}: {fix}")
+        camera.check_size(shape)
         return camera
 
 

@@ -21,14 +21,16 @@ class Declaration:
     """A parameter of a node.
 
     range: smallest and largest number. choices: the allowed texts; `true` and `false` may be given as booleans too,
-    which ROS makes of them on a command line and in YAML. change: NEVER, INACTIVE or ANYTIME. off: the number
-    that switches a filter off, None for other parameters. description: sentences, set by `described`.
+    which ROS makes of them on a command line and in YAML. numbers: whether a text may be given as a whole number, for
+    the same reason. change: NEVER, INACTIVE or ANYTIME. off: the number that switches a filter off, None for other
+    parameters. description: sentences, set by `described`.
     """
 
     name: str
     default: bool | int | float | str | list[str]
     range: tuple[float, float] | None = None
     choices: tuple[str, ...] = ()
+    numbers: bool = False
     change: str = NEVER
     off: float | None = None
     description: str = ""
@@ -39,13 +41,14 @@ class Declaration:
         return replace(self, description=sentences + off)
 
     @property
-    def takes_booleans(self) -> bool:
-        """Whether a boolean stands for one of the choices."""
-        return "true" in self.choices
+    def takes_other_types(self) -> bool:
+        """Whether a boolean or a number may stand for a text."""
+        return self.numbers or "true" in self.choices
 
     def value(self, given: Any) -> Any:
-        """The value that a given one stands for: the text of a boolean where it is one of the choices."""
-        return str(given).lower() if self.takes_booleans and isinstance(given, bool) else given
+        """The value that a given one stands for: the text of a boolean or a number where these are taken."""
+        other = bool if "true" in self.choices else int
+        return str(given).lower() if self.takes_other_types and type(given) is other else given
 
     @property
     def limits(self) -> str:
@@ -89,9 +92,11 @@ def check_change(declaration: Declaration, value: object, active: bool) -> None:
 
 
 def check_choices(declarations: Iterable[Declaration], values: Mapping[str, Any]) -> None:
-    """Raise ValueError, naming the choices, for an unknown choice."""
+    """Raise ValueError, naming the choices, for an unknown choice, and for what is no text where one is needed."""
     for declaration in declarations:
         value = values[declaration.name]
+        if declaration.numbers and not isinstance(value, str):
+            raise ValueError(f"parameter {declaration.name} is {value!r}, which is no text: quote it twice, \"'text'\"")
         if declaration.choices and value not in declaration.choices:
             raise ValueError(f"parameter {declaration.name} is '{value}': choose one of {declaration.limits}")
 
@@ -106,7 +111,7 @@ def _descriptor(declaration: Declaration) -> ParameterDescriptor:
     descriptor = ParameterDescriptor(description=description, read_only=declaration.change == NEVER)
     if declaration.choices:
         descriptor.additional_constraints = f"one of {declaration.limits}"
-        descriptor.dynamic_typing = declaration.takes_booleans
+    descriptor.dynamic_typing = declaration.takes_other_types
     if isinstance(declaration.default, list):
         descriptor.type = ParameterType.PARAMETER_STRING_ARRAY
     if declaration.range is not None:
