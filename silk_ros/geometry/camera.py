@@ -164,7 +164,9 @@ def camera_from_message(message: Any, rectified: bool = False) -> Camera:
             "the camera otherwise"
         )
     size = size[0] // binning[0], size[1] // binning[1]
-    return Camera(*size, to_image @ matrix, distortion, model, rectification, to_image @ projection)
+    with np.errstate(invalid="ignore"):
+        matrix, projection = to_image @ matrix, to_image @ projection
+    return Camera(*size, matrix, distortion, model, rectification, projection)
 
 
 def _with_last_row(values: ArrayLike, columns: int) -> NDArray[np.float64]:

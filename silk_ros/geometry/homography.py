@@ -1,4 +1,4 @@
-"""Homographies: mapped points and reprojection errors."""
+"""Projections of points, homographies, and reprojection errors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Points = NDArray[np.floating]
+
+
+def project(matrix: Points, points: Points) -> NDArray[np.float64]:
+    """Pixels (N, 2) of points (N, 3) of the camera's frame."""
+    homogeneous = points @ matrix.T
+    return homogeneous[:, :2] / homogeneous[:, 2:]
 
 
 def warp_points(homography: Points, points: Points, ahead: bool = False) -> NDArray[np.float64]:

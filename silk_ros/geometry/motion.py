@@ -38,12 +38,6 @@ def back_project(matrix: Points, pixels: Points, depths: Points) -> NDArray[np.f
     return rays * np.asarray(depths, np.float64)[:, None]
 
 
-def project(matrix: Points, points: Points) -> NDArray[np.float64]:
-    """Pixels (N, 2) of points (N, 3) of the camera's frame."""
-    homogeneous = points @ matrix.T
-    return homogeneous[:, :2] / homogeneous[:, 2:]
-
-
 def rigid_alignment(source: Points, target: Points, weights: ArrayLike = 1.0) -> NDArray[np.float64]:
     """Motions (..., 4, 4) that align points (..., N, 3) with others by weighted least squares (Kabsch, 1976).
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from .motion import Points, back_project, project, transform
+from .homography import project
+from .motion import Points, back_project, transform
 from .stereo_geometry import MIN_DISPARITY
 
 RANSAC_THRESHOLD = 3.0  # pixels; in the refinement of stereo points, of the scaled residuals

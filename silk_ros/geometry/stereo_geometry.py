@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .camera import Camera, is_projection
-from .motion import project
+from .homography import project
 
 MIN_DISPARITY = 1.0  # pixels; a smaller one says too little of the distance
 SAME = 1e-3  # relative difference up to which the projections of the two cameras agree

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from .bag_messages import image_from_message
+from .gray import DEPTH_ENCODINGS
 from .source import Lost
 from .storage.base import COMPRESSED, IMAGE
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 TRIED = 3  # messages of a topic that are looked at
 DEPTH = re.compile(r"depth|disparity", re.IGNORECASE)
-DEPTH_ENCODINGS = {"32FC1", "64FC1", "16SC1", "32SC1"}
 MAYBE_DEPTH_ENCODINGS = {"16UC1", "mono16"}  # also those of thermal cameras
 # Names of what programs draw or compute from the images of a camera: taken only where there is nothing else.
 DERIVED = re.compile(
@@ -57,16 +57,16 @@ class ImageTopics:
             raise ValueError(f"'{topic}' in '{path}' cannot be used ({self.unusable[topic]}): {self._usable()}")
         if topic in topics:
             raise ValueError(f"'{topic}' in '{path}' is no image topic ({topics[topic][0].type}): {self._usable()}")
-        raise ValueError(
-            f"no {f'image topic {wanted!r}' if wanted else 'usable image topic'} in '{path}': {self._usable()}"
-        )
+        what = f"image topic '{wanted}'" if wanted else f"{'usable ' if self.unusable else ''}image topic"
+        raise ValueError(f"no {what} in '{path}': {self._usable()}")
 
     def about(self, chosen: str) -> str:
         """Which of several topics is read, and why not the others; empty where there is but one."""
         others = [topic for topic in self.usable if topic != chosen]
         if not others and not self.unusable:
             return ""
-        reasons = [*others, *(f"{topic} ({reason})" for topic, reason in self.unusable.items())]
+        reasons = [f"{topic} (by its name not of a camera)" if DERIVED.search(topic) else topic for topic in others]
+        reasons += [f"{topic} ({reason})" for topic, reason in self.unusable.items()]
         return (
             f"the images are those of {chosen}, the first by name of {len(self.usable)} usable topics; "
             f"not {_enumerate(reasons)}; choose with topic"

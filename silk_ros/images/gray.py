@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoded import check_pixels, decode_image
+from .encoded import JPEG_START, check_pixels, decode_image
 from .value_range import ValueRange
 
 
@@ -64,7 +64,9 @@ ENCODING_ALIASES = {
 
 DEPTH_ENCODINGS = {"8SC1", "16SC1", "32SC1", "32FC1", "64FC1"}
 
+# What image_transport compresses, at the start of the format of its messages.
 COLOUR = re.compile(r"(rgb|bgr)a?(8|16)")
+SIXTEEN_BITS = re.compile(r".*16|16uc\d")
 
 
 def packed_size(height: int, width: int, encoding: str) -> int:
@@ -153,7 +155,7 @@ def decode_compressed(data: bytes, format: str) -> tuple[NDArray[Any], str]:
     bits = 8 * image.dtype.itemsize
     if image.ndim == 3:
         return image, f"{order}{'a' * (image.shape[2] - 3)}{bits}"
-    if raw.endswith("16") and bits == 8:
+    if SIXTEEN_BITS.fullmatch(raw) and data.startswith(JPEG_START):
         raise ValueError(
             f"a compressed image has the format '{format[:60]}': JPEG does not keep values above 255, so set the "
             "publisher's format to png"
@@ -167,7 +169,7 @@ def decode_gray(data: bytes, format: str = "", value_range: ValueRange | None = 
     value_range: as in `to_gray`. Raises ValueError as `decode_compressed` and `to_gray` do.
     """
     raw, order = _check_format(format)
-    if raw.startswith("bayer_") or order == "rgb" or raw.endswith("16"):
+    if raw.startswith("bayer_") or order == "rgb" or SIXTEEN_BITS.fullmatch(raw):
         image, encoding = decode_compressed(data, format)
     else:  # the decoder makes grey of colours in less time
         image = decode_image(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -181,9 +183,9 @@ def _check_format(format: str) -> tuple[str, str]:
 
     image_transport's own reader takes files of a colour encoding as RGB unless "compressed bgr" follows.
     """
-    raw, _, stored = " ".join(format.lower().split()).partition(";")
-    if "compresseddepth" in stored.replace(" ", ""):
+    raw, separator, stored = " ".join(format.lower().split()).partition(";")
+    if "compresseddepth" in format.lower():
         fix = "remap to the topic image_raw/compressed of a grey or colour camera"
         raise ValueError(f"a compressed image has the format '{format[:60]}', which is depth: {fix}")
-    is_rgb = COLOUR.fullmatch(raw.strip()) is not None and "compressed bgr" not in stored
+    is_rgb = separator and COLOUR.fullmatch(raw.strip()) and "compressed bgr" not in stored
     return raw.strip(), "rgb" if is_rgb else "bgr"

@@ -37,11 +37,10 @@ class ValueRange:
         """A grey image (H, W) uint8 of an image (H, W) uint16; highest: value in the buffer that it was made of."""
         if not self._full:
             self._widen(gray, highest)
-        if self._full or self._low >= self._high:
-            return ((gray.astype(np.uint32) + 128) // 257).astype(np.uint8)  # round(v * 255 / 65535)
-        scale = 255 / (self._high - self._low)
-        stretched = cv2.convertScaleAbs(np.maximum(gray, self._low), alpha=scale, beta=-scale * self._low)
-        return np.asarray(stretched, np.uint8)
+        stretched = not self._full and self._low < self._high
+        low, high = (self._low, self._high) if stretched else (0, 65535)
+        scale = 255 / (high - low)
+        return np.asarray(cv2.convertScaleAbs(np.maximum(gray, low), alpha=scale, beta=-scale * low), np.uint8)
 
     def _widen(self, gray: Values, highest: int) -> None:
         """Take in the values of one more image."""

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from ..geometry.motion import Points, project
+from ..geometry.homography import project
+from ..geometry.motion import Points
 from ..geometry.pnp import RANSAC_THRESHOLD, DepthMatches, estimate_motion, refine_motion, shift_disparities
 from .estimate import Estimate
 from .links import Floats, Links, check_fields

@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from silk_ros.evaluation.methods.base import Keypoints
-from silk_ros.geometry.motion import project, transform
+from silk_ros.geometry.homography import project
+from silk_ros.geometry.motion import transform
 
 MATRIX = np.array([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]])  # the colour camera of 7-Scenes
 WIDTH, HEIGHT, BASELINE = 640, 480, 0.5

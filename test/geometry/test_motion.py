@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from silk_ros.geometry.homography import project
 from silk_ros.geometry.motion import (
     angle_between,
     back_project,
     motion_between,
-    project,
     rigid_alignment,
     rotation_angle,
     transform,

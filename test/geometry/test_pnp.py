@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from silk_ros.geometry.motion import project, transform
+from silk_ros.geometry.homography import project
+from silk_ros.geometry.motion import transform
 from silk_ros.geometry.pnp import DepthMatches, estimate_motion
 
 MATRIX = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])

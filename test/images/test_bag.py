@@ -1,213 +1,293 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import fields
+import logging
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from rosbags import rosbag1
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import Stores, get_typestore
+from recorded import (
+    BASE,
+    COUNT,
+    FOCAL,
+    FORMATS,
+    HEIGHT,
+    STEP,
+    STORE,
+    WIDTH,
+    compressed_message,
+    image_message,
+    images_on,
+    indexes,
+    info_message,
+    infos_on,
+    picture,
+    read,
+    write,
+    write_mcap,
+    write_ros1,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
+from silk_ros.images.bag import BagSource
 from silk_ros.images.source import DEFAULT_RATE, SourceImage
 from silk_ros.images.sources import open_source
 
-STORE = get_typestore(Stores.ROS2_JAZZY)
-ROS = STORE.types
-HEIGHT, WIDTH, COUNT = 24, 32, 10
-STORAGES = pytest.mark.parametrize("storage", [StoragePlugin.SQLITE3, StoragePlugin.MCAP], ids=["sqlite3", "mcap"])
+ALL_FORMATS = pytest.mark.parametrize("storage", FORMATS)
+INFO = "/camera_info"
 
 
-def picture(level: int) -> NDArray[np.uint8]:
-    """A grey picture that tells its place in a sequence by its brightness."""
-    return np.random.default_rng(level).integers(20 * level, 20 * level + 10, (HEIGHT, WIDTH), np.uint8)
+def focal_lengths(images: list[SourceImage]) -> list[float | None]:
+    return [image.camera and float(image.camera.matrix[0, 0]) for image in images]
 
 
-def pixels(image: SourceImage) -> NDArray[np.uint8]:
-    return np.asarray(image.data).reshape(image.height, image.step)
+# Images.
 
 
-def header() -> object:
-    return ROS["std_msgs/msg/Header"](ROS["builtin_interfaces/msg/Time"](1, 0), "camera")
-
-
-def image_message(level: int) -> object:
-    return ROS["sensor_msgs/msg/Image"](header(), HEIGHT, WIDTH, "mono8", 0, WIDTH, picture(level).ravel())
-
-
-def compressed_message(level: int) -> object:
-    data = cv2.imencode(".png", picture(level))[1].ravel()
-    return ROS["sensor_msgs/msg/CompressedImage"](header(), "mono8; png compressed", data)
-
-
-def info_message(level: int, focal: float = 50.0) -> object:
-    matrix = np.array([focal, 0, 15.5, 0, focal, 11.5, 0, 0, 1])
-    region = ROS["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
-    projection = np.column_stack([matrix.reshape(3, 3), [-5.0, 0, 0]]).ravel() if focal else np.zeros(12)
-    rectification = np.eye(3).ravel()
-    return ROS["sensor_msgs/msg/CameraInfo"](
-        header(), HEIGHT, WIDTH, "plumb_bob", np.full(5, 0.01), matrix, rectification, projection, 0, 0, region
-    )
-
-
-def uncalibrated_message(level: int) -> object:
-    return info_message(level, focal=0.0)
-
-
-def write_recording(folder: Path, storage: StoragePlugin, **topics: Callable[[int], object]) -> Path:
-    """A rosbag2 folder of ten messages per topic at 10 Hz; `camera__image_raw` is the topic /camera/image_raw."""
-    with Writer(folder, version=9, storage_plugin=storage) as writer:
-        for delay, (name, message) in enumerate(topics.items()):
-            topic, kind = "/" + name.replace("__", "/"), message(0).__msgtype__
-            connection = writer.add_connection(topic, kind, typestore=STORE)
-            for index in range(COUNT):
-                writer.write(connection, index * 10**8 + delay, STORE.serialize_cdr(message(index), kind))
-    return folder
-
-
-def data_file(recording: Path) -> Path:
-    return next(path for path in recording.iterdir() if path.suffix in (".mcap", ".db3"))
-
-
-@STORAGES
+@ALL_FORMATS
 @pytest.mark.parametrize("message", [image_message, compressed_message])
-def test_a_recording_gives_its_images_in_order(tmp_path: Path, storage: StoragePlugin, message: Callable) -> None:
-    source = open_source(str(write_recording(tmp_path / "bag", storage, camera__image_raw=message)))
-    assert source.rate == pytest.approx(10, rel=0.2)
+def test_a_recording_gives_its_images_in_order(tmp_path: Path, storage: str, message: object) -> None:
+    messages = [("/camera/image_raw", BASE + index * STEP, message(index)) for index in range(COUNT)]  # type: ignore
+    source = open_source(str(write(tmp_path / "bag", messages, storage)))
+    assert source.rate == pytest.approx(10)
     for _ in range(2):  # as often as wanted
         images = list(source)
         assert [(image.encoding, image.height, image.width) for image in images] == [("mono8", HEIGHT, WIDTH)] * COUNT
-        np.testing.assert_array_equal([pixels(image) for image in images], [picture(i) for i in range(COUNT)])
-        assert {(image.stamp, image.frame_id) for image in images} == {(10**9, "camera")}  # of the header
+        pixels = [np.asarray(image.data).reshape(HEIGHT, WIDTH) for image in images]
+        np.testing.assert_array_equal(pixels, [picture(index) for index in range(COUNT)])
+        assert [image.stamp for image in images] == [BASE + index * STEP for index in range(COUNT)]
+        assert {image.frame_id for image in images} == {"camera"}
 
 
-@STORAGES
-def test_the_file_inside_a_recording_will_do(tmp_path: Path, storage: StoragePlugin) -> None:
-    inside = data_file(write_recording(tmp_path / "bag", storage, image_raw=image_message))
-    assert len(list(open_source(str(inside)))) == COUNT
-    alone = inside.rename(tmp_path / inside.name)
-    assert len(list(open_source(str(alone)))) == COUNT
+def test_a_source_is_read_twice_at_once(tmp_path: Path) -> None:
+    source = BagSource(write(tmp_path / "bag", images_on(), "ros1"))
+    assert [indexes(pair) for pair in zip(source, source)] == [[index, index] for index in range(COUNT)]
 
 
-@STORAGES
-def test_the_recorded_camera_info_comes_along(tmp_path: Path, storage: StoragePlugin) -> None:
-    recording = write_recording(
-        tmp_path / "bag", storage, camera__camera_info=info_message, camera__image_raw=image_message
-    )
-    for image in open_source(str(recording)):
-        assert image.camera is not None
-        assert (image.camera.width, image.camera.height, image.camera.model) == (WIDTH, HEIGHT, "plumb_bob")
-        assert image.camera.matrix[0].tolist() == [50, 0, 15.5]
-        assert image.camera.projection[0].tolist() == [50, 0, 15.5, -5]
+@pytest.mark.parametrize("kind", ["ros1", "mcap"])
+def test_a_topic_is_all_of_its_publishers(tmp_path: Path, kind: str) -> None:
+    """A driver that was restarted, and several drivers of one topic, each have a connection or channel of their own."""
+    messages = sorted([*images_on(), *infos_on(delay=1)], key=lambda message: message[1])
+    if kind == "ros1":
+        path = write_ros1(tmp_path / "a.bag", messages, connections=3)
+    else:
+        path = write_mcap(tmp_path / "a.mcap", messages, channels=3)
+    images = list(BagSource(path))
+    assert indexes(images) == list(range(COUNT)) and focal_lengths(images) == [FOCAL] * COUNT
 
 
-def test_a_recording_of_ros_1_has_its_camera_too(tmp_path: Path) -> None:
-    store = get_typestore(Stores.ROS1_NOETIC)
-    types, info, image = store.types, info_message(1), image_message(1)
-    head = types["std_msgs/msg/Header"](0, types["builtin_interfaces/msg/Time"](1, 0), "camera")
-    with rosbag1.Writer(tmp_path / "recording.bag") as writer:
-        for time, (topic, message) in enumerate([("/camera_info", info), ("/image_raw", image)]):
-            connection = writer.add_connection(topic, message.__msgtype__, typestore=store)
-            values = {name.name: getattr(message, name.name) for name in fields(message)} | {"header": head}
-            capitals = {name.upper() if name in "dkrp" else name: value for name, value in values.items()}
-            older = types[message.__msgtype__](**capitals)
-            writer.write(connection, time, store.serialize_ros1(older, message.__msgtype__))
-    (read,) = open_source(str(tmp_path / "recording.bag"))
-    assert read.camera is not None and read.camera.matrix[0].tolist() == [50, 0, 15.5]
+@ALL_FORMATS
+def test_messages_are_in_the_order_of_their_reception(tmp_path: Path, storage: str) -> None:
+    assert read(write(tmp_path / "bag", reversed(images_on()), storage)) == list(range(COUNT))
 
 
-def test_another_camera_s_info_is_not_taken(tmp_path: Path) -> None:
-    recording = write_recording(
-        tmp_path / "bag", StoragePlugin.MCAP, left__camera_info=info_message, right__image=image_message
-    )
-    assert all(image.camera is None for image in open_source(str(recording)))
+@pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
+def test_messages_that_were_compressed_one_by_one_are_read(tmp_path: Path, storage: str) -> None:
+    options = {"fmt": CompressionFormat.ZSTD, "mode": CompressionMode.MESSAGE}
+    bag = write(tmp_path / "bag", images_on(), storage, **options)
+    (bag / "metadata.yaml").unlink()
+    assert read(bag) == list(range(COUNT))
 
 
-def test_an_uncalibrated_camera_info_is_ignored(tmp_path: Path) -> None:
-    recording = write_recording(
-        tmp_path / "bag", StoragePlugin.MCAP, camera_info=uncalibrated_message, image_raw=image_message
-    )
-    assert [image.camera for image in open_source(str(recording))] == [None] * COUNT
+# Stamps.
 
 
-def test_compressed_images_find_their_camera_info(tmp_path: Path) -> None:
-    """image_transport publishes /camera/image_raw/compressed; the camera_info stays /camera/camera_info."""
-    recording = write_recording(
-        tmp_path / "bag",
-        StoragePlugin.MCAP,
-        camera__camera_info=info_message,
-        camera__image_raw__compressed=compressed_message,
-    )
-    assert all(image.camera is not None for image in open_source(str(recording)))
+@ALL_FORMATS
+def test_zero_stamps_are_replaced_by_the_times_of_reception(
+    tmp_path: Path, storage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    messages = [("/image_raw", BASE + index * STEP, image_message(index, 0)) for index in range(COUNT)]
+    source = BagSource(write(tmp_path / "bag", messages, storage))
+    assert [image.stamp for image in source] == [BASE + index * STEP for index in range(COUNT)]
+    assert source.rate == pytest.approx(10)
+    assert [record.levelname for record in caplog.records if "zero stamps" in record.message] == ["WARNING"]
 
 
-def test_the_topic_chooses_the_camera(tmp_path: Path) -> None:
-    recording = write_recording(
-        tmp_path / "bag",
-        StoragePlugin.MCAP,
-        left__image=image_message,
-        right__image=lambda level: image_message(11 - level),
-    )
-    assert pixels(next(iter(open_source(str(recording), "/left/image"))))[0, 0] < 10
-    assert pixels(next(iter(open_source(str(recording), "/right/image"))))[0, 0] >= 220
+def test_one_zero_stamp_is_replaced_alone(tmp_path: Path) -> None:
+    messages = images_on()
+    messages[3] = ("/image_raw", messages[3][1] + 5, image_message(3, 0))
+    stamps = [image.stamp for image in BagSource(write(tmp_path / "bag", messages))]
+    assert stamps == [BASE + index * STEP + 5 * (index == 3) for index in range(COUNT)]
 
 
-@STORAGES
-def test_an_unknown_topic_lists_those_there_are(tmp_path: Path, storage: StoragePlugin) -> None:
-    recording = write_recording(
-        tmp_path / "bag", storage, right__image=image_message, left__image=compressed_message, camera_info=info_message
-    )
-    with pytest.raises(ValueError, match=r"no image topic '/nope' .* its image topics are /left/image, /right/image$"):
-        open_source(str(recording), "/nope")
+# The rate.
 
 
-def test_a_recording_without_images_says_so(tmp_path: Path) -> None:
-    recording = write_recording(tmp_path / "bag", StoragePlugin.MCAP, camera_info=info_message)
-    with pytest.raises(ValueError, match="its image topics are none"):
-        open_source(str(recording))
-
-
-@STORAGES
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9])
-def test_a_truncated_recording_is_explained(tmp_path: Path, storage: StoragePlugin, share: float) -> None:
-    recording = write_recording(tmp_path / "bag", storage, image_raw=image_message)
-    whole = data_file(recording).read_bytes()
-    data_file(recording).write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(ValueError, match=r"cannot read the recording .*: give a rosbag2 folder or an .mcap file"):
-        open_source(str(recording))
-
-
-def test_a_damaged_message_is_explained(tmp_path: Path) -> None:
-    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        connection = writer.add_connection("/image_raw", "sensor_msgs/msg/Image", typestore=STORE)
-        writer.write(connection, 0, bytes(STORE.serialize_cdr(image_message(1), connection.msgtype))[:60])
-    with pytest.raises(ValueError, match="cannot read the recording"):
-        list(open_source(str(tmp_path / "bag")))
+@ALL_FORMATS
+def test_the_rate_is_the_median_of_the_differences_between_stamps(tmp_path: Path, storage: str) -> None:
+    """The camera starts late in the recording, pauses, and has one stamp of 1970."""
+    info = [(INFO, BASE - 600 * 10**9, info_message(0))]
+    times = [BASE + index * STEP + 30 * 10**9 * (index > 5) for index in range(COUNT)]
+    images = [("/image_raw", time, image_message(index, time)) for index, time in enumerate(times)]
+    images[2] = ("/image_raw", times[2], image_message(2, 141 * 10**6))
+    assert BagSource(write(tmp_path / "bag", info + images, storage)).rate == pytest.approx(10)
 
 
 @pytest.mark.parametrize(("count", "rate"), [(COUNT, 10.0), (2, 10.0), (1, DEFAULT_RATE)])
-def test_the_rate_of_a_recording_is_that_of_its_images(tmp_path: Path, count: int, rate: float) -> None:
+@pytest.mark.parametrize("stamp", [None, 0, 7])
+def test_the_rate_of_images_without_stamps_is_that_of_their_reception(
+    tmp_path: Path, count: int, rate: float, stamp: int | None
+) -> None:
+    messages = [("/image_raw", BASE + index * STEP, image_message(index, stamp)) for index in range(count)]
+    assert BagSource(write(tmp_path / "bag", messages)).rate == pytest.approx(rate)
+
+
+def test_stamps_count_for_the_rate_where_reception_was_in_bursts(tmp_path: Path) -> None:
+    messages = [("/image_raw", BASE + index // 5, image_message(index)) for index in range(COUNT)]
+    assert BagSource(write(tmp_path / "bag", messages)).rate == pytest.approx(10)
+
+
+# Calibrations.
+
+
+@ALL_FORMATS
+@pytest.mark.parametrize("delay", [-1, 0, 1, STEP // 2])
+def test_a_camera_info_belongs_to_the_image_with_its_stamp(tmp_path: Path, storage: str, delay: int) -> None:
+    """Drivers publish it before the image or just after it; here its focal length changes with each."""
+    infos = [
+        (INFO, BASE + index * STEP + delay, info_message(BASE + index * STEP, FOCAL + index)) for index in range(COUNT)
+    ]
+    messages = sorted([*images_on(), *infos], key=lambda message: message[1])
+    images = list(BagSource(write(tmp_path / "bag", messages, storage)))
+    assert focal_lengths(images) == [FOCAL + index for index in range(COUNT)]
+
+
+def test_other_images_have_the_newest_camera_info_before_them(tmp_path: Path) -> None:
+    """Those before the first one have that one, however much later it is."""
+    infos = [(INFO, BASE + index * STEP + 5, info_message(77, FOCAL + index)) for index in (4, 7)]
+    images = list(BagSource(write(tmp_path / "bag", [*images_on(), *infos])))
+    assert focal_lengths(images) == [FOCAL + 4] * 8 + [FOCAL + 7] * 2
+
+
+def test_a_camera_info_without_stamps_is_not_taken_from_the_next_image(tmp_path: Path) -> None:
+    messages = []
+    for index in range(4):
+        messages.append((INFO, BASE + index * STEP, info_message(0, FOCAL + index)))
+        messages.append(("/image_raw", BASE + index * STEP + 5, image_message(index, 0)))
+    images = list(BagSource(write(tmp_path / "bag", messages)))
+    assert focal_lengths(images) == [FOCAL + index for index in range(4)]
+
+
+@pytest.mark.parametrize("topic", ["/camera/image_raw", "/camera/image_raw/compressed", "/camera/image"])
+def test_the_camera_info_lies_beside_the_images(tmp_path: Path, topic: str) -> None:
+    bag = write(tmp_path / "bag", [*images_on(topic), *infos_on("/camera/camera_info")])
+    assert focal_lengths(list(BagSource(bag))) == [FOCAL] * COUNT
+
+
+def test_a_recording_of_ros_1_keeps_all_of_the_calibration(tmp_path: Path) -> None:
+    image = next(iter(BagSource(write(tmp_path / "bag", [*infos_on(), *images_on()], "ros1"))))
+    assert image.camera is not None
+    assert (image.camera.width, image.camera.height, image.camera.model) == (WIDTH, HEIGHT, "plumb_bob")
+    assert image.camera.distortion.tolist() == [0.01] * 5
+    assert image.camera.projection[0].tolist() == [2 * FOCAL, 0, 15.5, -5]
+
+
+@pytest.mark.parametrize(
+    ("topic", "rectified", "focal"),
+    [
+        ("/camera/image_rect", "auto", 2 * FOCAL),
+        ("/camera/image_rect_color/compressed", "auto", 2 * FOCAL),
+        ("/camera/image_rect", "false", FOCAL),
+        ("/camera/image_raw", "auto", FOCAL),
+        ("/camera/image_raw", "true", 2 * FOCAL),
+    ],
+)
+def test_rectified_images_have_the_projection(
+    tmp_path: Path, topic: str, rectified: str, focal: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    bag = write(tmp_path / "bag", [*infos_on("/camera/camera_info"), *images_on(topic)])
+    assert focal_lengths(list(BagSource(bag, rectified=rectified))) == [focal] * COUNT
+    said = [record for record in caplog.records if "set rectified to false" in record.message]
+    assert bool(said) == (rectified == "auto" and focal == 2 * FOCAL)
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"width": 2 * WIDTH}, "camera_info is for 64x24 images, but they are 32x24: "),
+        ({"focal": 0.0}, "the camera is not calibrated"),
+        ({"d": np.ones(3)}, r"camera_info.d must hold"),
+    ],
+)
+def test_a_camera_info_that_does_not_fit_is_a_problem(tmp_path: Path, values: dict, problem: str) -> None:
+    for image in BagSource(write(tmp_path / "bag", [*infos_on(**values), *images_on()])):
+        assert image.camera is None
+        with pytest.raises(ValueError, match=problem):
+            raise ValueError(image.camera_problem)
+
+
+@pytest.mark.parametrize(
+    ("others", "text"),
+    [([], "no camera_info was recorded"), (infos_on("/left/camera_info"), "there is /left/camera_info")],
+)
+def test_images_without_a_camera_info_are_named(
+    tmp_path: Path, others: list, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    images = list(BagSource(write(tmp_path / "bag", [*images_on("/right/image_raw"), *others])))
+    assert {(image.camera, image.camera_problem) for image in images} == {(None, "")}
+    assert f"have no calibration, which is sought on /right/camera_info: {text}" in caplog.text
+
+
+# Damage.
+
+
+@pytest.mark.parametrize("storage", FORMATS)
+@pytest.mark.parametrize("damage", ["not an image", "cut JPEG", "no data", "wrong step"])
+def test_a_damaged_message_is_left_out_and_counted(
+    tmp_path: Path, storage: str, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    jpeg = cv2.imencode(".jpg", picture(4))[1].tobytes()
+    topic, messages = "/camera/image_raw", images_on("/camera/image_raw")
+    if damage == "wrong step":
+        messages[4][2].step = WIDTH + 1
+    else:
+        messages = [(topic, BASE + index * STEP, compressed_message(index)) for index in range(COUNT)]
+        data = {"not an image": bytes(500), "cut JPEG": jpeg[: len(jpeg) // 2], "no data": b""}[damage]
+        messages[4] = (topic, messages[4][1], compressed_message(4, data, "jpeg"))
+    source = BagSource(write(tmp_path / "bag", messages, storage))
+    for _ in range(2):
+        assert indexes(source) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 2
+    assert f"message 5 of {topic}: left out: " in warnings[0]
+    assert warnings[1].endswith("9 images were read, 1 were left out")
+
+
+@pytest.mark.parametrize("size", [0, 3, 60, 700])
+def test_a_message_that_was_cut_is_left_out(tmp_path: Path, size: int, caplog: pytest.LogCaptureFixture) -> None:
     with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         connection = writer.add_connection("/image_raw", "sensor_msgs/msg/Image", typestore=STORE)
-        for index in range(count):
-            writer.write(connection, index * 10**8, STORE.serialize_cdr(image_message(1), connection.msgtype))
-    assert open_source(str(tmp_path / "bag")).rate == pytest.approx(rate, rel=1e-3)
+        for index in range(COUNT):
+            data = bytes(STORE.serialize_cdr(image_message(index), connection.msgtype))
+            writer.write(connection, BASE + index * STEP, data[:size] if index == 0 else data)
+    assert read(tmp_path / "bag") == list(range(1, COUNT))
+    assert "message 1 of /image_raw: left out: the data of the message are damaged: check the disk" in caplog.text
 
 
-def test_damaged_metadata_is_explained(tmp_path: Path) -> None:
-    recording = write_recording(tmp_path / "bag", StoragePlugin.MCAP, image_raw=image_message)
-    (recording / "metadata.yaml").write_text("not: [a, recording")
-    with pytest.raises(ValueError, match="cannot read the recording"):
-        open_source(str(recording))
+def test_images_that_are_all_damaged_are_explained(tmp_path: Path) -> None:
+    messages = [("/image_raw", BASE + index, compressed_message(index, bytes(100))) for index in range(COUNT)]
+    source = BagSource(write(tmp_path / "bag", messages))
+    with pytest.raises(ValueError, match=r"no image of .* message 1 of /image_raw: a compressed image is neither JPEG"):
+        list(source)
 
 
-def test_an_undecodable_compressed_image_is_explained(tmp_path: Path) -> None:
-    def broken(level: int) -> object:
-        return ROS["sensor_msgs/msg/CompressedImage"](header(), "jpeg", np.full(100, level, np.uint8))
+def test_a_lost_camera_info_is_no_lost_image(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        for index, (topic, time, message) in enumerate([*infos_on(), *images_on()]):
+            kind = message.__msgtype__
+            if index in (0, COUNT):
+                connection = writer.add_connection(topic, kind, typestore=STORE)
+            data = bytes(STORE.serialize_cdr(message, kind))
+            writer.write(connection, time, data[:20] if index in (0, 5) else data)
+    images = list(BagSource(tmp_path / "bag"))
+    assert focal_lengths(images) == [FOCAL] * COUNT
+    assert [record.message for record in caplog.records if "camera_info: left out" in record.message]
+    assert "were left out" not in caplog.text
 
-    recording = write_recording(tmp_path / "bag", StoragePlugin.MCAP, image_raw=broken)
-    with pytest.raises(ValueError, match=r"in the recording .*bag.: a compressed image is neither JPEG nor PNG"):
-        list(open_source(str(recording)))
+
+def test_the_libraries_that_are_missing_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "silk_ros.images.storage.recording", None)
+    with pytest.raises(ImportError, match="pip install rosbags mcap"):
+        BagSource(tmp_path)

@@ -13,7 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from silk_ros.images.gray import ENCODING_ALIASES, ENCODINGS, check_layout, decode_gray, to_gray
+from silk_ros.images.gray import (
+    DEPTH_ENCODINGS,
+    ENCODING_ALIASES,
+    ENCODINGS,
+    check_layout,
+    decode_compressed,
+    decode_gray,
+    packed_size,
+    to_gray,
+)
+from silk_ros.images.value_range import ValueRange
 
 EVERY_ENCODING = [*ENCODINGS, *ENCODING_ALIASES]
 MEANING = {"8UC1": "mono8", "16UC1": "mono16", "8UC3": "bgr8", "8UC4": "bgra8", "16UC3": "bgr16", "16UC4": "bgra16",
@@ -144,6 +154,23 @@ def test_an_unknown_encoding_lists_the_known_ones(encoding: str) -> None:
     assert all(known in str(caught.value) for known in EVERY_ENCODING)
 
 
+@pytest.mark.parametrize("encoding", sorted(DEPTH_ENCODINGS))
+def test_depths_are_refused_as_such(encoding: str) -> None:
+    with pytest.raises(ValueError, match=f"the image encoding {encoding} holds depths: remap to the image of a grey"):
+        to_gray(bytes(4 * HEIGHT * WIDTH), HEIGHT, WIDTH, encoding, 4 * WIDTH)
+
+
+@pytest.mark.parametrize(("encoding", "rows"), [("nv12", 9), ("nv21", 9), ("nv24", 18)])
+def test_the_grey_image_of_nv_stands_before_the_colours(encoding: str, rows: int) -> None:
+    """As camera_ros publishes it: `step` is that of the grey image."""
+    data = np.random.default_rng(3).integers(0, 256, (rows, WIDTH + 4), np.uint8)
+    gray = to_gray(data.tobytes(), HEIGHT, WIDTH, encoding, WIDTH + 4)
+    np.testing.assert_array_equal(gray, data[:HEIGHT, :WIDTH])
+    assert packed_size(HEIGHT, WIDTH, encoding) == rows * WIDTH
+    with pytest.raises(ValueError, match="step x height is 12 x 6 and the colours behind it = "):
+        to_gray(data[:HEIGHT].tobytes(), HEIGHT, WIDTH, encoding, WIDTH + 4)
+
+
 # --- JPEG and PNG ---
 
 
@@ -231,7 +258,10 @@ def test_a_cut_off_image_is_explained(kind: str, share: float, photo: NDArray[np
     [
         (b"", "is empty"),
         (b"not an image", "neither JPEG nor PNG: set the publisher's format to jpeg or png"),
-        (encode("bmp", np.zeros((4, 4), np.uint8)), "neither JPEG nor PNG"),
+        (encode("bmp", np.zeros((4, 4), np.uint8)), "is BMP, neither JPEG nor PNG: set"),
+        (encode("tiff", np.zeros((4, 4), np.uint8)), "is TIFF, neither JPEG nor PNG: set"),
+        (encode("webp", np.zeros((4, 4, 3), np.uint8)), "is WebP, neither JPEG nor PNG: set"),
+        (b"\0\0\0\1\x67\x42\0\x1f", r"is a frame of video \(H.264, H.265\), neither JPEG nor PNG: set"),
         (claimed_png(100, 100), "its data is damaged"),
         (b"\xff\xd8" + bytes(50), "cut off or damaged"),
     ],
@@ -269,6 +299,113 @@ def test_a_frame_that_only_a_decoder_would_find_is_refused() -> None:
     hidden = b"\xff\xd8" + b"\xff\x00" + struct.pack(">H", 2 + len(huge)) + huge + small + b"\xff\xd9"
     with pytest.raises(ValueError, match="cut off or damaged"):
         decode_gray(hidden)
+
+
+# --- the formats of image_transport ---
+
+SCENE = cv2.GaussianBlur(np.random.default_rng(4).integers(0, 256, (48, 64, 3), np.uint8), (0, 0), 4) * 3
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("png", "{}8; png compressed "), ("jpg", "{}8; jpeg compressed "), ("png", " {}8;  PNG compressed")],
+)
+def test_a_mosaic_in_a_file_becomes_the_grey_of_its_raw_image(pattern: str, kind: str, name: str) -> None:
+    """Bayer cameras through image_transport: only the format says that the one channel is a mosaic."""
+    encoding = f"bayer_{pattern}8"
+    mosaic = encoded(SCENE, encoding)
+    raw = gray_of(mosaic, 64, encoding).astype(float)
+    data = encode(kind, mosaic, cv2.IMWRITE_JPEG_QUALITY, 100)
+    image, found = decode_compressed(data, name.format(f"bayer_{pattern}"))
+    assert found == encoding and image.shape == (48, 64)
+    for text in (name.format(f"bayer_{pattern}"), name.format(f"BAYER_{pattern.upper()}")):
+        assert np.abs(decode_gray(data, text) - raw).mean() < (1 if kind == "png" else 3)
+
+
+def test_a_mosaic_of_16_bits_is_demosaiced_and_stretched() -> None:
+    mosaic = encoded(SCENE, "bayer_rggb8").astype(np.uint16) * 16
+    data = encode("png", mosaic)
+    image, found = decode_compressed(data, "bayer_rggb16; png compressed ")
+    assert found == "bayer_rggb16" and image.dtype == np.uint16
+    known = ValueRange(quiet=True)
+    expected = to_gray(mosaic.tobytes(), 48, 64, "bayer_rggb16", 128, value_range=known)
+    np.testing.assert_array_equal(decode_gray(data, "bayer_rggb16; png compressed ", known), expected)
+    assert np.ptp(expected) > 200
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [
+        ("jpeg", "bgr"),
+        ("png", "bgr"),
+        ("", "bgr"),
+        ("rgb8", "bgr"),  # image_transport writes no such format, and reads the file as it is
+        ("rgb8; jpeg compressed bgr8", "bgr"),
+        ("bgr8; jpeg compressed bgr8", "bgr"),
+        ("bgra8; png compressed bgr8", "bgr"),
+        ("RGB8;  PNG  compressed BGR8", "bgr"),
+        ("bayer_rggb8; jpeg compressed bgr8", "bgr"),  # converted before it was compressed
+        ("bayer_rggb8; png compressed ", "bgr"),
+        ("yuv422; jpeg compressed bgr8", "bgr"),
+        ("mono8; jpeg compressed ", "bgr"),
+        ("rgb8; jpeg compressed rgb8", "rgb"),  # stored without a conversion
+        ("rgb8; png compressed ", "rgb"),
+        ("bgr8; png compressed rgb8", "rgb"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["png", "jpg"])
+def test_colours_have_the_order_that_image_transport_reads(name: str, order: str, kind: str) -> None:
+    """Its own reader takes the file of a colour encoding as RGB unless "compressed bgr" follows."""
+    stored = SCENE if order == "bgr" else SCENE[..., ::-1]
+    data = encode(kind, stored, cv2.IMWRITE_JPEG_QUALITY, 100)
+    image, found = decode_compressed(data, name)
+    assert found == f"{order}8" and image.shape == SCENE.shape
+    expected = cv2.cvtColor(SCENE, cv2.COLOR_BGR2GRAY).astype(float)
+    assert np.abs(decode_gray(data, name) - expected).mean() < 2
+    assert np.abs(to_gray(image.data, 48, 64, found, image.strides[0]) - expected).mean() < 2
+
+
+def test_what_a_file_holds_names_its_encoding() -> None:
+    gray, deep = SCENE[..., 0], SCENE.astype(np.uint16) * 257
+    alpha = np.dstack([SCENE, gray])
+    for image, name, expected in (
+        (gray, "jpeg", "mono8"),
+        (gray, "mono8; png compressed ", "mono8"),
+        (gray, "rgb8; png compressed bgr8", "mono8"),
+        (gray, "8UC1; png compressed ", "mono8"),
+        (deep[..., 0], "mono16; png compressed ", "mono16"),
+        (deep[..., 0], "png", "mono16"),
+        (gray, "mono16; png compressed ", "mono8"),
+        (deep, "rgb16; png compressed bgr16", "bgr16"),
+        (alpha, "bgra8; png compressed bgr8", "bgra8"),
+        (alpha, "png", "bgra8"),
+    ):
+        decoded, found = decode_compressed(encode("png", image), name)
+        assert found == expected
+        np.testing.assert_array_equal(decoded, image)
+        assert decode_gray(encode("png", image), name).shape == gray.shape
+
+
+@pytest.mark.parametrize(
+    "name", ["16UC1; compressedDepth", "compressedDepth", "32FC1; compressedDepth png", "16uc1; CompressedDepth rvl"]
+)
+def test_compressed_depth_is_refused(name: str) -> None:
+    for read in (decode_compressed, decode_gray):
+        with pytest.raises(ValueError, match="which is depth: remap to the topic"):
+            read(encode("png", SCENE[..., 0]), name)
+
+
+@pytest.mark.parametrize(
+    "name", ["mono16; jpeg compressed ", "bayer_rggb16; jpeg compressed ", "16UC1; jpeg compressed "]
+)
+def test_sixteen_bits_that_jpeg_cut_off_are_refused(name: str) -> None:
+    """image_transport stores the values above 255 as 255."""
+    for read in (decode_compressed, decode_gray):
+        with pytest.raises(
+            ValueError, match="JPEG does not keep values above 255, so set the publisher's format to png"
+        ):
+            read(encode("jpg", SCENE[..., 0]), name)
 
 
 @given(st.sampled_from(["jpg", "png"]), st.data())

@@ -274,7 +274,7 @@ def empty_recording(path: Path) -> None:
         (damaged_recording, "cannot read the recording"),
         (recording_of_an_unknown_encoding, "sepia8"),
         (recording_without_images, "no image topic"),
-        (empty_recording, "no frames"),
+        (empty_recording, "it has no messages"),
     ],
 )
 def test_a_source_that_cannot_be_used_is_named(tmp_path: Path, photos: Path, make: object, message: str) -> None:

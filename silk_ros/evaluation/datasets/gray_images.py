@@ -17,7 +17,7 @@ Image = NDArray[np.uint8]  # grey (H, W)
 
 
 def read_image(path: Path) -> Image:
-    """The grey image (H, W) of a file. Raises DatasetError for a file that is not an image."""
+    """The grey image (H, W) of a file; 16-bit values are stretched. Raises DatasetError for a file that is no image."""
     try:
         # The decoder makes grey of colours.
         image = decode_file(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)

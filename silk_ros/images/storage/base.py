@@ -98,6 +98,15 @@ def unreadable(path: Path, reason: object, remedy: str) -> ValueError:
     return ValueError(f"cannot read the recording '{path}' ({reason}): {remedy}")
 
 
+def check_start(path: Path, start: bytes, format_name: str) -> None:
+    """Raise ValueError, naming the fix, for a file that does not start as those of its format do."""
+    with path.open("rb") as file:
+        found = file.read(len(start))
+    if found != start:
+        reason = f"it is no {format_name} file" if found else "it is empty"
+        raise unreadable(path, reason, "record again, or give a rosbag2 folder, an .mcap, .db3 or .bag file")
+
+
 def ros2_type(name: str) -> str:
     """The name of a message type as ROS 2 writes it."""
     package, _, message = name.partition("/")

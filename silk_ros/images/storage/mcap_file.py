@@ -11,12 +11,10 @@ from typing import IO
 from mcap import records
 
 from ..source import Lost
-from .base import Channel, Part, Storage, Stored, merge_by_time, ros2_type, unreadable
+from .base import Channel, Part, Storage, Stored, check_start, merge_by_time, ros2_type, unreadable
 from .mcap_index import MAGIC, McapIndex, Piece, read_chunk, read_index
 
 log = logging.getLogger(__name__)
-
-ENCODINGS = {"cdr": ("", "ros2msg", "ros2idl", "omgidl"), "ros1": ("", "ros1msg")}  # of messages: of their schemas
 
 
 class McapStorage(Storage):
@@ -28,11 +26,8 @@ class McapStorage(Storage):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._mend = f"mend it with: mcap recover {path.name} -o mended.mcap"
+        check_start(path, MAGIC, "MCAP")
         with path.open("rb") as file:
-            start = file.read(len(MAGIC))
-            if start != MAGIC:
-                reason = "it does not start as an MCAP file" if start else "it is empty"
-                raise unreadable(path, reason, "record again, or give a rosbag2 folder, an .mcap, .db3 or .bag file")
             index = read_index(file)
         if index.cut is not None:
             if not index.pieces:
@@ -75,8 +70,4 @@ class McapStorage(Storage):
 
 def _channel(channel: records.Channel, index: McapIndex) -> Channel:
     schema = index.schemas.get(channel.schema_id)
-    kind, encoding = (ros2_type(schema.name), schema.encoding) if schema else ("", "")
-    known = encoding in ENCODINGS.get(channel.message_encoding, ())
-    return Channel(
-        channel.id, channel.topic, kind, channel.message_encoding if known else f"{channel.message_encoding} {encoding}"
-    )
+    return Channel(channel.id, channel.topic, ros2_type(schema.name) if schema else "", channel.message_encoding)

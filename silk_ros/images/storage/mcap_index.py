@@ -58,7 +58,10 @@ class McapIndex:
 
     def found(self) -> Counter[int]:
         """The number of messages of each channel in the pieces."""
-        return sum((piece.counts for piece in self.pieces), Counter())
+        total: Counter[int] = Counter()
+        for piece in self.pieces:
+            total.update(piece.counts)
+        return total
 
 
 def read_index(file: IO[bytes]) -> McapIndex:
@@ -123,6 +126,7 @@ def _indexed_piece(chunk: records.ChunkIndex) -> Piece:
 def _scan(file: IO[bytes]) -> McapIndex:
     """The contents of a file by its records, up to its end or to the first one that is cut."""
     index, last = McapIndex(), None  # the last chunk, which its message indexes follow
+    single: dict[int, Counter[int]] = {}  # the counts of messages outside of chunks
     for offset, opcode, length, start in _records(file, index):
         if opcode == Opcode.MESSAGE_INDEX and last is not None:
             last.counts[int.from_bytes(start[:2], "little")] += (
@@ -133,7 +137,7 @@ def _scan(file: IO[bytes]) -> McapIndex:
         last = None
         if opcode == Opcode.MESSAGE:
             key, _, time, _ = MESSAGE_START.unpack(start)
-            index.pieces.append(Piece(time, offset, Counter({key: 1})))
+            index.pieces.append(Piece(time, offset, single.setdefault(key, Counter({key: 1}))))
         elif opcode == Opcode.CHUNK:
             last = Piece(int.from_bytes(start[:8], "little"), offset)
             index.pieces.append(last)

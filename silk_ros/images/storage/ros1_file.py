@@ -10,7 +10,7 @@ from pathlib import Path
 from rosbags import rosbag1
 
 from ..source import Lost
-from .base import Channel, Storage, Stored, unreadable
+from .base import Channel, Storage, Stored, check_start, unreadable
 
 
 class Ros1Storage(Storage):
@@ -18,6 +18,7 @@ class Ros1Storage(Storage):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
+        check_start(path, b"#ROSBAG V2.0\n", "bag (version 2.0)")
         try:
             with rosbag1.Reader(path) as reader:
                 self.channels = {

@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ..source import Lost
-from .base import Channel, Storage, Stored, ros2_type, unreadable
+from .base import Channel, Storage, Stored, check_start, ros2_type, unreadable
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +27,7 @@ class SqliteStorage(Storage):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._mend = f"mend it with: sqlite3 {path.name} .recover | sqlite3 mended.db3"
-        if not path.stat().st_size:
-            raise unreadable(path, "it is empty", "record again")
+        check_start(path, b"SQLite format 3\0", "SQLite")
         with self._connection() as connection:
             topics = connection.execute("select id, name, type, serialization_format from topics").fetchall()
             self.channels = {

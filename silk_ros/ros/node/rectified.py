@@ -9,8 +9,8 @@ from .declarations import Declaration
 
 AUTO = RECTIFIED[0]
 RECTIFIED_DECLARATION = Declaration("rectified", AUTO, choices=RECTIFIED).described(
-    "Whether the images are rectified already, so that P of camera_info holds for them and not K and D; auto: where "
-    "the name of their topic starts with image_rect."
+    "Whether the images are rectified already, so that P of camera_info holds for them and not K and D; auto: by the "
+    "name of their topic, image_rect* or rect/image."
 )
 
 

@@ -32,6 +32,21 @@ def test_images_of_a_folder(tmp_path: Path) -> None:
         load_images(tmp_path)
 
 
+def test_sixteen_bit_images_are_stretched_by_their_range(tmp_path: Path) -> None:
+    """The high byte of a 12-bit image would have 16 grey levels."""
+    ramp = np.linspace(200, 4000, 4096).astype(np.uint16).reshape(64, 64)
+    cv2.imwrite(str(tmp_path / "a.png"), ramp)
+    cv2.imwrite(str(tmp_path / "b.tif"), (ramp >> 4).astype(np.uint8))
+    cv2.imwrite(str(tmp_path / "c.png"), 16 * ramp)
+    stretched, eight_bit, left_aligned = load_images(tmp_path)
+    assert stretched.min() == 0 and stretched.max() == 255 and len(np.unique(stretched)) == 256
+    np.testing.assert_array_equal(eight_bit, ramp >> 4)
+    np.testing.assert_allclose(left_aligned, 16.0 * ramp * 255 / 65535, atol=1)
+    cv2.imwrite(str(tmp_path / "d.tif"), ramp.astype(np.float32))
+    with pytest.raises(DatasetError, match=r"d\.tif': replace it with one of 8 or 16 bits"):
+        load_images(tmp_path)
+
+
 def test_folders_without_images_are_named(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"no images in '.*' *: it should hold .*\.png"):
         load_images(tmp_path)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from silk_ros.evaluation.tasks.disparity import disparity_offset, stereo_depths
-from silk_ros.geometry.motion import project, transform
+from silk_ros.geometry.homography import project
+from silk_ros.geometry.motion import transform
 from silk_ros.geometry.pnp import DepthMatches, shift_disparities
 
 MATRIX = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])

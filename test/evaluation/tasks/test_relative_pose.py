@@ -14,7 +14,8 @@ from silk_ros.evaluation.tasks.relative_pose import (
     evaluate_relative_pose,
     pose_error,
 )
-from silk_ros.geometry.motion import motion_between, project, rotation_angle, transform
+from silk_ros.geometry.homography import project
+from silk_ros.geometry.motion import motion_between, rotation_angle, transform
 
 MATRIX = np.array([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
 

@@ -72,7 +72,13 @@ def test_other_choices_take_no_booleans() -> None:
 
 @pytest.mark.parametrize(
     "topic, rectified",
-    [("/cam/image_rect", True), ("/cam/image_rect_color/compressed", True), ("/image_raw", False), ("/rect/a", False)],
+    [
+        ("/cam/image_rect", True),
+        ("/cam/image_rect_color/compressed", True),
+        ("/image_raw", False),
+        ("/cam/rect/image", True),
+        ("/cam/image_rotated", False),
+    ],
 )
 def test_auto_goes_by_the_name_and_says_so(topic: str, rectified: bool) -> None:
     log = Log()

@@ -1,0 +1,53 @@
+"""Bags of ROS 1 as they are left by recorders, crashes and bad disks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from recorded import COUNT, images_on, read, write_ros1
+from rosbags import rosbag1
+
+from silk_ros.images.bag import BagSource
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("hits", [[4], [0, 1], [9]])
+def test_a_damaged_chunk_loses_its_own_messages(
+    tmp_path: Path, compressed: bool, hits: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_ros1(tmp_path / "a.bag", images_on(), compressed=compressed)
+    with rosbag1.Reader(path) as reader:
+        chunks = [info.pos for info in reader.chunk_infos]
+        (entries,) = reader.indexes.values()
+        starts = [reader.chunks[entry.chunk_pos].datapos + (0 if compressed else entry.offset) for entry in entries]
+    with path.open("r+b") as file:
+        for hit in hits:
+            file.seek(starts[hit])
+            file.write(b"\xff" * 60)
+    assert read(path) == [index for index in range(COUNT) if index not in hits]
+    assert f"chunk at byte {chunks[hits[0]]} of a.bag: left out: the chunk is damaged" in caplog.messages[0]
+    assert f"{len(hits)} were left out" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("name", ["a.bag", "a.bag.active"])
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_bag_that_was_cut_is_to_be_indexed(tmp_path: Path, name: str, share: float) -> None:
+    path = write_ros1(tmp_path / "whole.bag", images_on())
+    whole = path.read_bytes()
+    (tmp_path / name).write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(ValueError, match=rf"cannot read the recording .*: mend it with rosbag reindex {name}$"):
+        BagSource(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"), [(b"", "it is empty"), (b"#ROSBAG V1.1\n", "it is no bag"), (b"\x89MCAP0\r\n", "it is no bag")]
+)
+def test_another_file_is_refused(tmp_path: Path, data: bytes, reason: str) -> None:
+    (tmp_path / "a.bag").write_bytes(data)
+    with pytest.raises(ValueError, match=rf"cannot read the recording '.*a.bag' \({reason}.*\): record again"):
+        BagSource(tmp_path / "a.bag")
+
+
+def test_a_name_with_special_characters_is_read(tmp_path: Path) -> None:
+    assert read(write_ros1(tmp_path / "#1 50% full?.bag", images_on())) == list(range(COUNT))
