@@ -1,6 +1,6 @@
 """Small folders in every layout of data sets that is read, for tests and for trying the commands as a new user would.
 
-A camera moves to the right by STEP metres per frame, along a photograph that is far away. `view` gives its images.
+A camera moves to the right by STEP metres per frame, along a photograph 5 metres away, or 2 metres in VGA images.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import data
 
-COUNT, SIZE, VGA = 4, (160, 120), (640, 480)
-STEP, RATE, BASELINE, FOCAL = 0.1, 10, 0.2, 150.0
+COUNT, SIZE, VGA = 4, (320, 240), (640, 480)
+STEP, RATE, BASELINE, FOCAL = 0.1, 10, 0.2, 300.0
 START = 1403636579763555584  # nanoseconds
 Image = NDArray[np.uint8]
 
@@ -28,8 +28,9 @@ def _photo(size: tuple[int, int]) -> Image:
 
 
 def view(index: int, right: bool = False, size: tuple[int, int] = SIZE) -> Image:
-    """The grey image of frame `index`; the right camera sees everything 6 pixels further to the left."""
-    start = 3 * index + 6 * right
+    """The grey image of frame `index`, of the left or the right camera."""
+    step = 26 if size == VGA else 6  # pixels: focal length * STEP / distance
+    start = step * index + round(step * BASELINE / STEP) * right
     return np.ascontiguousarray(_photo(size)[:, start : start + size[0]])
 
 

@@ -33,7 +33,8 @@ def find_layout(folder: Path) -> FolderLayout | None:
 
     Raises OSError, and ValueError, naming the file and the fix, for files that do not fit together.
     """
-    return next(filter(None, (read(folder) for read in LAYOUTS.values())), None)
+    named = folder if folder.name else folder.resolve()  # "." has no name
+    return next(filter(None, (read(named) for read in LAYOUTS.values())), None)
 
 
 class LayoutSource(Source):
@@ -64,7 +65,8 @@ class LayoutSource(Source):
         try:
             image = SourceImage.from_array(decode_file(path))
         except ValueError as error:
-            return Lost(path.relative_to(self._layout.folder).as_posix(), str(error))
+            folder = self._layout.folder
+            return Lost(str(path.relative_to(folder) if path.is_relative_to(folder) else path), str(error))
         if camera is None or (camera.width, camera.height) == (image.width, image.height):
             return replace(image, camera=camera)
         problem = (

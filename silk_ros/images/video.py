@@ -61,7 +61,8 @@ class VideoSource(Source):
     def _refusal(self) -> str:
         if isinstance(self._source, int):
             return f"cannot open the camera '{self.name}': check that it exists and that OpenCV can decode it"
-        if not Path(self._source).stat().st_size:
+        path = Path(self._source)
+        if path.is_file() and not path.stat().st_size:
             return f"cannot open the video '{self.name}': it is empty, record it again"
         fix = "check that it is a video and that OpenCV can decode it"
         if self.name.lower().endswith((".mp4", ".mov", ".m4v")):

@@ -155,6 +155,12 @@ def test_euroc_is_known_by_each_of_its_folders(tmp_path: Path, inside: str) -> N
         assert image.stamp == stamp(index)
 
 
+def test_the_current_folder_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_euroc(tmp_path) / "mav0/cam1")
+    source = open_source(".")
+    assert "EuRoC (cam1)" in source.about and not source.stereo
+
+
 @pytest.mark.parametrize(("inside", "right"), [("mav0/cam0", False), ("mav0/cam1/data", True)])
 def test_one_camera_of_euroc_is_known_alone(tmp_path: Path, inside: str, right: bool) -> None:
     for index, image in enumerate(read(write_euroc(tmp_path) / inside)):
@@ -310,7 +316,7 @@ TRUTH = "mav0/state_groundtruth_estimate0/data.csv"
     ("write", "file", "old", "new", "message"),
     [
         (write_kitti, "poses.txt", "0.1", "0,1", "line 2 of FILE has '0,1' for a number: write decimals with a point"),
-        (write_kitti, "calib.txt", "79.5", "79,5", "line 1 of FILE has '79,5' for a number: write decimals with a"),
+        (write_kitti, "calib.txt", "159.5", "159,5", "line 1 of FILE has '159,5' for a number: write decimals with a"),
         (write_kitti, "times.txt", "1.0000", "1,0000", "line 2 of FILE has no time in column 1: write seconds"),
         (write_kitti, "poses.txt", "1 0 0 0.2", "0 1 0 0 0.2", "line 3 of FILE has 13 numbers, it needs 12"),
         (write_kitti, "poses.txt", "1 0 0 0.2", "0 0 0.2", "line 3 of FILE has 11 numbers, it needs 12"),
@@ -322,8 +328,8 @@ TRUTH = "mav0/state_groundtruth_estimate0/data.csv"
         (
             write_euroc,
             "mav0/cam0/sensor.yaml",
-            "[150.0",
-            "[150,0",
+            "[300.0",
+            "[300,0",
             "FILE: intrinsics has 5 numbers instead of 4",
         ),
         (write_euroc, "mav0/cam0/sensor.yaml", "pinhole", "omni", "FILE: the camera model 'omni' is not known"),

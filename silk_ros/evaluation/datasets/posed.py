@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ...geometry.camera import Camera
 from ...geometry.motion import Points
 from ...geometry.rectification import Maps, is_rectified_already, rectification_maps
+from ...geometry.stereo_geometry import StereoGeometry
 from ...images.folders import find_layout
 from ...images.layouts.base import FolderLayout, FrameFiles
 from ...images.layouts.seven_scenes import INTRINSICS
@@ -84,9 +85,7 @@ class PosedSequence:
         self._size, self.shorter_edge = (resized.shape[1], resized.shape[0]), min(resized.shape)
         projection = cameras[0].projection
         self.matrix: Matrix = transform @ projection[:, :3]
-        self.baseline = None
-        if layout.stereo:
-            self.baseline = float(projection[0, 3] - cameras[1].projection[0, 3]) / projection[0, 0]
+        self.baseline = StereoGeometry(*cameras).baseline if layout.stereo else None
         self.depth_files = [frame.depth for frame in frames if frame.depth is not None] or None
         self._depth_units = layout.depth_units
         self._depth_matrix = projection[:, :3] if layout.depth_matrix is None else layout.depth_matrix

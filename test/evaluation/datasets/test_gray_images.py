@@ -43,7 +43,7 @@ def test_sixteen_bit_images_are_stretched_by_their_range(tmp_path: Path) -> None
     np.testing.assert_array_equal(eight_bit, ramp >> 4)
     np.testing.assert_allclose(left_aligned, 16.0 * ramp * 255 / 65535, atol=1)
     cv2.imwrite(str(tmp_path / "d.tif"), ramp.astype(np.float32))
-    with pytest.raises(DatasetError, match=r"d\.tif': replace it with one of 8 or 16 bits"):
+    with pytest.raises(DatasetError, match=r"d\.tif': .*: convert it to grey or colour, 8 or 16 bits"):
         load_images(tmp_path)
 
 
@@ -58,12 +58,6 @@ def test_images_come_in_natural_order_without_hidden_ones(tmp_path: Path) -> Non
     for level, name in enumerate(("frame2.png", "frame10.png", "frame100.png", "._frame2.png")):
         cv2.imwrite(str(tmp_path / name), np.full((30, 40), 10 * level, np.uint8))
     assert [int(image[0, 0]) for image in load_images(tmp_path)] == [0, 10, 20]
-
-
-def test_dark_16_bit_images_keep_their_grey_levels(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "ten_bits.png"), np.linspace(0, 1000, 64 * 48).reshape(48, 64).astype(np.uint16))
-    (image,) = load_images(tmp_path)
-    assert len(np.unique(image)) > 200
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

@@ -283,7 +283,16 @@ def test_images_of_another_size_than_the_calibration_are_named(tmp_path: Path) -
     folder = write_euroc(tmp_path)
     for file in folder.glob("mav0/cam*/data/*.png"):
         cv2.imwrite(str(file), np.zeros((48, 64), np.uint8))
-    with pytest.raises(DatasetError, match=r"png' has 64x48 pixels, its calibration is for 160x120"):
+    with pytest.raises(DatasetError, match=r"png' has 64x48 pixels, its calibration is for 320x240"):
+        open_sequence(folder)
+
+
+def test_cameras_that_are_no_calibrated_pair_are_refused(tmp_path: Path) -> None:
+    folder = write_euroc(tmp_path)
+    for file in folder.glob("mav0/cam*/sensor.yaml"):
+        file.write_text(file.read_text().replace("T_BS", "T_SB"))
+    assert "the cameras are no calibrated pair: their files need T_BS" in open_source(str(folder)).about
+    with pytest.raises(DatasetError, match=r"0 frames have a pose .*need T_BS"):
         open_sequence(folder)
 
 
