@@ -21,7 +21,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
 from ...cameras import CameraFrontEnds
-from ...images.gray import ValueRange
+from ...images.value_range import ValueRange
 from ...stereo import RightImage
 from ..messages import stamp_nanoseconds
 from ..node.calibration import Calibration, StereoCalibration
