@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..geometry.camera import RECTIFIED, is_rectified
+from ..geometry.camera import RECTIFIED, is_rectified, rectified_notes
 from .bag_cameras import RecordedCameras
 from .bag_messages import header_stamp, image_from_message
 from .bag_topics import ImageTopics
@@ -56,17 +56,15 @@ class BagSource(Source):
         self._info_topic = self._topic.removesuffix("/compressed").rsplit("/", 1)[0] + "/camera_info"
         self._rectified = is_rectified(rectified, self._topic)
         self.rate = self._recorded_rate()
-        self._log_calibration(by_name=self._rectified and rectified == RECTIFIED[0])
+        self._log_calibration(rectified)
 
-    def _log_calibration(self, by_name: bool) -> None:
+    def _log_calibration(self, rectified: str) -> None:
         recorded = self._recording.topics
         if self._info_topic in recorded:
-            if by_name:
-                log.info(
-                    "the images of %s are taken as rectified by that name, with the P of camera_info: "
-                    "if they are not, set rectified to false",
-                    self._topic,
-                )
+            said, doubt = rectified_notes(rectified, [self._topic])
+            log.info("%s", said)
+            if doubt:
+                log.warning("%s", doubt)
             return
         others = [topic for topic, channels in sorted(recorded.items()) if any(c.type == INFO for c in channels)]
         there = f"there is {', '.join(others)}" if others else "no camera_info was recorded"

@@ -200,6 +200,9 @@ def test_rectified_images_have_the_projection(
     assert focal_lengths(list(BagSource(bag, rectified=rectified))) == [focal] * COUNT
     said = [record for record in caplog.records if "set rectified to false" in record.message]
     assert bool(said) == (rectified == "auto" and focal == 2 * FOCAL)
+    doubts = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    against = rectified == "false" and "image_rect" in topic
+    assert doubts == [f"{topic} is a name of rectified images: set rectified to auto or true if they are"] * against
 
 
 @pytest.mark.parametrize(
