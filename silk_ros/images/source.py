@@ -7,6 +7,7 @@ import logging
 import re
 import statistics
 from abc import ABC, abstractmethod
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -115,14 +116,15 @@ class Source(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         self._said: set[str] = set()
-        self._ranges = ValueRange(), ValueRange()
+        self._ranges: dict[tuple[str | None, str], ValueRange] = defaultdict(ValueRange)  # by frame_id and side
 
     def __iter__(self) -> Iterator[SourceImage]:
         """The images that can be read. Raises ValueError, naming the fix, if there is none."""
         used, losses = 0, 0
         first = "it holds none"
+        cameras: dict[str | None, int] = {}  # the first image of each frame_id
         for index, item in enumerate(self._read()):
-            image, lost = _usable(item, index, self._ranges)
+            image, lost = self._usable(item, index)
             if lost is not None:
                 first = first if losses else f"{lost.place}: {lost.reason}"
                 losses += 1
@@ -130,6 +132,10 @@ class Source(ABC):
             if image is not None:
                 if problem := image.camera_problem:
                     self._say(problem, f"'{self.name}': images have no calibration: {problem}")
+                cameras.setdefault(image.frame_id, index)
+                if len(cameras) == 2:
+                    first_of = " and ".join(f"{frame_id!r} from image {at}" for frame_id, at in cameras.items())
+                    self._say("cameras", f"'{self.name}': images of several cameras, frame_id {first_of}")
                 used += 1
                 yield image
         if not used:
@@ -144,26 +150,26 @@ class Source(ABC):
             self._said.add(kind)
             log.warning("%s", message)
 
+    def _usable(self, item: SourceImage | Lost, index: int) -> tuple[SourceImage | None, Lost | None]:
+        """The image that an item holds, and what of the item is lost."""
+        if isinstance(item, Lost):
+            return None, item
+        try:
+            image = self._checked(item, "left")
+        except ValueError as error:
+            return None, Lost(f"image {index}", str(error))
+        if item.right is None:
+            return image, None
+        try:
+            return replace(image, right=self._checked(item.right, "right")), None
+        except ValueError as error:
+            return replace(image, right=None), Lost(f"right image {index}", str(error))
+
+    def _checked(self, image: SourceImage, side: str) -> SourceImage:
+        """An image with the range of values of its camera. Raises ValueError if it cannot be read."""
+        image.check()
+        return replace(image, value_range=self._ranges[image.frame_id, side])
+
     @abstractmethod
     def _read(self) -> Iterator[SourceImage | Lost]:
         """All images in order. Raises ValueError, naming the fix, where the source cannot be read on."""
-
-
-def _usable(
-    item: SourceImage | Lost, index: int, ranges: tuple[ValueRange, ValueRange]
-) -> tuple[SourceImage | None, Lost | None]:
-    """The image that an item of a source holds, and what of the item is lost."""
-    if isinstance(item, Lost):
-        return None, item
-    try:
-        item.check()
-    except ValueError as error:
-        return None, Lost(f"image {index}", str(error))
-    image, right = replace(item, value_range=ranges[0]), item.right
-    if right is None:
-        return image, None
-    try:
-        right.check()
-    except ValueError as error:
-        return replace(image, right=None), Lost(f"right image {index}", str(error))
-    return replace(image, right=replace(right, value_range=ranges[1])), None

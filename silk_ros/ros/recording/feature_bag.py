@@ -11,7 +11,7 @@ from pathlib import Path
 from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
-from ...cameras import CameraFrontEnds, quoted
+from ...cameras import CAMERAS, CameraFrontEnds
 from ...images.sequence import SequenceFrame
 from ...stereo import RightImage
 from ..messages import features_to_cloud, matches_to_cloud, stereo_matches_to_cloud
@@ -26,20 +26,22 @@ FRAME_ID = "camera"  # for sources without a frame of their own
 def write_bag(frames: Iterable[SequenceFrame], front_ends: CameraFrontEnds, folder: Path) -> int:
     """Record the clouds of all frames in a new rosbag2 folder, those of stereo pairs too. Returns the number of frames.
 
-    What is missing of stereo pairs, and restarts of the tracks, are counted and logged, and so are the cameras where
-    there are several. Raises FileExistsError, ImportError without the rosbags library, and what reading and processing
-    the frames raise.
+    Each camera has tracks of its own. What is missing of stereo pairs, restarts of the tracks, and images of too many
+    cameras are counted and logged. Raises FileExistsError, ImportError without the rosbags library, and what reading
+    and processing the frames raise.
     """
-    cameras, problems = Counter[str](), Counter[str]()
-    restarts: list[str] = []
+    problems, restarts = Counter[str](), list[str]()
+    count = crowded = 0  # images, and those of further cameras
     with contextlib.closing(Recorder(folder)) as recorder:
         for frame in frames:
             seconds, nanoseconds = divmod(frame.stamp, 10**9)
             frame_ids = [image.frame_id or "" for image in (frame.image, frame.image.right) if image is not None]
-            cameras[" and ".join(frame_ids)] += 1
+            count += 1
             header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_ids[0] or FRAME_ID)
             right, problem = _right_image(frame)
-            step = front_ends.of(*frame_ids).process(frame.gray, frame.stamp, frame.camera, right=right)
+            front_end = front_ends.of(*frame_ids)
+            crowded += front_ends.crowded
+            step = front_end.process(frame.gray, frame.stamp, frame.camera, right=right)
             if step.restarted:
                 restarts.append(f"image {frame.index}: {step.restarted}")
             if problem := problem or step.right_problem:
@@ -48,9 +50,8 @@ def write_bag(frames: Iterable[SequenceFrame], front_ends: CameraFrontEnds, fold
             recorder.write(MATCHES_TOPIC, matches_to_cloud(header, step), frame.stamp)
             if step.stereo is not None:
                 recorder.write(STEREO_TOPIC, stereo_matches_to_cloud(header, step.frame, step.stereo), frame.stamp)
-    count = cameras.total()
-    if len(cameras) > 1:
-        log.warning("%d images are of several cameras, %s: each has tracks of its own", count, quoted(sorted(cameras)))
+    if crowded:
+        log.warning("%d images are of more than %d cameras and have no matches: choose topic", crowded, CAMERAS)
     if restarts:
         log.warning("the tracks start again at %d of %d images, first at %s", len(restarts), count, restarts[0])
     for problem, times in problems.items():
