@@ -67,6 +67,7 @@ setup(
         "numpy>=1.24",
         "opencv-python-headless>=4.6",
         "onnxruntime>=1.17",
+        "pyyaml",
         "tabulate>=0.9",
         "threadpoolctl>=3",
         "tqdm",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +11,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from tqdm import tqdm
 
-from silk_ros.images.folders import image_files
+from silk_ros.images.image_files import decode_file, image_files
 from silk_ros.images.sampling import spaced_to_ends, spread
 from silk_ros.images.source import IMAGE_SUFFIXES
-from silk_ros.images.sources import open_source
+from silk_ros.images.sources import open_recorded
+from silk_ros.images.storage.names import is_recording
+
+log = logging.getLogger(__name__)
 
 Image = NDArray[np.uint8]
 
@@ -92,9 +97,10 @@ class Photos:
         item = self._items[index]
         if isinstance(item, np.ndarray):
             return np.asarray(cv2.cvtColor(item, cv2.COLOR_GRAY2RGB), np.uint8)
-        bgr = cv2.imread(str(item), cv2.IMREAD_COLOR)
-        if bgr is None:
-            raise ValueError(f"cannot read the image '{item}': remove or replace the file")
+        try:
+            bgr = decode_file(item, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        except ValueError as error:
+            raise ValueError(f"cannot read the image '{item}': {error}") from error
         photo = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
         if sum(cached.nbytes for cached in self._cache.values()) + photo.nbytes <= CACHE_BYTES:
             self._cache[index] = photo
@@ -110,18 +116,31 @@ class Photos:
 def _open(path: Path) -> dict[str, Path | Image]:
     """Images of one source: name -> file or grey frame."""
     path = path.expanduser()
-    if "*" in path.name:
-        return {str(image.resolve()): image for image in image_files(path.parent, path.name)}
+    if "*" in path.name and not path.exists():
+        return _readable(path, image_files(path.parent, path.name))
     if not path.exists():
         raise FileNotFoundError(f"no '{path}': give a folder of photographs, a video, or a rosbag2 or .mcap recording")
-    if path.is_dir() and (images := image_files(path, "**/*")):
-        return {str(image.resolve()): image for image in images}
+    if path.is_dir() and not is_recording(path) and (images := image_files(path, "**/*")):
+        return _readable(path, images)
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-        return {str(path.resolve()): path}
+        return _readable(path, [path])
     try:
-        frames = spread((image.gray() for image in open_source(str(path))), MAX_FRAMES)
+        frames = spread((image.gray() for image in open_recorded(str(path))), MAX_FRAMES)
     except ValueError as error:
         raise ValueError(f"cannot use '{path}' as data: {error}") from error
-    if not frames:
-        raise ValueError(f"cannot use '{path}' as data: it holds no frames")
     return {f"{path.resolve()}#{index}": frame for index, frame in enumerate(frames)}
+
+
+def _readable(source: Path, images: list[Path]) -> dict[str, Path | Image]:
+    """The image files of a source that can be decoded; the others are counted and logged, the first one by name."""
+    lost = {}
+    for image in tqdm(images, f"reading '{source.name}'", unit="image", leave=False):
+        try:
+            decode_file(image)
+        except ValueError as error:
+            lost[image] = f"'{image}': {error}"
+    if lost and len(lost) == len(images):
+        raise ValueError(f"no image of '{source}' can be used: {next(iter(lost.values()))}")
+    if lost:
+        log.warning("'%s': %d of %d images left out: %s", source, len(lost), len(images), next(iter(lost.values())))
+    return {str(image.resolve()): image for image in images if image not in lost}

@@ -13,61 +13,21 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
 from ..extractor import Extractor
-from ..geometry.camera import Camera
 from ..images.sequence import SequenceFrame
 from ..matcher import match
 from ..types import Features, Matches
-
-try:
-    import pycolmap
-except ImportError as error:
-    raise ImportError("a COLMAP database needs pycolmap: pip install 'silk_ros[colmap]'") from error
+from .colmap_cameras import PIXEL_CENTRE, ColmapCamera, ColmapCameras, pycolmap
 
 log = logging.getLogger(__name__)
 
-PIXEL_CENTRE = 0.5  # of the top-left pixel, in COLMAP's coordinates
-FOCAL_GUESS = 1.2  # times the longer side, COLMAP's guess for an unknown camera
-CAMERA_ID = 1
 DATABASE, IMAGES, MODELS = "database.db", "images", "sparse"  # in the output folder
-
-
-def camera_model(camera: Camera) -> tuple[str, list[float]]:
-    """Name and parameters of COLMAP's model of a calibrated camera.
-
-    Raises ValueError for a distortion, or a skew, without a model in COLMAP.
-    """
-    fix = "rectify the images and give their --camera"
-    if camera.matrix[0, 1]:
-        raise ValueError(f"COLMAP has no camera model with skew, which is camera_info.k[1]: {fix}")
-    fx, fy, cx, cy = camera.matrix[[0, 1, 0, 1], [0, 1, 2, 2]]
-    pinhole = [fx, fy, cx + PIXEL_CENTRE, cy + PIXEL_CENTRE]
-    if camera.model == "equidistant":
-        return "OPENCV_FISHEYE", [*pinhole, *camera.distortion]
-    if camera.distortion[8:].any():
-        raise ValueError(f"COLMAP has no camera model with thin-prism or tilt distortion: {fix}")
-    radial = np.zeros(8)
-    radial[: len(camera.distortion)] = camera.distortion[:8]
-    if radial[4:].any():
-        return "FULL_OPENCV", [*pinhole, *radial]
-    return ("OPENCV", [*pinhole, *radial[:4]]) if radial.any() else ("PINHOLE", pinhole)
-
-
-def _colmap_camera(calibration: Camera | None, width: int, height: int) -> Any:
-    """pycolmap.Camera of a calibration; with a guess of the focal length for None."""
-    name, parameters = camera_model(calibration) if calibration is not None else ("SIMPLE_RADIAL", None)
-    guess = FOCAL_GUESS * max(width, height)
-    camera = pycolmap.Camera.create_from_model_name(CAMERA_ID, name, guess, width, height)
-    if parameters is not None:
-        camera.params = parameters
-        camera.has_prior_focal_length = True
-    return camera
 
 
 @dataclass(frozen=True)
@@ -80,11 +40,19 @@ class DatabaseSummary:
     inliers: float
 
 
+class _Stored(NamedTuple):
+    """An image of the database, with the features that it keeps."""
+
+    id: int
+    camera: ColmapCamera
+    features: Features
+
+
 class DatabaseWriter:
     """Writer of the database and the images of a new folder, one image at a time.
 
-    All images share the first calibration that one of them has. Keypoints without a ray in it are left out, since
-    COLMAP would give them a wrong one; their number is logged at the end.
+    Keypoints without a ray in the calibration of their camera are left out, since COLMAP would give them a wrong one;
+    their number is logged at the end.
 
     window:  number of earlier images that each image is matched with.
     loop:    every `loop`-th image is also matched with all earlier such images, to close loops; 0: none.
@@ -99,13 +67,11 @@ class DatabaseWriter:
         self._images = folder / IMAGES
         self._images.mkdir(parents=True)
         self._database = pycolmap.Database.open(folder / DATABASE)
-        self._recent: deque[tuple[int, Features]] = deque(maxlen=window)
-        self._anchors: list[tuple[int, Features]] = []
+        self._recent: deque[_Stored] = deque(maxlen=window)
+        self._anchors: list[_Stored] = []
         self._loop = loop
         self._match: Callable[[Features, Features], Matches] = partial(match, **filters or {})
-        self._camera: Any = None
-        self._calibration: Camera | None = None
-        self._changed = False  # whether an image has another calibration
+        self._cameras = ColmapCameras(self._database)
         self._verification = pycolmap.TwoViewGeometryOptions()
         self._verification.ransac.random_seed = 0
         self._threads = ThreadPoolExecutor()  # pycolmap releases the interpreter's lock
@@ -113,74 +79,45 @@ class DatabaseWriter:
         self._inliers: list[int] = []
 
     def add(self, view: SequenceFrame, features: Features) -> None:
-        """Store an image and its keypoints, and match it with earlier images.
-
-        Raises ValueError for an image that differs in size from the first, since all share one camera.
-        """
-        self._take_camera(view)
-        if self._calibration is not None:
-            known = np.isfinite(self._calibration.rays(features.keypoints)).all(axis=1)
+        """Store an image and its keypoints, and match it with earlier images."""
+        camera = self._cameras.of(view)
+        if camera.calibration is not None:
+            known = np.isfinite(camera.calibration.rays(features.keypoints)).all(axis=1)
             self._left_out += int(np.count_nonzero(~known))
             features = features.rows(np.flatnonzero(known))
-        image_id = self._write_image(view)
-        self._database.write_keypoints(image_id, features.keypoints + np.float32(PIXEL_CENTRE))
-        is_anchor = self._loop > 0 and self._count % self._loop == 0
+        stored = _Stored(self._write_image(view, camera), camera, features)
+        self._database.write_keypoints(stored.id, features.keypoints + np.float32(PIXEL_CENTRE))
+        earlier = {other.id: other for other in self._recent}
+        if self._loop > 0 and self._count % self._loop == 0:
+            earlier |= {other.id: other for other in self._anchors}
+            self._anchors.append(stored)
         self._count += 1
-        earlier = dict(self._recent)
-        if is_anchor:
-            earlier |= dict(self._anchors)
-            self._anchors.append((image_id, features))
-        pairs = [(self._match(other, features), other, features) for other in earlier.values()]
-        for earlier_id, (matches, *_), geometry in zip(earlier, pairs, self._threads.map(self._verify, pairs)):
-            self._database.write_matches(earlier_id, image_id, matches.indices.astype(np.uint32))
-            self._database.write_two_view_geometry(earlier_id, image_id, geometry)
+        pairs = [(self._match(other.features, features), other, stored) for other in earlier.values()]
+        for (matches, other, _), geometry in zip(pairs, self._threads.map(self._verify, pairs)):
+            self._database.write_matches(other.id, stored.id, matches.indices.astype(np.uint32))
+            self._database.write_two_view_geometry(other.id, stored.id, geometry)
             self._pairs += 1
             if len(geometry.inlier_matches):
                 self._inliers.append(len(geometry.inlier_matches))
-        self._recent.append((image_id, features))
+        self._recent.append(stored)
 
-    def _take_camera(self, view: SequenceFrame) -> None:
-        """Store the camera of the first image, and the first calibration, which may come with a later image."""
-        height, width = view.gray.shape
-        if self._camera is None:
-            self._calibration = view.camera
-            self._camera = _colmap_camera(view.camera, width, height)
-            self._database.write_camera(self._camera, use_camera_id=True)
-            rig = pycolmap.Rig(rig_id=CAMERA_ID)
-            rig.add_ref_sensor(self._camera.sensor_id)
-            self._database.write_rig(rig, use_rig_id=True)
-        elif (self._camera.width, self._camera.height) != (width, height):
-            raise ValueError(
-                f"image {view.index} has {width}x{height} pixels, the first {self._camera.width}x"
-                f"{self._camera.height}: split the sequence where the size changes"
-            )
-        elif self._calibration is None and view.camera is not None:
-            self._calibration = view.camera
-            self._camera = _colmap_camera(view.camera, width, height)
-            self._database.update_camera(self._camera)
-        elif view.camera is not None and self._calibration is not None and not self._changed:
-            self._changed = not view.camera.same_intrinsics(self._calibration)
-            if self._changed:
-                log.warning("image %d has another calibration than those before: COLMAP gets the first", view.index)
-
-    def _write_image(self, view: SequenceFrame) -> int:
+    def _write_image(self, view: SequenceFrame, camera: ColmapCamera) -> int:
         name = f"{view.index:06d}.png"
         if not cv2.imwrite(str(self._images / name), view.picture()):
             raise OSError(f"cannot write '{self._images / name}': is the disk full?")
-        image = pycolmap.Image(name=name, camera_id=CAMERA_ID)
+        image = pycolmap.Image(name=name, camera_id=camera.id)
         image.image_id = self._database.write_image(image)
-        frame = pycolmap.Frame(rig_id=CAMERA_ID)
+        frame = pycolmap.Frame(rig_id=camera.id)
         frame.add_data_id(image.data_id)
         self._database.write_frame(frame)
         return int(image.image_id)
 
-    def _verify(self, pair: tuple[Matches, Features, Features]) -> Any:
+    def _verify(self, pair: tuple[Matches, _Stored, _Stored]) -> Any:
         """The two-view geometry of the matches: a motion of a calibrated or uncalibrated camera, or a homography."""
         matches, *both = pair
-        points = [features.keypoints.astype(np.float64) + PIXEL_CENTRE for features in both]
-        return pycolmap.estimate_two_view_geometry(
-            self._camera, points[0], self._camera, points[1], matches.indices.astype(np.uint32), self._verification
-        )
+        views = [(image.camera.model, image.features.keypoints.astype(np.float64) + PIXEL_CENTRE) for image in both]
+        rows = matches.indices.astype(np.uint32)
+        return pycolmap.estimate_two_view_geometry(*views[0], *views[1], rows, self._verification)
 
     def close(self) -> DatabaseSummary:
         self._threads.shutdown()
@@ -208,7 +145,8 @@ def map_images(folder: Path) -> tuple[Path, Any]:
     Raises ValueError, naming the fix, if nothing can be mapped.
     """
     database = pycolmap.Database.open(folder / DATABASE)
-    count, refine = database.num_images(), not database.read_camera(CAMERA_ID).has_prior_focal_length
+    count = database.num_images()
+    refine = not all(camera.has_prior_focal_length for camera in database.read_all_cameras())
     database.close()
     options = pycolmap.IncrementalPipelineOptions(
         random_seed=0, ba_refine_focal_length=refine, ba_refine_extra_params=refine

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -27,9 +28,12 @@ from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
 from ..geometry.camera import RECTIFIED
 from ..images.console import console_log
 from ..images.sequence import SequenceFrame, read_frames
+from ..images.source import Source
 from ..images.sources import open_recorded
 from ..matcher import check_filters
 from .arguments import command_parser, positive
+
+log = logging.getLogger(__name__)
 
 # Imported by name, since only this format needs ROS.
 BAG_WRITER = "silk_ros.ros.recording.feature_bag"
@@ -88,9 +92,9 @@ def run(options: argparse.Namespace) -> None:
     if options.format == "colmap":
         from . import colmap  # says what to install
 
-    frames = _frames(options)
+    source = open_recorded(options.source, options.topic, options.rectified)
     extractor = Extractor.load(options.model, options.max_keypoints, scale=options.scale)
-    frames = tqdm(frames, desc="images", unit="image")
+    frames = tqdm(_frames(source, extractor, options), desc="images", unit="image")
     if options.format == "bag":
         front_ends = CameraFrontEnds(extractor, FrontEndOptions(**filters))
         count = import_module(BAG_WRITER).write_bag(frames, front_ends, options.output)
@@ -111,14 +115,28 @@ def run(options: argparse.Namespace) -> None:
         )
 
 
-def _frames(options: argparse.Namespace) -> Iterator[SequenceFrame]:
+def _frames(source: Source, extractor: Extractor, options: argparse.Namespace) -> Iterator[SequenceFrame]:
     """The frames of the source, of which the first is read at once: a bad source must not leave an output behind."""
-    source = open_recorded(options.source, options.topic, options.rectified)
-    frames = read_frames(source, options.every, options.camera)
-    first = next(frames)
+    frames = _large_enough(read_frames(source, options.every, options.camera), extractor.min_size)
+    first = next(frames, None)
+    if first is None:
+        size = f"{extractor.min_size}x{extractor.min_size}"
+        raise ValueError(f"no image of '{source.name}' is large enough: the network needs {size} pixels or more")
     if options.format == "colmap" and first.camera is None and first.image.camera_problem:
         raise ValueError(f"{first.image.camera_problem}; or give the intrinsics with --camera")
     return itertools.chain([first], frames)
+
+
+def _large_enough(frames: Iterable[SequenceFrame], least: int) -> Iterator[SequenceFrame]:
+    """The frames of at least `least` pixels on both sides; the number of the others is logged at the end."""
+    small = []
+    for frame in frames:
+        if min(frame.gray.shape) >= least:
+            yield frame
+        else:
+            small.append(frame.index)
+    if small:
+        log.warning("%d images are below %d pixels and were left out, first image %d", len(small), least, small[0])
 
 
 @console_log()

@@ -14,8 +14,10 @@ from ..backends.parity import common_keypoints
 from ..extractor import Extractor
 from ..geometry.epipolar import estimated_inliers
 from ..geometry.homography import reprojection_error
-from ..images.folders import FolderSource, image_files
+from ..images.folders import FolderSource
+from ..images.image_files import image_files
 from ..images.sources import open_recorded
+from ..images.storage.names import is_recording
 from ..matcher import match
 from ..types import Features
 from .datasets.gray_images import Image
@@ -63,8 +65,8 @@ def read_gray_frames(source: str, topic: str = "", nested: bool = False) -> Iter
 
     Raises ValueError, naming the fix, as `open_recorded` does, and for a source of which no image can be read.
     """
-    folder = Path(source)
-    photographs = nested and folder.is_dir() and image_files(folder, "**/*")
+    folder = Path(source).expanduser()
+    photographs = nested and folder.is_dir() and not is_recording(folder) and image_files(folder, "**/*")
     opened = FolderSource(folder, "**/*") if photographs else open_recorded(source, topic)
     yield from (image.gray() for image in opened)
 

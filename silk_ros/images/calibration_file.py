@@ -1,34 +1,115 @@
-"""Calibration files as camera_calibration writes them."""
+"""Calibration files: YAML of camera_calibration, of OpenCV, of EuRoC's sensor.yaml and of kalibr."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from ..geometry.camera import Camera
+from .text_files import read_text
+
+FOREIGN = {  # a key in the files of other programs -> their name
+    "camera.fx": "ORB-SLAM",
+    "camera1.fx": "ORB-SLAM",
+    "projection_parameters": "VINS",
+}
+Values = dict[str, Any]
 
 
-def read_calibration(path: Path) -> Camera:
-    """The camera of a camera_calibration YAML file. Raises OSError or ValueError, naming the fix."""
-    text = path.read_text(encoding="utf-8")
+class _Loader(yaml.SafeLoader):
+    """Reads OpenCV's matrices as the mappings that they are."""
+
+
+_Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", _Loader.construct_yaml_map)
+
+
+def read_calibration(path: Path, camera: str = "cam0") -> Camera:
+    """The camera of a YAML file of camera_calibration, of OpenCV's FileStorage, of EuRoC or of kalibr.
+
+    camera: which one of a file of kalibr. Raises OSError, and ValueError, naming the file and the fix, for others.
+    """
+    return read_mounted(path, camera)[0]
+
+
+def read_mounted(path: Path, camera: str = "cam0") -> tuple[Camera, NDArray[np.float64] | None]:
+    """The camera of a file, and its pose (4, 4) in the body to which it is mounted where EuRoC or kalibr gives it.
+
+    Raises as `read_calibration` does.
+    """
     try:
-        values = yaml.safe_load(text)
-        rectified = {
-            name: np.array(values[f"{name}_matrix"]["data"], float)
-            for name in ("rectification", "projection")
-            if f"{name}_matrix" in values
-        }
-        return Camera(
-            values["image_width"],
-            values["image_height"],
-            np.array(values["camera_matrix"]["data"], float),
-            np.array(values["distortion_coefficients"]["data"], float),
-            values["distortion_model"],
-            **rectified,
-        )
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"'{path}' is not a camera calibration ({error}): write one with camera_calibration"
-        ) from error
+        values = _lower(yaml.load(_without_directive(read_text(path)), _Loader))
+        if camera in values:
+            return _kalibr(values[camera])
+        if "intrinsics" in values:
+            return _euroc(values)
+        return _camera_calibration(values), None
+    except KeyError as error:
+        other = next((f", it is a file of {name}" for key, name in FOREIGN.items() if key in values), "")
+        raise _foreign(path, f"{error} is missing{other}") from error
+    except (yaml.YAMLError, TypeError, AttributeError) as error:
+        raise _foreign(path, " ".join(str(error).split())) from error
+    except ValueError as error:
+        raise ValueError(f"'{path}': {error}") from error
+
+
+def _foreign(path: Path, problem: str) -> ValueError:
+    return ValueError(f"'{path}' is not a camera calibration ({problem}): write one with camera_calibration")
+
+
+def _without_directive(text: str) -> str:
+    """The text without the first line of OpenCV's files, %YAML:1.0, which is no YAML."""
+    return re.sub(r"\A%YAML:.*", "", text)
+
+
+def _lower(values: Values) -> Values:
+    """Older versions of OpenCV write Camera_Matrix."""
+    return {str(key).lower(): value for key, value in values.items()}
+
+
+def _numbers(values: Values, key: str, count: int | None = None) -> NDArray[np.float64]:
+    """The numbers of a list, or of a matrix with `data`. Raises ValueError, naming the fix, for another count."""
+    value = values[key]
+    numbers = np.array(value["data"] if isinstance(value, dict) else value, np.float64).ravel()
+    if count is not None and len(numbers) != count:
+        raise ValueError(f"{key} has {len(numbers)} numbers instead of {count}: write them, decimals with a point")
+    return numbers
+
+
+def _camera_calibration(values: Values) -> Camera:
+    model = "equidistant" if values.get("fisheye_model") else values.get("distortion_model", "")
+    return Camera(
+        int(values["image_width"]),
+        int(values["image_height"]),
+        _numbers(values, "camera_matrix", 9),
+        _numbers(values, "distortion_coefficients"),
+        model,
+        _numbers({"rectification_matrix": np.zeros(9)} | values, "rectification_matrix", 9),
+        _numbers({"projection_matrix": np.zeros(12)} | values, "projection_matrix", 12),
+    )
+
+
+def _pinhole(values: Values, coefficients: str) -> Camera:
+    """The camera of EuRoC's and kalibr's keys. Raises ValueError for a camera that is no pinhole with distortion."""
+    if values.get("camera_model", "pinhole") != "pinhole":
+        raise ValueError(f"the camera model '{values['camera_model']}' is not known: calibrate a pinhole camera")
+    fx, fy, cx, cy = _numbers(values, "intrinsics", 4)
+    matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    width, height = _numbers(values, "resolution", 2).astype(int).tolist()
+    return Camera(width, height, matrix, _numbers(values, coefficients), values["distortion_model"])
+
+
+def _euroc(values: Values) -> tuple[Camera, NDArray[np.float64] | None]:
+    mounted = _numbers(values, "t_bs", 16).reshape(4, 4) if "t_bs" in values else None
+    return _pinhole(values, "distortion_coefficients"), mounted
+
+
+def _kalibr(values: Values) -> tuple[Camera, NDArray[np.float64] | None]:
+    camera = _pinhole(values, "distortion_coeffs")
+    if "T_cam_imu" not in values:
+        return camera, None
+    return camera, np.asarray(np.linalg.inv(_numbers(values, "T_cam_imu", 16).reshape(4, 4)), np.float64)

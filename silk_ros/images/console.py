@@ -1,4 +1,4 @@
-"""The log of the package on the terminal, for commands."""
+"""The log on the terminal, for commands."""
 
 from __future__ import annotations
 
@@ -20,15 +20,13 @@ class _Console(logging.Handler):
 
 @contextmanager
 def console_log() -> Iterator[None]:
-    """Print the warnings of the package, and what its sources of images say they read. Also a decorator of `main`."""
-    package, images = logging.getLogger("silk_ros"), logging.getLogger("silk_ros.images")
-    handler, level, propagate = _Console(), images.level, package.propagate
-    package.addHandler(handler)
-    package.propagate = False
+    """Print warnings, and what the sources of images say they read. Also a decorator of `main`."""
+    images, handler = logging.getLogger("silk_ros.images"), _Console()
+    level = images.level
+    logging.root.addHandler(handler)
     images.setLevel(logging.INFO)
     try:
         yield
     finally:
-        package.removeHandler(handler)
-        package.propagate = propagate
+        logging.root.removeHandler(handler)
         images.setLevel(level)

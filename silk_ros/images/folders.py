@@ -1,4 +1,4 @@
-"""Folders of images, and folders of rectified stereo pairs in the layout of KITTI or one like it."""
+"""Folders of images: those in the layout of a data set, and any others."""
 
 from __future__ import annotations
 
@@ -6,81 +6,94 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from ..geometry.camera import Camera
-from .kitti import CALIBRATION, POSES, read_poses, read_projections
-from .source import IMAGE_SUFFIXES, Lost, Source, SourceImage
+from .image_files import decode_file, image_files, order_note
+from .layouts.base import FolderLayout, FrameFiles
+from .layouts.euroc import read_euroc
+from .layouts.kitti import read_kitti
+from .layouts.kitti_raw import read_kitti_raw
+from .layouts.seven_scenes import read_seven_scenes
+from .layouts.stereo_folders import read_stereo_folders
+from .layouts.tum import read_tum
+from .source import IMAGE_SUFFIXES, Lost, Source, SourceImage, usual_rate
+
+LAYOUTS = {
+    "EuRoC or TUM-VI (mav0/cam0/data)": read_euroc,
+    "KITTI odometry (image_0, or image_2 in colour)": read_kitti,
+    "KITTI raw (image_00/data, or image_02/data)": read_kitti_raw,
+    "TUM RGB-D (rgb.txt, rgb)": read_tum,
+    "7-Scenes (frame-N.color.png)": read_seven_scenes,
+    "stereo folders (left and right, or cam0 and cam1)": read_stereo_folders,
+}
+SHOWN_FOLDERS = 5  # in an error
 
 
-def image_files(folder: Path, pattern: str = "*") -> list[Path]:
-    """The image files of a folder that match a pattern of names, sorted by path; "**/*" looks into sub-folders too.
+def find_layout(folder: Path) -> FolderLayout | None:
+    """The contents of a folder in one of LAYOUTS; None for another folder.
 
-    Hidden files are left out.
+    Raises OSError, and ValueError, naming the file and the fix, for files that do not fit together.
     """
-    found = (path for path in folder.glob(pattern) if path.suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(path for path in found if not path.name.startswith("."))
+    named = folder if folder.name else folder.resolve()  # "." has no name
+    return next(filter(None, (read(named) for read in LAYOUTS.values())), None)
 
 
-class FolderSource(Source):
-    """The images of a folder in the order of their names."""
+class LayoutSource(Source):
+    """The images of a folder in a known layout, with the stamps, poses and calibrations that it holds."""
 
-    def __init__(self, folder: Path, pattern: str = "*") -> None:
-        super().__init__(str(folder / pattern))
-        self._paths = image_files(folder, pattern)
-        if not self._paths:
-            raise ValueError(
-                f"no images '{folder / pattern}': there should be {', '.join(sorted(IMAGE_SUFFIXES))} files"
-            )
-
-    def __len__(self) -> int:
-        return len(self._paths)
+    def __init__(self, name: str, layout: FolderLayout) -> None:
+        super().__init__(name)
+        self._layout = layout
+        self.stereo = layout.stereo
+        self.about = layout.about() + order_note(frame.image for frame in layout.frames)
+        self.rate = usual_rate([frame.stamp for frame in layout.frames])
 
     def _read(self) -> Iterator[SourceImage | Lost]:
-        for path in self._paths:
-            image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            if image is None:
-                yield Lost(path.name, "it is damaged or no image: remove or replace the file")
+        yield from self._layout.lost
+        for frame in self._layout.frames:
+            image = self._load(frame.image, self._layout.camera)
+            if isinstance(image, Lost):
+                yield image
                 continue
-            yield SourceImage.from_array(image)
+            right = None if frame.right is None else self._load(frame.right, self._layout.right_camera)
+            if isinstance(right, Lost):
+                yield right
+                right = None
+            yield replace(image, right=right, stamp=frame.stamp, pose=frame.pose)
+
+    def _load(self, path: Path, camera: Camera | None) -> SourceImage | Lost:
+        """The image in a file, with its calibration if that is for images of its size."""
+        try:
+            image = SourceImage.from_array(decode_file(path))
+        except ValueError as error:
+            folder = self._layout.folder
+            return Lost(str(path.relative_to(folder) if path.is_relative_to(folder) else path), str(error))
+        if camera is None or (camera.width, camera.height) == (image.width, image.height):
+            return replace(image, camera=camera)
+        problem = (
+            f"the calibration is for {camera.width}x{camera.height} pixels, the image has {image.width}x{image.height}"
+            ": give all images the size of the calibration"
+        )
+        return replace(image, camera_problem=problem)
 
 
-class StereoFolderSource(Source):
-    """The left images of a stereo pair in the order of their names, each with its `right` image.
+class FolderSource(LayoutSource):
+    """The images of a folder whose names match a pattern, in natural order. Raises ValueError if there are none."""
 
-    A calib.txt beside the folders gives the projection matrices of the left camera (row P0) and the right one (P1). A
-    poses.txt gives the poses of the left camera in the world: for each image a row, the upper 3x4 of the matrix.
-
-    Raises ValueError, naming the file and the fix, for folders and files that do not fit together.
-    """
-
-    stereo = True
-
-    def __init__(self, left: Path, right: Path) -> None:
-        super().__init__(str(left.parent))
-        self._sources = FolderSource(left), FolderSource(right)
-        counts = [len(source) for source in self._sources]
-        if counts[0] != counts[1]:
+    def __init__(self, folder: Path, pattern: str = "*") -> None:
+        paths = image_files(folder, pattern)
+        if not paths:
             raise ValueError(
-                f"{counts[0]} images in '{left}' and {counts[1]} in '{right}': each left one needs its right one"
+                f"no images '{folder / pattern}': there should be {', '.join(sorted(IMAGE_SUFFIXES))} files, or one of "
+                f"these layouts: {', '.join(LAYOUTS)}{_folders_with_images(folder)}"
             )
-        calibration, poses = left.parent / CALIBRATION, left.parent / POSES
-        self._projections = read_projections(calibration, 2) if calibration.exists() else None
-        self._poses = read_poses(poses) if poses.exists() else None
-        if self._poses is not None and len(self._poses) != counts[0]:
-            raise ValueError(f"{len(self._poses)} rows in '{poses}' for {counts[0]} images: give one for each")
-
-    def _read(self) -> Iterator[SourceImage]:
-        for index, (left, right) in enumerate(zip(*self._sources)):
-            if self._projections is not None:
-                left, right = (
-                    replace(image, camera=_rectified_camera(image, projection))
-                    for image, projection in zip((left, right), self._projections)
-                )
-            yield replace(left, right=right, pose=None if self._poses is None else self._poses[index])
+        frames = [FrameFiles(index, path) for index, path in enumerate(paths)]
+        super().__init__(str(folder / pattern), FolderLayout(folder, f"images '{pattern}'", frames))
 
 
-def _rectified_camera(image: SourceImage, projection: NDArray[np.float64]) -> Camera:
-    return Camera(image.width, image.height, projection[:, :3], np.zeros(5), projection=projection)
+def _folders_with_images(folder: Path) -> str:
+    """Where to look instead, for the error of a folder without images of its own."""
+    inside = sorted({path.relative_to(folder).parts[0] for path in image_files(folder, "**/*")})
+    if not inside:
+        return ""
+    shown = ", ".join(inside[:SHOWN_FOLDERS]) + (", ..." if len(inside) > SHOWN_FOLDERS else "")
+    return f"; there are images in its folders {shown}: name one of these"

@@ -14,7 +14,8 @@ class Pace:
 
     def __init__(self, rate: float) -> None:
         self._usual = 1 / rate
-        self._last: int | None = None
+        self._last: int | None = None  # where the clock of the recording stands
+        self._jumped: int | None = None  # the last stamp, where it did not fit
         self._said = False
 
     def after_last(self, stamp: int | None) -> float:
@@ -22,17 +23,18 @@ class Pace:
 
         The usual interval stands for one that is not known, and for one after which the clock went back or ran away.
         """
-        last = self._last
-        self._last = stamp
+        last, jumped = self._last, self._jumped
+        self._last, self._jumped = stamp, None
         if last is None or stamp is None:
             return self._usual
-        seconds = (stamp - last) / 1e9
-        if 0 < seconds <= LONGEST_GAP:
-            return seconds
+        for before in (last, jumped):  # after two stamps of another clock, that one counts
+            if before is not None and 0 < stamp - before <= LONGEST_GAP * 1e9:
+                return (stamp - before) / 1e9
         if not self._said:
             self._said = True
+            apart = (stamp - last) / 1e9
             log.warning(
-                "the stamp of an image is %+.3f s from the one before: played after %.3f s", seconds, self._usual
+                "a stamp is %+.3f s from where the clock stands: its image comes after %.3f s", apart, self._usual
             )
-        self._last = last + round(self._usual * 1e9)
+        self._last, self._jumped = last + round(self._usual * 1e9), stamp
         return self._usual

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from ..geometry.camera import Camera
 from ..geometry.stereo_geometry import StereoGeometry
-from .source import Source, SourceImage
-
-FIRST_STAMP = 10**9  # nanoseconds, for sources without a clock: a stamp of zero means "no stamp" to ROS
+from .source import FIRST_STAMP, Source, SourceImage
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
+import re
+import statistics
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +21,9 @@ from .value_range import ValueRange
 log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+NUMBERS = re.compile(r"\d+")
 DEFAULT_RATE = 10.0  # Hz, of sources without a rate of their own
+FIRST_STAMP = 10**9  # nanoseconds, where time starts at zero: a stamp of zero means "no stamp" to ROS
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +79,16 @@ class SourceImage:
         return to_gray(self.data.data, *layout, value_range=self.value_range)
 
 
+def usual_rate(stamps: Sequence[int | None]) -> float:
+    """Images per second by the median of the positive differences between stamps (N,) in nanoseconds.
+
+    DEFAULT_RATE without such differences.
+    """
+    known = [stamp for stamp in stamps if stamp is not None]
+    steps = [after - before for before, after in itertools.pairwise(known) if after > before]
+    return 1e9 / statistics.median(steps) if steps else DEFAULT_RATE
+
+
 @dataclass(frozen=True)
 class Lost:
     """An image that a source cannot read: its place in the source, and the reason with the remedy."""
@@ -100,14 +115,14 @@ class Source(ABC):
     def __init__(self, name: str) -> None:
         self.name = name
         self._said: set[str] = set()
+        self._ranges = ValueRange(), ValueRange()
 
     def __iter__(self) -> Iterator[SourceImage]:
         """The images that can be read. Raises ValueError, naming the fix, if there is none."""
-        ranges = ValueRange(), ValueRange()
         used, losses = 0, 0
         first = "it holds none"
         for index, item in enumerate(self._read()):
-            image, lost = _usable(item, index, ranges)
+            image, lost = _usable(item, index, self._ranges)
             if lost is not None:
                 first = first if losses else f"{lost.place}: {lost.reason}"
                 losses += 1
@@ -123,9 +138,10 @@ class Source(ABC):
             self._say("", f"'{self.name}': {used} images were read, {losses} were left out")
 
     def _say(self, reason: str, message: str) -> None:
-        """Log a warning once, however often the source is read."""
-        if reason not in self._said:
-            self._said.add(reason)
+        """Log a warning once for a reason, whatever numbers it names, however often the source is read."""
+        kind = NUMBERS.sub("", reason)
+        if kind not in self._said:
+            self._said.add(kind)
             log.warning("%s", message)
 
     @abstractmethod

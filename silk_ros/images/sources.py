@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import glob
 import logging
 from pathlib import Path
 
 from ..geometry.camera import RECTIFIED
 from .bag import BagSource
 from .flight import FlightSource
-from .folders import FolderSource, StereoFolderSource
-from .kitti import stereo_folders
-from .source import Source
+from .folders import FolderSource, LayoutSource, find_layout
+from .source import IMAGE_SUFFIXES, Source
 from .storage.names import is_recording
 from .video import VideoSource
 
@@ -20,12 +20,19 @@ log = logging.getLogger(__name__)
 def open_source(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> Source:
     """The source that a text names.
 
-    The text is `flight`, a camera index, a folder of images or a pattern of file names in it, a folder of stereo pairs
-    (see `StereoFolderSource`), a video file or a recording. topic: of a recording; its first image topic if empty.
+    The text is `flight`, a camera index, a folder of images or a pattern of file names in it, a folder in a layout of
+    `folders.LAYOUTS`, an image, a video file or a recording. A path that exists is a path, whatever it is called.
+    topic, rectified: of a recording (see `BagSource`).
 
     Raises ValueError or ImportError, naming the fix, when there is no such source.
     """
-    opened = _open(source, topic, rectified)
+    try:
+        opened = _open(source, topic, rectified)
+    except OSError as error:
+        raise ValueError(f"cannot read '{source}' ({error.strerror or error}): check its permissions") from error
+    if not isinstance(opened, BagSource) and (topic or rectified != RECTIFIED[0]):
+        given = f"the topic '{topic}' is" if topic else f"rectified ({rectified}) is"
+        raise ValueError(f"{given} of a recording, but '{source}' is none: leave it out")
     if opened.about:
         log.info("%s", opened.about)
     return opened
@@ -39,26 +46,47 @@ def open_recorded(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -
 
 
 def _is_camera(source: str) -> bool:
-    return source.isdecimal() and not Path(source).exists()
+    return source.isdecimal() and len(source) < 4 and not Path(source).exists()
 
 
 def _open(source: str, topic: str, rectified: str) -> Source:
+    path = _path(source)
+    if path is not None and path.exists():
+        recorded = is_recording(path)
+        layout = find_layout(path) if path.is_dir() and not (recorded and topic) else None
+        if recorded and layout is None:
+            return BagSource(path, topic, rectified)
+        if layout is not None:
+            return LayoutSource(source, layout)
+        if path.is_dir():
+            return FolderSource(path)
+        is_image = path.suffix.lower() in IMAGE_SUFFIXES
+        return FolderSource(path.parent, glob.escape(path.name)) if is_image else VideoSource(path)
     if source == "flight":
         return FlightSource()
     if _is_camera(source):
         return VideoSource(int(source))
-    path = Path(source).expanduser()
-    if not path.exists():
-        if "*" in path.name and path.parent.is_dir():
-            return FolderSource(path.parent, path.name)
-        raise ValueError(
-            f"no source '{source}': give 'flight', a camera index, a folder of images or a pattern such as "
-            "'folder/*.color.jpg', a video file, or a rosbag2 or .mcap recording"
-        )
-    if path.is_dir():
-        if (folders := stereo_folders(path)) is not None:
-            return StereoFolderSource(*folders)
-        return BagSource(path, topic, rectified) if is_recording(path) else FolderSource(path)
-    if is_recording(path):
-        return BagSource(path, topic, rectified)
-    return VideoSource(path)
+    return _open_pattern(source, path)
+
+
+def _path(source: str) -> Path | None:
+    """The path that a text names; None for an empty one."""
+    try:
+        return Path(source).expanduser() if source.strip() else None
+    except RuntimeError:  # no home of such a user
+        return Path(source)
+
+
+def _open_pattern(source: str, path: Path | None) -> Source:
+    """The images that a text names if it is a pattern. Raises ValueError if it is none."""
+    link = ""
+    if path is not None:
+        folder = next(parent for parent in path.parents if parent.is_dir())
+        if glob.has_magic(pattern := str(path.relative_to(folder))):
+            return FolderSource(folder, pattern)
+        if path.is_symlink():
+            link = f"it is a link to '{path.readlink()}', which does not exist; "
+    raise ValueError(
+        f"no source '{source}': {link}give 'flight', a camera index, a folder of images or a pattern such as "
+        "'folder/*.color.jpg', an image, a video file, or a recording (rosbag2, .mcap, .bag)"
+    )

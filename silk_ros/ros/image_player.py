@@ -116,13 +116,14 @@ class ImagePlayer(WorkerNode):
         """Publish the images of the source at the wanted rate, or as recorded, until its end or that of the node."""
         if self._wait:
             self._wait_for_subscribers()
-        due = time.monotonic()
+        due: float | None = None
         while not self._stopping.is_set():
             pace = Pace(self._rate or self._source.rate)
             for image in self._source:
                 interval = pace.after_last(None if self._rate else image.stamp)
-                due = max(due + interval, time.monotonic() - interval)  # never a burst to catch up
-                if self._stopping.wait(max(0.0, due - time.monotonic())):
+                now = time.monotonic()
+                due = now if due is None else max(due + interval, now - interval)  # never a burst to catch up
+                if self._stopping.wait(max(0.0, due - now)):
                     return
                 self._publish(image)
             if not self._loop:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,8 @@ pytest.importorskip("pycolmap", reason="the extra 'colmap' is not installed")
 import pycolmap
 
 from silk_ros import Features
-from silk_ros.commands.colmap import DATABASE, DatabaseSummary, DatabaseWriter, camera_model, map_images
+from silk_ros.commands.colmap import DATABASE, DatabaseSummary, DatabaseWriter, map_images
+from silk_ros.commands.colmap_cameras import camera_model
 from silk_ros.geometry.camera import Camera
 from silk_ros.images.sequence import SequenceFrame
 from silk_ros.images.source import SourceImage
@@ -142,12 +144,19 @@ def test_what_cannot_be_mapped_says_what_to_try(tmp_path: Path) -> None:
         map_images(tmp_path / "out")
 
 
-def test_images_share_one_size(tmp_path: Path) -> None:
-    writer = DatabaseWriter(tmp_path / "out", window=1)
-    writer.add(view(0), features(0))
-    with pytest.raises(ValueError, match="image 1 has 100x80 pixels, the first 320x240"):
-        writer.add(view(1, size=(100, 80)), features(1))
+def test_other_cameras_and_sizes_are_cameras_of_their_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    views = [view(0, camera()), view(1, camera(0.1, 0.0, 0.0, 0.0), size=(100, 80)), view(2, camera())]
+    views.append(replace(views[0], index=3, image=replace(views[0].image, frame_id="rear"), camera=None))
+    writer = DatabaseWriter(tmp_path / "out", window=3)
+    for index, each in enumerate(views):
+        writer.add(each, features(index))
     writer.close()
+    database = pycolmap.Database.open(tmp_path / "out" / DATABASE)
+    names = [(stored.model_name, stored.width) for stored in database.read_all_cameras()]
+    assert names == [("PINHOLE", WIDTH), ("OPENCV", 100), ("SIMPLE_RADIAL", WIDTH)]
+    assert [database.read_image(number).camera_id for number in (1, 2, 3, 4)] == [1, 2, 1, 3]
+    database.close()
+    assert len(caplog.messages) == 1 and "a camera for each" in caplog.messages[0]
 
 
 def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:

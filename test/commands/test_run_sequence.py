@@ -76,7 +76,7 @@ def test_what_is_not_installed_is_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    for name in [name for name in sys.modules if f"{name}.".startswith(f"{loaded}.")]:
+    for name in [name for name in sys.modules if name.startswith(loaded)]:
         monkeypatch.delitem(sys.modules, name)
     parent, _, last = loaded.rpartition(".")
     monkeypatch.delattr(sys.modules[parent], last, raising=False)

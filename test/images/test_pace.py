@@ -23,8 +23,12 @@ def test_one_wild_stamp_changes_nothing(wild: float, caplog: pytest.LogCaptureFi
     assert len(caplog.messages) == 1
 
 
-def test_a_clock_that_was_set_back_goes_on_at_the_usual_rate() -> None:
-    assert intervals(1000.0, 1000.1, 3.0, 3.2, 3.4) == [0.1] * 4
+def test_gaps_after_a_clock_was_set_are_kept() -> None:
+    assert intervals(1000.0, 1000.1, 3.0, 3.2, 8.2, 8.3) == [0.1, 0.1, 0.2, 5.0, 0.1]
+    assert intervals(5.0, 1e6, 1e6 + 0.2, 1e6 + 5.2) == [0.1, 0.2, 5.0]
+
+
+def test_stamps_that_stand_still_come_at_the_usual_rate() -> None:
     assert intervals(5.0, 5.0, 5.1) == [0.1, 0.1]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.images.source import Lost, Source, SourceImage
+from silk_ros.images.source import DEFAULT_RATE, Lost, Source, SourceImage, usual_rate
 
 
 @pytest.mark.parametrize("image", [np.zeros((4, 5), np.float32), np.zeros((4, 5), np.int16), np.zeros((4, 5), bool)])
@@ -61,3 +61,19 @@ def test_a_pair_whose_right_image_is_unusable_keeps_its_left_one(caplog: pytest.
     read = list(Listed(pair, replace(pair, right=replace(IMAGE, step=3)), replace(pair, step=3)))
     assert [image.right is not None for image in read] == [True, False]
     assert "right image 1" in caplog.messages[0] and "2 images were read, 2 were left out" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize(
+    ("stamps", "rate"),
+    [
+        ([0, 50, 100, 150], 20),
+        ([0, 50, 100, 9000, 9050], 20),  # a pause
+        ([1, 50, 100, 0, 200, 250, 300], 20),  # one stamp of 1970
+        ([None, None], DEFAULT_RATE),
+        ([None, 0, 50, None], 20),
+        ([7, 7, 7], DEFAULT_RATE),
+        ([], DEFAULT_RATE),
+    ],
+)
+def test_the_rate_is_that_of_most_images(stamps: list[int | None], rate: float) -> None:
+    assert usual_rate([None if stamp is None else stamp * 10**6 for stamp in stamps]) == pytest.approx(rate)

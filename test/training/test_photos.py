@@ -289,7 +289,19 @@ def test_no_sources_at_all_say_what_to_give() -> None:
         Photos.from_sources({})
 
 
-def test_an_image_that_cannot_be_read_is_named_when_its_turn_comes(tmp_path: Path) -> None:
-    (tmp_path / "broken.png").write_text("this is no image")
-    with pytest.raises(ValueError, match=r"broken\.png': remove or replace"):
-        Photos.from_sources({str(tmp_path): 1}).read(0)
+def test_images_that_cannot_be_read_are_left_out_and_counted(
+    tmp_path: Path, photos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    count = len(Photos.from_sources({str(photos): 1}))
+    (photos / "broken.png").write_text("this is no image")
+    (photos / "cut.png").write_bytes(cv2.imencode(".png", np.zeros((40, 40), np.uint8))[1].tobytes()[:60])
+    assert len(Photos.from_sources({str(photos): 1})) == count
+    assert f"2 of {count + 2} images left out" in caplog.text and "broken.png" in caplog.text
+
+
+def test_an_image_that_is_damaged_later_is_named(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((40, 40), np.uint8))
+    photos = Photos.from_sources({str(tmp_path): 1})
+    (tmp_path / "a.png").write_text("this is no image")
+    with pytest.raises(ValueError, match=r"a\.png': it is damaged.*remove or replace"):
+        photos.read(0)

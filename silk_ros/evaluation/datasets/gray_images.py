@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...images.folders import image_files
+from ...images.image_files import decode_file, image_files
 from ...images.source import IMAGE_SUFFIXES, SourceImage
 from ...images.value_range import ValueRange
 from ..options import DatasetError
@@ -18,12 +18,12 @@ Image = NDArray[np.uint8]  # grey (H, W)
 
 def read_image(path: Path) -> Image:
     """The grey image (H, W) of a file; 16-bit values are stretched. Raises DatasetError for a file that is no image."""
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-    if image is None or image.dtype.kind != "u":
-        raise DatasetError(
-            f"cannot read the image '{path}': replace it with one of 8 or 16 bits that OpenCV can decode"
-        )
-    return SourceImage.from_array(image, value_range=ValueRange(quiet=True)).gray()
+    try:
+        # The decoder makes grey of colours.
+        image = decode_file(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+        return SourceImage.from_array(image, value_range=ValueRange(quiet=True)).gray()
+    except ValueError as error:
+        raise DatasetError(f"cannot read the image '{path}': {error}") from error
 
 
 def load_images(folder: Path) -> list[Image]:

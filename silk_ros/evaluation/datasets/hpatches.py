@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ...images.folders import image_files
+from ...images.image_files import image_files
+from ...images.text_files import read_matrix
 from ..options import DatasetError
 from .gray_images import Image, read_image, resize_shorter_edge
 
@@ -96,9 +97,9 @@ def _find_image(folder: Path, number: int, needed_by: Path) -> Path:
 
 def _read_homography(path: Path) -> NDArray[np.float64]:
     try:
-        homography = np.loadtxt(path, dtype=np.float64, ndmin=2)
-    except (ValueError, UnicodeDecodeError) as error:
+        homography = read_matrix(path, 3, 3)
+    except ValueError as error:
         raise DatasetError(f"'{path}' is not a homography ({error}): write 3 rows of 3 numbers") from error
-    if homography.shape != (3, 3) or not np.isfinite(homography).all() or not np.linalg.det(homography):
+    if not np.isfinite(homography).all() or not np.linalg.det(homography):
         raise DatasetError(f"'{path}' is not an invertible homography: write 3 rows of 3 numbers")
     return homography

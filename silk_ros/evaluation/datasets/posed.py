@@ -1,7 +1,8 @@
-"""Posed image folders, read frame by frame: KITTI odometry (stereo or one camera) and 7-Scenes (RGB-D)."""
+"""Sequences with true poses, read frame by frame: the layouts of `images.layouts` that have poses and a calibration."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,21 +12,31 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...geometry.camera import Camera
 from ...geometry.motion import Points
-from ...images.folders import image_files
-from ...images.kitti import CALIBRATION, POSES, read_poses, read_projections
+from ...geometry.rectification import Maps, is_rectified_already, rectification_maps
+from ...geometry.stereo_geometry import StereoGeometry
+from ...images.folders import find_layout
+from ...images.layouts.base import FolderLayout, FrameFiles
+from ...images.layouts.seven_scenes import INTRINSICS
+from ...images.layouts.seven_scenes import KIND as SEVEN_SCENES
 from ..methods.base import Keypoints, Method
 from ..options import DatasetError, Options
 from .gray_images import Image, read_image, resize, resize_shorter_edge
 
+log = logging.getLogger(__name__)
+
 Matrix = NDArray[np.float64]
 
 LAYOUTS = """expected one of
-  KITTI:    image_0/*.png, poses.txt (12 numbers a row, camera-to-world), calib.txt (row P0, 12 numbers);
-            for stereo also image_1/*.png and row P1
-  7-Scenes: frame-N.color.jpg or .png, frame-N.depth.png (uint16, mm), frame-N.pose.txt (4x4, camera-to-world),
-            camera-intrinsics.txt (3x3, of the depth camera)"""
-STEREO_RATE, MONO_RATE, RGBD_RATE = 10.0, 30.0, 30.0  # Hz: KITTI, New Tsukuba, 7-Scenes
+  KITTI:     image_0/*.png or image_2/*.png, poses.txt (12 numbers a row, camera-to-world), calib.txt (rows P0 or P2, 12
+             numbers); for stereo also image_1 and row P1, or image_3 and row P3
+  7-Scenes:  frame-N.color.jpg or .png, frame-N.depth.png (uint16, mm), frame-N.pose.txt (4x4, camera-to-world),
+             camera-intrinsics.txt (3x3, of the depth camera)
+  EuRoC:     mav0/cam0 with data/*.png, data.csv and sensor.yaml, mav0/state_groundtruth_estimate0/data.csv; for stereo
+             also mav0/cam1
+  TUM RGB-D: rgb.txt, rgb/*.png, groundtruth.txt, depth.txt, depth/*.png, in a folder named ...freiburg1..., 2 or 3"""
+STEREO_RATE, MONO_RATE = 10.0, 30.0  # Hz, of sequences without stamps: KITTI; New Tsukuba and 7-Scenes
 # 7-Scenes gives the intrinsics of the depth camera only; these are the colour camera's, for 640x480.
 SEVEN_SCENES_COLOUR, SEVEN_SCENES_SIZE = np.array([[525.0, 0, 320], [0, 525, 240], [0, 0, 1]]), (640, 480)
 INVALID_DEPTHS = (0, 65535)
@@ -55,56 +66,58 @@ class PosedFrame:
 
 
 class PosedSequence:
-    """Frames in order of time, each read on demand.
+    """Frames in order of time, each read on demand. Images of cameras with distortion are rectified.
 
     name: of the folder. poses: (N, 4, 4) camera-to-world, metres. timestamps: (N,) seconds from the first frame.
     matrix: (3, 3) intrinsics of the images after resizing. shorter_edge: of these images, pixels.
     baseline: metres between the cameras of a stereo pair, or None. depth_files: of each frame, or None without depth.
     """
 
-    def __init__(
-        self,
-        name: str,
-        files: list[Path],
-        poses: Matrix,
-        rate: float,
-        matrix: Matrix,
-        shorter_edge: int | None,
-        right_files: list[Path] | None = None,
-        baseline: float | None = None,
-        depth_files: list[Path] | None = None,
-        depth_matrix: Matrix | None = None,
-    ) -> None:
-        self.name, self.poses, self.timestamps = name, poses, np.arange(len(files)) / rate
-        self._files, self._right_files, self.depth_files = files, right_files, depth_files
-        self.baseline, self._depth_matrix = baseline, depth_matrix
-        image = read_image(files[0])
+    def __init__(self, name: str, layout: FolderLayout, shorter_edge: int | None) -> None:
+        """Raises ValueError, naming the fix, for a layout without two frames with poses, or without a calibration."""
+        self.name = name
+        self._frames = frames = _posed_frames(layout)
+        image = read_image(frames[0].image)
         self._original_shape = image.shape
+        cameras = _cameras(layout, (image.shape[1], image.shape[0]))
+        self._maps = [None if is_rectified_already(camera) else rectification_maps(camera) for camera in cameras]
         resized, transform = resize_shorter_edge(image, shorter_edge or min(image.shape))
         self._size, self.shorter_edge = (resized.shape[1], resized.shape[0]), min(resized.shape)
-        self.matrix: Matrix = transform @ matrix
+        projection = cameras[0].projection
+        self.matrix: Matrix = transform @ projection[:, :3]
+        self.baseline = StereoGeometry(*cameras).baseline if layout.stereo else None
+        self.depth_files = [frame.depth for frame in frames if frame.depth is not None] or None
+        self._depth_units = layout.depth_units
+        self._depth_matrix = projection[:, :3] if layout.depth_matrix is None else layout.depth_matrix
+        self.poses = np.array([frame.pose for frame in frames]) @ _from_rectified(cameras[0])
+        self.timestamps = _timestamps(frames, STEREO_RATE if layout.stereo else MONO_RATE)
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self._frames)
 
     def __getitem__(self, index: int) -> PosedFrame:
         """Read a frame. Raises DatasetError for a file that cannot be read or differs in size from the first."""
-        depth = None
-        if self.depth_files is not None and self._depth_matrix is not None:
-            depth = register_depth(_read_depth(self.depth_files[index]), self._depth_matrix, self.matrix, self._size)
-        right = None if self._right_files is None else self._read(self._right_files[index])
-        return PosedFrame(self._read(self._files[index]), right, depth)
+        files, depth = self._frames[index], None
+        if files.depth is not None:
+            depth = _read_depth(files.depth, self._depth_units)
+            if self._maps[0] is not None:
+                depth = np.asarray(cv2.remap(depth, *self._maps[0], cv2.INTER_NEAREST, borderValue=np.nan), np.float32)
+            depth = register_depth(depth, self._depth_matrix, self.matrix, self._size)
+        right = None if files.right is None else self._read(files.right, self._maps[1])
+        return PosedFrame(self._read(files.image, self._maps[0]), right, depth)
 
-    def _read(self, path: Path) -> Image:
+    def _read(self, path: Path, maps: Maps | None) -> Image:
         image = read_image(path)
         if image.shape != self._original_shape:
             (height, width), found = self._original_shape, image.shape
             raise DatasetError(f"'{path}' has {found[1]}x{found[0]} pixels, the first image {width}x{height}")
+        if maps is not None:
+            image = np.asarray(cv2.remap(image, *maps, cv2.INTER_LINEAR), np.uint8)
         return image if image.shape == self._size[::-1] else resize(image, self._size)[0]
 
 
 def open_sequence(root: str | Path, shorter_edge: int | None = None) -> PosedSequence:
-    """The sequence in a folder, whose files show its layout.
+    """The sequence in a folder, whose files show its layout. Frames without a pose are left out, as the log says.
 
     shorter_edge: pixels to which the shorter edge of the images, and the intrinsics with it, are resized.
 
@@ -118,19 +131,14 @@ def open_sequence(root: str | Path, shorter_edge: int | None = None) -> PosedSeq
     try:
         if not folder.is_dir():
             raise ValueError(f"there is no folder '{folder}'")
-        if (folder / "image_0").is_dir():
-            sequence = _open_kitti(folder, shorter_edge)
-        elif images := sorted(folder.glob("frame-*.color.*")):
-            sequence = _open_seven_scenes(folder, images, shorter_edge)
-        else:
-            raise ValueError(f"'{folder}' holds neither image_0/ nor frame-N.color.* files")
-        if len(sequence) < 2:
-            raise ValueError(f"'{folder}' holds a single frame: a sequence has at least two")
+        layout = find_layout(folder)
+        if layout is None:
+            raise ValueError(f"'{folder}' holds no data set in a known layout")
+        return PosedSequence(folder.resolve().name, layout, shorter_edge)
     except DatasetError:
         raise
     except (OSError, ValueError) as error:
         raise DatasetError(f"{error}: {LAYOUTS}") from error
-    return sequence
 
 
 def frame_features(method: Method, sequence: PosedSequence, options: Options) -> Callable[[int], Keypoints]:
@@ -154,42 +162,66 @@ def register_depth(
     return np.asarray(cv2.warpPerspective(depth, to_depth, size, flags=flags, borderValue=float("nan")), np.float32)
 
 
-def _open_kitti(folder: Path, shorter_edge: int | None) -> PosedSequence:
-    left, right = (image_files(folder / side) for side in ("image_0", "image_1"))
-    poses = read_poses(folder / POSES)
-    projections = read_projections(folder / CALIBRATION, 2 if right else 1)
-    for side, images in ("image_0", left), ("image_1", right):
-        if len(images) != len(poses) and (images or side == "image_0"):
-            raise ValueError(f"{len(images)} images in '{folder / side}', {len(poses)} poses in '{folder / POSES}'")
-    matrix = projections[0][:, :3]
-    if not right:
-        return PosedSequence(folder.name, left, poses, MONO_RATE, matrix, shorter_edge)
-    baseline = float(projections[0][0, 3] - projections[1][0, 3]) / matrix[0, 0]
-    if baseline <= 0:
-        raise ValueError(f"row P1 of '{folder / CALIBRATION}' is not a camera to the right of P0")
-    return PosedSequence(folder.name, left, poses, STEREO_RATE, matrix, shorter_edge, right, baseline)
-
-
-def _open_seven_scenes(folder: Path, images: list[Path], shorter_edge: int | None) -> PosedSequence:
-    height, width = read_image(images[0]).shape
-    if (width, height) != SEVEN_SCENES_SIZE:
-        raise DatasetError(
-            f"'{images[0]}' has {width}x{height} pixels: the intrinsics of 7-Scenes' colour camera are for "
-            "640x480; to resize, give --shorter-edge instead"
+def _posed_frames(layout: FolderLayout) -> list[FrameFiles]:
+    """The frames with a pose, and with depth if the sequence has any. Raises ValueError for fewer than two."""
+    with_depth = any(frame.depth is not None for frame in layout.frames)
+    posed = [frame for frame in layout.frames if frame.pose is not None]
+    frames = [frame for frame in posed if frame.depth is not None] if with_depth else posed
+    left_out = len(layout.frames) + len(layout.lost) - len(frames)
+    reasons = [f"{lost.place}: {lost.reason}" for lost in layout.lost[:1]] + layout.notes
+    why = f" ({'; '.join(reasons)})" if reasons else ""
+    if len(frames) < 2:
+        raise ValueError(
+            f"'{layout.folder}' holds {layout.kind}, of which {len(frames)} frames have a pose{why}: a sequence has at "
+            "least two"
         )
-    stems = [path.name.split(".color.")[0] for path in images]
-    poses = np.concatenate([read_poses(folder / f"{stem}.pose.txt", rows=4) for stem in stems])
-    path = folder / "camera-intrinsics.txt"
-    depth_matrix: Matrix = np.loadtxt(path)
-    if depth_matrix.shape != (3, 3) or not np.isfinite(depth_matrix).all():
-        raise ValueError(f"'{path}' does not hold the 3x3 numbers of an intrinsic matrix")
-    depths, colour = [folder / f"{stem}.depth.png" for stem in stems], SEVEN_SCENES_COLOUR
-    return PosedSequence(folder.name, images, poses, RGBD_RATE, colour, shorter_edge, None, None, depths, depth_matrix)
+    if left_out:
+        what = "a pose, depth or the other image of the pair" if with_depth or layout.stereo else "a pose"
+        log.warning("'%s': %d frames are left out, which lack %s%s", layout.folder, left_out, what, why)
+    return frames
 
 
-def _read_depth(path: Path) -> NDArray[np.float32]:
-    """Metres (H, W), NaN where unknown, from uint16 millimetres."""
+def _cameras(layout: FolderLayout, size: tuple[int, int]) -> list[Camera]:
+    """The calibration of each camera of a sequence, whose images have a size (width, height)."""
+    first = layout.frames[0].image
+    if layout.kind == SEVEN_SCENES:
+        if size != SEVEN_SCENES_SIZE:
+            raise DatasetError(
+                f"'{first}' has {size[0]}x{size[1]} pixels: the intrinsics of 7-Scenes' colour camera are for "
+                "640x480; to resize, give --shorter-edge instead"
+            )
+        if layout.depth_matrix is None and layout.frames[0].depth is not None:
+            raise ValueError(f"'{layout.folder / INTRINSICS}' is missing, the intrinsics of the depth camera")
+        return [Camera(*size, SEVEN_SCENES_COLOUR, np.zeros(5))]
+    cameras = [camera for camera in (layout.camera, layout.right_camera) if camera is not None]
+    if len(cameras) < 1 + layout.stereo:
+        raise ValueError(f"'{layout.folder}' holds {layout.kind} without a calibration")
+    for camera in cameras:
+        if (camera.width, camera.height) != size:
+            raise ValueError(
+                f"'{first}' has {size[0]}x{size[1]} pixels, its calibration is for {camera.width}x{camera.height}"
+            )
+    return cameras
+
+
+def _from_rectified(camera: Camera) -> Matrix:
+    """The transform (4, 4) of points from the axes of the rectified camera to those of the camera."""
+    transform = np.eye(4)
+    transform[:3, :3] = camera.rectification.T
+    return transform
+
+
+def _timestamps(frames: list[FrameFiles], rate: float) -> NDArray[np.float64]:
+    """Seconds (N,) from the first frame, by the stamps; without them, by the numbers of the frames and a rate."""
+    stamps = [frame.stamp for frame in frames if frame.stamp is not None]
+    if len(stamps) == len(frames):
+        return np.array([(stamp - stamps[0]) / 1e9 for stamp in stamps])
+    return np.array([frame.index - frames[0].index for frame in frames]) / rate
+
+
+def _read_depth(path: Path, units: float) -> NDArray[np.float32]:
+    """Metres (H, W), NaN where unknown, from uint16 in units per metre."""
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None or image.dtype != np.uint16 or image.ndim != 2:
         raise DatasetError(f"'{path}' is not a depth image of 16 bits: {LAYOUTS}")
-    return np.asarray(np.where(np.isin(image, INVALID_DEPTHS), np.nan, image / 1000), np.float32)
+    return np.asarray(np.where(np.isin(image, INVALID_DEPTHS), np.nan, image / units), np.float32)

@@ -111,7 +111,7 @@ def evaluate_registration(
     """
     sequence = open_sequence(root, options.shorter_edge)
     if sequence.depth_files is None:
-        raise DatasetError(f"'{root}' has no depth: registration needs the 7-Scenes layout, with frame-N.depth.png")
+        raise DatasetError(f"'{root}' has no depth: registration needs 7-Scenes' frame-N.depth.png or TUM's depth.txt")
     if len(sequence) <= gap:
         raise DatasetError(f"'{root}' has {len(sequence)} frames: registering frames {gap} apart needs more")
     firsts = evenly_spaced(len(sequence) - gap, max_pairs)

@@ -38,16 +38,24 @@ class Task:
         return any(next(folder.glob(pattern), None) for pattern in self.files)
 
 
-KITTI = "image_0/*.png, poses.txt, calib.txt as of KITTI odometry"
+KITTI = "image_0/*.png (or image_2), poses.txt, calib.txt as of KITTI odometry"
+EUROC = "mav0/cam0 with data and sensor.yaml, mav0/state_groundtruth_estimate0 as of EuRoC"
+TUM = "rgb.txt, groundtruth.txt, depth.txt as of TUM RGB-D"
 SEVEN_SCENES = "frame-N.color.png, frame-N.depth.png, frame-N.pose.txt, camera-intrinsics.txt as of 7-Scenes"
 HPATCHES = "SEQUENCE/1.png ... n.png, SEQUENCE/H_1_2 ... H_1_n as of HPatches"
 PHOTOGRAPHS = "a folder of photographs, or of HPatches' sequences"
 TASKS: dict[str, Task] = {
     "homography": Task(evaluate_homography, ("*/H_1_*",), HPATCHES, skips=True),
-    "relative-pose": Task(evaluate_relative_pose, ("image_0/*.png", "frame-*.color.*"), f"{KITTI}; or {SEVEN_SCENES}"),
-    "registration": Task(evaluate_registration, ("frame-*.depth.png",), SEVEN_SCENES),
+    "relative-pose": Task(
+        evaluate_relative_pose,
+        ("image_0/*.png", "image_2/*.png", "frame-*.color.*", "mav0/cam0/data", "rgb.txt"),
+        f"{KITTI}; or {SEVEN_SCENES}; or {EUROC}; or {TUM}",
+    ),
+    "registration": Task(evaluate_registration, ("frame-*.depth.png", "depth.txt"), f"{SEVEN_SCENES}; or {TUM}"),
     "odometry": Task(
-        evaluate_odometry, ("image_1/*.png", "frame-*.depth.png"), f"image_1/*.png, {KITTI}; or {SEVEN_SCENES}"
+        evaluate_odometry,
+        ("image_1/*.png", "image_3/*.png", "frame-*.depth.png", "mav0/cam1/data", "depth.txt"),
+        f"image_1/*.png (or image_3), {KITTI}; or {SEVEN_SCENES}; or mav0/cam1, {EUROC}; or {TUM}",
     ),
     "rotation": Task(evaluate_rotation, ("*/H_1_*",), PHOTOGRAPHS, skips=True),
     "scale": Task(evaluate_scale, ("*/H_1_*",), PHOTOGRAPHS, skips=True),

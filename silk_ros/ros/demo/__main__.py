@@ -13,7 +13,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 
 import rclpy
@@ -43,11 +42,7 @@ class DemoOptions(argparse.Namespace):
     domain: int | None
     rate: float
     disparity_offset: float
-
-    @cached_property
-    def stereo(self) -> bool:
-        """Whether the source has stereo pairs. Raises ValueError, naming the fix, when there is no such source."""
-        return open_source(self.source, self.topic).stereo
+    stereo: bool  # whether the source has stereo pairs
 
 
 class DemoSession:
@@ -116,7 +111,7 @@ class DemoSession:
 def run(options: DemoOptions) -> int:
     """Play a source through the nodes and report. Returns the exit code."""
     try:
-        _ = options.stereo
+        options.stereo = open_source(options.source, options.topic).stereo
     except (OSError, ValueError, ImportError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1

@@ -26,21 +26,22 @@ FRAME_ID = "camera"  # for sources without a frame of their own
 def write_bag(frames: Iterable[SequenceFrame], front_ends: CameraFrontEnds, folder: Path) -> int:
     """Record the clouds of all frames in a new rosbag2 folder, those of stereo pairs too. Returns the number of frames.
 
-    What is missing of stereo pairs is counted and logged, and so are the cameras where there are several. Raises
-    FileExistsError, ImportError without the rosbags library, and what reading and processing the frames raise.
+    What is missing of stereo pairs, and restarts of the tracks, are counted and logged, and so are the cameras where
+    there are several. Raises FileExistsError, ImportError without the rosbags library, and what reading and processing
+    the frames raise.
     """
     cameras, problems = Counter[str](), Counter[str]()
+    restarts: list[str] = []
     with contextlib.closing(Recorder(folder)) as recorder:
         for frame in frames:
             seconds, nanoseconds = divmod(frame.stamp, 10**9)
             frame_ids = [image.frame_id or "" for image in (frame.image, frame.image.right) if image is not None]
             cameras[" and ".join(frame_ids)] += 1
             header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_ids[0] or FRAME_ID)
-            camera = frame.camera
-            if camera is not None and (camera.height, camera.width) != frame.gray.shape:
-                camera = None
             right, problem = _right_image(frame)
-            step = front_ends.of(*frame_ids).process(frame.gray, frame.stamp, camera, right=right)
+            step = front_ends.of(*frame_ids).process(frame.gray, frame.stamp, frame.camera, right=right)
+            if step.restarted:
+                restarts.append(f"image {frame.index}: {step.restarted}")
             if problem := problem or step.right_problem:
                 problems[problem] += 1
             recorder.write(FEATURES_TOPIC, features_to_cloud(header, step.frame), frame.stamp)
@@ -50,6 +51,8 @@ def write_bag(frames: Iterable[SequenceFrame], front_ends: CameraFrontEnds, fold
     count = cameras.total()
     if len(cameras) > 1:
         log.warning("%d images are of several cameras, %s: each has tracks of its own", count, quoted(sorted(cameras)))
+    if restarts:
+        log.warning("the tracks start again at %d of %d images, first at %s", len(restarts), count, restarts[0])
     for problem, times in problems.items():
         log.warning("%d of %d stereo pairs: %s", times, count, problem)
     return count

@@ -43,7 +43,7 @@ def test_sixteen_bit_images_are_stretched_by_their_range(tmp_path: Path) -> None
     np.testing.assert_array_equal(eight_bit, ramp >> 4)
     np.testing.assert_allclose(left_aligned, 16.0 * ramp * 255 / 65535, atol=1)
     cv2.imwrite(str(tmp_path / "d.tif"), ramp.astype(np.float32))
-    with pytest.raises(DatasetError, match=r"d\.tif': replace it with one of 8 or 16 bits"):
+    with pytest.raises(DatasetError, match=r"d\.tif': .*: convert it to grey or colour, 8 or 16 bits"):
         load_images(tmp_path)
 
 
@@ -52,3 +52,18 @@ def test_folders_without_images_are_named(tmp_path: Path) -> None:
         load_images(tmp_path)
     with pytest.raises(DatasetError, match="no folder"):
         load_images(tmp_path / "missing")
+
+
+def test_images_come_in_natural_order_without_hidden_ones(tmp_path: Path) -> None:
+    for level, name in enumerate(("frame2.png", "frame10.png", "frame100.png", "._frame2.png")):
+        cv2.imwrite(str(tmp_path / name), np.full((30, 40), 10 * level, np.uint8))
+    assert [int(image[0, 0]) for image in load_images(tmp_path)] == [0, 10, 20]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_a_file_that_was_cut_off_is_no_image(tmp_path: Path, suffix: str) -> None:
+    """OpenCV gives a partly grey image."""
+    noise = np.random.default_rng(0).integers(0, 255, (60, 80), np.uint8)
+    (tmp_path / f"a{suffix}").write_bytes(cv2.imencode(suffix, noise)[1].tobytes()[:-500])
+    with pytest.raises(DatasetError, match=rf"cannot read the image '.*a\{suffix}': .* cut off or damaged"):
+        load_images(tmp_path)

@@ -94,7 +94,7 @@ def binary(root: Path) -> None:
         (no_first_image, r"no image '.*a/1\.png'.*H_1_2"),
         (no_second_image, r"no image '.*a/2\.png'.*H_1_2"),
         (words, r"a/H_1_2' is not a homography"),
-        (two_rows, r"a/H_1_2' is not an invertible homography: write 3 rows of 3 numbers"),
+        (two_rows, r"a/H_1_2' is not a homography \(.* has 6 numbers: write 3 rows of 3\): write 3 rows of 3 numbers"),
         (ragged, r"a/H_1_2' is not a homography"),
         (singular, r"a/H_1_2' is not an invertible homography"),
         (binary, r"a/H_1_2' is not a homography"),

@@ -1,11 +1,30 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import yaml
+from layouts import (
+    BASELINE,
+    COUNT,
+    RATE,
+    SIZE,
+    STEP,
+    WRITERS,
+    mounted,
+    pose,
+    write_euroc,
+    write_kitti,
+    write_kitti_raw,
+    write_seven_scenes,
+    write_stereo,
+    write_tum,
+)
 
 from silk_ros.evaluation.datasets.posed import PosedFrame, open_sequence, register_depth
 from silk_ros.evaluation.options import DatasetError
+from silk_ros.images.sources import open_source
 
 POSE = "1 0 0 0 0 1 0 0 0 0 1"
 P0, P1 = "100 0 31.5 0 0 100 23.5 0 0 0 1 0", "100 0 31.5 -50 0 100 23.5 0 0 0 1 0"
@@ -126,7 +145,7 @@ def test_images_of_one_size(kitti: Path) -> None:
         ("calib.txt", "P0: 1 2 3", r"calib\.txt'"),
         ("calib.txt", f"{P0.replace('100', '0')}\n{P1}", r"row P0 of .*calib\.txt' has no focal length"),
         ("calib.txt", f"{P0}\n{P0}", r"P1 of .*calib\.txt'"),
-        ("poses.txt", f"{POSE} 0\n", r"2 images in .*image_0', 1 poses in .*poses\.txt'"),
+        ("poses.txt", f"{POSE} 0\n", r"1 rows in '.*poses\.txt' for 2 images"),
         ("poses.txt", f"{POSE} 0\n1 2 3\n", r"poses\.txt'"),
         ("poses.txt", f"{POSE} 0\n{POSE} nan\n", r"poses\.txt' does not hold poses"),
         ("poses.txt", f"{POSE} 0\n2{POSE[1:]} 0\n", r"poses\.txt' does not hold poses: each is a rotation"),
@@ -170,3 +189,113 @@ def test_other_folders_are_told_the_layouts(tmp_path: Path) -> None:
         open_sequence(tmp_path)
     with pytest.raises(DatasetError, match="there is no folder"):
         open_sequence(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("kind", ["KITTI odometry (image_0, image_1)", "EuRoC (cam0, cam1)"])
+def test_stereo_sequences_with_poses_are_read(tmp_path: Path, kind: str) -> None:
+    sequence = open_sequence(WRITERS[kind](tmp_path))
+    assert len(sequence) == COUNT and sequence.depth_files is None
+    assert sequence.baseline == pytest.approx(BASELINE)
+    np.testing.assert_allclose(sequence.timestamps, np.arange(COUNT) / RATE, atol=1e-6)
+    np.testing.assert_allclose(sequence.poses, [pose(index) for index in range(COUNT)], atol=1e-4)
+
+
+@pytest.mark.parametrize("cameras", [(2, 3), (2,)])
+def test_the_colour_images_of_kitti_are_a_sequence(tmp_path: Path, cameras: tuple[int, ...]) -> None:
+    sequence = open_sequence(write_kitti(tmp_path, cameras))
+    assert sequence.baseline == (pytest.approx(BASELINE) if len(cameras) == 2 else None)
+    np.testing.assert_allclose(sequence.poses[1][:3, 3], [STEP - 0.06, 0, 0], atol=1e-9)
+
+
+@pytest.mark.parametrize("model", ["radial-tangential", "equidistant"])
+@pytest.mark.parametrize("cameras", [(0, 1), (0,)])
+def test_distorted_images_are_rectified(tmp_path: Path, model: str, cameras: tuple[int, ...]) -> None:
+    """A point of the scene is where `matrix` says."""
+    folder = write_euroc(tmp_path, cameras, model)
+    camera = next(iter(open_source(str(folder)))).camera
+    assert camera is not None
+    pixel = np.array([[30, 20]])  # of the distorted image, near a corner
+    for file in folder.glob("mav0/cam0/data/*.png"):
+        image = np.zeros(SIZE[::-1], np.uint8)
+        image[18:23, 28:33] = 255
+        cv2.imwrite(str(file), image)
+    sequence = open_sequence(folder)
+    rows, columns = np.nonzero(sequence[0].image > 128)
+    expected = sequence.matrix @ camera.rectification @ camera.rays(pixel)[0]
+    np.testing.assert_allclose([columns.mean(), rows.mean()], expected[:2] / expected[2], atol=0.3)
+    assert not np.allclose(expected[:2] / expected[2], pixel[0], atol=0.2)
+
+
+def test_poses_are_those_of_the_rectified_camera(tmp_path: Path) -> None:
+    folder = write_euroc(tmp_path)
+    file = folder / "mav0/cam1/sensor.yaml"
+    values = yaml.safe_load(file.read_text())
+    in_body = mounted(BASELINE)
+    in_body[0, 3] += 0.03  # ahead of the left camera
+    values["T_BS"]["data"] = in_body.ravel().tolist()
+    file.write_text(yaml.safe_dump(values))
+    camera = next(iter(open_source(str(folder)))).camera
+    assert camera is not None and not np.allclose(camera.rectification, np.eye(3), atol=1e-3)
+    poses = open_sequence(folder).poses
+    np.testing.assert_allclose(poses[1][:3, :3], camera.rectification.T, atol=1e-4)
+    np.testing.assert_allclose(poses[1][:3, 3], [STEP, 0, 0], atol=1e-4)
+
+
+def test_tum_has_depth(tmp_path: Path) -> None:
+    sequence = open_sequence(write_tum(tmp_path))
+    assert sequence.depth_files is not None and len(sequence) == COUNT
+    depth = sequence[1].depth
+    assert depth is not None and depth.shape == (480, 640) and depth[240, 320] == pytest.approx(2)
+    assert sequence.matrix[0, 0] == 517.3
+
+
+@pytest.mark.parametrize("write", [write_tum, write_seven_scenes])
+def test_frames_without_a_pose_are_left_out_and_counted(
+    tmp_path: Path, write: Callable[[Path], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write(tmp_path)
+    if write is write_tum:
+        truth = folder / "groundtruth.txt"
+        truth.write_text("\n".join(truth.read_text().splitlines()[:25]))
+    else:
+        (folder / "frame-000003.pose.txt").unlink()
+    sequence = open_sequence(folder)
+    assert len(sequence) == 3
+    np.testing.assert_allclose(sequence.poses[:, 0, 3], [0, STEP, 2 * STEP], atol=1e-4)
+    assert "1 frames are left out, which lack a pose" in caplog.messages[-1]
+
+
+def test_the_time_of_frames_is_kept_when_others_are_left_out(seven_scenes: Path) -> None:
+    write_image(seven_scenes / "frame-000002.color.png", 12, (640, 480))
+    cv2.imwrite(str(seven_scenes / "frame-000002.depth.png"), np.full((480, 640), 2000, np.uint16))
+    np.savetxt(seven_scenes / "frame-000002.pose.txt", np.eye(4))
+    (seven_scenes / "frame-000001.pose.txt").unlink()
+    np.testing.assert_allclose(open_sequence(seven_scenes).timestamps, [0, 2 / 30])
+
+
+@pytest.mark.parametrize("write", [write_kitti_raw, write_stereo])
+def test_a_layout_without_poses_is_named(tmp_path: Path, write: Callable[[Path], Path]) -> None:
+    with pytest.raises(DatasetError, match=r"holds (KITTI raw|stereo folders) .*, of which 0 frames have a pose"):
+        open_sequence(write(tmp_path))
+
+
+def test_images_of_another_size_than_the_calibration_are_named(tmp_path: Path) -> None:
+    folder = write_euroc(tmp_path)
+    for file in folder.glob("mav0/cam*/data/*.png"):
+        cv2.imwrite(str(file), np.zeros((48, 64), np.uint8))
+    with pytest.raises(DatasetError, match=r"png' has 64x48 pixels, its calibration is for 320x240"):
+        open_sequence(folder)
+
+
+def test_cameras_that_are_no_calibrated_pair_are_refused(tmp_path: Path) -> None:
+    folder = write_euroc(tmp_path)
+    for file in folder.glob("mav0/cam*/sensor.yaml"):
+        file.write_text(file.read_text().replace("T_BS", "T_SB"))
+    assert "the cameras are no calibrated pair: their files need T_BS" in open_source(str(folder)).about
+    with pytest.raises(DatasetError, match=r"0 frames have a pose .*need T_BS"):
+        open_sequence(folder)
+
+
+def test_without_a_calibration_there_is_no_truth(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"holds TUM RGB-D \(rgb\) without a calibration"):
+        open_sequence(write_tum(tmp_path, "desk"))

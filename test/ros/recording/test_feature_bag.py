@@ -125,3 +125,42 @@ def test_cameras_of_one_recorded_topic_have_tracks_of_their_own(
         assert set(points["prev_sec"].tolist()) <= set(before[-1:])
         before.append(cloud.header.stamp.sec)
     assert sorted(map(len, seconds.values())) == [3, 3]
+
+
+def write_images(folder: Path, *stamps: float, small: int = -1) -> Path:
+    """A recording of an image for each stamp in seconds; the one of the index `small` has 4x4 pixels."""
+    recorder = Recorder(folder)
+    for index, stamp in enumerate(stamps):
+        header = Header(stamp=Time(sec=int(stamp), nanosec=round(stamp % 1 * 1e9)), frame_id="camera")
+        width, height = (4, 4) if index == small else (64, 48)
+        message = image_message(header, picture(width, height), height, "mono8", width=width)
+        recorder.write("/image_raw", message, 1_800_000_000 * 10**9 + index)
+    recorder.close()
+    return folder
+
+
+def test_a_stamp_that_goes_back_starts_new_tracks_and_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = write_images(tmp_path / "recording", 5, 6, 5.5, 7)
+    assert main([str(recording), "--output", str(tmp_path / "bag"), "--format", "bag", "--scale", "1"]) == 0
+    said = capsys.readouterr().err
+    assert "the tracks start again at 1 of 4 images, first at image 2: stamp went back by 0.500 s" in said
+
+
+@pytest.mark.parametrize("small", [0, 2])
+def test_images_below_the_receptive_field_are_left_out(
+    tmp_path: Path, small: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = write_images(tmp_path / "recording", 5, 6, 7, 8, small=small)
+    assert main([str(recording), "--output", str(tmp_path / "bag"), "--format", "bag", "--scale", "1"]) == 0
+    printed = capsys.readouterr()
+    assert f"1 images are below 7 pixels and were left out, first image {small}" in printed.err
+    assert "features and matches of 3 images" in printed.out
+
+
+def test_a_recording_of_small_images_only_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = write_images(tmp_path / "recording", 5, small=0)
+    assert main([str(recording), "--output", str(tmp_path / "bag"), "--format", "bag", "--scale", "1"]) == 1
+    assert "large enough: the network needs 7x7 pixels" in capsys.readouterr().err
+    assert not (tmp_path / "bag").exists()

@@ -1,0 +1,1 @@
+"""Layouts of folders: what the published data sets, and pairs of folders, hold and where."""

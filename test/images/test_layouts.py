@@ -1,0 +1,365 @@
+"""The layouts of published data sets: what is found in each, and what is said of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from layouts import (
+    BASELINE,
+    COUNT,
+    FOCAL,
+    RATE,
+    SIZE,
+    STEP,
+    VGA,
+    WRITERS,
+    mounted,
+    numbered,
+    pose,
+    row,
+    stamp,
+    view,
+    write_euroc,
+    write_images,
+    write_kitti,
+    write_kitti_raw,
+    write_seven_scenes,
+    write_stereo,
+    write_tum,
+)
+
+from silk_ros.geometry.stereo_geometry import StereoGeometry
+from silk_ros.images.source import SourceImage
+from silk_ros.images.sources import open_source
+
+POSED = [kind for kind in WRITERS if kind.startswith(("KITTI odometry", "EuRoC", "TUM", "7-Scenes"))]
+STEREO = [kind for kind in WRITERS if kind.startswith(("KITTI", "EuRoC", "stereo"))]
+
+
+def read(folder: Path) -> list[SourceImage]:
+    return list(open_source(str(folder)))
+
+
+def check_views(images: list[SourceImage], size: tuple[int, int] = SIZE) -> None:
+    for index, image in enumerate(images):
+        np.testing.assert_array_equal(image.gray(), view(index, size=size))
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_layout_is_recognised_and_named(tmp_path: Path, kind: str) -> None:
+    folder = WRITERS[kind](tmp_path)
+    source = open_source(str(folder))
+    assert f": {kind}: {COUNT} " in source.about
+    assert source.rate == pytest.approx(RATE, rel=1e-4)
+    images = list(source)
+    assert len(images) == COUNT
+    assert source.stereo == (kind in STEREO) == all(image.right is not None for image in images)
+    check_views(images, VGA if images[0].width == 640 else SIZE)
+    for index, image in enumerate(images):
+        if image.right is not None:
+            np.testing.assert_array_equal(image.right.gray(), view(index, right=True))
+
+
+@pytest.mark.parametrize("kind", POSED)
+def test_poses_are_those_of_the_left_camera(tmp_path: Path, kind: str) -> None:
+    for index, image in enumerate(read(WRITERS[kind](tmp_path))):
+        assert image.pose is not None
+        np.testing.assert_allclose(image.pose, pose(index), atol=1e-4)
+
+
+def check_pair(image: SourceImage, baseline: float = BASELINE) -> None:
+    assert image.camera is not None and image.right is not None and image.right.camera is not None
+    assert StereoGeometry(image.camera, image.right.camera).baseline == pytest.approx(baseline)
+
+
+@pytest.mark.parametrize(
+    ("cameras", "used"),
+    [((0, 1, 2, 3), "image_0, image_1"), ((2, 3), "image_2, image_3"), ((0, 2, 3), "image_2, image_3")],
+)
+def test_a_pair_of_kitti_is_the_grey_one_if_there_is_one(tmp_path: Path, cameras: tuple[int, ...], used: str) -> None:
+    source = open_source(str(write_kitti(tmp_path, cameras)))
+    assert used in source.about
+    for index, image in enumerate(source):
+        check_pair(image)
+        assert image.camera is not None and image.camera.projection[0, 3] == 0
+        left = np.eye(4)
+        left[0, 3] = -0.06 if used.startswith("image_2") else 0.0
+        assert image.pose is not None
+        np.testing.assert_allclose(image.pose, pose(index) @ left)
+
+
+@pytest.mark.parametrize("camera", [0, 2])
+def test_one_camera_of_kitti_is_known_alone(tmp_path: Path, camera: int) -> None:
+    folder = write_kitti(tmp_path, (camera,))
+    for given in (folder, folder / f"image_{camera}"):
+        image = read(given)[1]
+        assert image.right is None and image.camera is not None and image.pose is not None
+        assert image.stamp == 10**9 + 10**8
+        assert image.pose[0, 3] == pytest.approx(STEP - 0.06 * (camera == 2))
+
+
+def test_kitti_s_text_files_may_be_missing(tmp_path: Path) -> None:
+    folder = write_kitti(tmp_path)
+    for file in folder.glob("*.txt"):
+        file.unlink()
+    source = open_source(str(folder))
+    assert "4 stereo pairs, no calibration, no stamps, no poses" in source.about
+    assert {(image.camera, image.pose, image.stamp) for image in source} == {(None, None, None)}
+
+
+def test_poses_stand_where_kitti_publishes_them(tmp_path: Path) -> None:
+    folder = write_kitti(tmp_path / "dataset/sequences/00")
+    (tmp_path / "dataset/poses").mkdir()
+    (folder / "poses.txt").rename(tmp_path / "dataset/poses/00.txt")
+    assert all(image.pose is not None for image in read(folder))
+
+
+@pytest.mark.parametrize("rectified", [True, False])
+@pytest.mark.parametrize(("cameras", "used"), [((0, 1, 2, 3), "image_00, image_01"), ((2, 3), "image_02, image_03")])
+def test_kitti_raw_is_calibrated_by_the_date(
+    tmp_path: Path, cameras: tuple[int, ...], used: str, rectified: bool
+) -> None:
+    source = open_source(str(write_kitti_raw(tmp_path, cameras, rectified)))
+    assert f"KITTI raw ({used})" in source.about
+    images = list(source)
+    check_pair(images[0])
+    assert images[0].camera is not None and images[0].camera.distortion.any() == (not rectified)
+    assert images[1].stamp == 1317042145_100000000
+
+
+@pytest.mark.parametrize("inside", ["image_02", "image_02/data"])
+def test_one_camera_of_kitti_raw_is_known_alone(tmp_path: Path, inside: str) -> None:
+    image = read(write_kitti_raw(tmp_path, (0, 1, 2, 3)) / inside)[1]
+    assert image.right is None and image.camera is not None and image.stamp is not None
+    assert image.camera.projection[0, 3] == 0
+
+
+def test_kitti_raw_of_another_size_has_no_calibration_and_says_why(tmp_path: Path) -> None:
+    drive = write_kitti_raw(tmp_path)
+    for folder in drive.glob("*/data"):
+        write_images(folder, numbered(digits=10), size=(100, 80))
+    source = open_source(str(drive))
+    assert next(iter(source)).camera is None
+    assert "no calibration" in source.about and "; the images have 100x80 pixels, '" in source.about
+
+
+@pytest.mark.parametrize("inside", ["", "mav0"])
+def test_euroc_is_known_by_each_of_its_folders(tmp_path: Path, inside: str) -> None:
+    for index, image in enumerate(read(write_euroc(tmp_path) / inside)):
+        check_pair(image)
+        assert image.stamp == stamp(index)
+
+
+def test_the_current_folder_is_known_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_euroc(tmp_path) / "mav0/cam1")
+    source = open_source(".")
+    assert "EuRoC (cam1)" in source.about and not source.stereo
+
+
+@pytest.mark.parametrize(("inside", "right"), [("mav0/cam0", False), ("mav0/cam1/data", True)])
+def test_one_camera_of_euroc_is_known_alone(tmp_path: Path, inside: str, right: bool) -> None:
+    for index, image in enumerate(read(write_euroc(tmp_path) / inside)):
+        assert image.right is None and image.camera is not None and image.stamp == stamp(index)
+        assert image.camera.matrix[0, 0] == FOCAL and image.camera.distortion[0] == -0.28
+        assert image.pose is not None
+        np.testing.assert_allclose(image.pose[:3, 3], [STEP * index + BASELINE * right, 0, 0], atol=1e-4)
+
+
+@pytest.mark.parametrize("model", ["radial-tangential", "equidistant"])
+def test_a_point_is_in_one_row_of_a_rectified_pair(tmp_path: Path, model: str) -> None:
+    """Even though the right camera is turned against the left one."""
+    folder = write_euroc(tmp_path, model=model)
+    file = folder / "mav0/cam1/sensor.yaml"
+    turn = np.eye(4)
+    turn[:3, :3] = [[np.cos(0.05), 0, np.sin(0.05)], [0, 1, 0], [-np.sin(0.05), 0, np.cos(0.05)]]
+    in_body = mounted(BASELINE) @ turn
+    values = yaml.safe_load(file.read_text())
+    values["T_BS"]["data"] = in_body.ravel().tolist()
+    file.write_text(yaml.safe_dump(values))
+    image = read(folder)[0]
+    assert image.camera is not None and image.right is not None and image.right.camera is not None
+    geometry = StereoGeometry(image.camera, image.right.camera)
+    assert geometry.baseline == pytest.approx(BASELINE)
+    points = np.random.default_rng(0).uniform([-1, -1, 3], [1, 1, 6], (50, 3))
+    seen = points @ np.linalg.inv(np.linalg.inv(mounted(0.0)) @ in_body)[:3, :3].T
+    seen += np.linalg.inv(np.linalg.inv(mounted(0.0)) @ in_body)[:3, 3]
+    left = geometry.rectify_left((points / points[:, 2:]).astype(np.float32))
+    right = geometry.rectify_right((seen / seen[:, 2:]).astype(np.float32))
+    np.testing.assert_allclose(left[:, 1], right[:, 1], atol=1e-3)
+    found = geometry.points(left, left[:, 0] - right[:, 0])
+    np.testing.assert_allclose(found, points, rtol=1e-3, atol=1e-3)
+
+
+def test_tum_vi_has_its_calibration_in_a_file_of_kalibr(tmp_path: Path) -> None:
+    folder = write_euroc(tmp_path, model="equidistant")
+    chain = {}
+    for camera in range(2):
+        file = folder / f"mav0/cam{camera}/sensor.yaml"
+        values = yaml.safe_load(file.read_text())
+        file.unlink()
+        chain[f"cam{camera}"] = {
+            "T_cam_imu": np.linalg.inv(mounted(BASELINE * camera)).tolist(),
+            "camera_model": "pinhole",
+            "distortion_coeffs": values["distortion_coefficients"],
+            "distortion_model": "equidistant",
+            "intrinsics": values["intrinsics"],
+            "resolution": values["resolution"],
+        }
+    (folder / "dso").mkdir()
+    (folder / "dso/camchain.yaml").write_text(yaml.safe_dump(chain))
+    (folder / "mav0/state_groundtruth_estimate0").rename(folder / "mav0/mocap0")
+    for index, image in enumerate(read(folder)):
+        check_pair(image)
+        assert image.camera is not None and image.camera.model == "equidistant"
+        assert image.pose is not None
+        np.testing.assert_allclose(image.pose, pose(index), atol=1e-4)
+
+
+def test_images_of_euroc_pair_by_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write_euroc(tmp_path)
+    right = folder / "mav0/cam1"
+    rows = []
+    for index, shift in enumerate((1_000_000, -2_000_000, 40_000_000, 0)):  # nanoseconds
+        name = f"{stamp(index) + shift}.png"
+        (right / "data" / f"{stamp(index)}.png").rename(right / "data" / name)
+        rows.append(f"{stamp(index) + shift},{name}")
+    (right / "data.csv").write_text("timestamp,filename\n" + "\n".join(rows))
+    (folder / f"mav0/cam0/data/{stamp(3)}.png").unlink()
+    images = read(folder)
+    assert [image.stamp for image in images] == [stamp(0), stamp(1)]
+    assert "2 images were read, 4 were left out" in caplog.messages[-1]
+    assert "data.csv lists it, but there is no such file" in caplog.text
+    for index, image in enumerate(images):
+        assert image.right is not None
+        np.testing.assert_array_equal(image.right.gray(), view(index, right=True))
+
+
+def test_without_sensor_files_euroc_has_no_calibration_and_says_so(tmp_path: Path) -> None:
+    folder = write_euroc(tmp_path)
+    (folder / "mav0/cam1/sensor.yaml").unlink()
+    source = open_source(str(folder))
+    assert "no calibration" in source.about and "sensor.yaml' is missing" in source.about
+    assert next(iter(source)).right is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "focal_length"), [("rgbd_dataset_freiburg2_xyz", 520.9), ("fr3_office", 535.4), ("my_desk", None)]
+)
+def test_the_calibration_of_tum_is_that_of_the_sensor_in_its_name(
+    tmp_path: Path, name: str, focal_length: float | None
+) -> None:
+    source = open_source(str(write_tum(tmp_path, name)))
+    camera = next(iter(source)).camera
+    assert (None if camera is None else camera.matrix[0, 0]) == focal_length
+    assert ("no calibration is known" if focal_length is None else "published one of freiburg") in source.about
+
+
+def test_the_colour_folder_of_tum_is_the_sequence(tmp_path: Path) -> None:
+    images = read(write_tum(tmp_path) / "rgb")
+    check_views(images, VGA)
+    assert images[1].stamp == pytest.approx(stamp(1), abs=1000) and images[1].pose is not None
+
+
+def test_poses_are_taken_between_those_of_the_trajectory_and_not_across_its_gaps(tmp_path: Path) -> None:
+    folder = write_tum(tmp_path)
+    truth = folder / "groundtruth.txt"
+    lines = [line for at, line in enumerate(truth.read_text().splitlines()) if at == 0 or at % 3 == 1 or at > 13]
+    truth.write_text("\n".join(lines[:16]))
+    poses = [image.pose for image in read(folder)]
+    assert poses[-1] is None and poses[0] is not None and poses[1] is not None
+    np.testing.assert_allclose([poses[0][0, 3], poses[1][0, 3]], [0, STEP], atol=1e-3)
+
+
+def test_a_pose_that_the_tracker_lost_is_none(tmp_path: Path) -> None:
+    folder = write_seven_scenes(tmp_path)
+    (folder / "frame-000001.pose.txt").write_text(row(np.full((4, 4), np.nan)))
+    (folder / "frame-000002.pose.txt").unlink()
+    source = open_source(str(folder))
+    assert [image.pose is not None for image in source] == [True, False, False, True]
+    assert "2 images lack a pose, the first one that of frame-000001.pose.txt" in source.about
+
+
+@pytest.mark.parametrize("write", [write_kitti, write_euroc, write_stereo])
+def test_damage_and_hidden_files_change_nothing_else(
+    write: Callable[[Path], Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write(tmp_path)
+    images = sorted(folder.glob("**/*.png"))[:COUNT]
+    shutil.copy(images[1], images[1].with_name(f"._{images[1].name}"))
+    images[1].write_bytes(images[1].read_bytes()[:-100])
+    read_stamps = [image.gray().tobytes() for image in open_source(str(folder))]
+    assert read_stamps == [view(index).tobytes() for index in (0, 2, 3)]
+    assert "3 images were read, 1 were left out" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be-sig"])
+@pytest.mark.parametrize("file", ["calib.txt", "poses.txt", "times.txt"])
+def test_marks_of_encodings_and_line_ends_of_windows_are_understood(tmp_path: Path, file: str, encoding: str) -> None:
+    folder = write_kitti(tmp_path)
+    text = (folder / file).read_text().replace("\n", "\r\n")
+    data = b"\xfe\xff" + text.encode("utf-16-be") if encoding == "utf-16-be-sig" else text.encode(encoding)
+    (folder / file).write_bytes(data)
+    images = read(folder)
+    check_pair(images[0])
+    assert images[1].pose is not None and images[1].pose[0, 3] == STEP and images[1].stamp == 10**9 + 10**8
+
+
+TRUTH = "mav0/state_groundtruth_estimate0/data.csv"
+
+
+@pytest.mark.parametrize(
+    ("write", "file", "old", "new", "message"),
+    [
+        (write_kitti, "poses.txt", "0.1", "0,1", "line 2 of FILE has '0,1' for a number: write decimals with a point"),
+        (write_kitti, "calib.txt", "159.5", "159,5", "line 1 of FILE has '159,5' for a number: write decimals with a"),
+        (write_kitti, "times.txt", "1.0000", "1,0000", "line 2 of FILE has no time in column 1: write seconds"),
+        (write_kitti, "poses.txt", "1 0 0 0.2", "0 1 0 0 0.2", "line 3 of FILE has 13 numbers, it needs 12"),
+        (write_kitti, "poses.txt", "1 0 0 0.2", "0 0 0.2", "line 3 of FILE has 11 numbers, it needs 12"),
+        (write_kitti_raw, "../calib_cam_to_cam.txt", "P_rect_01", "P_rekt_01", "FILE has no row P_rect_01"),
+        (write_kitti_raw, "image_00/timestamps.txt", "25.1", "25,1", "line 2 of FILE is no time such as"),
+        (write_euroc, "mav0/cam0/data.csv", ",14", ";14", "line 2 of FILE needs a time in nanoseconds, a comma"),
+        (write_euroc, TRUTH, ",", ";", "line 2 of FILE has 0 numbers, it needs 7"),
+        (write_euroc, TRUTH, ",0.5", ",0.9", "FILE: a pose is no position in metres with a quaternion of length 1"),
+        (
+            write_euroc,
+            "mav0/cam0/sensor.yaml",
+            "[300.0",
+            "[300,0",
+            "FILE: intrinsics has 5 numbers instead of 4",
+        ),
+        (write_euroc, "mav0/cam0/sensor.yaml", "pinhole", "omni", "FILE: the camera model 'omni' is not known"),
+        (write_tum, "groundtruth.txt", "0 0 0 0 0 1", "0 0 0 0 0", "line 2 of FILE has 6 numbers, it needs 7"),
+        (write_tum, "rgb.txt", " rgb", "rgb", "line 3 of FILE has no time in column 1"),
+        (write_tum, "rgb.txt", " rgb", " RGB", "the file that 'rgb.txt' names does not exist"),
+        (write_seven_scenes, "frame-000001.pose.txt", "1.0", "1,0", "line 1 of FILE has '1,0"),
+    ],
+)
+def test_what_is_wrong_in_a_text_file_is_named_with_its_line(
+    write: Callable[[Path], Path], file: str, old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    folder = write(tmp_path)
+    text = (folder / file).read_text()
+    assert old in text
+    (folder / file).write_text(text.replace(old, new))
+    with pytest.raises(ValueError, match=message.replace("FILE", f"'.*{Path(file).name}'")):
+        read(folder)
+
+
+@pytest.mark.parametrize("file", ["calib.txt", "poses.txt", "times.txt"])
+@pytest.mark.parametrize(("data", "kind"), [(b"P0: 1\n# Kamera f\xfcr", "UTF-8"), (b"\xff\xfe1\0\n\0\0", "UTF-16")])
+def test_a_file_in_another_encoding_is_refused_with_its_line(tmp_path: Path, file: str, data: bytes, kind: str) -> None:
+    folder = write_kitti(tmp_path)
+    (folder / file).write_bytes(data)
+    with pytest.raises(ValueError, match=rf"line 2 of '.*{file}' is not {kind} text: save the file as UTF-8"):
+        open_source(str(folder))
+
+
+def test_an_unknown_folder_lists_the_layouts_and_where_images_are(tmp_path: Path) -> None:
+    write_images(tmp_path / "seq-01", ["1.png"])
+    with pytest.raises(ValueError, match=r"EuRoC or .*KITTI raw .*7-Scenes .*images in its folders seq-01: name"):
+        open_source(str(tmp_path))
