@@ -75,6 +75,7 @@ setup(
     extras_require={
         # ROS 2 Jazzy without a ROS installation. Never on a robot that has one: the wheels would shadow it.
         "ros": [*ROS, *PLAYER, *ODOMETRY, *DEMO],
+        "recordings": RECORDINGS,
         "openvino": OPENVINO,
         "tensorrt": TENSORRT,
         "quantize": QUANTIZE,

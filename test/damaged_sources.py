@@ -52,7 +52,7 @@ def _half_recording(source: Path, images: list[NDArray[np.uint8]]) -> None:
         connection = writer.add_connection("/camera/image_raw/compressed", kind, typestore=store)
         for index, image in enumerate(images):
             data = cv2.imencode(".jpg", image)[1].ravel()
-            stamp = store.types["builtin_interfaces/msg/Time"](100, index * 10**8)
+            stamp = store.types["builtin_interfaces/msg/Time"](*divmod(10**11 + index * 10**8, 10**9))
             header = store.types["std_msgs/msg/Header"](stamp, "camera")
             message = store.types[kind](header, "jpeg", data[: len(data) // 2] if index == LOST else data)
             writer.write(connection, 10**11 + index * 10**8, store.serialize_cdr(message, kind))

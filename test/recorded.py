@@ -43,13 +43,15 @@ def header(stamp: int, frame_id: str = "camera") -> Any:
     return ROS["std_msgs/msg/Header"](ROS["builtin_interfaces/msg/Time"](*divmod(stamp, 10**9)), frame_id)
 
 
-def image_message(index: int, stamp: int | None = None, encoding: str = "mono8", pixels: Any = None) -> Any:
+def image_message(
+    index: int, stamp: int | None = None, encoding: str = "mono8", pixels: Any = None, frame_id: str = "camera"
+) -> Any:
     """An image at its place in a sequence, with the stamp of that place if none is given."""
     pixels = picture(index) if pixels is None else pixels
     data = np.ascontiguousarray(pixels).view(np.uint8).ravel()
     stamp = BASE + index * STEP if stamp is None else stamp
     height, width = pixels.shape[:2]
-    return ROS["sensor_msgs/msg/Image"](header(stamp), height, width, encoding, 0, len(data) // height, data)
+    return ROS["sensor_msgs/msg/Image"](header(stamp, frame_id), height, width, encoding, 0, len(data) // height, data)
 
 
 def compressed_message(index: int, data: bytes | None = None, format: str = "mono8; png compressed ") -> Any:
@@ -57,13 +59,17 @@ def compressed_message(index: int, data: bytes | None = None, format: str = "mon
     return ROS["sensor_msgs/msg/CompressedImage"](header(BASE + index * STEP), format, np.frombuffer(data, np.uint8))
 
 
-def info_message(stamp: int, focal: float = FOCAL, width: int = WIDTH, **replaced: Any) -> Any:
+def info_message(
+    stamp: int, focal: float = FOCAL, width: int = WIDTH, frame_id: str = "camera", **replaced: Any
+) -> Any:
     """A camera_info of the pictures; its P has twice the focal length of its K."""
     k = np.array([focal, 0, 15.5, 0, focal, 11.5, 0, 0, 1])
     p = np.array([2 * focal, 0, 15.5, -5, 0, 2 * focal, 11.5, 0, 0, 0, 1, 0])
     values = {"d": np.full(5, 0.01), "k": k, "r": np.eye(3).ravel(), "p": p, **replaced}
     region = ROS["sensor_msgs/msg/RegionOfInterest"](0, 0, 0, 0, False)
-    return ROS["sensor_msgs/msg/CameraInfo"](header(stamp), HEIGHT, width, "plumb_bob", *values.values(), 0, 0, region)
+    return ROS["sensor_msgs/msg/CameraInfo"](
+        header(stamp, frame_id), HEIGHT, width, "plumb_bob", *values.values(), 0, 0, region
+    )
 
 
 def images_on(topic: str = "/image_raw", count: int = COUNT) -> list[Message]:

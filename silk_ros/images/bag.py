@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..geometry.camera import RECTIFIED, is_rectified, rectified_notes
 from .bag_cameras import RecordedCameras
 from .bag_messages import header_stamp, image_from_message
+from .bag_stamps import RecordedClock
 from .bag_topics import ImageTopics
-from .source import DEFAULT_RATE, Lost, Source, SourceImage
+from .source import Lost, Source, SourceImage
 from .storage.base import INFO
 
 if TYPE_CHECKING:
@@ -22,15 +24,35 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RATE_IMAGES = 100  # from whose stamps the rate is taken
+FIRST = 100  # images and camera_infos from which the clock, the rate and the frame_ids are taken
+WAIT = 4  # images that are held back for their camera_info
 
 
 class _Waiting(NamedTuple):
-    """An image that waits for the camera_info with its stamp, and the newest camera_info before it."""
+    """An image that waits for the camera_info with its stamp, or the loss in its place.
 
-    image: SourceImage
+    stamp: of its header. before: the newest camera_infos when it was recorded.
+    """
+
+    item: SourceImage | Lost
     stamp: int
-    info_before: Any
+    before: dict[str, Any]
+
+    def is_ready(self, cameras: RecordedCameras) -> bool:
+        """Whether its calibration is known."""
+        if isinstance(self.item, Lost) or not self.stamp:
+            return True
+        return cameras.with_stamp(self.item.frame_id or "", self.stamp) is not None
+
+    def finished(self, cameras: RecordedCameras) -> SourceImage | Lost:
+        """The image with its calibration, or the loss."""
+        image = self.item
+        if isinstance(image, Lost):
+            return image
+        frame_id = image.frame_id or ""
+        info = cameras.with_stamp(frame_id, self.stamp)
+        camera, problem = cameras.of(frame_id, info, self.before, (image.width, image.height))
+        return replace(image, camera=camera, camera_problem=problem)
 
 
 class BagSource(Source):
@@ -47,15 +69,22 @@ class BagSource(Source):
         try:
             from .storage.recording import Recording
         except ImportError as error:
-            raise ImportError("reading a recording needs more libraries: pip install rosbags mcap pyyaml") from error
+            raise ImportError(
+                f"reading a recording needs more libraries ({error}): pip install 'silk_ros[recordings]', "
+                "or pip install rosbags mcap zstandard pyyaml"
+            ) from error
         self._recording = Recording(path)
         topics = ImageTopics(self._recording)
         self._topic = topics.choose(topic)
-        self.about = "" if topic else topics.about(self._topic)
+        about = [self._recording.about, "" if topic else topics.about(self._topic)]
+        self.about = "; ".join(text for text in about if text)
         # image_transport publishes /camera/image_raw/compressed beside /camera/camera_info.
         self._info_topic = self._topic.removesuffix("/compressed").rsplit("/", 1)[0] + "/camera_info"
         self._rectified = is_rectified(rectified, self._topic)
-        self.rate = self._recorded_rate()
+        first = list(self._first_images())
+        self._frame_ids = {frame_id for _, _, frame_id in first}
+        self._clock = RecordedClock([(stamp, received) for stamp, received, _ in first])
+        self.rate = self._clock.rate
         self._log_calibration(rectified)
 
     def _log_calibration(self, rectified: str) -> None:
@@ -72,57 +101,48 @@ class BagSource(Source):
             "the images of %s have no calibration, which is sought on %s: %s", self._topic, self._info_topic, there
         )
 
-    def _recorded_rate(self) -> float:
-        items = islice(self._recording.read([self._topic]), RATE_IMAGES)
-        times = [(header_stamp(item.message), item.time) for item in items if not isinstance(item.message, Lost)]
-        stamps = [stamp for stamp, _ in times]
-        if len(set(stamps)) < 2 or 0 in stamps:  # of a driver without a clock
-            stamps = [received for _, received in times]
-        intervals = [after - before for before, after in pairwise(stamps) if after > before]
-        return 1e9 / median(intervals) if intervals else DEFAULT_RATE
+    def _first_images(self) -> Iterator[tuple[int, int, str]]:
+        """Stamp, time of reception and frame_id of the first images that have a valid stamp."""
+        for item in islice(self._recording.read([self._topic]), FIRST):
+            if not isinstance(item.message, Lost):
+                with suppress(ValueError):
+                    yield header_stamp(item.message), item.time, item.message.header.frame_id
 
     def _read(self) -> Iterator[SourceImage | Lost]:
-        cameras = RecordedCameras(self._rectified)
         infos = (item.message for item in self._recording.read([self._info_topic]) if item.type == INFO)
-        first_info = next((message for message in infos if not isinstance(message, Lost)), None)
-        if first_info is not None:
-            cameras.add(first_info)  # of the images before it
-        waiting: _Waiting | None = None
+        first_infos = [message for message in islice(infos, FIRST) if not isinstance(message, Lost)]
+        cameras = RecordedCameras(self._info_topic, self._rectified, first_infos, self._frame_ids)
+        waiting: deque[_Waiting] = deque()
         for item in self._recording.read([self._topic, self._info_topic]):
             if item.type == INFO:
                 self._add_info(cameras, item)
-                continue
-            if waiting is not None:
-                yield _with_camera(waiting, cameras)
-                waiting = None
-            image = self._image(item)
-            if isinstance(image, Lost):
-                yield image
             else:
-                waiting = _Waiting(image, header_stamp(item.message), cameras.newest)
-        if waiting is not None:
-            yield _with_camera(waiting, cameras)
+                waiting.append(self._waiting(item, cameras))
+            while waiting and (len(waiting) > WAIT or waiting[0].is_ready(cameras)):
+                yield waiting.popleft().finished(cameras)
+        for image in waiting:
+            yield image.finished(cameras)
 
     def _add_info(self, cameras: RecordedCameras, item: Recorded) -> None:
         if isinstance(item.message, Lost):
             self._say(item.message.reason, f"'{self.name}', {item.place}: left out: {item.message.reason}")
-        else:
-            cameras.add(item.message)
+        elif problem := cameras.add(item.message):
+            self._say(f"first {problem}", f"'{self.name}', {item.place}: the first usable one replaces it: {problem}")
 
-    def _image(self, item: Recorded) -> SourceImage | Lost:
+    def _waiting(self, item: Recorded, cameras: RecordedCameras) -> _Waiting:
         if isinstance(item.message, Lost):
-            return item.message
-        if not header_stamp(item.message):
-            self._say(
-                "stamp", f"'{self.name}': images have zero stamps: the times when they were recorded replace them"
-            )
+            return _Waiting(item.message, 0, {})
         try:
-            return image_from_message(item.message, item.type, item.time)
+            image = image_from_message(item.message, item.type)
         except ValueError as error:
-            return Lost(item.place, str(error))
-
-
-def _with_camera(waiting: _Waiting, cameras: RecordedCameras) -> SourceImage:
-    image = waiting.image
-    camera, problem = cameras.of(waiting.stamp, waiting.info_before, (image.width, image.height))
-    return replace(image, camera=camera, camera_problem=problem)
+            return _Waiting(Lost(item.place, str(error)), 0, {})
+        stamp = image.stamp or 0
+        cameras.see(image.frame_id or "")
+        on_clock = self._clock.of(stamp, item.time)
+        if self._clock.is_reception:
+            text = "images have zero stamps: the times when they were recorded replace those of all"
+            self._say("stamps", f"'{self.name}': {text}")
+        elif on_clock != stamp:
+            text = "its stamp is zero: the time when it was recorded replaces it, less the usual delay"
+            self._say("stamp", f"'{self.name}', {item.place}: {text}")
+        return _Waiting(replace(image, stamp=on_clock), stamp, cameras.newest)

@@ -35,15 +35,18 @@ class ImageTopics:
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
         self.unusable: dict[str, str] = {}
-        ranks = {}
+        self._first_problems: dict[str, str] = {}
         for topic, channels in sorted(recording.topics.items()):
             if any(channel.type in (IMAGE, COMPRESSED) for channel in channels):
                 reason, is_final = _problem(recording, topic)
                 if is_final:
                     self.unusable[topic] = reason
                 else:
-                    ranks[topic] = bool(reason), DERIVED.search(topic) is not None, topic
-        self.usable = sorted(ranks, key=lambda topic: ranks[topic])
+                    self._first_problems[topic] = reason
+        self.usable = sorted(
+            self._first_problems,
+            key=lambda topic: (bool(self._first_problems[topic]), DERIVED.search(topic) is not None, topic),
+        )
 
     def choose(self, wanted: str) -> str:
         """The wanted topic, or the first usable one. Raises ValueError, naming the topics, where there is none."""
@@ -65,21 +68,29 @@ class ImageTopics:
         others = [topic for topic in self.usable if topic != chosen]
         if not others and not self.unusable:
             return ""
-        reasons = [f"{topic} (by its name not of a camera)" if DERIVED.search(topic) else topic for topic in others]
+        reasons = [self._rank(topic) for topic in others]
         reasons += [f"{topic} ({reason})" for topic, reason in self.unusable.items()]
-        return (
-            f"the images are those of {chosen}, the first by name of {len(self.usable)} usable topics; "
-            f"not {_enumerate(reasons)}; choose with topic"
-        )
+        rank = "the only usable topic"
+        if others:
+            rank = (
+                f"one of {len(self.usable)} usable topics (whole images of cameras come first, then the order of names)"
+            )
+        return f"the images are those of {chosen}, {rank}; not {listed(reasons)}; choose with topic"
+
+    def _rank(self, topic: str) -> str:
+        """A usable topic with what puts it behind others."""
+        if problem := self._first_problems[topic]:
+            return f"{topic} (its first images cannot be used: {problem})"
+        return f"{topic} (by its name not of a camera)" if DERIVED.search(topic) else topic
 
     def _usable(self) -> str:
         """The topics to choose from; where there are none, those that there are."""
         if self.usable:
-            return f"its image topics are {_enumerate(self.usable)}"
+            return f"its image topics are {listed(self.usable)}"
         if self.unusable:
-            return f"its image topics are {_enumerate([f'{topic} ({why})' for topic, why in self.unusable.items()])}"
+            return f"its image topics are {listed([f'{topic} ({why})' for topic, why in self.unusable.items()])}"
         topics = sorted(self._recording.topics.items())
-        return f"its topics are {_enumerate([f'{topic} ({channels[0].type})' for topic, channels in topics])}"
+        return f"its topics are {listed([f'{topic} ({channels[0].type})' for topic, channels in topics])}"
 
 
 def _problem(recording: Recording, topic: str) -> tuple[str, bool]:
@@ -113,12 +124,13 @@ def _image_problem(item: Recorded) -> str:
     if isinstance(item.message, Lost):
         return item.message.reason
     try:
-        image_from_message(item.message, item.type, item.time)
+        image_from_message(item.message, item.type)
     except ValueError as error:
         return str(error)
     return ""
 
 
-def _enumerate(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Names for a message to people, the first MOST_NAMES of them."""
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
     return ", ".join(names[:MOST_NAMES]) + more if names else "none"

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +17,7 @@ from recorded import (
     STEP,
     STORE,
     WIDTH,
+    Message,
     compressed_message,
     image_message,
     images_on,
@@ -110,6 +113,49 @@ def test_one_zero_stamp_is_replaced_alone(tmp_path: Path) -> None:
     assert stamps == [BASE + index * STEP + 5 * (index == 3) for index in range(COUNT)]
 
 
+@pytest.mark.parametrize("zeros", [[3], [5, 6], [0]])
+def test_a_zero_stamp_among_others_is_replaced_on_their_clock(tmp_path: Path, zeros: list[int]) -> None:
+    """The clock of the camera is ten years behind that of the recorder."""
+    behind = 10 * 365 * 86400 * 10**9
+    stamps = [BASE + index * STEP - behind for index in range(COUNT)]
+    messages = [
+        ("/image_raw", BASE + index * STEP + 20, image_message(index, 0 if index in zeros else stamp))
+        for index, stamp in enumerate(stamps)
+    ]
+    source = BagSource(write(tmp_path / "bag", messages))
+    assert [image.stamp for image in source] == stamps and source.rate == pytest.approx(10)
+
+
+def test_a_clock_that_starts_at_zero_is_one_clock(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    messages = [("/image_raw", BASE + index * STEP, image_message(index, index * STEP)) for index in range(COUNT)]
+    source = BagSource(write(tmp_path / "bag", messages))
+    assert [image.stamp for image in source] == [index * STEP for index in range(COUNT)]
+    assert source.rate == pytest.approx(10) and not caplog.messages
+
+
+def test_stamps_that_begin_late_do_not_make_a_second_clock(tmp_path: Path) -> None:
+    times = [BASE + index * STEP for index in range(110)]
+    messages = [
+        ("/image_raw", time, image_message(0, (time - 10**15) * (index > 104))) for index, time in enumerate(times)
+    ]
+    assert [image.stamp for image in BagSource(write(tmp_path / "bag", messages))] == times
+
+
+@pytest.mark.parametrize(
+    ("storage", "seconds", "nanoseconds"),
+    [("mcap", -5, 0), ("sqlite3", -1, 999_999_999), ("mcap", 5, 10**9), ("ros1", 5, 2**32 - 1)],
+)
+@pytest.mark.parametrize("message", [image_message, compressed_message])
+def test_an_image_with_an_invalid_stamp_is_left_out(
+    tmp_path: Path, storage: str, seconds: int, nanoseconds: int, message: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    messages = [("/image_raw", BASE + index * STEP, message(index)) for index in range(COUNT)]
+    messages[4][2].header.stamp.sec, messages[4][2].header.stamp.nanosec = seconds, nanoseconds
+    assert read(write(tmp_path / "bag", messages, storage)) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+    assert "message 5 of /image_raw: left out: stamp with" in caplog.text
+    assert "set header.stamp in the driver" in caplog.text
+
+
 # The rate.
 
 
@@ -150,6 +196,74 @@ def test_a_camera_info_belongs_to_the_image_with_its_stamp(tmp_path: Path, stora
     messages = sorted([*images_on(), *infos], key=lambda message: message[1])
     images = list(BagSource(write(tmp_path / "bag", messages, storage)))
     assert focal_lengths(images) == [FOCAL + index for index in range(COUNT)]
+
+
+@pytest.mark.parametrize("late", [1, 2, 3])
+def test_a_camera_info_may_lie_behind_later_images(tmp_path: Path, late: int) -> None:
+    infos = [
+        (INFO, BASE + (index + late) * STEP + 1, info_message(BASE + index * STEP, FOCAL + index))
+        for index in range(COUNT)
+    ]
+    messages = sorted([*images_on(), *infos], key=lambda message: message[1])
+    images = list(BagSource(write(tmp_path / "bag", messages)))
+    assert focal_lengths(images) == [FOCAL + index for index in range(COUNT)]
+    assert indexes(images) == list(range(COUNT))
+
+
+def pairs(stamped: bool, info_frames: Sequence[str] = ("left", "right")) -> list[Message]:
+    """Images of two cameras on one topic with equal stamps, and their camera_infos."""
+    messages: list[Message] = []
+    for index in range(COUNT):
+        time = BASE + index * STEP
+        for delay, (frame_id, focal) in enumerate(zip(info_frames, (50.0, 90.0))):
+            messages.append((INFO, time + delay, info_message(time if stamped else 0, focal, frame_id=frame_id)))
+        for delay, frame_id in enumerate(("left", "right"), start=5):
+            messages.append(("/image_raw", time + delay, image_message(index, time, frame_id=frame_id)))
+    return messages
+
+
+@ALL_FORMATS
+@pytest.mark.parametrize("stamped", [True, False])
+def test_cameras_on_one_topic_have_the_camera_infos_of_their_frame_id(
+    tmp_path: Path, storage: str, stamped: bool
+) -> None:
+    images = list(BagSource(write(tmp_path / "bag", pairs(stamped), storage)))
+    assert [image.frame_id for image in images] == ["left", "right"] * COUNT
+    assert focal_lengths(images) == [50, 90] * COUNT
+    assert len({id(image.camera) for image in images}) == 2
+
+
+def test_a_camera_without_a_camera_info_of_its_frame_id_has_none(tmp_path: Path) -> None:
+    images = list(BagSource(write(tmp_path / "bag", pairs(True, ["left"]))))
+    assert focal_lengths(images) == [50, None] * COUNT
+    text = "camera_info on /camera_info is of 'left', but the images are of 'right': give images and camera_info of"
+    assert text in images[1].camera_problem and not images[0].camera_problem
+
+
+def test_a_single_camera_may_have_two_names(tmp_path: Path) -> None:
+    images = list(BagSource(write(tmp_path / "bag", [*infos_on(frame_id="camera_link"), *images_on()])))
+    assert focal_lengths(images) == [FOCAL] * COUNT
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_images_before_the_first_usable_camera_info_have_that_one(
+    tmp_path: Path, stamped: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    times = [BASE + index * STEP for index in range(COUNT)]
+    infos = [
+        (INFO, time - 1, info_message(time if stamped else 0, 0.0 if index in (0, 1, 2, 6) else FOCAL + index))
+        for index, time in enumerate(times)
+    ]
+    images = list(BagSource(write(tmp_path / "bag", [*infos, *images_on()])))
+    assert focal_lengths(images) == [FOCAL + index if index != 6 else None for index in (3, 3, 3, 3, 4, 5, 6, 7, 8, 9)]
+    assert "message 1 of /camera_info: the first usable one replaces it: camera_info.k has no focal" in caplog.text
+
+
+def test_an_invalid_stamp_of_a_camera_info_is_not_needed(tmp_path: Path) -> None:
+    infos = infos_on()
+    for _, _, info in infos:
+        info.header.stamp.nanosec = 2 * 10**9
+    assert focal_lengths(list(BagSource(write(tmp_path / "bag", [*infos, *images_on()])))) == [FOCAL] * COUNT
 
 
 def test_other_images_have_the_newest_camera_info_before_them(tmp_path: Path) -> None:
@@ -208,7 +322,7 @@ def test_rectified_images_have_the_projection(
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
-        ({"width": 2 * WIDTH}, "camera_info is for 64x24 images, but they are 32x24: "),
+        ({"width": 2 * WIDTH}, "camera_info is for 64x24 images, but they are 32x24: publish the intrinsics"),
         ({"focal": 0.0}, "the camera is not calibrated"),
         ({"d": np.ones(3)}, r"camera_info.d must hold"),
     ],
@@ -292,5 +406,8 @@ def test_a_lost_camera_info_is_no_lost_image(tmp_path: Path, caplog: pytest.LogC
 
 def test_the_libraries_that_are_missing_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "silk_ros.images.storage.recording", None)
-    with pytest.raises(ImportError, match="pip install rosbags mcap"):
+    with pytest.raises(
+        ImportError,
+        match=r"\(.*recording.*\): pip install 'silk_ros\[recordings\]', or pip install rosbags mcap zstandard",
+    ):
         BagSource(tmp_path)

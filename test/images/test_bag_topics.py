@@ -50,7 +50,7 @@ def test_depth_is_never_taken(tmp_path: Path, storage: str, depth: str) -> None:
     source = BagSource(bag)
     assert len(list(source)) == COUNT
     assert source.about == (
-        "the images are those of /camera/image_raw, the first by name of 1 usable topics; "
+        "the images are those of /camera/image_raw, the only usable topic; "
         f"not {depth} (it holds depths); choose with topic"
     )
     with pytest.raises(
@@ -104,7 +104,7 @@ def test_the_first_camera_by_name_is_taken_and_named(
     open_source(str(bag))
     (other,) = set(topics) - {wanted}
     reason = " (by its name not of a camera)" if other in ("/camera/debug/image", "/a/segmentation_mask") else ""
-    choice = "the first by name of 2 usable topics"
+    choice = "one of 2 usable topics (whole images of cameras come first, then the order of names)"
     line = f"the images are those of {wanted}, {choice}; not {other}{reason}; choose with topic"
     assert line in caplog.messages
 
@@ -143,7 +143,9 @@ def test_a_recording_without_images_lists_its_topics(tmp_path: Path, storage: st
 def test_a_topic_whose_first_images_are_damaged_comes_last_but_is_read(tmp_path: Path) -> None:
     damaged = [("/a/image", BASE + i, compressed_message(i, bytes(100) if i < 4 else None)) for i in range(COUNT)]
     assert len(list(BagSource(write(tmp_path / "alone", damaged)))) == COUNT - 4
-    assert chosen(write(tmp_path / "both", [*damaged, *images_on("/b/image")])) == "/b/image"
+    both = write(tmp_path / "both", [*damaged, *images_on("/b/image")])
+    assert chosen(both) == "/b/image"
+    assert "not /a/image (its first images cannot be used: a compressed image is neither" in BagSource(both).about
 
 
 @pytest.mark.parametrize(

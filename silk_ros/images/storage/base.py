@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import NamedTuple
 
 from ..source import Lost
@@ -49,6 +50,7 @@ class Stored(NamedTuple):
 class Storage(ABC):
     """One file of a recording, which is opened anew for each reading.
 
+    path: of the file, decompressed. origin: of the file that the user has, which errors and remedies name.
     channels: by their keys. start: time of its first message in nanoseconds, or an earlier one.
 
     Raises ValueError, naming the fix, for a file that cannot be read, and OSError. What is known to be missing is
@@ -58,8 +60,26 @@ class Storage(ABC):
     channels: dict[int, Channel]
     start: int = 0
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, origin: Path) -> None:
+        self.path, self.origin = path, origin
+
+    def mend(self, command: str) -> str:
+        """A remedy: a shell command with {} for the file, which is decompressed first if it is not plain.
+
+        It is to write into the home folder: a mended file beside the damaged one would be read with it.
+        """
+        if self.path == self.origin:
+            return f"mend it with: {command.format(quote(str(self.origin)))}"
+        unpacked = f"~/{quote(self.path.name)}"
+        return f"mend it with: zstd -dc {quote(str(self.origin))} > {unpacked}; {command.format(unpacked)}"
+
+    def check_start(self, start: bytes, format_name: str) -> None:
+        """Raise ValueError, naming the fix, for a file that does not start as those of its format do."""
+        with self.path.open("rb") as file:
+            found = file.read(len(start))
+        if found != start:
+            reason = f"it is no {format_name} file" if found else "it is empty"
+            raise unreadable(self.origin, reason, "record again, or give a rosbag2 folder, an .mcap, .db3 or .bag file")
 
     @abstractmethod
     def messages(self, keys: Collection[int]) -> Iterator[Stored]:
@@ -67,23 +87,30 @@ class Storage(ABC):
 
 
 class Part(NamedTuple):
-    """Messages in order of time, none of them before `start`, that are read when their time has come."""
+    """Messages in order of time, none of them before `start`, that are read when their time has come.
+
+    first: gives the time of the first message, or an earlier one; costs more than `start`, but less than `read`.
+    """
 
     start: int
     read: Callable[[], Iterator[Stored]]
+    first: Callable[[], int] | None = None
 
 
 def merge_by_time(parts: Iterable[Part]) -> Iterator[Stored]:
     """The messages of several parts in order of time."""
-    waiting = sorted(parts, key=lambda part: part.start, reverse=True)
+    waiting = [(part.start, number, part) for number, part in enumerate(parts)]
+    heapq.heapify(waiting)
     heap: list[tuple[int, int, Stored, Iterator[Stored]]] = []
-    opened = 0
     while waiting or heap:
-        while waiting and (not heap or waiting[-1].start <= heap[0][0]):
-            messages = waiting.pop().read()
-            opened += 1
+        while waiting and (not heap or waiting[0][0] <= heap[0][0]):
+            start, number, part = heapq.heappop(waiting)
+            if part.first is not None and (later := part.first()) > start:
+                heapq.heappush(waiting, (later, number, part))
+                continue
+            messages = part.read()
             if (first := next(messages, None)) is not None:
-                heapq.heappush(heap, (first.time, opened, first, messages))
+                heapq.heappush(heap, (first.time, number, first, messages))
         if heap:
             _, order, message, messages = heap[0]
             yield message
@@ -96,15 +123,6 @@ def merge_by_time(parts: Iterable[Part]) -> Iterator[Stored]:
 def unreadable(path: Path, reason: object, remedy: str) -> ValueError:
     """The error of a recording of which nothing can be read."""
     return ValueError(f"cannot read the recording '{path}' ({reason}): {remedy}")
-
-
-def check_start(path: Path, start: bytes, format_name: str) -> None:
-    """Raise ValueError, naming the fix, for a file that does not start as those of its format do."""
-    with path.open("rb") as file:
-        found = file.read(len(start))
-    if found != start:
-        reason = f"it is no {format_name} file" if found else "it is empty"
-        raise unreadable(path, reason, "record again, or give a rosbag2 folder, an .mcap, .db3 or .bag file")
 
 
 def ros2_type(name: str) -> str:

@@ -11,8 +11,8 @@ from typing import IO
 from mcap import records
 
 from ..source import Lost
-from .base import Channel, Part, Storage, Stored, check_start, merge_by_time, ros2_type, unreadable
-from .mcap_index import MAGIC, McapIndex, Piece, read_chunk, read_index
+from .base import Channel, Part, Storage, Stored, merge_by_time, ros2_type, unreadable
+from .mcap_index import MAGIC, McapIndex, Piece, first_time, read_chunk, read_index
 
 log = logging.getLogger(__name__)
 
@@ -23,36 +23,38 @@ class McapStorage(Storage):
     A file that was cut, or has no index of all its messages, is scanned once.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._mend = f"mend it with: mcap recover {path.name} -o mended.mcap"
-        check_start(path, MAGIC, "MCAP")
+    def __init__(self, path: Path, origin: Path) -> None:
+        super().__init__(path, origin)
+        self._mend = self.mend("mcap recover {} -o ~/mended.mcap")
+        self.check_start(MAGIC, "MCAP")
         with path.open("rb") as file:
             index = read_index(file)
         if index.cut is not None:
             if not index.pieces:
-                raise unreadable(path, "it was cut before its first whole message", "record again")
+                raise unreadable(origin, "it was cut before its first whole message", "record again")
             log.warning(
-                "'%s' was cut or is damaged at byte %d: what is whole before it is read; %s",
-                path,
+                "'%s' was cut or is damaged at byte %d: what is whole before it is read%s; %s",
+                origin,
                 index.cut,
+                "" if index.counts else ", and how much is lost behind it is not known",
                 self._mend,
             )
         self.channels = {key: _channel(channel, index) for key, channel in index.channels.items()}
         self.start = min((piece.start for piece in index.pieces), default=0)
         self._pieces = index.pieces
         self._missing = index.counts - index.found()
+        self._missing_part = "damaged chunks" if index.cut is None else "end"
 
     def messages(self, keys: Collection[int]) -> Iterator[Stored]:
         with self.path.open("rb") as file:
             yield from merge_by_time(
-                Part(piece.start, partial(self._read, file, piece, keys))
+                Part(piece.start, partial(self._read, file, piece, keys), partial(first_time, file, piece, keys))
                 for piece in self._pieces
                 if not piece.counts or not piece.counts.keys().isdisjoint(keys)
             )
-        end = Lost(f"end of {self.path.name}", f"the file is damaged: {self._mend}")
+        lost = Lost(f"{self._missing_part} of {self.path.name}", f"the file is damaged: {self._mend}")
         for key in self._missing.keys() & set(keys):
-            yield from [Stored(self.start, self.channels.get(key), end)] * self._missing[key]
+            yield from [Stored(self.start, self.channels.get(key), lost)] * self._missing[key]
 
     def _read(self, file: IO[bytes], piece: Piece, keys: Collection[int]) -> Iterator[Stored]:
         try:
@@ -60,7 +62,8 @@ class McapStorage(Storage):
         except Exception:  # whatever damaged bytes lead to
             place = f"chunk at byte {piece.offset} of {self.path.name}"
             lost = Lost(place, f"the chunk is damaged: {self._mend}")
-            for key in [key for key in piece.counts.elements() if key in keys] if piece.counts else [None]:
+            unknown = [] if self._missing else [None]  # the missing messages are counted at the end
+            for key in [key for key in piece.counts.elements() if key in keys] if piece.counts else unknown:
                 yield Stored(piece.start, None if key is None else self.channels[key], lost)
             return
         for message in sorted(found, key=lambda message: message.log_time):

@@ -6,7 +6,7 @@ import os
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -21,7 +21,8 @@ from mcap.stream_reader import StreamReader, breakup_chunk
 MAGIC = b"\x89MCAP0\r\n"
 RECORD_START = struct.Struct("<BQ")  # opcode and length
 MESSAGE_START = struct.Struct("<HIQQ")  # channel, sequence, time of reception, time of publication
-INDEX_START, INDEX_ENTRY = 15, 16  # bytes of a message index: without messages, and of each
+INDEX_START = 15  # bytes of a message index before its entries
+INDEX_ENTRY = struct.Struct("<QQ")  # time of reception and place in the chunk
 FOOTER_SIZE = RECORD_START.size + 20 + len(MAGIC)
 OPCODES = {*Opcode}
 PRIVATE_OPCODES = 0x80  # and above: records of applications
@@ -29,11 +30,16 @@ PRIVATE_OPCODES = 0x80  # and above: records of applications
 
 @dataclass
 class Piece:
-    """A chunk, or a message outside of chunks: its first time, its place, and its messages of each channel."""
+    """A chunk, or a message outside of chunks.
+
+    start: time of its first message. offset: its place. counts: its messages of each channel; empty if not known.
+    indexes: the places of the message indexes of its channels, where it has them.
+    """
 
     start: int
     offset: int
     counts: Counter[int] = field(default_factory=Counter)
+    indexes: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -89,6 +95,20 @@ def read_chunk(file: IO[bytes], offset: int) -> list[records.McapRecord]:
     return breakup_chunk(records.Chunk.read(stream), validate_crc=True)
 
 
+def first_time(file: IO[bytes], piece: Piece, keys: Collection[int]) -> int:
+    """The time of the first message of some channels in a piece by its message indexes, or that of the piece."""
+    times = []
+    for key in piece.counts.keys() & set(keys):
+        if key not in piece.indexes:
+            return piece.start
+        file.seek(piece.indexes[key])
+        record = file.read(INDEX_START + INDEX_ENTRY.size * piece.counts[key])
+        if record[0] != Opcode.MESSAGE_INDEX or len(record) != INDEX_START + INDEX_ENTRY.size * piece.counts[key]:
+            return piece.start
+        times += [time for time, _ in INDEX_ENTRY.iter_unpack(record[INDEX_START:])]
+    return max(piece.start, min(times, default=piece.start))
+
+
 def _read_summary(file: IO[bytes]) -> McapIndex | None:
     """The contents of a file by the records at its end. None without them, exceptions where they are damaged."""
     size = file.seek(0, os.SEEK_END)
@@ -116,11 +136,12 @@ def _indexed_piece(chunk: records.ChunkIndex) -> Piece:
     end = chunk.chunk_start_offset + chunk.chunk_length + chunk.message_index_length
     counts = Counter(
         {
-            key: (after - start - INDEX_START) // INDEX_ENTRY
+            key: (after - start - INDEX_START) // INDEX_ENTRY.size
             for (start, key), (after, _) in pairwise([*starts, (end, 0)])
         }
     )
-    return Piece(chunk.message_start_time, chunk.chunk_start_offset, +counts)
+    indexes = dict(chunk.message_index_offsets)
+    return Piece(chunk.message_start_time, chunk.chunk_start_offset, +counts, indexes)
 
 
 def _scan(file: IO[bytes]) -> McapIndex:
@@ -129,9 +150,9 @@ def _scan(file: IO[bytes]) -> McapIndex:
     single: dict[int, Counter[int]] = {}  # the counts of messages outside of chunks
     for offset, opcode, length, start in _records(file, index):
         if opcode == Opcode.MESSAGE_INDEX and last is not None:
-            last.counts[int.from_bytes(start[:2], "little")] += (
-                RECORD_START.size + length - INDEX_START
-            ) // INDEX_ENTRY
+            key = int.from_bytes(start[:2], "little")
+            last.counts[key] += (RECORD_START.size + length - INDEX_START) // INDEX_ENTRY.size
+            last.indexes[key] = offset
             continue
         _learn_channels(file, index, last)
         last = None

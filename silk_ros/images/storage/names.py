@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 SUFFIXES = (".mcap", ".db3", ".bag", ".active")  # a .bag.active is a bag of ROS 1 whose recording did not end
@@ -30,3 +31,14 @@ def files_in(folder: Path) -> list[Path]:
     """The files of recordings in a folder that are not hidden; compressed ones only without the decompressed file."""
     files = sorted(file for file in folder.iterdir() if suffix(file) in SUFFIXES and not file.name.startswith("."))
     return [file for file in files if file == plain(file) or plain(file) not in files]
+
+
+def are_parts(files: list[Path]) -> bool:
+    """Whether files are named like the parts of one recording: with a number at the end, and the same before it.
+
+    Times within the names, as bags of ROS 1 have them, may differ.
+    """
+    found = [re.fullmatch(r"(.*_)(\d+)", plain(file).name.partition(".")[0]) for file in files]
+    starts = {re.sub(r"\d+(-\d+)+", "", match[1]) for match in found if match}
+    numbers = {int(match[2]) for match in found if match}
+    return len(starts) == 1 and len(numbers) == len(files)

@@ -15,7 +15,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from ..source import Lost
 from .base import Channel, Part, Stored, merge_by_time
-from .files import open_storages
+from .files import data_files, open_storages
 
 ZSTANDARD_MAGIC = b"\x28\xb5\x2f\xfd"
 
@@ -34,9 +34,9 @@ class Recorded(NamedTuple):
 
 
 class Recording:
-    """The messages of a recording: of one file, or of all files in a folder.
+    """The messages of a recording: of one file, or of the files of a folder.
 
-    topics: their channels, by their names.
+    topics: their channels, by their names. about: the files, where they may not belong together; else empty.
 
     Raises ValueError or OSError, naming the fix, if nothing can be read. What is known to be missing is logged.
     """
@@ -45,7 +45,8 @@ class Recording:
         self.path = path
         temporary = TemporaryDirectory(prefix="silk_ros_")
         weakref.finalize(self, temporary.cleanup)
-        self._storages = open_storages(path, temporary)
+        files, self.about = data_files(path)
+        self._storages = open_storages(path, files, temporary)
         self.topics: dict[str, list[Channel]] = defaultdict(list)
         for storage in self._storages:
             for channel in storage.channels.values():

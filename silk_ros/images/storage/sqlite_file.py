@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 
 from ..source import Lost
-from .base import Channel, Storage, Stored, check_start, ros2_type, unreadable
+from .base import Channel, Storage, Stored, ros2_type, unreadable
+from .metadata import listed_files
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +25,10 @@ WIDEST_GAP = 10**6  # ids; a wider gap is one of a damaged id
 class SqliteStorage(Storage):
     """A .db3 file. Its messages are listed first and read one by one, so that a damaged page loses its own."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._mend = f"mend it with: sqlite3 {path.name} .recover | sqlite3 mended.db3"
-        check_start(path, b"SQLite format 3\0", "SQLite")
+    def __init__(self, path: Path, origin: Path) -> None:
+        super().__init__(path, origin)
+        self._mend = self.mend("sqlite3 {} .recover | sqlite3 ~/mended.db3")
+        self.check_start(b"SQLite format 3\0", "SQLite")
         with self._connection() as connection:
             topics = connection.execute("select id, name, type, serialization_format from topics").fetchall()
             self.channels = {
@@ -54,7 +55,7 @@ class SqliteStorage(Storage):
                 yield connection
         except sqlite3.Error as error:
             fix = "end its recording first" if _is_locked(error) else self._mend
-            raise unreadable(self.path, error, fix) from error
+            raise unreadable(self.origin, error, fix) from error
 
     def messages(self, keys: Collection[int]) -> Iterator[Stored]:
         with self._connection() as connection:
@@ -64,9 +65,9 @@ class SqliteStorage(Storage):
 
     def _data(self, connection: sqlite3.Connection, row: int) -> bytes | Lost:
         try:
-            ((data,),) = connection.execute("select data from messages where id = ?", (row,)).fetchall()
-            if isinstance(data, bytes):
-                return data
+            for (data,) in connection.execute("select data from messages where id = ?", (row,)).fetchall():
+                if isinstance(data, bytes):
+                    return data
         except sqlite3.Error as error:
             if _is_locked(error):
                 raise
@@ -84,14 +85,27 @@ class SqliteStorage(Storage):
             except sqlite3.Error as error:
                 if _is_locked(error):
                     raise
-                log.warning("'%s' is damaged (%s): what is whole is read; %s", self.path, error, self._mend)
-                found = [message for message in _salvage(connection) if message[2] is None or message[2] in keys]
+                log.warning("'%s' is damaged (%s): what is whole is read; %s", self.origin, error, self._mend)
+                found = [
+                    message
+                    for message in _salvage(connection, self._last_row())
+                    if message[2] is None or message[2] in keys
+                ]
         times = ((time if isinstance(time, int) else 0, row, key) for time, row, key in found)  # of a damaged page
         return sorted(times, key=lambda message: message[:2])
 
+    def _last_row(self) -> int:
+        """The number of messages by the metadata of the folder, which is the last row of a recorder; 0 if unknown."""
+        with suppress(OSError, ValueError):
+            return listed_files(self.origin.parent).get(self.path.name) or 0
+        return 0
 
-def _salvage(connection: sqlite3.Connection) -> list[tuple[int, int, int | None]]:
-    """Time, row and topic of all messages that a damaged database still tells of; topic None where it is lost."""
+
+def _salvage(connection: sqlite3.Connection, last_row: int) -> list[tuple[int, int, int | None]]:
+    """Time, row and topic of all messages that a damaged database still tells of; topic None where it is lost.
+
+    last_row: as far as it is known otherwise; 0 if not.
+    """
     found: dict[int, tuple[int, int | None]] = {}
     hidden: dict[int, int] = {}
     ends = []  # the last row before the damage from either side
@@ -105,14 +119,15 @@ def _salvage(connection: sqlite3.Connection) -> list[tuple[int, int, int | None]
     for order in ("asc", "desc"):  # the index of the times is stored elsewhere
         with suppress(sqlite3.DatabaseError):
             hidden.update(connection.execute(f"select id, timestamp from messages order by timestamp {order}"))
-    for row in range(ends[0] + 1, min(ends[1], ends[0] + WIDEST_GAP)):
-        hidden.setdefault(row, found.get(ends[0], (0, None))[0])
-    for row in hidden.keys() - found.keys():
+    certain = hidden.keys() | range(1, min(last_row, WIDEST_GAP) + 1)
+    for row in certain | set(range(ends[0] + 1, min(ends[1], ends[0] + WIDEST_GAP))) - found.keys():
+        time = hidden.get(row, found.get(ends[0], (0, None))[0])
         try:
             keys = connection.execute("select topic_id from messages where id = ?", (row,)).fetchall()
-            found.update((row, (hidden[row], key)) for (key,) in keys)
         except sqlite3.DatabaseError:
-            found[row] = hidden[row], None
+            keys = [(None,)]
+        for (key,) in keys or [(None,)] * (row in certain):
+            found[row] = time, key
     return [(time, row, key) for row, (time, key) in found.items()]
 
 

@@ -15,7 +15,7 @@ from recorded import COUNT, FORMATS, data_file, image_message, images_on, infos_
 
 from silk_ros.images.bag import BagSource
 from silk_ros.images.sources import open_source
-from silk_ros.images.storage.names import is_recording
+from silk_ros.images.storage.names import are_parts, is_recording
 
 ROS2_FORMATS = pytest.mark.parametrize("storage", ["sqlite3", "mcap"])
 SPECIAL = "#1 50% full? ü"
@@ -42,6 +42,15 @@ def compress(path: Path, share: float = 1.0) -> Path:
     packed = path.with_name(f"{path.name}.zstd")
     packed.write_bytes(data[: int(len(data) * share)])
     return packed
+
+
+def write_noise(folder: Path, storage: str) -> Path:
+    """A file of large images that cannot be compressed, each of which is read alone."""
+    noise = np.random.default_rng(0).integers(0, 256, (COUNT, 200, 300), np.uint8)
+    messages = [("/image_raw", index, image_message(index, pixels=pixels)) for index, pixels in enumerate(noise)]
+    if storage == "mcap":
+        return write_mcap(folder / "a.mcap", messages, use_chunking=False)
+    return data_file(write(folder / "bag", messages, storage))
 
 
 @ROS2_FORMATS
@@ -137,9 +146,7 @@ def test_a_decompressed_file_replaces_the_compressed_one(tmp_path: Path) -> None
 def test_what_is_whole_of_a_compressed_file_that_was_cut_is_read(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (COUNT, 200, 300), np.uint8)
-    messages = [("/image_raw", index, image_message(index, pixels=pixels)) for index, pixels in enumerate(noise)]
-    packed = compress(write_mcap(tmp_path / "a.mcap", messages, use_chunking=False), share=0.6)
+    packed = compress(write_noise(tmp_path, "mcap"), share=0.6)
     assert 3 < len(list(BagSource(packed))) < 7
     assert "was cut or is damaged" in caplog.text
 
@@ -147,14 +154,117 @@ def test_what_is_whole_of_a_compressed_file_that_was_cut_is_read(
 def test_damage_to_a_compressed_file_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     packed = compress(write_mcap(tmp_path / "a.mcap", images_on()))
     packed.write_bytes(b"\0" * 100)
-    with pytest.raises(ValueError, match=r"a.mcap.zstd' was decompressed: .*it is empty"):
+    with pytest.raises(ValueError, match=r"a.mcap.zstd' \(its compression is damaged: .*\): copy the file again"):
         BagSource(packed)
-    assert "is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.mcap", "a.db3", "a.bag"])
+def test_errors_of_a_compressed_file_name_that_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"no recording" * 10)
+    packed = compress(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"cannot read the recording '{packed}' \(it is no") as error:
+        BagSource(packed)
+    assert "silk_ros_" not in str(error.value)
+
+
+@pytest.mark.parametrize("storage", FORMATS)
+def test_a_remedy_decompresses_first(tmp_path: Path, storage: str, caplog: pytest.LogCaptureFixture) -> None:
+    file = write_noise(tmp_path, storage)
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * 0.6)])
+    packed = compress(file)
+    text = ""
+    try:
+        list(BagSource(packed))
+    except ValueError as error:
+        text = str(error)
+    assert f"mend it with: zstd -dc {packed} > ~/{file.name}; " in text + caplog.text
+    assert "silk_ros_" not in text + caplog.text
+
+
+@ROS2_FORMATS
+@pytest.mark.parametrize("frames", [1, 3])
+def test_a_compressed_file_that_was_cut_is_said(
+    tmp_path: Path, storage: str, frames: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = write_noise(tmp_path, storage)
+    data = file.read_bytes()
+    size = len(data) // frames + 1
+    packed = file.with_name(f"{file.name}.zstd")
+    whole = b"".join(zstandard.compress(data[start : start + size]) for start in range(0, len(data), size))
+    skipped = b"\x50\x2a\x4d\x18" + (5).to_bytes(4, "little") + b"notes"  # a frame without contents
+    packed.write_bytes(skipped + whole)
+    assert len(list(BagSource(packed))) == COUNT and not caplog.messages
+    packed.write_bytes(whole[: int(len(whole) * 0.8)])
+    assert 3 < len(list(BagSource(packed))) < COUNT
+    assert caplog.messages[0].startswith(f"of '{packed}' only what is whole is read (it was cut): copy the file again")
+
+
+# Files that do not belong to the recording.
+
+
+@ROS2_FORMATS
+@pytest.mark.parametrize("packed", [False, True])
+def test_only_the_files_that_the_metadata_name_are_read(
+    tmp_path: Path, storage: str, packed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    bag = write(tmp_path / "bag", images_on(), storage)
+    file = data_file(bag)
+    mended = shutil.copy(file, bag / f"mended{file.suffix}")
+    if packed:
+        compress(file)
+    assert read(bag) == list(range(COUNT))
+    assert f"does not name {mended.name}, which is not read: give a file by its path" in caplog.text
+
+
+@pytest.mark.parametrize("metadata", ["damaged", "none"])
+def test_files_that_may_not_belong_together_are_named(tmp_path: Path, metadata: str) -> None:
+    bag = tmp_path / "bag"
+    bag.mkdir()
+    for name in ("run1", "run2"):
+        write_mcap(bag / f"{name}.mcap", images_on())
+    if metadata == "damaged":
+        (bag / "metadata.yaml").write_text("[")
+    text = "all files of the folder are read as one recording: run1.mcap, run2.mcap; give one of them to read it alone"
+    assert BagSource(bag).about == text and BagSource(bag, "/image_raw").about == text
+    assert BagSource(bag / "run1.mcap").about == ""
+
+
+@pytest.mark.parametrize(
+    ("names", "alike"),
+    [
+        (["a_0.mcap", "a_1.mcap", "a_10.mcap"], True),
+        (["a_2026-01-02-10-00-00_0.bag", "a_2026-01-02-10-05-00_1.bag"], True),
+        (["a_0.db3.zstd", "a_1.db3"], True),
+        (["a_0.bag", "a_1.bag.active"], True),
+        (["a_0.mcap", "b_1.mcap"], False),
+        (["a_0.mcap", "a_00.mcap"], False),
+        (["a_0.mcap", "mended.mcap"], False),
+        (["run1.mcap", "run2.mcap"], False),
+        (["a_2026-01-02-10-00-00.bag", "a_2026-01-02-10-05-00.bag"], False),
+    ],
+)
+def test_parts_of_a_recording_are_known_by_their_names(names: list[str], alike: bool) -> None:
+    assert are_parts([Path(name) for name in names]) == alike
+
+
+def test_parts_without_metadata_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    bag = split_recording(tmp_path / "bag", "mcap")
+    (bag / "metadata.yaml").unlink()
+    assert BagSource(bag).about == ""
+    assert "are read as parts of one recording: part_1.mcap, part_10.mcap, part_2.mcap" in caplog.text
+
+
+def test_a_file_that_was_renamed_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    bag = write(tmp_path / "bag", images_on())
+    data_file(bag).rename(bag / "renamed.mcap")
+    assert read(bag) == list(range(COUNT)) and "names bag.mcap, which is missing" in caplog.text
 
 
 def test_recordings_of_several_formats_are_not_mixed(tmp_path: Path) -> None:
     bag = write(tmp_path / "bag", images_on())
     shutil.copy(data_file(write(tmp_path / "other", images_on(), "sqlite3")), bag)
+    (bag / "metadata.yaml").unlink()
     with pytest.raises(ValueError, match=r"several formats: give one of bag.mcap, other.db3$"):
         BagSource(bag)
 

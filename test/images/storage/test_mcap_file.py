@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mcap.reader import make_reader
 from mcap.writer import CompressionType, IndexType
 from mcap.writer import Writer as McapWriter
-from recorded import BASE, COUNT, ROS1_STORE, STEP, images_on, infos_on, read, ros1_message, write_mcap
+from recorded import BASE, COUNT, ROS1_STORE, STEP, images_on, info_message, infos_on, read, ros1_message, write_mcap
 
 from silk_ros.images.bag import BagSource
-from silk_ros.images.storage.mcap_index import read_index
+from silk_ros.images.storage import mcap_file
+from silk_ros.images.storage.mcap_index import read_chunk, read_index
+from silk_ros.images.storage.recording import Recording
 
 CHUNKED: dict = {"compression": CompressionType.NONE}
 UNCHUNKED: dict = {"use_chunking": False}  # as rosbag2's preset fastwrite writes
@@ -73,7 +77,7 @@ def test_what_is_whole_of_a_file_without_its_end_is_read(
         images = list(BagSource(path))
         counts.append(len(images))
         assert read(path) == list(range(len(images))) and all(image.camera is not None for image in images)
-        assert len(images) == COUNT or "mend it with: mcap recover a.mcap -o mended.mcap" in caplog.messages[0]
+        assert len(images) == COUNT or f"mend it with: mcap recover {path} -o ~/mended.mcap" in caplog.messages[0]
     assert counts == sorted(counts) and 0 < counts[0] < counts[-1]
 
 
@@ -126,6 +130,55 @@ def test_messages_behind_damage_outside_of_chunks_are_counted(tmp_path: Path, ca
     damage(path, sixth, bytes(2000))
     assert read(path) == list(range(5))
     assert "end of a.mcap: left out" in caplog.text and "5 images were read, 5 were left out" in caplog.text
+
+
+@pytest.mark.parametrize("options", [CHUNKED, {"index_types": IndexType.CHUNK, **CHUNKED}, {}], ids=str)
+@pytest.mark.parametrize("hits", [[2], [1, 3]])
+def test_lost_messages_are_counted_once(
+    tmp_path: Path, options: dict, hits: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Message indexes or the statistics tell how many a damaged chunk has."""
+    path = write_mcap(tmp_path / "a.mcap", images_on(), **options)
+    chunks = chunk_offsets(path)
+    for hit in hits:
+        damage(path, chunks[hit] + 200, bytes(range(100, 180)))
+    lost = 2 * len(hits)
+    assert len(read(path)) == COUNT - lost
+    assert f"{COUNT - lost} images were read, {lost} were left out" in caplog.text
+
+
+@pytest.mark.parametrize("has_end", [True, False])
+def test_it_is_said_when_the_number_of_losses_is_not_known(
+    tmp_path: Path, has_end: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_mcap(tmp_path / "a.mcap", images_on(), **CHUNKED)
+    damage(path, chunk_offsets(path)[3], bytes(100))
+    if not has_end:
+        path.write_bytes(path.read_bytes()[:-30])
+    assert len(read(path)) == (8 if has_end else 6)
+    assert ("and how much is lost behind it is not known; mend" in caplog.messages[0]) != has_end
+    assert ("8 images were read, 2 were left out" in caplog.text) == has_end
+
+
+@pytest.mark.parametrize("scanned", [False, True])
+def test_few_chunks_are_open_at_a_time(tmp_path: Path, scanned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A topic with one early time in all chunks does not open them all."""
+    messages = []
+    for topic, time, message in images_on():
+        messages += [(topic, time, message), ("/other/camera_info", 0, info_message(0))]
+    path = write_mcap(tmp_path / "a.mcap", messages)
+    if scanned:
+        path.write_bytes(path.read_bytes()[:-30])
+    opened: list[int] = []
+
+    def read_and_count(file: Any, offset: int) -> Any:
+        opened.append(offset)
+        return read_chunk(file, offset)
+
+    monkeypatch.setattr(mcap_file, "read_chunk", read_and_count)
+    counts = [len(opened) for _ in Recording(path).read(["/image_raw"])]
+    assert len(counts) == COUNT and counts[0] == 1 and counts[-1] >= COUNT // 2
+    assert all(after - before <= 1 for before, after in pairwise(counts))
 
 
 def test_messages_of_ros_1_are_read(tmp_path: Path) -> None:

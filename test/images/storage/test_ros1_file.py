@@ -30,13 +30,46 @@ def test_a_damaged_chunk_loses_its_own_messages(
     assert f"{len(hits)} were left out" in caplog.messages[-1]
 
 
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("part", ["chunk header", "chunk op", "message index", "entries of message index"])
+@pytest.mark.parametrize("hits", [[0], [4], [3, 9]])
+def test_damage_between_the_messages_loses_those_of_its_chunk(
+    tmp_path: Path, compressed: bool, part: str, hits: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The index at the end of a bag tells how many messages a chunk has."""
+    path = write_ros1(tmp_path / "a.bag", images_on(), compressed=compressed)
+    with rosbag1.Reader(path) as reader:
+        chunks = [(info.pos, reader.chunks[info.pos]) for info in reader.chunk_infos]
+    with path.open("r+b") as file:
+        for position, chunk in (chunks[hit] for hit in hits):
+            end = chunk.datapos + chunk.datasize
+            places = {"chunk header": position, "chunk op": position + 6, "message index": end}
+            file.seek(places.get(part, end + 51))
+            file.write(b"\xff" * (47 if part == "message index" else 12))
+    assert read(path) == [index for index in range(COUNT) if index not in hits]
+    assert f"chunk at byte {chunks[hits[0]][0]} of a.bag: left out: the chunk is damaged" in caplog.messages[0]
+    assert f"{len(hits)} were left out" in caplog.messages[-1]
+
+
+def test_an_error_without_words_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_ros1(tmp_path / "a.bag", images_on())
+
+    def refuse(self: rosbag1.Reader) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(rosbag1.Reader, "open", refuse)
+    with pytest.raises(ValueError, match=r"a.bag' \(its index is damaged\): mend it with"):
+        BagSource(path)
+
+
 @pytest.mark.parametrize("name", ["a.bag", "a.bag.active"])
 @pytest.mark.parametrize("share", [0.3, 0.9])
 def test_a_bag_that_was_cut_is_to_be_indexed(tmp_path: Path, name: str, share: float) -> None:
     path = write_ros1(tmp_path / "whole.bag", images_on())
     whole = path.read_bytes()
     (tmp_path / name).write_bytes(whole[: int(len(whole) * share)])
-    with pytest.raises(ValueError, match=rf"cannot read the recording .*: mend it with rosbag reindex {name}$"):
+    remedy = f"mend it with: rosbag reindex --output-dir ~ {tmp_path}/{name}"
+    with pytest.raises(ValueError, match=rf"cannot read the recording .*: {remedy}$"):
         BagSource(tmp_path / name)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
+import zstandard
 from recorded import BASE, COUNT, STEP, STORE, Message, data_file, image_message, images_on, infos_on, read, write
 
 from silk_ros.images.bag import BagSource
@@ -117,7 +119,9 @@ def test_damage_inside_of_an_image_loses_that_one(tmp_path: Path, caplog: pytest
     zero_page(database, page_of(database, pixels[2].tobytes()[30000:30100]))
     stamps = [image.stamp for image in BagSource(database)]
     assert stamps == [BASE + index * STEP for index in (0, 1, 3)]
-    assert "row 3 of bag.db3: left out: the database is damaged: mend it with: sqlite3 bag.db3 .recover" in caplog.text
+    assert (
+        f"row 3 of bag.db3: left out: the database is damaged: mend it with: sqlite3 {database} .recover" in caplog.text
+    )
 
 
 @pytest.mark.parametrize("share", [0.5, 0.7, 0.9])
@@ -130,7 +134,28 @@ def test_what_is_whole_of_a_database_that_was_cut_is_read(
     images = list(BagSource(database))
     assert [image.stamp for image in images] == [BASE + index * STEP for index in range(len(images))]
     assert COUNT * share - 3 < len(images) < COUNT * share + 1
-    assert "mend it with: sqlite3 bag.db3 .recover | sqlite3 mended.db3" in caplog.text
+    assert f"mend it with: sqlite3 {database} .recover | sqlite3 ~/mended.db3" in caplog.text
+    assert f"{len(images)} images were read, {COUNT - len(images)} were left out" in caplog.text
+
+
+@pytest.mark.parametrize("form", ["files", "message_count", "compressed"])
+def test_losses_at_the_end_are_counted_by_the_metadata(
+    tmp_path: Path, form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bag = write(tmp_path / "bag", large_images(COUNT), "sqlite3")
+    database, metadata = data_file(bag), bag / "metadata.yaml"
+    database.write_bytes(database.read_bytes()[: int(database.stat().st_size * 0.6)])
+    content = yaml.safe_load(metadata.read_text())
+    if form == "message_count":  # as older recorders write it
+        del content["rosbag2_bagfile_information"]["files"]
+    else:
+        del content["rosbag2_bagfile_information"]["message_count"]
+    metadata.write_text(yaml.safe_dump(content))
+    if form == "compressed":
+        (bag / f"{database.name}.zstd").write_bytes(zstandard.compress(database.read_bytes()))
+        database.unlink()
+    count = len(list(BagSource(bag)))
+    assert 3 < count < 7 and f"{count} images were read, {COUNT - count} were left out" in caplog.text
 
 
 @pytest.mark.parametrize("kind", ["my_msgs/msg/Camera", "", "???"])
