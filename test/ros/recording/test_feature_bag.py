@@ -87,11 +87,10 @@ def test_a_folder_of_stereo_pairs_has_a_stereo_cloud_for_each(
     for points in clouds:
         assert len(points) > 100 and np.median(points["disparity"]) == 6
         np.testing.assert_allclose(np.median(points["z"]), 200 * 0.1 / 6, rtol=1e-5)
-    # A calibration of no pair costs the points, not the recording, and is said once.
+    # A calibration of no pair is refused.
     (pairs / "calib.txt").write_text(f"P0: {matrix.format(0)}\nP1: {matrix.format(0)}\n")
-    assert main([str(pairs), *arguments[:1], str(tmp_path / "other"), *arguments[2:]]) == 0
-    (said,) = [line for line in capsys.readouterr().err.splitlines() if "stereo" in line]
-    assert said.startswith("warning: 2 of 2 stereo pairs: stereo matches have no points") and "baseline" in said
+    assert main([str(pairs), *arguments[:1], str(tmp_path / "other"), *arguments[2:]]) == 1
+    assert "P1" in capsys.readouterr().err and not (tmp_path / "other").exists()
 
 
 def recorded_bag(path: Path, frame_ids: list[str]) -> Path:
