@@ -7,7 +7,17 @@ import pytest
 from numpy.typing import NDArray
 
 from silk_ros import Extractor
-from silk_ros.cameras import CAMERAS, SEVERAL, WINDOW, CameraFrontEnds, PerCamera, StreamWatch, quoted
+from silk_ros.cameras import (
+    CAMERAS,
+    COUNTED,
+    PATIENCE,
+    SEVERAL,
+    WINDOW,
+    CameraFrontEnds,
+    PerCamera,
+    StreamWatch,
+    quoted,
+)
 from silk_ros.frontend import FrontEndOptions
 from silk_ros.stereo import RightImage
 
@@ -17,13 +27,59 @@ def small() -> Extractor:
     return Extractor.load(max_keypoints=300)
 
 
-def test_the_camera_that_was_not_seen_the_longest_makes_room() -> None:
+def test_the_first_cameras_are_kept_and_others_find_no_room() -> None:
     made = PerCamera(list[int])
-    first, *others = (made.of(str(number)) for number in range(CAMERAS))
-    assert made.of("0") is first and len(list(made)) == CAMERAS
-    made.of("new")
-    assert made.of("0") is first and made.of("1") is not others[0]
-    assert made.of("0", "1") is not made.of("1", "0")
+    names = [str(number) for number in range(CAMERAS + 2)]
+    first = [made.of(name) for name in names]
+    assert first[CAMERAS:] == [None, None]
+    for _ in range(2 * PATIENCE):
+        again = [made.of(name) for name in names]
+        assert all(one is other for one, other in zip(first, again))
+    assert len(list(made)) == CAMERAS and made.of("0", "1") is None
+
+
+def test_a_camera_that_sends_no_more_makes_room_and_a_slow_one_keeps_it() -> None:
+    made = PerCamera(list[int])
+    first = [made.of(str(number)) for number in range(CAMERAS)]
+    for _ in range(2 * PATIENCE):
+        made.of("1")
+    assert made.of("0") is first[0]
+    assert made.of("new") is not None and made.of("1") is first[1]
+    assert made.of("2") is not first[2] and len(list(made)) == CAMERAS  # it made room, and gets that of "3"
+    assert made.of("3") is None is not made.of("0")
+
+
+def test_a_driver_that_counts_in_the_frame_id_is_one_camera() -> None:
+    made = PerCamera(list[int])
+    counted = [made.of(f"frame {number}") for number in range(5 * PATIENCE)]
+    assert all(each is counted[COUNTED] is not None for each in counted[COUNTED:])
+    assert len(list(made)) <= CAMERAS + 1 and len(made._last) <= PATIENCE + CAMERAS + 1
+    assert made.of("still") is counted[-1] and made.of("still") is not counted[-1]
+
+
+def test_more_cameras_than_find_room_are_no_driver_that_counts() -> None:
+    made = PerCamera(list[int])
+    for _ in range(10):
+        assert [made.of(str(number)) is None for number in range(COUNTED)] == [False] * CAMERAS + [True] * 12
+
+
+def test_five_cameras_in_turn_are_matched_but_for_the_last(small: Extractor, photo: NDArray[np.uint8]) -> None:
+    front_ends = CameraFrontEnds(small)
+    ids: set[int] = set()
+    for stamp in range(1, 4):
+        for number in range(CAMERAS + 1):
+            step = front_ends.of(str(number)).process(photo[:120, :160], stamp)
+            assert front_ends.crowded == (number == CAMERAS)
+            assert (len(step.matches) > 250) == (stamp > 1 and number < CAMERAS)
+            if number == CAMERAS:
+                assert not ids & set(step.frame.tracks.ids.tolist())
+            ids |= set(step.frame.tracks.ids.tolist())
+
+
+def test_images_with_a_counter_in_their_frame_id_are_matched(small: Extractor, photo: NDArray[np.uint8]) -> None:
+    front_ends = CameraFrontEnds(small)
+    matches = [len(front_ends.of(f"{stamp}").process(photo[:120, :160], stamp).matches) for stamp in range(COUNTED + 4)]
+    assert not any(matches[: COUNTED + 1]) and min(matches[COUNTED + 1 :]) > 250
 
 
 def test_interleaved_cameras_are_matched_with_themselves(small: Extractor, photo: NDArray[np.uint8]) -> None:
@@ -91,6 +147,16 @@ def test_two_frame_ids_in_turn_are_two_cameras_until_one_stops() -> None:
         now += 1
         watch.take(now, "front", 1000, None)
     assert not watch.has_several_cameras(now) and watch.frame_ids(now) == ["front"]
+
+
+def test_a_counter_in_the_frame_id_is_no_name_of_cameras() -> None:
+    watch = StreamWatch()
+    now = play(watch, *((str(index), index, None) for index in range(COUNTED)))
+    assert watch.has_several_cameras(now) and watch.is_mixed(now) and not watch.counts
+    watch.take(now, "next", 100)
+    assert watch.counts and not watch.has_several_cameras(now) and not watch.is_mixed(now)
+    watch.take(now, "0", 101)
+    assert watch.is_mixed(now) and not watch.counts and not watch.is_mixed(now + 2 * WINDOW)
 
 
 def test_a_driver_that_comes_back_under_another_name_is_one_camera() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,6 +15,7 @@ from .dialects import canonical_model
 from .lens import EquidistantLens, Lens, OpenCvLens
 
 RECTIFIED = ("auto", "true", "false")  # whether images are rectified already; auto: by the name of their topic
+RECTIFIED_NAME = re.compile("(^|_)rect(ified)?(_|$)")
 
 TOLERANCE = 1e-4  # pixels between a pixel and the projection of its ray
 
@@ -127,11 +130,27 @@ def is_projection(matrix: NDArray[np.float64]) -> bool:
 def is_rectified(choice: str, topic: str) -> bool:
     """Whether the images of a topic are rectified: the choice of RECTIFIED, for auto by the name of the topic.
 
-    image_proc names them `image_rect*`, others `rect/image`; the name of a transport may follow.
+    The word `rect` or `rectified` says so in either of the last two parts, as in image_rect_color and left_rect/image.
+    The name of a transport may follow.
     """
-    names = topic.split("/")[-3:]
-    named = any(name.startswith("image_rect") for name in names[-2:]) or "rect" in names[:-1]
-    return choice == "true" or (choice == "auto" and named)
+    names = topic.removesuffix("/compressed").split("/")[-2:]
+    return choice == "true" or (choice == "auto" and any(map(RECTIFIED_NAME.search, names)))
+
+
+def rectified_notes(choice: str, topics: Sequence[str]) -> tuple[str, str]:
+    """How images are taken, and why; and a doubt about that, empty where there is none.
+
+    topics: of which the images have one, and whose names decide for auto.
+    """
+    names, rectified = " or ".join(topics), any(is_rectified(choice, topic) for topic in topics)
+    what = "rectified: P of camera_info holds" if rectified else "not rectified: K and D of camera_info hold"
+    why = f"since the parameter rectified is {choice}"
+    if choice == "auto":
+        why = f"by the topic's name: set rectified to {'false' if rectified else 'true'} if that is wrong"
+    doubt = ""
+    if not rectified and any(is_rectified("auto", topic) for topic in topics):
+        doubt = f"{names} is a name of rectified images: set rectified to auto or true if they are"
+    return f"images on {names} are taken as {what}, {why}", doubt
 
 
 def camera_from_message(message: Any, rectified: bool = False) -> Camera:

@@ -133,13 +133,13 @@ def to_gray(
     if layout.bits == 16:
         byte_order = ">u2" if is_bigendian else "<u2"
         pixels = np.ascontiguousarray(pixels).view(byte_order).astype(np.uint16, copy=False)
-        highest = int(pixels.max())
+    values = pixels.reshape(height, width, layout.channels)
     if layout.channels > 1:
-        pixels = pixels.reshape(height, width, layout.channels)
+        pixels = values
     if layout.to_gray is not None:
         pixels = cv2.cvtColor(np.ascontiguousarray(pixels), layout.to_gray)
     if layout.bits == 16:
-        return (value_range or ValueRange(quiet=True)).to_8_bits(pixels, highest)
+        return (value_range or ValueRange(quiet=True)).to_8_bits(pixels, values)
     return np.ascontiguousarray(pixels)
 
 

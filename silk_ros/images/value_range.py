@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 log = logging.getLogger(__name__)
 
-FULL_FROM = 2**14  # sensors of 10 to 14 bits leave values from here on unused
+NARROW = 2**14  # between the ends of a range that is stretched; one of 10 to 14 bits is narrower
 SAMPLES = 10_000  # pixels that tell the range of an image
-OUTLIERS = 0.1  # percent of the pixels at either end that do not widen the range: hot and dead ones
+OUTLIERS = 0.1  # percent of the values at either end that do not widen the range: hot and dead pixels
+UNKNOWN = 65535, 0
 
 Values = NDArray[np.uint16]
 
@@ -20,42 +21,50 @@ Values = NDArray[np.uint16]
 class ValueRange:
     """The range of values of a stream of 16-bit images, which is stretched to 8 bits.
 
-    Values of 10 to 14 bits in a container of 16 bits would become a few dark grey levels if they were scaled by
-    255 / 65535. Instead the range from the lowest to the highest value of the stream so far becomes 0 to 255; it only
-    grows, so that the brightness does not flicker. From the first image with a value of FULL_FROM or more on, all are
-    scaled by 255 / 65535. So are images of one value only.
+    Values of 10 to 14 bits in a container of 16 bits, and those of thermal cameras, would become a few grey levels if
+    they were scaled by 255 / 65535. Instead the range of the stream so far becomes 0 to 255, and values beyond it its
+    ends. The range only grows, so that the brightness does not flicker. Once it is NARROW or wider, images are scaled
+    by 255 / 65535, and so they are while it is unknown: images of one value have none.
 
-    One stream has one range, which one thread uses. quiet: the range is not logged.
+    The ends are those of the grey values, the width is that of the values that they were made of: an image that is blue
+    is dark in grey. One stream has one range, which one thread uses. quiet: the range is not logged.
     """
 
     def __init__(self, quiet: bool = False) -> None:
         self._quiet = quiet
-        self._low, self._high = FULL_FROM, 0
-        self._full = False
+        self._gray = self._values = UNKNOWN
 
-    def to_8_bits(self, gray: Values, highest: int) -> NDArray[np.uint8]:
-        """A grey image (H, W) uint8 of an image (H, W) uint16; highest: value in the buffer that it was made of."""
-        if not self._full:
-            self._widen(gray, highest)
-        stretched = not self._full and self._low < self._high
-        low, high = (self._low, self._high) if stretched else (0, 65535)
+    @property
+    def _stretched(self) -> bool:
+        return self._gray != UNKNOWN and self._narrow
+
+    @property
+    def _narrow(self) -> bool:
+        low, high = self._values
+        return high - low < NARROW
+
+    def to_8_bits(self, gray: Values, values: Values) -> NDArray[np.uint8]:
+        """A grey image (H, W) uint8 of an image (H, W) uint16; values: (H, W, channels) that it was made of."""
+        if self._narrow:
+            self._widen(gray, values)
+        low, high = self._gray if self._stretched else (0, 65535)
         scale = 255 / (high - low)
         return np.asarray(cv2.convertScaleAbs(np.maximum(gray, low), alpha=scale, beta=-scale * low), np.uint8)
 
-    def _widen(self, gray: Values, highest: int) -> None:
+    def _widen(self, gray: Values, values: Values) -> None:
         """Take in the values of one more image."""
-        known = self._low < self._high
-        if highest >= FULL_FROM:
-            self._full = True
-            if known:
-                self._say("a 16-bit image has values up to %d: from now on all are scaled by 255 / 65535", highest)
+        stretched = self._stretched
+        self._gray, self._values = _wider(self._gray, gray), _wider(self._values, values)
+        if self._quiet or stretched == self._stretched:
             return
-        step = max(1, gray.size // SAMPLES)
-        low, high = np.percentile(gray.ravel()[::step], [OUTLIERS, 100 - OUTLIERS]).astype(int).tolist()
-        self._low, self._high = min(self._low, low), max(self._high, high)
-        if not known and self._low < self._high:
-            self._say("16-bit images use values from %d to %d: they are stretched to 8 bits", self._low, self._high)
+        what = "they are stretched to 8 bits" if self._stretched else "from now on all are scaled by 255 / 65535"
+        log.info("16-bit images use values from %d to %d: %s", *self._gray, what)
 
-    def _say(self, message: str, *values: int) -> None:
-        if not self._quiet:
-            log.info(message, *values)
+
+def _wider(ends: tuple[int, int], values: Values) -> tuple[int, int]:
+    """The ends of a range with the values (H, W) or (H, W, channels) of one more image."""
+    height, width = values.shape[:2]
+    step = (height * width // SAMPLES) | 1  # an odd one meets all colours of a mosaic
+    sample = values.reshape(height * width, -1)[::step, :3]  # without the opacity
+    low, high = np.percentile(sample, [OUTLIERS, 100 - OUTLIERS], method="nearest").tolist()
+    return (min(ends[0], low), max(ends[1], high)) if low < high else ends

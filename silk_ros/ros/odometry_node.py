@@ -21,6 +21,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, PointCloud2
 
+from ..cameras import StreamWatch
 from ..odometry.estimate import Estimate
 from ..odometry.followed import Followed
 from ..odometry.image_size import OtherSize
@@ -87,7 +88,8 @@ class OdometryNode(WorkerNode):
         self._last: Estimate | None = None
         self._last_error, self._last_error_time = "", -float("inf")
         rectified = images_are_rectified(self, values["rectified"], *map(self.resolve_topic_name, IMAGES))
-        self._calibration = Calibration(self.resolve_topic_name("camera_info"), rectified)
+        self._watch = StreamWatch()  # of the clouds
+        self._calibration = Calibration(self.resolve_topic_name("camera_info"), rectified, self._watch)
         self._followed = Followed(SILENCE)
         self._heard = dict.fromkeys(TOPICS, time.monotonic())  # arrival of the last cloud on each topic
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
@@ -111,7 +113,9 @@ class OdometryNode(WorkerNode):
 
     def _put(self, kind: str, cloud: PointCloud2) -> None:
         self._heard[kind] = now = time.monotonic()
-        if not self._followed.take(cloud.header.frame_id, now):
+        header = cloud.header
+        self._watch.take(now, header.frame_id, header.stamp.sec * 10**9 + header.stamp.nanosec)
+        if not self._followed.take(header.frame_id, now):
             self._counters.add(OdometryCount.CLOUDS_OF_OTHER_CAMERAS)
             self._problems.report("cameras", self._followed.problem(now))
             return

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from silk_ros.geometry.camera import Camera, camera_from_message, is_rectified
+from silk_ros.geometry.camera import Camera, camera_from_message, is_rectified, rectified_notes
 
 WIDTH, HEIGHT = 848, 800
 K = [285.0, 0.0, 424.0, 0.0, 286.0, 400.0, 0.0, 0.0, 1.0]
@@ -211,7 +211,18 @@ def test_raw_images_need_all_of_the_camera_info(changes: dict[str, Any], reason:
         ("/camera/image_raw/compressed", False),
         ("/rect/camera/image_raw/compressed", False),
         ("/image_rect_pipeline/camera/image_raw", False),
-        ("/camera/rect", False),
+        ("/camera/rect", True),
+        ("/camera/rect/compressed", True),
+        ("/cam/rectified/image", True),
+        ("/cam/image_color_rect", True),
+        ("/stereo/left/image_mono_rect/compressed", True),
+        ("/left_rect/image", True),
+        ("/rect_left/image_raw", True),
+        ("/camera/image_rectified_color", True),
+        ("/rectangle/image", False),
+        ("/camera/image_unrectified", False),
+        ("/camera/direct/image", False),
+        ("/correct_rectangles/image_raw/compressed", False),
         ("", False),
     ],
 )
@@ -220,9 +231,34 @@ def test_the_name_of_the_topic_says_whether_images_are_rectified(topic: str, exp
     assert is_rectified("true", topic) and not is_rectified("false", topic)
 
 
+@pytest.mark.parametrize(
+    ("choice", "topics", "said", "doubt"),
+    [
+        ("auto", ["/cam/image_rect"], "P of camera_info holds, by the topic's name: set rectified to false", ""),
+        (
+            "auto",
+            ["/image"],
+            "not rectified: K and D of camera_info hold, by the topic's name: set rectified to true",
+            "",
+        ),
+        ("auto", ["/image", "/left/image_rect"], "images on /image or /left/image_rect are taken as rectified", ""),
+        ("true", ["/image"], "P of camera_info holds, since the parameter rectified is true", ""),
+        ("false", ["/image"], "since the parameter rectified is false", ""),
+        ("false", ["/a/rect/image"], "K and D of camera_info hold, since", "set rectified to auto or true if they are"),
+    ],
+)
+def test_what_images_are_taken_as_is_said_and_doubted(choice: str, topics: list[str], said: str, doubt: str) -> None:
+    notes = rectified_notes(choice, topics)
+    assert said in notes[0] and doubt in notes[1] and bool(notes[1]) == bool(doubt)
+
+
 def test_the_raw_images_of_a_realsense_have_one_calibration_however_they_are_named() -> None:
+    """Both are the same, also for the right infrared camera, whose P holds the baseline."""
     message = info(d=[0.0] * 5, k=[265.0, 0, 420, 0, 265, 398, 0, 0, 1], r=np.eye(3).ravel().tolist())
-    assert camera_from_message(message, True).same_intrinsics(camera_from_message(info("none", [], k=message.k)))
+    rectified, raw = camera_from_message(message, True), camera_from_message(message, False)
+    np.testing.assert_array_equal(rectified.rays(PIXELS), raw.rays(PIXELS))
+    np.testing.assert_array_equal(rectified.projection, raw.projection)
+    assert rectified.same_intrinsics(camera_from_message(info("none", [], k=message.k)))
 
 
 def test_the_size_of_images_is_compared() -> None:

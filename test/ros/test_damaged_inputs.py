@@ -90,7 +90,14 @@ def test_the_front_end_does_what_the_table_says(
         graph.deliver(message, topic)
     if level == "OK":
         graph.wait_for_count(counter)
-        assert graph.level == DiagnosticStatus.OK and said in capfd.readouterr().err
+        assert graph.level == DiagnosticStatus.OK
+        logged: list[str] = []  # after it was counted
+
+        def is_logged() -> bool:
+            logged.append(capfd.readouterr().err)
+            return said in "".join(logged)
+
+        graph.spin_until(is_logged)
     else:
         graph.spin_until(lambda: graph.level == LEVELS[level] and said in graph.summary)
         assert not counter or graph.count(counter)

@@ -236,6 +236,9 @@ def test_one_camera_of_two_is_followed_until_it_stops(
     assert "'left_camera' is followed, 'right_camera' left out" in graph.summary
     assert int(graph.diagnostics["clouds_of_other_cameras"]) >= 1
     assert {message.child_frame_id for message in graph.odometry} == {"left_camera"}
+    graph.spin_until(lambda: int(graph.diagnostics["frames_without_camera_info"]), send_others)
+    assert "is of 'left_camera', but the images are of 'right_camera'" in graph.diagnostics["last_error"]
+    graph.infos.publish(camera_info_message(Header(frame_id="right_camera"), CAMERA))
     graph.spin_until(lambda: graph.odometry[-1].child_frame_id == "right_camera", send_others)
     graph.spin_until(lambda: "several cameras" not in graph.summary)
 

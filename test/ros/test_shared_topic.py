@@ -73,12 +73,59 @@ def test_a_camera_that_is_renamed_once_is_one_camera(graph: Graph) -> None:
 
 def test_a_flood_of_frame_ids_costs_neither_memory_nor_a_long_message(graph: Graph) -> None:
     graph.wait_for_node()
-    for stamp in range(1, 30):
+    for stamp in range(1, 10):
         graph.deliver(image(f"{stamp}\n" * 100, stamp), "/image_raw")
     graph.spin_until(lambda: "several cameras" in graph.summary)
     assert len(graph.summary) < 500 and "\n" not in graph.summary and "more" in graph.diagnostics["cameras"]
-    assert len(list(graph.node._worker._front_ends._front_ends)) == 4
-    assert graph.count("failed_frames") == 0
+    assert "the first 4 get tracks of their own, the others no matches" in graph.summary
+    for stamp in range(10, 30):
+        graph.deliver(image(f"{stamp}\n" * 100, stamp), "/image_raw")
+    graph.spin_until(lambda: "each image on /image_raw has another frame_id" in graph.summary)
+    assert graph.level == DiagnosticStatus.WARN and len(graph.summary) < 500
+    graph.spin_until(lambda: len(graph.matches) == 29)
+    assert [cloud.width > 100 for cloud in graph.matches] == [False] * 17 + [True] * 12
+    assert len(list(graph.node._worker._front_ends._front_ends)) == 5
+    assert graph.count("failed_frames") == 0 and graph.count("frames_of_further_cameras") == 12
+
+
+def test_cameras_beyond_the_fourth_have_no_matches_and_are_counted(graph: Graph) -> None:
+    graph.wait_for_node()
+    names = ("a", "b", "c", "d", "e")
+    for stamp in range(1, 16):
+        graph.deliver(image(names[(stamp - 1) % 5], stamp), "/image_raw")
+    graph.spin_until(lambda: len(graph.matches) == 15)
+    assert [cloud.width > 150 for cloud in graph.matches] == [False] * 5 + ([True] * 4 + [False]) * 2
+    graph.wait_for_count("frames_of_further_cameras", 3)
+    graph.spin_until(lambda: "'d' and 1 more: the first 4 get tracks of their own" in graph.summary)
+    graph.spin_until(lambda: "beyond the first 4 of a topic have no matches" in graph.diagnostics["last_error"])
+
+
+def test_every_camera_has_a_range_of_16_bits_of_its_own(graph: Graph) -> None:
+    """Thermal images beside those of a sensor of 12 bits."""
+    graph.wait_for_node()
+    deep = picture().astype(np.uint16) * 12
+    for stamp in range(1, 7):
+        warm = bool(stamp % 2)
+        message = image_message(deep + 28_500 if warm else deep, stamp, encoding="mono16")
+        message.header.frame_id = "thermal" if warm else "gray"
+        graph.deliver(message, "/image_raw")
+    graph.spin_until(lambda: len(graph.matches) == 6)
+    assert min(cloud.width for cloud in graph.matches[2:]) > 150
+    first, second = graph.features[:2]
+    for field in ("u", "v"):
+        assert (points_from_cloud(first)[field] == points_from_cloud(second)[field]).all()
+
+
+def test_a_camera_without_camera_info_has_no_rays_of_another(graph: Graph) -> None:
+    graph.wait_for_node()
+    info = camera_info()
+    info.header.frame_id = "front"
+    graph.deliver(info, "/camera_info")
+    send_in_turn(graph, ("rear", "front"))
+    for cloud in graph.features:
+        rays = points_from_cloud(cloud)["x"]
+        assert (np.isfinite(rays) if cloud.header.frame_id == "front" else np.isnan(rays)).all()
+    graph.spin_until(lambda: "is of 'front', but the images are of 'rear'" in graph.diagnostics["last_error"])
 
 
 def test_publishers_of_one_frame_id_are_named(graph: Graph, make_peer: Callable[..., object]) -> None:

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
 
-from ...images.gray import ENCODINGS, ValueRange, check_layout, decode_gray, packed_size, to_gray
+from ...images.gray import ENCODINGS, check_layout, decode_gray, packed_size, to_gray
+from ...images.value_range import ValueRange
 
 try:  # part of a ROS installation; there is no wheel
     from cv_bridge import CvBridge

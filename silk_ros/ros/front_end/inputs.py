@@ -16,7 +16,7 @@ from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ...cameras import StreamWatch, quoted
+from ...cameras import CAMERAS, StreamWatch, quoted
 from ..messages import stamp_nanoseconds
 from ..node.calibration import Calibration, StereoCalibration
 from ..node.logs import ChangeLog
@@ -53,7 +53,7 @@ class Inputs:
         for side, images in zip(sides, self._images):
             info = f"{side}camera_info"
             rectified = images_are_rectified(node, settings.rectified, images.topic_name)
-            calibrations.append(Calibration(node.resolve_topic_name(info), rectified))
+            calibrations.append(Calibration(node.resolve_topic_name(info), rectified, self._watches[side]))
             take = partial(self._on_camera_info, calibrations[-1])
             self._others.append(self._subscribe(CameraInfo, info, take))
         worker.listen_to(StereoCalibration(calibrations[0], calibrations[-1]))
@@ -155,8 +155,14 @@ def stream_problem(node: Node, images: Subscription, watch: StreamWatch, now: fl
     """Why the images of a topic are not those of one camera; empty where they are. now: in seconds of the watch."""
     topic, remedy = images.topic_name, "remap each camera to a node of its own"
     if watch.has_several_cameras(now):
-        cameras = quoted(watch.frame_ids(now))
-        return f"{topic} has images of several cameras, {cameras}: each gets tracks of its own; {remedy}"
+        cameras = watch.frame_ids(now)
+        tracks = f"the first {CAMERAS} get tracks of their own, the others no matches"
+        if len(cameras) <= CAMERAS:
+            tracks = "each gets tracks of its own"
+        return f"{topic} has images of several cameras, {quoted(cameras)}: {tracks}; {remedy}"
+    if watch.counts:
+        fix = "set one frame_id in the driver"
+        return f"each image on {topic} has another frame_id, so they are taken as those of one camera: {fix}"
     if not watch.goes_back(now):
         return ""
     publishers = sorted(map(_full_name, node.get_publishers_info_by_topic(topic)))

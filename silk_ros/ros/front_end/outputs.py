@@ -39,7 +39,7 @@ class Outputs:
         if pair is not None:
             self._stereo_matches.publish(stereo_matches_to_cloud(header, frame, pair))
         if frame.rays is not None and self._tracks.get_subscription_count():
-            tracks = self._track_messages.of(*frame_ids)
+            tracks = self._track_messages.of(*frame_ids) or TrackMessages(settings.tracks)
             tracks.rules = settings.tracks
             self._tracks.publish(tracks.message(header, frame, frame.rays, _seen_right(frame, pair)))
 

@@ -56,6 +56,7 @@ class FrontEndCount(Enum):
     RESTARTS = "restarts"
     CLOCK_JUMPS = "clock_jumps"
     CAMERA_CHANGES = "camera_changes"
+    FRAMES_OF_FURTHER_CAMERAS = "frames_of_further_cameras"
 
 
 class Statistics:

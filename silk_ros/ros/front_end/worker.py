@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 
-from ...cameras import CameraFrontEnds
-from ...images.gray import ValueRange
+from ...cameras import CAMERAS, CameraFrontEnds, PerCamera
+from ...images.value_range import ValueRange
 from ...stereo import RightImage
 from ..messages import stamp_nanoseconds
 from ..node.calibration import Calibration, StereoCalibration
@@ -59,7 +59,7 @@ class Worker:
         self.last_shape: tuple[int, ...] | None = None  # height and width of the last image
         self.enabled = True
         self.calibration = StereoCalibration(Calibration(""), Calibration(""))  # of the cameras that are subscribed to
-        self._ranges = ValueRange(), ValueRange()  # of the values of these cameras
+        self._ranges = PerCamera(ValueRange), PerCamera(ValueRange)  # of their values, left and right
         self.mask: NDArray[np.uint8] | None = None  # the newest that was received
         self._thread = threading.Thread(target=self._work, name="silk-worker", daemon=True)
         self._thread.start()
@@ -67,7 +67,7 @@ class Worker:
     def listen_to(self, calibration: StereoCalibration) -> None:
         """Take images of other subscriptions from now on, with these calibrations; of one camera, `left` counts."""
         self.calibration, self.mask = calibration, None
-        self._ranges = ValueRange(), ValueRange()
+        self._ranges = PerCamera(ValueRange), PerCamera(ValueRange)
 
     def put(self, image: ImageMessage, right: ImageMessage | None = None) -> None:
         """Take the newest image, or the two of a stereo pair. Raises ValueError for an invalid stamp."""
@@ -174,6 +174,9 @@ class Worker:
         if pauses != self._pauses:
             self._statistics.count(FrontEndCount.IGNORED_FRAMES)
             return
+        if self._front_ends.crowded:
+            said = f"cameras beyond the first {CAMERAS} of a topic have no matches: remap each to a node of its own"
+            self._explain(FrontEndCount.FRAMES_OF_FURTHER_CAMERAS, "cameras", said, said)
         if no_rays:
             said, reason = f"rays are not available: {no_rays}", no_rays if calibration.received else ""
             self._explain(FrontEndCount.FRAMES_WITHOUT_RAYS, "camera_info", said, reason)
@@ -224,6 +227,6 @@ class Worker:
         return age if stamp and 0 <= age < MAX_LATENCY else np.nan
 
 
-def _gray(message: ImageMessage, value_range: ValueRange) -> NDArray[np.uint8]:
+def _gray(message: ImageMessage, ranges: PerCamera[ValueRange]) -> NDArray[np.uint8]:
     convert = gray_from_message if isinstance(message, Image) else gray_from_compressed
-    return convert(message, value_range=value_range)
+    return convert(message, value_range=ranges.of(message.header.frame_id))

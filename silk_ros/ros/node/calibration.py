@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from copy import copy, deepcopy
 from functools import lru_cache
+from time import monotonic
 from typing import NamedTuple
 
 from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
-from ...cameras import CAMERAS, quoted
+from ...cameras import CAMERAS, WINDOW, StreamWatch, quoted
 from ...geometry.camera import Camera, camera_from_message
 from ...geometry.stereo_geometry import StereoGeometry
+
+MOST_KNOWN = 16  # frame_ids whose camera_info is kept
 
 
 class _Intrinsics(NamedTuple):
@@ -20,18 +23,21 @@ class _Intrinsics(NamedTuple):
     seen: CameraInfo  # without its header
     camera: Camera | None
     problem: str
+    heard: float = 0.0  # when it came, in seconds of the monotonic clock
 
 
 class Calibration:
     """Calibration of the camera on one topic; of several that share it, by the frame_id of image and camera_info.
 
-    Where all camera_info is of one frame_id, it is that of all images. One thread may update what others read.
+    Where all images are of one frame_id, and so is all camera_info of the last WINDOW seconds, they belong together
+    whatever their names are, unless names have agreed before. One thread may update what others read.
     """
 
-    def __init__(self, topic: str, rectified: bool = False) -> None:
-        """rectified: whether the images are rectified already (`camera_from_message`)."""
-        self._topic, self._rectified = topic, rectified
+    def __init__(self, topic: str, rectified: bool = False, images: StreamWatch | None = None) -> None:
+        """rectified: whether the images are rectified already (`camera_from_message`). images: the watch of these."""
+        self._topic, self._rectified, self._images = topic, rectified, images or StreamWatch()
         self._known: dict[str, _Intrinsics] = {}  # by frame_id, the newest last; replaced as a whole
+        self._agreed = False  # whether images have had the frame_id of a camera_info
 
     @property
     def received(self) -> bool:
@@ -52,7 +58,8 @@ class Calibration:
         seen = copy(message)
         seen.header = Header()
         intrinsics = before if before is not None and seen == before.seen else self._read(deepcopy(seen))
-        self._known = dict([*known.items(), (frame_id, intrinsics)][-CAMERAS:])
+        heard = intrinsics._replace(heard=monotonic())
+        self._known = dict([*known.items(), (frame_id, heard)][-MOST_KNOWN:])
         return intrinsics is before or not intrinsics.problem
 
     def _read(self, message: CameraInfo) -> _Intrinsics:
@@ -63,16 +70,27 @@ class Calibration:
 
     def camera(self, frame_id: str) -> Camera:
         """The calibration of images of a frame_id. Raises ValueError, naming the fix, when there is none."""
+        own = self._known.get(frame_id)
+        self._agreed |= own is not None
+        intrinsics = own or self._other(frame_id)
+        if intrinsics.camera is None:
+            raise ValueError(intrinsics.problem)
+        return intrinsics.camera
+
+    def _other(self, frame_id: str) -> _Intrinsics:
+        """The newest camera_info for images of a frame_id that none has."""
         known = self._known
-        if len(known) > 1 and frame_id not in known:
+        if not known:
+            raise ValueError(self.problem)
+        newest = next(reversed(known.values()))
+        names = [name for name, each in known.items() if newest.heard - each.heard <= WINDOW]
+        by_name = self._agreed or len(names) > 1 or self._images.is_mixed(monotonic())
+        if by_name and not self._images.counts:
             raise ValueError(
-                f"camera_info on {self._topic} is of {quoted(list(known))}, but the images are of "
+                f"camera_info on {self._topic} is of {quoted(names)}, but the images are of "
                 f"{quoted([frame_id])}: give images and camera_info of a camera the same frame_id"
             )
-        intrinsics = known.get(frame_id) or next(iter(known.values()), None)
-        if intrinsics is None or intrinsics.camera is None:
-            raise ValueError(intrinsics.problem if intrinsics else self.problem)
-        return intrinsics.camera
+        return newest
 
     def of(self, shape: tuple[int, ...], frame_id: str = "") -> Camera:
         """The calibration of images (H, W) of a frame_id. Raises ValueError, naming the fix, when there is none."""

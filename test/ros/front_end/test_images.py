@@ -5,7 +5,8 @@ from harness import camera_info, image_message, picture
 from sensor_msgs.msg import CameraInfo, CompressedImage, RegionOfInterest
 
 from silk_ros.geometry.camera import camera_from_message
-from silk_ros.images.gray import ENCODINGS, ValueRange
+from silk_ros.images.gray import ENCODINGS
+from silk_ros.images.value_range import ValueRange
 from silk_ros.ros.front_end.images import CV_BRIDGE, gray_from_compressed, gray_from_message, mask_from_message
 
 

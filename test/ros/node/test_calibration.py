@@ -2,6 +2,7 @@ import pytest
 from harness import camera_info
 from sensor_msgs.msg import CameraInfo
 
+from silk_ros.cameras import WINDOW, StreamWatch
 from silk_ros.ros.node.calibration import Calibration, StereoCalibration
 
 
@@ -88,11 +89,82 @@ def test_unusable_camera_info_costs_the_rays_of_its_own_camera_only() -> None:
 
 def test_cameras_of_long_ago_are_forgotten() -> None:
     calibration = Calibration("camera_info")
-    for number in range(10):
+    for number in range(20):
         calibration.update(info_of(str(number), focal_length=100.0 + number))
-    assert calibration.camera("9").matrix[0, 0] == 109
-    with pytest.raises(ValueError, match="'6', '7', '8', '9', but"):
-        calibration.camera("5")
+    assert calibration.camera("19").matrix[0, 0] == 119 and calibration.camera("4").matrix[0, 0] == 104
+    with pytest.raises(ValueError, match="'4', '5', '6', '7' and 12 more, but"):
+        calibration.camera("3")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr("silk_ros.ros.node.calibration.monotonic", lambda: now[0])
+    return now
+
+
+def watched(clock: list[float], *frame_ids: str) -> StreamWatch:
+    watch = StreamWatch()
+    for stamp, frame_id in enumerate(frame_ids):
+        watch.take(clock[0], frame_id, stamp)
+    return watch
+
+
+def test_of_several_cameras_each_needs_a_camera_info_of_its_own(clock: list[float]) -> None:
+    """Those of another name too, and those whose first images come before their camera_info."""
+    calibration = Calibration("/camera_info", images=watched(clock, "front", "rear"))
+    calibration.update(info_of("front"))
+    with pytest.raises(ValueError, match="/camera_info is of 'front', but the images are of 'rear': give images and"):
+        calibration.camera("rear")
+    calibration.update(info_of("rear", focal_length=200.0))
+    assert [calibration.camera(name).matrix[0, 0] for name in ("front", "rear")] == [100, 200]
+    other = Calibration("/camera_info", images=watched(clock, "front", "rear"))
+    other.update(info_of("optical"))
+    for name in ("front", "rear"):
+        with pytest.raises(ValueError, match="is of 'optical', but"):
+            other.camera(name)
+
+
+def test_a_camera_that_takes_the_place_of_another_does_not_get_its_calibration(clock: list[float]) -> None:
+    images = watched(clock, "front")
+    calibration = Calibration("camera_info", images=images)
+    calibration.update(info_of("front"))
+    assert calibration.camera("front")
+    for later in (1, WINDOW, 100):
+        clock[0] += later
+        images.take(clock[0], "rear", 1)
+        with pytest.raises(ValueError, match="is of 'front', but the images are of 'rear'"):
+            calibration.camera("rear")
+
+
+def test_camera_info_that_changes_its_name_serves_the_images_of_another_name_again(clock: list[float]) -> None:
+    calibration = Calibration("camera_info", images=watched(clock, *["optical"] * 3))
+    calibration.update(info_of("left"))
+    assert calibration.camera("optical").matrix[0, 0] == 100
+    clock[0] += 1
+    calibration.update(info_of("left2", focal_length=200.0))
+    with pytest.raises(ValueError, match="is of 'left', 'left2', but the images are of 'optical'"):
+        calibration.camera("optical")
+    clock[0] += WINDOW
+    calibration.update(info_of("left2", focal_length=200.0))
+    assert calibration.camera("optical").matrix[0, 0] == 200
+
+
+def test_camera_info_that_came_once_is_kept(clock: list[float]) -> None:
+    alone, shared = Calibration("camera_info"), Calibration("camera_info", images=watched(clock, "front", "rear"))
+    alone.update(info_of("left"))
+    shared.update(info_of("front"))
+    clock[0] += 10 * WINDOW
+    shared.update(info_of("rear", focal_length=200.0))
+    assert alone.camera("optical").matrix[0, 0] == 100
+    assert [shared.camera(name).matrix[0, 0] for name in ("front", "rear")] == [100, 200]
+
+
+def test_a_driver_that_counts_in_the_frame_id_has_its_newest_calibration(clock: list[float]) -> None:
+    calibration = Calibration("camera_info", images=watched(clock, *map(str, range(30))))
+    for number in range(29):
+        calibration.update(info_of(str(number), focal_length=100.0 + number))
+    assert [calibration.camera(name).matrix[0, 0] for name in ("28", "29")] == [128, 128]
 
 
 def test_of_rectified_images_p_holds() -> None:
