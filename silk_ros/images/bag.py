@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..geometry.camera import RECTIFIED, is_rectified, rectified_notes
-from .bag_cameras import RecordedCameras
+from .bag_cameras import Heard, RecordedCameras
 from .bag_messages import header_stamp, image_from_message
 from .bag_stamps import RecordedClock
 from .bag_topics import ImageTopics
@@ -36,7 +36,7 @@ class _Waiting(NamedTuple):
 
     item: SourceImage | Lost
     stamp: int
-    before: dict[str, Any]
+    before: Mapping[str, Heard]
 
     def is_ready(self, cameras: RecordedCameras) -> bool:
         """Whether its calibration is known."""
@@ -82,7 +82,7 @@ class BagSource(Source):
         self._info_topic = self._topic.removesuffix("/compressed").rsplit("/", 1)[0] + "/camera_info"
         self._rectified = is_rectified(rectified, self._topic)
         first = list(self._first_images())
-        self._frame_ids = {frame_id for _, _, frame_id in first}
+        self._frame_ids = [(frame_id, received) for _, received, frame_id in first]
         self._clock = RecordedClock([(stamp, received) for stamp, received, _ in first])
         self.rate = self._clock.rate
         self._log_calibration(rectified)
@@ -109,8 +109,8 @@ class BagSource(Source):
                     yield header_stamp(item.message), item.time, item.message.header.frame_id
 
     def _read(self) -> Iterator[SourceImage | Lost]:
-        infos = (item.message for item in self._recording.read([self._info_topic]) if item.type == INFO)
-        first_infos = [message for message in islice(infos, FIRST) if not isinstance(message, Lost)]
+        infos = (item for item in self._recording.read([self._info_topic]) if item.type == INFO)
+        first_infos = [(item.message, item.time) for item in islice(infos, FIRST) if not isinstance(item.message, Lost)]
         cameras = RecordedCameras(self._info_topic, self._rectified, first_infos, self._frame_ids)
         waiting: deque[_Waiting] = deque()
         for item in self._recording.read([self._topic, self._info_topic]):
@@ -126,7 +126,7 @@ class BagSource(Source):
     def _add_info(self, cameras: RecordedCameras, item: Recorded) -> None:
         if isinstance(item.message, Lost):
             self._say(item.message.reason, f"'{self.name}', {item.place}: left out: {item.message.reason}")
-        elif problem := cameras.add(item.message):
+        elif problem := cameras.add(item.message, item.time):
             self._say(f"first {problem}", f"'{self.name}', {item.place}: the first usable one replaces it: {problem}")
 
     def _waiting(self, item: Recorded, cameras: RecordedCameras) -> _Waiting:
@@ -137,7 +137,7 @@ class BagSource(Source):
         except ValueError as error:
             return _Waiting(Lost(item.place, str(error)), 0, {})
         stamp = image.stamp or 0
-        cameras.see(image.frame_id or "")
+        cameras.see(image.frame_id or "", item.time)
         on_clock = self._clock.of(stamp, item.time)
         if self._clock.is_reception:
             text = "images have zero stamps: the times when they were recorded replace those of all"

@@ -245,6 +245,30 @@ def test_a_single_camera_may_have_two_names(tmp_path: Path) -> None:
     assert focal_lengths(images) == [FOCAL] * COUNT
 
 
+@pytest.mark.parametrize("counted", ["images", "both"])
+def test_a_frame_id_that_counts_is_one_camera(tmp_path: Path, counted: str) -> None:
+    messages: list[Message] = []
+    for index in range(130):
+        time, name = BASE + index * STEP, f"frame{index}"
+        info_frame = name if counted == "both" else "camera"
+        messages.append((INFO, time, info_message(time, FOCAL + index, frame_id=info_frame)))
+        messages.append(("/image_raw", time + 1, image_message(0, time, frame_id=name)))
+    images = list(BagSource(write(tmp_path / "bag", messages)))
+    assert focal_lengths(images) == [FOCAL + index for index in range(130)]
+
+
+def test_a_driver_that_was_started_again_with_other_names_is_one_camera(tmp_path: Path) -> None:
+    """The images keep their name, that of the camera_infos changes."""
+    messages: list[Message] = []
+    for index in range(40):
+        time = BASE + index * 10**9
+        info_frame, focal = ("old", 50.0) if index < 20 else ("new", 90.0)
+        messages.append((INFO, time, info_message(time, focal, frame_id=info_frame)))
+        messages.append(("/image_raw", time + 1, image_message(0, time)))
+    lengths = focal_lengths(list(BagSource(write(tmp_path / "bag", messages))))
+    assert lengths[:15] == [50] * 15 and lengths[32:] == [90] * 8
+
+
 @pytest.mark.parametrize("stamped", [True, False])
 def test_images_before_the_first_usable_camera_info_have_that_one(
     tmp_path: Path, stamped: bool, caplog: pytest.LogCaptureFixture
