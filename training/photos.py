@@ -134,7 +134,7 @@ def _open(path: Path) -> dict[str, Path | Image]:
 def _readable(source: Path, images: list[Path]) -> dict[str, Path | Image]:
     """The image files of a source that can be decoded; the others are counted and logged, the first one by name."""
     lost = {}
-    for image in tqdm(images, f"reading '{source.name}'", unit="image", leave=False):
+    for image in tqdm(images, f"reading '{source.name}'", unit="image", leave=False, delay=1):
         try:
             decode_file(image)
         except ValueError as error:

@@ -21,13 +21,6 @@ FOREIGN = {  # a key in the files of other programs -> their name
 Values = dict[str, Any]
 
 
-class _Loader(yaml.SafeLoader):
-    """Reads OpenCV's matrices as the mappings that they are."""
-
-
-_Loader.add_constructor("tag:yaml.org,2002:opencv-matrix", _Loader.construct_yaml_map)
-
-
 def read_calibration(path: Path, camera: str = "cam0") -> Camera:
     """The camera of a YAML file of camera_calibration, of OpenCV's FileStorage, of EuRoC or of kalibr.
 
@@ -42,7 +35,7 @@ def read_mounted(path: Path, camera: str = "cam0") -> tuple[Camera, NDArray[np.f
     Raises as `read_calibration` does.
     """
     try:
-        values = _lower(yaml.load(_without_directive(read_text(path)), _Loader))
+        values = _lower(yaml.safe_load(_plain_yaml(read_text(path))))
         if camera in values:
             return _kalibr(values[camera])
         if "intrinsics" in values:
@@ -61,9 +54,9 @@ def _foreign(path: Path, problem: str) -> ValueError:
     return ValueError(f"'{path}' is not a camera calibration ({problem}): write one with camera_calibration")
 
 
-def _without_directive(text: str) -> str:
-    """The text without the first line of OpenCV's files, %YAML:1.0, which is no YAML."""
-    return re.sub(r"\A%YAML:.*", "", text)
+def _plain_yaml(text: str) -> str:
+    """The text without what only OpenCV understands: its first line, %YAML:1.0, and the type of its matrices."""
+    return re.sub(r"\A%YAML:.*|!!opencv-matrix", "", text)
 
 
 def _lower(values: Values) -> Values:
