@@ -292,10 +292,11 @@ def test_no_sources_at_all_say_what_to_give() -> None:
 def test_images_that_cannot_be_read_are_left_out_and_counted(
     tmp_path: Path, photos: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    count = len(Photos.from_sources({str(photos): 1}))
-    (photos / "broken.png").write_text("this is no image")
-    (photos / "cut.png").write_bytes(cv2.imencode(".png", np.zeros((40, 40), np.uint8))[1].tobytes()[:60])
-    assert len(Photos.from_sources({str(photos): 1})) == count
+    folder = Path(shutil.copytree(photos, tmp_path / "photos"))
+    count = len(Photos.from_sources({str(folder): 1}))
+    (folder / "broken.png").write_text("this is no image")
+    (folder / "cut.png").write_bytes(cv2.imencode(".png", np.zeros((40, 40), np.uint8))[1].tobytes()[:60])
+    assert len(Photos.from_sources({str(folder): 1})) == count
     assert f"2 of {count + 2} images left out" in caplog.text and "broken.png" in caplog.text
 
 
