@@ -24,7 +24,7 @@ def readable_errors(main: Callable[[list[str] | None], int | None]) -> Callable[
     @functools.wraps(main)
     def wrapped(arguments: list[str] | None = None) -> int:
         try:
-            with console_log():
+            with console_log(__package__ or "training"):
                 return main(arguments) or 0
         except (OSError, ValueError, ImportError, FloatingPointError) as error:
             print(f"{Path(main.__code__.co_filename).stem}: {error}", file=sys.stderr)

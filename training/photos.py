@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from silk_ros.images.image_files import decode_file, image_files
+from silk_ros.images.folders import photographs
+from silk_ros.images.image_files import decode_file, image_files, split_pattern
 from silk_ros.images.sampling import spaced_to_ends, spread
 from silk_ros.images.source import IMAGE_SUFFIXES
 from silk_ros.images.sources import open_recorded
@@ -116,11 +117,9 @@ class Photos:
 def _open(path: Path) -> dict[str, Path | Image]:
     """Images of one source: name -> file or grey frame."""
     path = path.expanduser()
-    if "*" in path.name and not path.exists():
-        return _readable(path, image_files(path.parent, path.name))
-    if not path.exists():
-        raise FileNotFoundError(f"no '{path}': give a folder of photographs, a video, or a rosbag2 or .mcap recording")
-    if path.is_dir() and not is_recording(path) and (images := image_files(path, "**/*")):
+    if not path.exists() and (pattern := split_pattern(path)) is not None:
+        return _readable(path, image_files(*pattern))
+    if path.is_dir() and not is_recording(path) and (images := photographs(path)):
         return _readable(path, images)
     if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
         return _readable(path, [path])
@@ -133,6 +132,9 @@ def _open(path: Path) -> dict[str, Path | Image]:
 
 def _readable(source: Path, images: list[Path]) -> dict[str, Path | Image]:
     """The image files of a source that can be decoded; the others are counted and logged, the first one by name."""
+    if not images:
+        raise ValueError(f"no images '{source}': give a folder of photographs, a video or a recording")
+    log.info("'%s': %d images", source, len(images))
     lost = {}
     for image in tqdm(images, f"reading '{source.name}'", unit="image", leave=False, delay=1):
         try:

@@ -122,6 +122,8 @@ class DatabaseWriter:
     def close(self) -> DatabaseSummary:
         self._threads.shutdown()
         self._database.close()
+        if not self._cameras.are_calibrated:
+            log.warning("COLMAP starts from a guess of the focal length: give --camera if you know the intrinsics")
         if self._left_out:
             log.warning("%d keypoints were left out: the calibration has no ray for them", self._left_out)
         inliers = float(np.mean(self._inliers)) if self._inliers else 0.0

@@ -77,6 +77,11 @@ class ColmapCameras:
                 log.warning("image %d has another calibration than those before: COLMAP gets the first", view.index)
         return known
 
+    @property
+    def are_calibrated(self) -> bool:
+        """Whether no camera has a guess of its focal length."""
+        return all(camera.calibration is not None for camera in self._cameras.values())
+
     def _store(self, number: int, calibration: Camera | None, width: int, height: int) -> ColmapCamera:
         model = _colmap_camera(number, calibration, width, height)
         self._database.write_camera(model, use_camera_id=True)

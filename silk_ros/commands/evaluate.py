@@ -6,7 +6,7 @@
     evaluate odometry DATA                  drift, ATE and RPE of stereo or RGB-D visual odometry
     evaluate rotation DATA                  matching under in-plane rotation
     evaluate scale DATA                     matching under change of scale
-    evaluate all DATA                       every task that fits DATA or a folder in it, in one report
+    evaluate all DATA                       every task that fits DATA, or else the folders in it
     evaluate sweep TASK DATA --over ...     a task over the values of a setting
 
 for example
@@ -61,7 +61,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, task in TASKS.items():
         _add_options(commands.add_parser(name, help=task.layout, description=f"DATA: {task.layout}."))
-    everything = "every task that fits DATA or a folder in it"
+    everything = "every task that fits DATA, or else the folders in it"
     _add_options(commands.add_parser(ALL, help=everything, description=f"Run {everything}."))
     sweep = commands.add_parser(SWEEP, help="a task over the values of a setting", description="Sweep a setting.")
     sweep.add_argument("task", choices=TASKS, metavar="TASK", help=", ".join(TASKS))
@@ -172,8 +172,10 @@ def _jobs(args: argparse.Namespace, failures: list[Failure]) -> list[tuple[str, 
     if args.command != ALL:
         name = args.task if args.command == SWEEP else args.command
         return [(name, tasks[name], args.data)]
-    below = sorted(path for path in args.data.iterdir() if path.is_dir()) if args.data.is_dir() else []
-    jobs = [(name, task, folder) for folder in [args.data, *below] for name, task in tasks.items() if task.fits(folder)]
+    folders = [args.data] if args.data.is_dir() else []
+    if not any(task.fits(folder) for folder in folders for task in tasks.values()):
+        folders = sorted(path for folder in folders for path in folder.iterdir() if path.is_dir())
+    jobs = [(name, task, folder) for folder in folders for name, task in tasks.items() if task.fits(folder)]
     if not jobs:
         layouts = "".join(f"\n  {name}: {task.layout}" for name, task in tasks.items())
         failures.append(Failure(ALL, str(args.data), "", f"no data set in it or in a folder below, expected{layouts}"))

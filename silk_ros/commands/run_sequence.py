@@ -124,6 +124,8 @@ def _frames(source: Source, extractor: Extractor, options: argparse.Namespace) -
         raise ValueError(f"no image of '{source.name}' is large enough: the network needs {size} pixels or more")
     if options.format == "colmap" and first.camera is None and first.image.camera_problem:
         raise ValueError(f"{first.image.camera_problem}; or give the intrinsics with --camera")
+    if options.format == "colmap" and source.stereo:
+        log.warning("COLMAP gets the left images only")
     return itertools.chain([first], frames)
 
 

@@ -14,8 +14,7 @@ from ..backends.parity import common_keypoints
 from ..extractor import Extractor
 from ..geometry.epipolar import estimated_inliers
 from ..geometry.homography import reprojection_error
-from ..images.folders import FolderSource
-from ..images.image_files import image_files
+from ..images.folders import EVERYWHERE, FolderSource, photographs
 from ..images.sources import open_recorded
 from ..images.storage.names import is_recording
 from ..matcher import match
@@ -66,8 +65,8 @@ def read_gray_frames(source: str, topic: str = "", nested: bool = False) -> Iter
     Raises ValueError, naming the fix, as `open_recorded` does, and for a source of which no image can be read.
     """
     folder = Path(source).expanduser()
-    photographs = nested and folder.is_dir() and not is_recording(folder) and image_files(folder, "**/*")
-    opened = FolderSource(folder, "**/*") if photographs else open_recorded(source, topic)
+    are_photographs = nested and folder.is_dir() and not is_recording(folder) and photographs(folder)
+    opened = FolderSource(folder, EVERYWHERE) if are_photographs else open_recorded(source, topic)
     yield from (image.gray() for image in opened)
 
 
@@ -81,17 +80,18 @@ def frame_pairs(frames: Iterable[Image], starts: Sequence[int], gap: int) -> lis
 def read_pairs(source: str, skip: Sequence[str] = (), topic: str = "") -> list[Pair]:
     """Pairs of HPatches sequences without those named in `skip`, or of a source's frames. topic: of a recording.
 
-    Raises ValueError, naming the fix, as `find_sequences` and `read_gray_frames` do, and for too few frames.
+    Raises ValueError, naming the fix, as `find_sequences` and `open_recorded` do, and for too few frames.
     """
     root = Path(source)
     if is_hpatches(root):
         opened = (sequence.read() for sequence in find_sequences(root, SHORTER_EDGE, skip))
         return [Pair(first, view.image, view.homography) for first, views in opened for view in views]
-    count = sum(1 for _ in read_gray_frames(source, topic))
+    images = open_recorded(source, topic)
+    count = sum(1 for _ in images)
     starts = range(0, count - FRAME_GAP, max(1, (count - FRAME_GAP) // FRAME_PAIRS))[:FRAME_PAIRS]
     if not len(starts):
         raise ValueError(f"'{source}' has {count} images: at least {FRAME_GAP + 1} are needed to pair them")
-    return frame_pairs(read_gray_frames(source, topic), starts, FRAME_GAP)
+    return frame_pairs((image.gray() for image in images), starts, FRAME_GAP)
 
 
 def matched_points(a: Features, b: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

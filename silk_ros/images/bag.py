@@ -76,7 +76,8 @@ class BagSource(Source):
         self._recording = Recording(path)
         topics = ImageTopics(self._recording)
         self._topic = topics.choose(topic)
-        about = [self._recording.about, "" if topic else topics.about(self._topic)]
+        chosen = f"the images are those of {self._topic}, as topic says" if topic else topics.about(self._topic)
+        about = [self._recording.about, chosen]
         self.about = "; ".join(text for text in about if text)
         # image_transport publishes /camera/image_raw/compressed beside /camera/camera_info.
         self._info_topic = self._topic.removesuffix("/compressed").rsplit("/", 1)[0] + "/camera_info"

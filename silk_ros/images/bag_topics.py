@@ -64,10 +64,10 @@ class ImageTopics:
         raise ValueError(f"no {what} in '{path}': {self._usable()}")
 
     def about(self, chosen: str) -> str:
-        """Which of several topics is read, and why not the others; empty where there is but one."""
+        """Which topic is read, and why not the others, if there are any."""
         others = [topic for topic in self.usable if topic != chosen]
         if not others and not self.unusable:
-            return ""
+            return f"the images are those of {chosen}"
         reasons = [self._rank(topic) for topic in others]
         reasons += [f"{topic} ({reason})" for topic, reason in self.unusable.items()]
         rank = "the only usable topic"

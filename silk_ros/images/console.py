@@ -19,14 +19,20 @@ class _Console(logging.Handler):
 
 
 @contextmanager
-def console_log() -> Iterator[None]:
-    """Print warnings, and what the sources of images say they read. Also a decorator of `main`."""
-    images, handler = logging.getLogger("silk_ros.images"), _Console()
-    level = images.level
+def console_log(*programs: str) -> Iterator[None]:
+    """Print warnings, and what the sources of images say they read. Also a decorator of `main`.
+
+    programs: names of further loggers whose information is printed.
+    """
+    handler = _Console()
+    loggers = [logging.getLogger(name) for name in ("silk_ros.images", *programs)]
+    levels = [logger.level for logger in loggers]
     logging.root.addHandler(handler)
-    images.setLevel(logging.INFO)
+    for logger in loggers:
+        logger.setLevel(logging.INFO)
     try:
         yield
     finally:
         logging.root.removeHandler(handler)
-        images.setLevel(level)
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)

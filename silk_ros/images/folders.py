@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from ..geometry.camera import Camera
-from .image_files import decode_file, image_files, order_note
+from .image_files import decode_file, image_files, natural_key, order_note
 from .layouts.base import FolderLayout, FrameFiles
 from .layouts.euroc import read_euroc
 from .layouts.kitti import read_kitti
@@ -25,6 +26,7 @@ LAYOUTS = {
     "7-Scenes (frame-N.color.png)": read_seven_scenes,
     "stereo folders (left and right, or cam0 and cam1)": read_stereo_folders,
 }
+EVERYWHERE = "**/*"  # the pattern of all images in a folder and below
 SHOWN_FOLDERS = 5  # in an error
 
 
@@ -80,7 +82,7 @@ class FolderSource(LayoutSource):
     """The images of a folder whose names match a pattern, in natural order. Raises ValueError if there are none."""
 
     def __init__(self, folder: Path, pattern: str = "*") -> None:
-        paths = image_files(folder, pattern)
+        paths = photographs(folder) if pattern == EVERYWHERE else image_files(folder, pattern)
         if not paths:
             raise ValueError(
                 f"no images '{folder / pattern}': there should be {', '.join(sorted(IMAGE_SUFFIXES))} files, or one of "
@@ -88,6 +90,21 @@ class FolderSource(LayoutSource):
             )
         frames = [FrameFiles(index, path) for index, path in enumerate(paths)]
         super().__init__(str(folder / pattern), FolderLayout(folder, f"images '{pattern}'", frames))
+
+
+def photographs(folder: Path) -> list[Path]:
+    """The images of a folder and all below, in natural order; of known data sets those of the cameras, no depths."""
+    found: list[Path] = []
+    waiting = [folder]
+    while waiting:
+        inside = waiting.pop()
+        with suppress(OSError, ValueError):  # a data set that does not fit together still has images
+            if (layout := find_layout(inside)) is not None:
+                found += [path for frame in layout.frames for path in (frame.image, frame.right) if path is not None]
+                continue
+        found += image_files(inside)
+        waiting += [path for path in inside.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    return sorted(found, key=lambda path: natural_key(path.relative_to(folder)))
 
 
 def _folders_with_images(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -37,6 +38,13 @@ def image_files(folder: Path, pattern: str = "*") -> list[Path]:
     inside = (path.relative_to(folder) for path in folder.glob(pattern) if path.suffix.lower() in IMAGE_SUFFIXES)
     shown = (path for path in inside if not any(part.startswith(".") for part in path.parts))
     return [folder / path for path in sorted(shown, key=natural_key) if not (folder / path).is_dir()]
+
+
+def split_pattern(pattern: Path) -> tuple[Path, str] | None:
+    """The folder that exists, and the pattern below it, of a path with wildcards; None without any."""
+    folder = next(parent for parent in pattern.parents if parent.is_dir())
+    below = str(pattern.relative_to(folder))
+    return (folder, below) if glob.has_magic(below) else None
 
 
 def order_note(paths: Iterable[Path]) -> str:

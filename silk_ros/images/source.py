@@ -120,6 +120,7 @@ class Source(ABC):
 
     def __iter__(self) -> Iterator[SourceImage]:
         """The images that can be read. Raises ValueError, naming the fix, if there is none."""
+        self.announce()
         used, losses = 0, 0
         first = "it holds none"
         cameras: dict[str | None, int] = {}  # the first image of each frame_id
@@ -132,6 +133,7 @@ class Source(ABC):
             if image is not None:
                 if problem := image.camera_problem:
                     self._say(problem, f"'{self.name}': images have no calibration: {problem}")
+                self._doubt(image.camera)
                 cameras.setdefault(image.frame_id, index)
                 if len(cameras) == 2:
                     first_of = " and ".join(f"{frame_id!r} from image {at}" for frame_id, at in cameras.items())
@@ -142,6 +144,22 @@ class Source(ABC):
             raise ValueError(f"no image of '{self.name}' can be used: {first}")
         if losses:
             self._say("", f"'{self.name}': {used} images were read, {losses} were left out")
+
+    def announce(self) -> None:
+        """Log once what is read."""
+        if self.about and self.about not in self._said:
+            self._said.add(self.about)
+            log.info("%s", self.about)
+
+    def _doubt(self, camera: Camera | None) -> None:
+        """Warn of a calibration that is probably of larger or smaller images."""
+        if camera is not None and not _is_central(camera):
+            x, y = camera.matrix[:2, 2]
+            self._say(
+                "principal point",
+                f"'{self.name}': the principal point ({x:.0f}, {y:.0f}) is far from the middle of images of "
+                f"{camera.width}x{camera.height} pixels: is the calibration of these images, or of another size?",
+            )
 
     def _say(self, reason: str, message: str) -> None:
         """Log a warning once for a reason, whatever numbers it names, however often the source is read."""
@@ -173,3 +191,8 @@ class Source(ABC):
     @abstractmethod
     def _read(self) -> Iterator[SourceImage | Lost]:
         """All images in order. Raises ValueError, naming the fix, where the source cannot be read on."""
+
+
+def _is_central(camera: Camera) -> bool:
+    """Whether the principal point is in the middle half of the images."""
+    return bool((np.abs(camera.matrix[:2, 2] / (camera.width, camera.height) - 0.5) < 0.25).all())

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import glob
-import logging
 from pathlib import Path
 
 from ..geometry.camera import RECTIFIED
 from .bag import BagSource
 from .flight import FlightSource
 from .folders import FolderSource, LayoutSource, find_layout
+from .image_files import image_files, split_pattern
 from .source import IMAGE_SUFFIXES, Source
 from .storage.names import is_recording
 from .video import VideoSource
-
-log = logging.getLogger(__name__)
 
 
 def open_source(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> Source:
@@ -33,8 +31,7 @@ def open_source(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> 
     if not isinstance(opened, BagSource) and (topic or rectified != RECTIFIED[0]):
         given = f"the topic '{topic}' is" if topic else f"rectified ({rectified}) is"
         raise ValueError(f"{given} of a recording, but '{source}' is none: leave it out")
-    if opened.about:
-        log.info("%s", opened.about)
+    opened.announce()
     return opened
 
 
@@ -55,7 +52,7 @@ def _open(source: str, topic: str, rectified: str) -> Source:
         recorded = is_recording(path)
         layout = find_layout(path) if path.is_dir() and not (recorded and topic) else None
         if recorded and layout is None:
-            return BagSource(path, topic, rectified)
+            return _open_recording(path, topic, rectified)
         if layout is not None:
             return LayoutSource(source, layout)
         if path.is_dir():
@@ -67,6 +64,13 @@ def _open(source: str, topic: str, rectified: str) -> Source:
     if _is_camera(source):
         return VideoSource(int(source))
     return _open_pattern(source, path)
+
+
+def _open_recording(path: Path, topic: str, rectified: str) -> BagSource:
+    opened = BagSource(path, topic, rectified)
+    if path.is_dir() and (images := image_files(path)):
+        opened.about += f"; the image files beside it, such as '{images[0].name}', are not read"
+    return opened
 
 
 def _path(source: str) -> Path | None:
@@ -81,12 +85,11 @@ def _open_pattern(source: str, path: Path | None) -> Source:
     """The images that a text names if it is a pattern. Raises ValueError if it is none."""
     link = ""
     if path is not None:
-        folder = next(parent for parent in path.parents if parent.is_dir())
-        if glob.has_magic(pattern := str(path.relative_to(folder))):
-            return FolderSource(folder, pattern)
+        if (pattern := split_pattern(path)) is not None:
+            return FolderSource(*pattern)
         if path.is_symlink():
             link = f"it is a link to '{path.readlink()}', which does not exist; "
     raise ValueError(
-        f"no source '{source}': {link}give 'flight', a camera index, a folder of images or a pattern such as "
-        "'folder/*.color.jpg', an image, a video file, or a recording (rosbag2, .mcap, .bag)"
+        f"no source '{source}': {link}give 'flight', a folder of images or a pattern such as 'folder/*.color.jpg', a "
+        "data set, an image, a video file, or a recording (rosbag2, .mcap, .bag)"
     )

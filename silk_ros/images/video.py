@@ -36,6 +36,8 @@ class VideoSource(Source):
                 self._announced = int(frames) if 0 < frames <= MAX_FRAMES else 0
                 self._patience = max(MIN_PATIENCE, self._announced)
                 self._check_rate(capture, header)
+                number = f"{self._announced} frames" if self._announced else "an unknown number of frames"
+                self.about = self.about or f"'{self.name}': a video of {number}, {self.rate:.1f} images per second"
 
     def _check_rate(self, capture: cv2.VideoCapture, header: float) -> None:
         """Take the rate of the frames' times where the header contradicts them."""
@@ -60,7 +62,8 @@ class VideoSource(Source):
 
     def _refusal(self) -> str:
         if isinstance(self._source, int):
-            return f"cannot open the camera '{self.name}': check that it exists and that OpenCV can decode it"
+            fix = f"check that it exists and that OpenCV can decode it; a folder of that name is './{self.name}'"
+            return f"cannot open the camera '{self.name}': {fix}"
         path = Path(self._source)
         if path.is_file() and not path.stat().st_size:
             return f"cannot open the video '{self.name}': it is empty, record it again"

@@ -156,7 +156,10 @@ def test_other_cameras_and_sizes_are_cameras_of_their_own(tmp_path: Path, caplog
     assert names == [("PINHOLE", WIDTH), ("OPENCV", 100), ("SIMPLE_RADIAL", WIDTH)]
     assert [database.read_image(number).camera_id for number in (1, 2, 3, 4)] == [1, 2, 1, 3]
     database.close()
-    assert len(caplog.messages) == 1 and "a camera for each" in caplog.messages[0]
+    assert ["a camera for each" in caplog.messages[0], "a guess of the focal length" in caplog.messages[1]] == [
+        True,
+        True,
+    ]
 
 
 def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:

@@ -115,11 +115,11 @@ def test_the_topic_chooses_the_camera(tmp_path: Path, storage: str) -> None:
     bag = write(tmp_path / "bag", [*images_on("/left/image"), *right], storage)
     for topic in ("/right/image", "right/image"):
         source = open_source(str(bag), topic)
-        assert len(list(source)) == 3 and source.about == ""
+        assert len(list(source)) == 3 and source.about == "the images are those of /right/image, as topic says"
 
 
-def test_a_single_topic_needs_no_words(tmp_path: Path) -> None:
-    assert BagSource(write(tmp_path / "bag", [*images_on(), *infos_on()])).about == ""
+def test_a_single_topic_is_named(tmp_path: Path) -> None:
+    assert BagSource(write(tmp_path / "bag", [*images_on(), *infos_on()])).about == "the images are those of /image_raw"
 
 
 @ALL_FORMATS

@@ -5,9 +5,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from layouts import write_kitti, write_tum
 from numpy.typing import NDArray
 from PIL import Image
 
+from silk_ros.images.folders import photographs
 from silk_ros.images.source import SourceImage
 from silk_ros.images.sources import open_source
 
@@ -187,3 +189,31 @@ def test_a_pattern_takes_only_the_files_it_names(tmp_path: Path) -> None:
     assert [int(image.data[0]) for image in open_source(str(tmp_path / "*.color.png"))] == [10, 20]
     with pytest.raises(ValueError, match="no images"):
         open_source(str(tmp_path / "*.infrared.png"))
+
+
+def test_photographs_of_data_sets_are_those_of_cameras(tmp_path: Path) -> None:
+    """Depth images, of which training and quantisation would learn nothing, are left out."""
+    write_tum(tmp_path / "b")
+    write_kitti(tmp_path / "a")
+    cv2.imwrite(str(tmp_path / "10.png"), PHOTO)
+    cv2.imwrite(str(tmp_path / "2.png"), PHOTO)
+    found = [path.relative_to(tmp_path).as_posix() for path in photographs(tmp_path)]
+    assert found[:2] == ["2.png", "10.png"] and not [name for name in found if "depth" in name]
+    assert {name.split("/")[1] for name in found if name.startswith("a/")} == {"image_0", "image_1"}
+    assert any(name.startswith("b/rgbd_dataset_freiburg1_desk/rgb/") for name in found)
+
+
+def test_a_folder_of_images_with_foreign_metadata_is_no_recording(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), PHOTO)
+    (tmp_path / "metadata.yaml").write_text("author: somebody")
+    assert len(list(open_source(str(tmp_path)))) == 1
+
+
+def test_a_calibration_of_other_images_is_doubted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_kitti(tmp_path)
+    calibration = (tmp_path / "calib.txt").read_text()
+    assert len(list(open_source(str(tmp_path)))) and "principal point" not in caplog.text
+    for path in tmp_path.glob("image_*/*.png"):
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), None, fx=0.5, fy=0.5))
+    assert calibration and len(list(open_source(str(tmp_path))))
+    assert "the principal point" in caplog.text and "is the calibration of these images" in caplog.text

@@ -15,7 +15,7 @@ from silk_ros.images.sources import open_recorded, open_source
 @pytest.mark.parametrize("topic", ["", "/image_raw"])
 def test_a_missing_path_lists_what_can_be_played(tmp_path: Path, name: str, topic: str) -> None:
     missing = str(tmp_path / "nowhere" / name)
-    with pytest.raises(ValueError, match=r"no source .*: give 'flight', a camera index, a folder of images or"):
+    with pytest.raises(ValueError, match=r"no source .*: give 'flight', a folder of images or"):
         open_source(missing, topic)
 
 

@@ -268,7 +268,7 @@ def empty_recording(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (nothing, "give a folder of photographs, a video, or a rosbag2 or .mcap recording"),
+        (nothing, "give 'flight', a folder of images or a pattern"),
         (Path.mkdir, r"no images.*\.jpg"),
         (text, "cannot open the video"),
         (damaged_recording, "cannot read the recording"),

@@ -35,6 +35,7 @@ LAYOUTS = """expected one of
              camera-intrinsics.txt (3x3, of the depth camera)
   EuRoC:     mav0/cam0 with data/*.png, data.csv and sensor.yaml, mav0/state_groundtruth_estimate0/data.csv; for stereo
              also mav0/cam1
+  stereo:    left/*.png, right/*.png, with poses.txt and calib.txt as of KITTI
   TUM RGB-D: rgb.txt, rgb/*.png, groundtruth.txt, depth.txt, depth/*.png, in a folder named ...freiburg1..., 2 or 3"""
 STEREO_RATE, MONO_RATE = 10.0, 30.0  # Hz, of sequences without stamps: KITTI; New Tsukuba and 7-Scenes
 # 7-Scenes gives the intrinsics of the depth camera only; these are the colour camera's, for 640x480.
@@ -130,7 +131,7 @@ def open_sequence(root: str | Path, shorter_edge: int | None = None) -> PosedSeq
     folder = Path(root).expanduser()
     try:
         if not folder.is_dir():
-            raise ValueError(f"there is no folder '{folder}'")
+            raise ValueError(f"'{folder}' is no folder" if folder.exists() else f"there is no folder '{folder}'")
         layout = find_layout(folder)
         if layout is None:
             raise ValueError(f"'{folder}' holds no data set in a known layout")

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ...images.folders import find_layout
 from ..methods.base import Method
 from ..options import DatasetError, Options
 from ..results import Curve, Failure, TaskResult
@@ -26,16 +27,30 @@ logger = logging.getLogger("evaluate")
 class Task:
     """An evaluation `run` of a method on a folder with options; `skips`: with names of sequences to leave out, `skip`.
 
-    files: patterns of file names; a folder with a matching file is a data set of this task. layout: its description.
+    fits: whether a folder is a data set of this task. layout: its description.
     """
 
     run: Callable[..., TaskResult]
-    files: tuple[str, ...]
+    fits: Callable[[Path], bool]
     layout: str
     skips: bool = False
 
-    def fits(self, folder: Path) -> bool:
-        return any(next(folder.glob(pattern), None) for pattern in self.files)
+
+def _has(*parts: str) -> Callable[[Path], bool]:
+    """Whether a folder is a data set with one of these parts of frames; one with a fault has images, and is named."""
+
+    def fits(folder: Path) -> bool:
+        try:
+            layout = find_layout(folder)
+        except (OSError, ValueError):
+            return "image" in parts
+        return layout is not None and any(getattr(frame, part) is not None for frame in layout.frames for part in parts)
+
+    return fits
+
+
+def _has_homographies(folder: Path) -> bool:
+    return next(folder.glob("*/H_1_*"), None) is not None
 
 
 KITTI = "image_0/*.png (or image_2), poses.txt, calib.txt as of KITTI odometry"
@@ -45,20 +60,20 @@ SEVEN_SCENES = "frame-N.color.png, frame-N.depth.png, frame-N.pose.txt, camera-i
 HPATCHES = "SEQUENCE/1.png ... n.png, SEQUENCE/H_1_2 ... H_1_n as of HPatches"
 PHOTOGRAPHS = "a folder of photographs, or of HPatches' sequences"
 TASKS: dict[str, Task] = {
-    "homography": Task(evaluate_homography, ("*/H_1_*",), HPATCHES, skips=True),
+    "homography": Task(evaluate_homography, _has_homographies, HPATCHES, skips=True),
     "relative-pose": Task(
         evaluate_relative_pose,
-        ("image_0/*.png", "image_2/*.png", "frame-*.color.*", "mav0/cam0/data", "rgb.txt"),
+        _has("image"),
         f"{KITTI}; or {SEVEN_SCENES}; or {EUROC}; or {TUM}",
     ),
-    "registration": Task(evaluate_registration, ("frame-*.depth.png", "depth.txt"), f"{SEVEN_SCENES}; or {TUM}"),
+    "registration": Task(evaluate_registration, _has("depth"), f"{SEVEN_SCENES}; or {TUM}"),
     "odometry": Task(
         evaluate_odometry,
-        ("image_1/*.png", "image_3/*.png", "frame-*.depth.png", "mav0/cam1/data", "depth.txt"),
+        _has("right", "depth"),
         f"image_1/*.png (or image_3), {KITTI}; or {SEVEN_SCENES}; or mav0/cam1, {EUROC}; or {TUM}",
     ),
-    "rotation": Task(evaluate_rotation, ("*/H_1_*",), PHOTOGRAPHS, skips=True),
-    "scale": Task(evaluate_scale, ("*/H_1_*",), PHOTOGRAPHS, skips=True),
+    "rotation": Task(evaluate_rotation, _has_homographies, PHOTOGRAPHS, skips=True),
+    "scale": Task(evaluate_scale, _has_homographies, PHOTOGRAPHS, skips=True),
 }
 
 

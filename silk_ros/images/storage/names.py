@@ -7,14 +7,19 @@ from pathlib import Path
 
 SUFFIXES = (".mcap", ".db3", ".bag", ".active")  # a .bag.active is a bag of ROS 1 whose recording did not end
 ZSTANDARD = (".zstd", ".zst")
-METADATA = "metadata.yaml"  # of rosbag2
+METADATA, METADATA_KEY = "metadata.yaml", "rosbag2_bagfile_information"  # of rosbag2
 
 
 def is_recording(path: Path) -> bool:
     """Whether a path is a file of a recording, or a folder with such files or with the metadata of rosbag2."""
     if not path.is_dir():
         return suffix(path) in SUFFIXES
-    return (path / METADATA).exists() or bool(files_in(path))
+    return bool(files_in(path)) or _is_metadata(path / METADATA)
+
+
+def _is_metadata(path: Path) -> bool:
+    """Whether a file is metadata of rosbag2, and not that of other programs."""
+    return path.is_file() and METADATA_KEY.encode() in path.read_bytes()
 
 
 def plain(file: Path) -> Path:
