@@ -363,3 +363,29 @@ def test_an_unknown_folder_lists_the_layouts_and_where_images_are(tmp_path: Path
     write_images(tmp_path / "seq-01", ["1.png"])
     with pytest.raises(ValueError, match=r"EuRoC or .*KITTI raw .*7-Scenes .*images in its folders seq-01: name"):
         open_source(str(tmp_path))
+
+
+def test_tum_images_without_a_time_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sequence = write_tum(tmp_path)
+    images = sorted((sequence / "rgb").iterdir())
+    (sequence / "rgb" / "9999999999.000000.png").write_bytes(images[0].read_bytes())
+    assert len(list(open_source(str(sequence)))) == len(images)
+    assert "9999999999.000000.png: left out: 'rgb.txt' does not name it" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("sensor", "published"),
+    [
+        ("1", (517.3, 516.5, 318.6, 255.3, 0.2624, -0.9531, -0.0054, 0.0026, 1.1633)),
+        ("2", (520.9, 521.0, 325.1, 249.7, 0.2312, -0.7849, -0.0033, -0.0001, 0.9172)),
+        ("3", (535.4, 539.2, 320.1, 247.6)),
+    ],
+)
+def test_tum_has_the_published_calibrations(tmp_path: Path, sensor: str, published: tuple[float, ...]) -> None:
+    sequence = write_tum(tmp_path, f"rgbd_dataset_freiburg{sensor}_desk")
+    camera = next(iter(open_source(str(sequence)))).camera
+    assert camera is not None
+    np.testing.assert_array_equal(camera.matrix[[0, 1, 0, 1], [0, 1, 2, 2]], published[:4])
+    np.testing.assert_array_equal(
+        np.pad(camera.distortion, (0, 5 - len(camera.distortion))), [*published[4:], *[0] * 5][:5]
+    )

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from layouts import write_images
 from numpy.typing import NDArray
 
 from silk_ros.geometry.stereo_geometry import StereoGeometry
@@ -241,3 +242,18 @@ def test_images_of_another_size_have_no_calibration_and_say_why(tmp_path: Path) 
     image = list(open_source(str(tmp_path)))[1]
     assert image.camera is None
     assert image.camera_problem.startswith("the calibration is for 8x6 pixels, the image has 16x12: give all images")
+
+
+def test_one_common_name_does_not_hide_the_pairs(tmp_path: Path) -> None:
+    for side in ("left", "right"):
+        write_images(tmp_path / side, [f"{side}_{index}.png" for index in range(5)] + ["mask.png"])
+    pairs = list(open_source(str(tmp_path)))
+    assert len([pair for pair in pairs if pair.right is not None]) == 6
+
+
+def test_rows_of_images_numbered_from_one_are_not_guessed(tmp_path: Path) -> None:
+    write_images(tmp_path / "left", [f"{index}.png" for index in (1, 2, 3)])
+    write_images(tmp_path / "right", [f"{index}.png" for index in (1, 2, 3)])
+    (tmp_path / "poses.txt").write_text("\n".join(f"1 0 0 {index} 0 1 0 0 0 0 1 0" for index in range(4)))
+    with pytest.raises(ValueError, match=r"4 rows in .*poses.txt' for 3 images: give one for each"):
+        open_source(str(tmp_path))

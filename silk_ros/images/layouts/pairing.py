@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,8 +47,9 @@ class NamedFrames:
         if count == self.images:
             return [frame.place for frame in self.frames]
         stems = [frame.image.stem for frame in self.frames]
-        if all(stem.isdecimal() for stem in stems) and max(map(int, stems)) < count:
-            return [int(stem) for stem in stems]
+        numbers = [int(stem) for stem in stems] if all(stem.isdecimal() for stem in stems) else []
+        if numbers and max(numbers) < count and min(numbers) != 1:  # from 1 on, row 0 may be that of image 1
+            return numbers
         if count == self.moments:
             return [frame.moment for frame in self.frames]
         raise ValueError(
@@ -74,11 +76,13 @@ def frames_by_name(left: Path, right: Path | None = None) -> NamedFrames:
     if right is None:
         return NamedFrames([NamedFrame(at, at, path) for at, path in enumerate(images)], len(images), len(images))
     others = required_images(right)
-    for name in (_stem, _without_side):
-        ours, theirs = _by_name(images, name), _by_name(others, name)
-        if ours.keys() & theirs.keys():
-            break
-    else:
+    ours, theirs = _by_name(images, _stem), _by_name(others, _stem)
+    if len(ours.keys() & theirs.keys()) < min(len(ours), len(theirs)):
+        with suppress(ValueError):  # the word for the side may be all that tells two images of a folder apart
+            without = _by_name(images, _without_side), _by_name(others, _without_side)
+            if len(without[0].keys() & without[1].keys()) > len(ours.keys() & theirs.keys()):
+                ours, theirs = without
+    if not ours.keys() & theirs.keys():
         raise ValueError(
             f"no image in '{left}' has the name of one in '{right}' ('{images[0].name}' and '{others[0].name}'): "
             "give the two images of a pair one name"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ...geometry.camera import Camera
+from ..image_files import image_files
 from ..source import Lost
 from ..text_files import TextRow, read_rows
 from ..timed_poses import TimedPoses
@@ -45,6 +46,9 @@ def read_tum(folder: Path) -> FolderLayout | None:
             frames.append(FrameFiles(index, image, stamp=stamp, pose=pose, depth=depths[index]))
         else:
             lost.append(Lost(f"rgb/{image.name}", f"the file that '{INDEX}' names does not exist: copy it again"))
+    named = {image for _, image in rows}
+    unnamed = [path for path in image_files(root / "rgb") if path not in named]
+    lost += [Lost(f"rgb/{path.name}", f"'{INDEX}' does not name it, so that it has no time") for path in unnamed]
     cameras, notes = _published_camera(root, frames)
     return FolderLayout(root, "TUM RGB-D (rgb)", frames, cameras, lost, notes, DEPTH_UNITS)
 
