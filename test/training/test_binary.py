@@ -145,7 +145,7 @@ def test_the_command_learns_and_writes(
     [
         (["--steps", "0"], "must be at least 1"),
         (["--output", "nowhere/own.onnx"], "no folder 'nowhere' for --output"),
-        (["--images", "nothing"], "no 'nothing'"),
+        (["--images", "nothing"], "no source 'nothing'"),
         (["--images", "{photos}/cat"], "one image is not enough"),
     ],
 )
