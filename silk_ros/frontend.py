@@ -13,8 +13,10 @@ from .geometry.stereo_geometry import StereoGeometry
 from .images.mask import mask_rows
 from .matcher import check_filters, match
 from .prediction import MotionPrediction
+from .refinement import METHODS, REACH
 from .step import Frame, Step
 from .stereo import RightImage, StereoPair, StereoRules, match_stereo
+from .track_refinement import TrackRefinement
 from .tracker import Tracker, TrackIds, others
 from .types import Features, Matches
 from .verification import Verification
@@ -22,6 +24,7 @@ from .verification import Verification
 # Settings that suit the frames of a camera (docs/evaluation.md has the sweep): the node's defaults.
 CAMERA_MAX_KEYPOINTS = 5000
 CAMERA_SCALE = 0.5
+CAMERA_REFINEMENT = "subpixel"
 
 BRIDGED_AGE = 2  # least number of images that saw a track which is taken up again
 
@@ -35,11 +38,13 @@ class FrontEndOptions:
                    the whole image.
     verification:  how matches are verified; by default they are not.
     bridge:        take up tracks again that one frame did not see.
+    refinement:    "subpixel" moves matched keypoints to where the image shows the same as at their match, and drops
+                   matches for which it does not; "none" leaves keypoints on the grid of the network.
     max_published: most keypoints that a frame hands out: those that are matched first, then the best. 0 for all.
                    Matches are made between all keypoints, and handed out where both ends are.
     stereo:        rules of matches with the right image.
 
-    Raises ValueError, naming the range, for values out of it.
+    Raises ValueError, naming the range or the choices, for other values.
     """
 
     ratio: float | None = None
@@ -48,6 +53,7 @@ class FrontEndOptions:
     radius: float | None = None
     verification: Verification = field(default_factory=Verification)
     bridge: bool = False
+    refinement: str = "none"
     max_published: int = 0
     stereo: StereoRules = field(default_factory=StereoRules)
 
@@ -55,6 +61,8 @@ class FrontEndOptions:
         check_filters(self.ratio, self.min_similarity, self.double_softmax, self.radius)
         if self.max_published < 0:
             raise ValueError(f"max_published must be 0 (all) or more, not {self.max_published}")
+        if self.refinement not in METHODS:
+            raise ValueError(f"unknown refinement '{self.refinement}': choose one of {', '.join(METHODS)}")
 
 
 class FrontEnd:
@@ -68,6 +76,7 @@ class FrontEnd:
         self._options = options or FrontEndOptions()
         self._tracker = Tracker(ids)
         self._prediction = MotionPrediction()
+        self._refinement = TrackRefinement()
         self._previous: Frame | None = None
         self._lost: Frame | None = None  # rows of an older frame, whose tracks may be bridged
         self._published: NDArray[np.intp] | None = None  # rows of the previous frame; None for all
@@ -82,12 +91,14 @@ class FrontEnd:
         self.extractor = extractor or self.extractor
         self._options = options
         self._prediction.forget()
+        self._refinement.forget()
         self._lost = None
 
     def reset(self) -> None:
         """Forget the previous frame: the next image starts new tracks."""
         self._previous = self._lost = self._published = None
         self._prediction.forget()
+        self._refinement.forget()
         self._tracker.forget()
 
     def process(
@@ -114,19 +125,23 @@ class FrontEnd:
             camera.check_size(image.shape)
         features, found = self._extract(image, mask)
         seen_right, right_problem = self._extract_right(right)  # may raise, so before the state changes
-        frame = Frame(image, stamp, features, rays=None if camera is None else camera.rays(features.keypoints))
+        frame = Frame(image, stamp, features)
         if restarted := self._restart_reason(frame):
             self.reset()
         if self._previous is not None and self._previous.rays is None and camera is not None:
             rays = camera.rays(self._previous.features.keypoints)  # the calibration is new
             self._previous = replace(self._previous, rays=rays)
         previous = self._previous
-        matches, inliers, verified = self._verify(frame, self._match_previous(frame, found), camera)
-        tracks = self._tracker.update(matches, len(features), self._bridges(frame, matches, camera))
+        frame, matches, refined = self._refine(frame, self._match_previous(frame, found), mask)
+        if camera is not None:
+            frame = replace(frame, rays=camera.rays(frame.features.keypoints))
+        matches, inliers, verified = self._verify(frame, matches, camera)
+        frame, bridges = self._bridges(frame, matches, camera, mask)
+        tracks = self._tracker.update(matches, len(features), bridges)
         self._previous = frame = replace(frame, tracks=tracks)
         if self._options.bridge and previous is not None:
             self._lost = previous.rows(self._tracker.lost_rows)
-        step = Step(frame, previous, matches, inliers, verified, restarted)
+        step = Step(frame, previous, matches, inliers, verified, refined, restarted)
         if self._options.max_published:
             step, self._published = step.published(self._options.max_published, self._published)
         if right is None or seen_right is None:
@@ -171,12 +186,20 @@ class FrontEnd:
             return found if options.min_similarity is None else found.at_least(options.min_similarity)
         if options.radius is None:
             return self._match(frame.features, previous.features)
-        elapsed = frame.stamp - previous.stamp
-        expected = self._prediction.expected(previous.features.keypoints, elapsed)
-        radius = None if expected is None else options.radius
-        matches = self._match(frame.features, previous.features, radius, expected)
-        self._prediction.update(frame.features, previous.features, matches, options.radius, elapsed)
-        return matches
+        expected = self._prediction.expected(previous.features.keypoints, frame.stamp - previous.stamp)
+        return self._match(frame.features, previous.features, None if expected is None else options.radius, expected)
+
+    def _refine(self, frame: Frame, matches: Matches, mask: NDArray[np.uint8] | None) -> tuple[Frame, Matches, float]:
+        """The frame with refined keypoints, the matches to go on with, and their share of all."""
+        options, previous, count = self._options, self._previous, len(matches)
+        if previous is None:
+            return frame, matches, float("nan")
+        if options.refinement != "none":
+            frame, matches = self._refinement.update(frame, previous, matches, REACH / self.extractor.scale, mask)
+        if options.radius is not None:
+            elapsed = frame.stamp - previous.stamp
+            self._prediction.update(frame.features, previous.features, matches, options.radius, elapsed)
+        return frame, matches, len(matches) / count if count and options.refinement != "none" else float("nan")
 
     def _verify(
         self, frame: Frame, matches: Matches, camera: Camera | None
@@ -191,19 +214,26 @@ class FrontEnd:
             matches, inliers = matches.rows(inliers), inliers[inliers]
         return matches, inliers, verified
 
-    def _bridges(self, frame: Frame, matches: Matches, camera: Camera | None) -> Matches | None:
-        """Matches of unmatched keypoints with tracks that the previous frame lost.
+    def _bridges(
+        self, frame: Frame, matches: Matches, camera: Camera | None, mask: NDArray[np.uint8] | None
+    ) -> tuple[Frame, Matches | None]:
+        """The frame, and matches of its unmatched keypoints with tracks that the previous frame lost.
 
         They are always verified: what matched nothing in between is wrong more often than not.
         """
-        if self._lost is None:
-            return None
+        lost = self._lost
+        if lost is None:
+            return frame, None
         rows = others(len(frame.features), matches.indices[:, 0])
         lost_rows = np.flatnonzero(self._tracker.lost.ages >= BRIDGED_AGE)
-        found = self._match(frame.features.rows(rows), self._lost.features.rows(lost_rows))
+        found = self._match(frame.features.rows(rows), lost.features.rows(lost_rows))
         pairs = np.stack([rows[found.indices[:, 0]], lost_rows[found.indices[:, 1]]], axis=1).astype(np.int32)
+        bridges = replace(found, indices=pairs)
+        if self._options.refinement != "none":
+            reach = REACH / self.extractor.scale
+            frame, bridges = self._refinement.bridge(frame, lost, bridges, reach, mask, camera)
         verification = self._options.verification or Verification("fundamental")
-        return replace(found, indices=pairs).rows(_inliers(verification, frame, self._lost, pairs, camera))
+        return frame, bridges.rows(_inliers(verification, frame, lost, bridges.indices, camera))
 
     def _extract_right(self, right: RightImage | None) -> tuple[Features | None, str]:
         """Features of a right image; None, and the reason, where it cannot be used."""

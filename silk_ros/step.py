@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .geometry.camera import Camera
 from .stereo import StereoPair
 from .tracker import Tracks, others
 from .types import Features, Matches
@@ -33,6 +34,14 @@ class Frame:
         rays = None if self.rays is None else self.rays[rows]
         return replace(self, features=self.features.rows(rows), tracks=self.tracks.rows(rows), rays=rays)
 
+    def moved(self, rows: NDArray[np.integer], points: NDArray[np.float32], camera: Camera | None = None) -> Frame:
+        """The frame with some keypoints at other positions (M, 2), and with the rays that `camera` gives them."""
+        rays = self.rays
+        if rays is not None and camera is not None:
+            rays = rays.copy()
+            rays[rows] = camera.rays(points)
+        return replace(self, features=self.features.moved(rows, points), rays=rays)
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -41,6 +50,7 @@ class Step:
     inliers:       (M,) which matches agree with the geometry that most share; None where nothing was verified. All of
                    them agree where outliers are dropped.
     verified:      share of all matches that agree; NaN where nothing was verified.
+    refined:       share of all matches whose positions could be refined; NaN where none was to be.
     restarted:     why the previous frame was forgotten; empty where it was not.
     stereo:        matches with the right image; None without one.
     right_problem: why the right image could not be used; empty where it could.
@@ -51,6 +61,7 @@ class Step:
     matches: Matches
     inliers: NDArray[np.bool_] | None = None
     verified: float = float("nan")
+    refined: float = float("nan")
     restarted: str = ""
     stereo: StereoPair | None = None
     right_problem: str = ""
