@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from .extractor import Extractor
 from .geometry.camera import Camera
-from .geometry.stereo_geometry import StereoGeometry
 from .images.mask import mask_rows
 from .matcher import check_filters, match
 from .prediction import MotionPrediction
 from .refinement import METHODS, REACH
 from .step import Frame, Step
-from .stereo import RightImage, StereoPair, StereoRules, match_stereo
+from .stereo import RightImage, StereoRules
+from .stereo_refinement import match_right
 from .track_refinement import TrackRefinement
 from .tracker import Tracker, TrackIds, others
 from .types import Features, Matches
@@ -141,12 +141,18 @@ class FrontEnd:
         self._previous = frame = replace(frame, tracks=tracks)
         if self._options.bridge and previous is not None:
             self._lost = previous.rows(self._tracker.lost_rows)
-        step = Step(frame, previous, matches, inliers, verified, refined, restarted)
+        step = Step(frame, previous, matches, inliers, verified, restarted, refined=refined)
         if self._options.max_published:
             step, self._published = step.published(self._options.max_published, self._published)
         if right is None or seen_right is None:
             return replace(step, right_problem=right_problem)
-        return replace(step, stereo=self._match_right(step.frame, seen_right, right.geometry))
+        pair = match_right(step.frame, right, seen_right, self._options.stereo, 1 / self.extractor.scale, self._reach)
+        return replace(step, stereo=pair.published(count) if (count := self._options.max_published) else pair)
+
+    @property
+    def _reach(self) -> float | None:
+        """Most pixels by which a refinement moves a keypoint from its start; None for no refinement."""
+        return None if self._options.refinement == "none" else REACH / self.extractor.scale
 
     def _extract(self, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> tuple[Features, Matches | None]:
         """Features of an image, and their matches with the previous frame where the backend finds them itself."""
@@ -194,12 +200,12 @@ class FrontEnd:
         options, previous, count = self._options, self._previous, len(matches)
         if previous is None:
             return frame, matches, float("nan")
-        if options.refinement != "none":
-            frame, matches = self._refinement.update(frame, previous, matches, REACH / self.extractor.scale, mask)
+        if self._reach is not None:
+            frame, matches = self._refinement.update(frame, previous, matches, self._reach, mask)
         if options.radius is not None:
             elapsed = frame.stamp - previous.stamp
             self._prediction.update(frame.features, previous.features, matches, options.radius, elapsed)
-        return frame, matches, len(matches) / count if count and options.refinement != "none" else float("nan")
+        return frame, matches, len(matches) / count if count and self._reach is not None else float("nan")
 
     def _verify(
         self, frame: Frame, matches: Matches, camera: Camera | None
@@ -208,7 +214,7 @@ class FrontEnd:
         verification = self._options.verification
         if self._previous is None or not verification:
             return matches, None, float("nan")
-        inliers = _inliers(verification, frame, self._previous, matches.indices, camera)
+        inliers = verification.inliers_of(frame, self._previous, matches.indices, camera)
         verified = float(inliers.mean()) if len(inliers) else 0.0
         if verification.outliers == "drop":
             matches, inliers = matches.rows(inliers), inliers[inliers]
@@ -229,11 +235,10 @@ class FrontEnd:
         found = self._match(frame.features.rows(rows), lost.features.rows(lost_rows))
         pairs = np.stack([rows[found.indices[:, 0]], lost_rows[found.indices[:, 1]]], axis=1).astype(np.int32)
         bridges = replace(found, indices=pairs)
-        if self._options.refinement != "none":
-            reach = REACH / self.extractor.scale
-            frame, bridges = self._refinement.bridge(frame, lost, bridges, reach, mask, camera)
+        if self._reach is not None:
+            frame, bridges = self._refinement.bridge(frame, lost, bridges, self._reach, mask, camera)
         verification = self._options.verification or Verification("fundamental")
-        return frame, bridges.rows(_inliers(verification, frame, lost, bridges.indices, camera))
+        return frame, bridges.rows(verification.inliers_of(frame, lost, bridges.indices, camera))
 
     def _extract_right(self, right: RightImage | None) -> tuple[Features | None, str]:
         """Features of a right image; None, and the reason, where it cannot be used."""
@@ -243,22 +248,3 @@ class FrontEnd:
             return None if right is None else self.extractor(right.image), ""
         except ValueError as error:
             return None, str(error)
-
-    def _match_right(self, frame: Frame, features: Features, geometry: StereoGeometry | None) -> StereoPair:
-        """The matches of a frame with the features of its right image."""
-        right_rays = None if geometry is None else geometry.right.rays(features.keypoints)
-        rays = None if frame.rays is None or right_rays is None else (frame.rays, right_rays)
-        matches = match_stereo(frame.features, features, geometry, self._options.stereo, rays)
-        return StereoPair(features, matches, right_rays)
-
-
-def _inliers(
-    verification: Verification, frame: Frame, before: Frame, pairs: NDArray[np.int32], camera: Camera | None
-) -> NDArray[np.bool_]:
-    """Which pairs (M, 2) of rows of a frame and of one before it agree with the geometry that most share."""
-    rows, rows_before = pairs.T
-    rays = None
-    if frame.rays is not None and before.rays is not None:
-        rays = frame.rays[rows], before.rays[rows_before]
-    points, points_before = frame.features.keypoints[rows], before.features.keypoints[rows_before]
-    return verification.inliers(points, points_before, rays, camera)

@@ -21,7 +21,8 @@ class TrackRefinement:
 
     Errors of refinements from image to image would add up. A track is therefore compared with one older image, the
     reference, as long as that shows it, and with the previous image otherwise. The newest image becomes the reference
-    when the old one shows too few of the tracks.
+    when the old one shows too few of the tracks. The search starts as far from the keypoint that the network found as
+    the track was from the previous one.
     """
 
     def __init__(self) -> None:
@@ -40,14 +41,15 @@ class TrackRefinement:
         frame:    without rays, which belong to its keypoints.
         previous: the frame of the last update.
         matches:  rows of `frame` and of `previous`.
-        reach:    most pixels that a keypoint may move.
+        reach:    most pixels from the start of the search.
         mask:     (H, W) uint8; a match whose keypoint would move to where it is 0 does not succeed.
         """
         if self._reference is None:
             self._reference, self._places = previous, previous.features.keypoints
         rows, before = matches.indices.T
         places = self._places[before]
-        points, shown = frame.features.keypoints[rows], np.isfinite(places).all(axis=1)
+        points = frame.features.keypoints[rows] + previous.offsets[before]
+        shown = np.isfinite(places).all(axis=1)
         succeeded = np.zeros(len(rows), bool)
 
         def compare(which: NDArray[np.bool_], image: NDArray[np.uint8], seen: NDArray[np.float32]) -> None:
@@ -70,7 +72,8 @@ class TrackRefinement:
     ) -> tuple[Frame, Matches]:
         """The same for the frame of the last update, and its matches with rows of an older one; `camera` gives rays."""
         rows, before = matches.indices.T
-        found = refine(lost.image, frame.image, lost.features.keypoints[before], frame.features.keypoints[rows], reach)
+        points = frame.features.keypoints[rows] + lost.offsets[before]
+        found = refine(lost.image, frame.image, lost.features.keypoints[before], points, reach)
         kept = _unmasked(found, mask)
         self._places = self._places.copy()
         self._places[rows] = np.nan
