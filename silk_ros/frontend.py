@@ -24,7 +24,6 @@ from .verification import Verification
 # Settings that suit the frames of a camera (docs/evaluation.md has the sweep): the node's defaults.
 CAMERA_MAX_KEYPOINTS = 5000
 CAMERA_SCALE = 0.5
-CAMERA_REFINEMENT = "subpixel"
 
 BRIDGED_AGE = 2  # least number of images that saw a track which is taken up again
 
@@ -53,7 +52,7 @@ class FrontEndOptions:
     radius: float | None = None
     verification: Verification = field(default_factory=Verification)
     bridge: bool = False
-    refinement: str = "none"
+    refinement: str = "subpixel"
     max_published: int = 0
     stereo: StereoRules = field(default_factory=StereoRules)
 

@@ -9,14 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 METHODS = ("none", "subpixel")
-REACH = 1.0  # pixels of the network's image by which a keypoint may move
+# Pixels of the network's image by which a keypoint may move: to a diagonal neighbour, and the error of that.
+REACH = 1.5
 
 WINDOW = 11  # side of the compared patches, in pixels
 STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)  # iterations, and pixels of the last step
-AROUND = 15  # side of the surroundings whose mean the contrast of a patch refers to, in pixels
+AROUND = 25  # side of the surroundings of a pixel whose mean is taken off, in pixels
 # Patches agree if their mean difference is at most this share of their contrast, and of the noise of a sensor.
 LARGEST_DIFFERENCE, NOISE = 0.5, 1.0  # share, grey levels
-FEWEST_FOR_EXPOSURE = 20  # points from which a change of the exposure is estimated
+# A change of the exposure is fitted to at least so many points, in some rounds without those that do not agree.
+FEWEST_FOR_EXPOSURE, EXPOSURE_ROUNDS = 20, 3
+NO_GAIN = 0.02  # change of the contrast up to which it is the error of the fit
+
+MIDDLE = 128.0  # grey level of a difference of 0
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float32]
@@ -50,10 +55,14 @@ def refine(image_before: Image, image: Image, points_before: Points, points: Poi
     points = np.asarray(points, np.float32)
     if not len(points):
         return Refined(points, np.zeros(0, bool), np.zeros(0, np.float32))
-    image_before = _same_exposure(image_before, image, points_before, points)
+    means = [cv2.blur(each, (AROUND, AROUND)) for each in (image_before, image)]
+    gain = _gain(_at(means[0], points_before), _at(means[1], points))
+    # Differences from the mean around, so that neither the exposure nor the light of a part of the image moves a point.
+    local_before = cv2.addWeighted(image_before, gain, means[0], -gain, MIDDLE)
+    local = cv2.addWeighted(image, 1, means[1], -1, MIDDLE)
     found, status, error = cv2.calcOpticalFlowPyrLK(
-        image_before,
-        image,
+        local_before,
+        local,
         np.ascontiguousarray(points_before, np.float32)[:, None],
         points[:, None].copy(),
         winSize=(WINDOW, WINDOW),
@@ -62,7 +71,7 @@ def refine(image_before: Image, image: Image, points_before: Points, points: Poi
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
     found = found[:, 0]
-    deviation = cv2.absdiff(image_before, cv2.blur(image_before, (AROUND, AROUND)))
+    deviation = cv2.absdiff(local_before, np.array(MIDDLE))
     contrast = _at(cv2.blur(deviation, (WINDOW, WINDOW)), points_before)
     difference = (error[:, 0] / (contrast + NOISE)).astype(np.float32)
     height, width = image.shape
@@ -73,16 +82,18 @@ def refine(image_before: Image, image: Image, points_before: Points, points: Poi
     return Refined(np.where(succeeded[:, None], found, points), succeeded, difference)
 
 
-def _same_exposure(image_before: Image, image: Image, points_before: Points, points: Points) -> Image:
-    """The first image with the brightness and contrast of the second one, estimated at matched points."""
-    if len(points) < FEWEST_FOR_EXPOSURE:
-        return image_before
-    seen = ((image_before, points_before), (image, points))
-    before, after = (_at(cv2.blur(each, (5, 5)), where).astype(np.float64) for each, where in seen)
-    middle_before, middle = np.median(before), np.median(after)
-    spread_before, spread = np.median(np.abs(before - middle_before)), np.median(np.abs(after - middle))
-    gain = spread / spread_before if spread_before and spread else 1.0
-    return np.asarray(cv2.addWeighted(image_before, gain, image_before, 0, middle - gain * middle_before), np.uint8)
+def _gain(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
+    """The change of the contrast between two images, from their brightness (N,) at the same points; 1 where unknown."""
+    if len(before) < FEWEST_FOR_EXPOSURE:
+        return 1.0
+    gain, agree = 1.0, np.ones(len(before), bool)
+    for _ in range(EXPOSURE_ROUNDS):
+        (variance, covariance), _ = np.cov(before[agree], after[agree])
+        gain = covariance / variance if variance > 1 else 1.0
+        apart = gain * before - after
+        apart = np.abs(apart - apart[agree].mean())
+        agree = apart <= max(2.0, 4 * float(np.median(apart)))
+    return gain if gain > 0 and abs(gain - 1) > NO_GAIN else 1.0
 
 
 def _at(values: NDArray[Any], points: Points) -> NDArray[Any]:
