@@ -195,16 +195,16 @@ class FrontEnd:
         return self._match(frame.features, previous.features, None if expected is None else options.radius, expected)
 
     def _refine(self, frame: Frame, matches: Matches, mask: NDArray[np.uint8] | None) -> tuple[Frame, Matches, float]:
-        """The frame with refined keypoints, the matches to go on with, and their share of all."""
-        options, previous, count = self._options, self._previous, len(matches)
+        """The frame with refined keypoints, the matches to go on with, and the share of all that was refined."""
+        options, previous, share = self._options, self._previous, float("nan")
         if previous is None:
-            return frame, matches, float("nan")
+            return frame, matches, share
         if self._reach is not None:
-            frame, matches = self._refinement.update(frame, previous, matches, self._reach, mask)
+            frame, matches, share = self._refinement.update(frame, previous, matches, self._reach, mask)
         if options.radius is not None:
             elapsed = frame.stamp - previous.stamp
             self._prediction.update(frame.features, previous.features, matches, options.radius, elapsed)
-        return frame, matches, len(matches) / count if count and self._reach is not None else float("nan")
+        return frame, matches, share
 
     def _verify(
         self, frame: Frame, matches: Matches, camera: Camera | None

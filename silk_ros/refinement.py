@@ -16,7 +16,9 @@ WINDOW = 11  # side of the compared patches, in pixels
 STOP = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 10, 0.03)  # iterations, and pixels of the last step
 AROUND = 25  # side of the surroundings of a pixel whose mean is taken off, in pixels
 # Patches agree if their mean difference is at most this share of their contrast, and of the noise of a sensor.
-LARGEST_DIFFERENCE, NOISE = 0.5, 1.0  # share, grey levels
+LARGEST_DIFFERENCE, NOISE = 0.45, 1.0  # share, grey levels
+# Where a smaller share of the matches succeeds, the images differ too much for their patches to tell right from wrong.
+FEWEST_SUCCEEDED = 0.6
 # A change of the exposure is fitted to at least so many points, in some rounds without those that do not agree.
 FEWEST_FOR_EXPOSURE, EXPOSURE_ROUNDS = 20, 3
 NO_GAIN = 0.02  # change of the contrast up to which it is the error of the fit
@@ -73,9 +75,9 @@ def refine(image_before: Image, image: Image, points_before: Points, points: Poi
     found = found[:, 0]
     deviation = cv2.absdiff(local_before, np.array(MIDDLE))
     contrast = _at(cv2.blur(deviation, (WINDOW, WINDOW)), points_before)
-    difference = (error[:, 0] / (contrast + NOISE)).astype(np.float32)
     height, width = image.shape
     with np.errstate(invalid="ignore", over="ignore"):
+        difference = (error[:, 0] / (contrast + NOISE)).astype(np.float32)
         near = np.linalg.norm(found - points, axis=1) <= reach
         inside = ((found >= 0) & (found <= [width - 1, height - 1])).all(axis=1)
         succeeded = (status[:, 0] > 0) & near & inside & (difference <= LARGEST_DIFFERENCE)
@@ -101,3 +103,8 @@ def _at(values: NDArray[Any], points: Points) -> NDArray[Any]:
     height, width = values.shape
     column, row = np.rint(np.nan_to_num(points).clip(0, [width - 1, height - 1])).astype(np.intp).T
     return values[row, column]
+
+
+def kept_matches(succeeded: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which matches (N,) to go on with: those whose refinement succeeded; all of them where it did for too few."""
+    return succeeded if len(succeeded) and succeeded.mean() >= FEWEST_SUCCEEDED else np.ones(len(succeeded), bool)

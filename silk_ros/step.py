@@ -63,7 +63,7 @@ class Step:
     restarted:     why the previous frame was forgotten; empty where it was not.
     stereo:        matches with the right image; None without one.
     right_problem: why the right image could not be used; empty where it could.
-    refined:       share of the matches with the previous frame that a refinement kept; NaN without one.
+    refined:       share of the matches with the previous frame that could be refined; NaN without a refinement.
     """
 
     frame: Frame

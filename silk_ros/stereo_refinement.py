@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .refinement import refine
+from .refinement import kept_matches, refine
 from .step import Frame
 from .stereo import RightImage, StereoPair, StereoRules, match_stereo, rectified, stereo_matches
 from .types import Features
@@ -40,12 +40,15 @@ def match_right(
 def _refined(frame: Frame, image: RightImage, pair: StereoPair, rules: StereoRules, reach: float) -> StereoPair:
     """The pair with refined keypoints of the right image, and the matches whose refinement succeeded.
 
-    The rows of refined matches differ by the error of the calibration only, which is the same for all.
+    Where too few did (see `kept_matches`), the pair is as it was. The rows of refined matches differ by the error of the
+    calibration only, which is the same for all.
     """
     geometry, matches, right = image.geometry, pair.matches, pair.right
     rows, rows_right = matches.indices.T
     points = frame.features.keypoints[rows]
     found = refine(frame.image, image.image, points, right.keypoints[rows_right] + frame.offsets[rows], reach)
+    if kept_matches(found.succeeded) is not found.succeeded:
+        return pair
     rays, moved_rays = pair.rays, None
     if geometry is not None and rays is not None and frame.rays is not None:
         moved_rays = frame.rays[rows], geometry.right.rays(found.points)

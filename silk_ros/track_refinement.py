@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .geometry.camera import Camera
 from .images.mask import mask_rows
-from .refinement import Refined, refine
+from .refinement import Refined, kept_matches, refine
 from .step import Frame
 from .types import Matches
 
@@ -35,8 +35,10 @@ class TrackRefinement:
 
     def update(
         self, frame: Frame, previous: Frame, matches: Matches, reach: float, mask: Mask = None
-    ) -> tuple[Frame, Matches]:
-        """The frame with refined keypoints, and the matches whose refinement succeeded.
+    ) -> tuple[Frame, Matches, float]:
+        """The frame with refined keypoints, the matches to go on with, and the share of all whose refinement succeeded.
+
+        Where that is too small (see `kept_matches`), matches go on without a refinement.
 
         frame:    without rays, which belong to its keypoints.
         previous: the frame of the last update.
@@ -65,12 +67,16 @@ class TrackRefinement:
         else:
             self._places = np.full_like(frame.features.keypoints, np.nan)
             self._places[rows[shown]] = places[shown]
-        return frame, matches.rows(succeeded)
+        share = float(succeeded.mean()) if len(succeeded) else float("nan")
+        return frame, matches.rows(kept_matches(succeeded)), share
 
     def bridge(
         self, frame: Frame, lost: Frame, matches: Matches, reach: float, mask: Mask = None, camera: Camera | None = None
     ) -> tuple[Frame, Matches]:
-        """The same for the frame of the last update, and its matches with rows of an older one; `camera` gives rays."""
+        """The frame of the last update with more refined keypoints, and their matches whose refinement succeeded.
+
+        matches: rows of `frame` and of the older frame `lost`. camera: for the rays of the refined keypoints.
+        """
         rows, before = matches.indices.T
         points = frame.features.keypoints[rows] + lost.offsets[before]
         found = refine(lost.image, frame.image, lost.features.keypoints[before], points, reach)

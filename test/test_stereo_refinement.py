@@ -135,10 +135,12 @@ def test_images_of_two_sizes_are_matched_on_the_grid() -> None:
     assert (step.stereo.matches.disparity % 2 == 0).all()
 
 
-def test_a_black_right_image_leaves_no_match() -> None:
-    step = run(np.zeros((HEIGHT, WIDTH), np.uint8), geometry())
-    assert step.stereo is not None and len(step.stereo.matches) == 0
-    assert step.stereo.matches.sigma is not None and step.stereo.matches.sigma.shape == (0,)
+def test_images_that_differ_too_much_stay_on_the_grid() -> None:
+    step = run(render(disparities(), seed=3)[::-1].copy(), geometry())
+    assert step.stereo is not None and step.stereo.matches.sigma is not None
+    matches = step.stereo.matches
+    np.testing.assert_allclose(matches.sigma, 0.41 * 2, rtol=1e-6)
+    np.testing.assert_allclose(matches.disparity, np.round(matches.disparity / 2) * 2, atol=1e-3)
 
 
 def test_right_features_are_limited_like_the_left_ones() -> None:

@@ -136,20 +136,31 @@ def test_matches_whose_images_differ_are_dropped_and_start_new_tracks() -> None:
     assert np.isin(matched, np.arange(0, len(seen), 4)).mean() < 0.05 and len(matched) > 0.6 * len(seen)
     dropped = np.setdiff1d(np.arange(len(seen)), matched)
     assert not np.isin(steps[1].frame.tracks.ids[dropped], steps[0].frame.tracks.ids).any()
-    assert steps[1].refined == pytest.approx(len(matched) / len(seen))
+    assert steps[1].refined == pytest.approx(len(matched) / len(seen), abs=1e-6)
+
+
+def test_where_most_images_differ_no_match_is_dropped() -> None:
+    scene = Scene()
+    extractor = Extractor(Grid(iter([scene.seen(drift(0))] * 2)), scale=1 / PIXEL)
+    front_end = FrontEnd(extractor)
+    front_end.process(scene.view(drift(0)), 0)
+    step = front_end.process(scene.view(drift(0))[::-1].copy(), 1)
+    assert step.refined < 0.3 and len(step.matches) == len(scene.points)
+    moved = np.abs(step.frame.offsets).max(axis=1) > 0
+    assert moved.mean() == pytest.approx(step.refined), "the others stay where the network found them"
 
 
 def test_bridged_tracks_are_refined_too() -> None:
     scene, shifts = Scene(), [hover(index) for index in range(4)]
     frames = [scene.seen(shift) for shift in shifts]
     frames[2] = frames[2].copy()
-    frames[2][::2] = [[WIDTH - 12, HEIGHT - 12]]  # half of the points are not seen
+    frames[2][::4] = [[WIDTH - 12, HEIGHT - 12]]  # a quarter of the points is not seen
     front_end = FrontEnd(Extractor(Grid(iter(frames)), scale=1 / PIXEL), FrontEndOptions(bridge=True))
     steps = [front_end.process(scene.view(shift), index) for index, shift in enumerate(shifts)]
     bridged = np.setdiff1d(
         np.flatnonzero(np.isin(steps[3].frame.tracks.ids, steps[1].frame.tracks.ids)), steps[3].matches.indices[:, 0]
     )
-    assert len(bridged) > 0.25 * len(scene.points)
+    assert len(bridged) > 0.15 * len(scene.points)
     places = {int(track): row for row, track in enumerate(steps[1].frame.tracks.ids)}
     rows = [places[int(track)] for track in steps[3].frame.tracks.ids[bridged]]
     truth = steps[1].frame.features.keypoints[rows] + shifts[1] - shifts[3]

@@ -25,7 +25,7 @@ class ProcessedFrame(NamedTuple):
     processing: since the worker took the image.
     front_end:  the part of it that extraction and matching took, of both images of a pair.
     inliers:    share of the matches that agree with the geometry; NaN where nothing was verified.
-    refined:    share of the matches that the refinement kept; NaN without one.
+    refined:    share of the matches that could be refined; NaN without a refinement.
     """
 
     latency: float
