@@ -40,7 +40,7 @@ def match_right(
 def _refined(frame: Frame, image: RightImage, pair: StereoPair, rules: StereoRules, reach: float) -> StereoPair:
     """The pair with refined keypoints of the right image, and the matches whose refinement succeeded.
 
-    Where too few did (see `kept_matches`), the pair is as it was. The rows of refined matches differ by the error of the
+    Where too few did (see `kept_matches`), the pair is as it was. Rows of refined matches differ by the error of the
     calibration only, which is the same for all.
     """
     geometry, matches, right = image.geometry, pair.matches, pair.right
