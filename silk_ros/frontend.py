@@ -110,6 +110,7 @@ class FrontEnd:
     ) -> Step:
         """Features of a grey image (H, W) uint8, and their matches with the previous image and the right one.
 
+        image:  kept to be compared with the next ones, so that it must not be written to afterwards.
         stamp:  nanoseconds.
         camera: calibration of the image, for rays and for an essential matrix; by default that of `right`.
         mask:   (H, W) uint8; keypoints where it is 0 are left out.
