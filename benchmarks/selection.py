@@ -86,7 +86,7 @@ def measure(folder: Path, **settings: Any) -> Row:
     height, width = sequence[0].image.shape
     camera = Camera(width, height, sequence.matrix, np.zeros(5))
     found = Found(Extractor.load(None, CAMERA_MAX_KEYPOINTS, precision=DEFAULT_PRECISION, scale=CAMERA_SCALE))
-    front_end = FrontEnd(cast(Extractor, found), FrontEndOptions(**settings))
+    front_end = FrontEnd(cast(Extractor, found), FrontEndOptions(**settings, refinement="none"))
     rows = []
     for index in tqdm(range(len(sequence)), desc=f"{folder.name}, {settings}", leave=False):
         image = sequence[index].image

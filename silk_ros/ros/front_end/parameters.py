@@ -8,7 +8,8 @@ from functools import partial
 from ...backends import AUTO, BACKENDS, PRECISIONS, EngineOptions
 from ...backends.base import MAX_OPTIMIZATION_LEVEL, NO_DLA
 from ...extractor import MAX_THREADS
-from ...frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
+from ...frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
+from ...refinement import METHODS as REFINEMENTS
 from ...stereo import StereoRules
 from ...verification import METHODS, OUTLIERS, Verification
 from ..descriptor_formats import FORMATS
@@ -71,6 +72,10 @@ DECLARATIONS = (
         "Side in pixels of the cells that keep at most selection.max_per_cell keypoints each; 0: no cells."
     ),
     _live("selection.max_per_cell", 0, (0, 30000)).described("Keypoints that a cell keeps, at most; 0: no cells."),
+    _live("refinement", FrontEndOptions.refinement, choices=REFINEMENTS).described(
+        "subpixel: positions of matched keypoints are refined by comparing the images around them, between frames and "
+        "between left and right; matches whose images differ are dropped. none: they stay on the grid of the network."
+    ),
     _live("verification.method", Verification.method, choices=METHODS).described(
         "Geometry that verifies matches. essential needs camera_info, and is fundamental without."
     ),
