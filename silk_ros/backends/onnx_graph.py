@@ -13,7 +13,7 @@ try:
     import onnx as onnx  # other modules import it from here, for the error below
 except ImportError as error:
     raise BackendUnavailable(
-        "building TensorRT engines needs the onnx package: pip install 'silk_ros[tensorrt]'"
+        "TensorRT and the selection of keypoints by border, cells or radius need the onnx package: pip install onnx"
     ) from error
 
 SELECTION = "select/"  # prefix of the names of the nodes that choose and describe keypoints

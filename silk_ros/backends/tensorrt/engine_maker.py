@@ -94,6 +94,7 @@ class EngineMaker:
             "height": size[0],
             "width": size[1],
             "max_keypoints": self._max_keypoints,
+            "rules": str(self._model.rules),
             **asdict(self._options),
         }
 
@@ -156,6 +157,6 @@ class EngineMaker:
 
         def compiled(image: NDArray[np.uint8]) -> Extracted:
             runner.run(image)
-            return runner.extracted()
+            return self._model.rules.kept(runner.extracted())
 
         return parity.compare(reference.extract, compiled, parity.photographs(*size))
