@@ -17,8 +17,8 @@ class Selection:
     border:       pixels along each side of the image, or of the region of interest, that are kept free.
     nms_radius:   of the keypoints that are at most this far apart in x and y, only one is kept, as a rule the best.
     cell_size:    side of the square cells of a grid over the image, rounded to pixels of the network.
-    max_per_cell: the best keypoints of each cell are preferred, so many at most; the rest is filled up by score. If
-                  there are fewer keypoints than `max_per_cell` for each cell, all cells have an equal share first.
+    max_per_cell: the number of keypoints of each cell that are preferred: first the best one of every cell, then the
+                  others by score. The rest is filled up by score.
 
     Raises ValueError for numbers out of range, and for a cell size without a number or the other way round.
     """

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from .base import unusable
 from .onnx_check import check_content, read_metadata
 from .rules import SelectionRules
 
@@ -166,13 +167,6 @@ def check_gate(path: Path, metadata: Mapping[str, str]) -> None:
 def sha256(path: Path) -> str:
     """SHA-256 of a regular file's content, in hexadecimal."""
     return hashlib.sha256(_read_regular(path)).hexdigest()
-
-
-def unusable(path: Path, error: Exception) -> ValueError:
-    """The error to raise for a file that a runtime cannot read; runtimes raise many types of their own."""
-    lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    reason = lines[0].strip() if lines else type(error).__name__
-    return ValueError(f"'{path}' is not a usable ONNX file ({reason}): export it again")
 
 
 def _read_regular(path: Path) -> bytes:

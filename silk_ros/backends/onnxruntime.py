@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..paths import cache_directory
-from .base import BackendUnavailable, Extracted, check_precision
-from .model import OUTPUTS, Model, ModelFile, unusable
+from .base import BackendUnavailable, Extracted, check_precision, unusable
+from .model import OUTPUTS, Model, ModelFile
 
 try:
     import onnxruntime

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..paths import cache_directory
 from . import processor, speed
-from .base import BackendUnavailable, Extracted, check_precision
-from .model import OUTPUTS, Model, ModelFile, ModelInfo, int8_path, unusable
+from .base import BackendUnavailable, Extracted, check_precision, unusable
+from .model import OUTPUTS, Model, ModelFile, ModelInfo, int8_path
 
 try:
     import openvino

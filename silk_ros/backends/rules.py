@@ -19,7 +19,8 @@ class SelectionRules:
     border:       pixels without keypoints along each side of the image.
     nms_radius:   of the keypoints that are at most this far apart in x and y, one is kept.
     cell_size:    side of the square cells of a grid that begins at the corner of the image.
-    max_per_cell: the best keypoints of each cell, which are preferred to all others.
+    max_per_cell: the number of keypoints of each cell that are preferred: first the best one of every cell, then the
+                  others. The rest is filled up by score.
     """
 
     border: int = 0

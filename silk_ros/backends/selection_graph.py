@@ -7,10 +7,13 @@ keypoints, stays as it is. The result is plain ONNX for images of any size.
 from __future__ import annotations
 
 from string import Template
+from typing import TYPE_CHECKING
 
-from .model import ModelFile
 from .onnx_graph import SELECTION, find_node, onnx, read_network, replace_nodes
 from .rules import SelectionRules
+
+if TYPE_CHECKING:
+    from .model import ModelFile
 
 LOWEST = -32768.0  # logit of excluded positions; exact in all types, and infinities are slow or refused by some layers
 TIER = 100.0  # more than logits differ where sigmoids do; a larger number would leave less of their precision
@@ -77,11 +80,11 @@ NMS_END = """
     peaks = Where(is_last, kept_$last, lowest)
 }"""
 
-CELLS = """cells (float[1, 1, h, w] map, int64[1] keypoint_count) => (float[n] ranked)
+CELLS = """cells (float[1, 1, h, w] map) => (float[n] ranked)
 <int64[2] sides = {$side, $side}, int64[2] begun = {$begun, $begun}, int64[1] side = {$side}, int64[1] area = {$area},
  int64[1] count = {$count}, int64[2] corner = {$corner, $corner}, int64[6] pads_begin = {0, 0, $corner, $corner, 0, 0},
  int64[2] axes = {0, 1}, int64[1] first = {0}, int64[1] second = {1}, int64[1] third = {2}, int64[1] flat = {-1},
- int64[$count] places = {$places}, float lowest = {$lowest}, float tier = {$tier}, float zero = {0}>
+ float[$count] bonus = {$bonus}, float lowest = {$lowest}, float tier = {$tier}>
 {
     # The map, padded to whole cells of a grid that begins at the corner of the image.
     shape = Shape <start = 2> (map)
@@ -103,12 +106,7 @@ CELLS = """cells (float[1, 1, h, w] map, int64[1] keypoint_count) => (float[n] r
     cells = Reshape(grouped, cells_shape)
     best, place = TopK <axis = 1, largest = 1, sorted = 1> (cells, count)
 
-    # Three tiers: the share of every cell in the keypoints, the other best ones of the cells, and the rest.
-    cell_count = Mul(rows, columns)
-    whole_share = Div(keypoint_count, cell_count)
-    share = Max(whole_share, second)
-    in_share = Less(places, share)
-    bonus = Where(in_share, tier, zero)
+    # Three tiers: the best one of every cell, the others that the cells prefer, and the rest.
     raised = Add(best, bonus)
     lowered = Sub(cells, tier)
     tiers = ScatterElements <axis = 1> (lowered, place, raised)
@@ -179,8 +177,8 @@ def _nms(radius: int) -> str:
 
 def _cells(side: int, count: int, corner: int) -> str:
     count = min(count, side * side)
-    places = ", ".join(map(str, range(count)))
-    return _fill(CELLS, side=side, begun=side - 1, area=side * side, count=count, corner=corner, places=places)
+    bonus = ", ".join(map(str, [TIER, *[0] * (count - 1)]))
+    return _fill(CELLS, side=side, begun=side - 1, area=side * side, count=count, corner=corner, bonus=bonus)
 
 
 def _fill(text: str, **values: object) -> str:
@@ -190,7 +188,7 @@ def _fill(text: str, **values: object) -> str:
 def _insert(graph: onnx.GraphProto, nodes: list[onnx.NodeProto], text: str, source: str) -> str:
     """Add the nodes and constants of a part that changes the map `source`; returns the name of the changed map."""
     part = onnx.parser.parse_graph(text)
-    names = {value.name: value.name for value in part.input} | {"map": source}
+    names = {"map": source}
     prefix = f"{PREFIX}{part.name}/"
     for tensor in part.initializer:
         names[tensor.name] = tensor.name = prefix + tensor.name

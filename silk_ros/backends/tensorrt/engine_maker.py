@@ -143,7 +143,7 @@ class EngineMaker:
         facts = {"build_seconds": round(built.seconds, 2), **asdict(found)}
         if built.timing:
             self._cache.save(timings, built.timing, {})
-        if not found.within(precision):
+        if not found.within(precision, selected=bool(self._model.rules)):
             refused = f"the {precision} engine of '{file.path}' lost too much: {found}"
             self._cache.save(key, b"", {**facts, "refused": refused})
             raise LostTooMuch(refused)
