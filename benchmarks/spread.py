@@ -5,36 +5,41 @@ python -m benchmarks.spread path/to/sequences --disparity-offset 1.18    # a fol
 
 from __future__ import annotations
 
-from functools import partial
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnxruntime
+import openvino
 from numpy.typing import NDArray
 
-from benchmarks.common import interleaved, parser, save
+from benchmarks.common import parser, save
 from benchmarks.selection import Row, measure, sequences
 from silk_ros import Extractor, Features
+from silk_ros.backends.model import Model
 from silk_ros.evaluation.datasets.posed import open_sequence
 from silk_ros.evaluation.methods.base import DEFAULT_PRECISION, FloatMethod, Keypoints
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.tasks.odometry import evaluate_odometry
 from silk_ros.evaluation.tasks.relative_pose import evaluate_relative_pose
 from silk_ros.frontend import CAMERA_SCALE
+from silk_ros.paths import default_model
 from silk_ros.selection import Selection
 
 COUNTS = (2000, 5000)
 RULES = {
     "best scores": Selection(),
-    "3 of each 16x16": Selection(cell_size=16, max_per_cell=3),
-    "5 of each 32x32": Selection(cell_size=32, max_per_cell=5),
     "10 of each 32x32": Selection(cell_size=32, max_per_cell=10),
     "20 of each 48x48": Selection(cell_size=48, max_per_cell=20),
-    "NMS, 2 px": Selection(nms_radius=2),
+    "25 of each 48x48": Selection(cell_size=48, max_per_cell=25),
+    "3 of each 16x16": Selection(cell_size=16, max_per_cell=3),
     "NMS, 4 px": Selection(nms_radius=4),
 }
 CELL = 32.0  # pixels; side of the cells that are counted
-SIZE = 240, 320  # height and width of the network's image that is timed
-REPEATS = 60
+SIZE = 234, 314  # height and width of the score map of 320x240 pixels
+REPEATS = 150
 
 
 class Spread(FloatMethod):
@@ -73,19 +78,49 @@ def judge(folder: Path, method: Spread, options: Options, pairs: int) -> Row:
     return row | {name: round(float(found[name]), 4) for name in ("drift [%]", "ATE [m]", "RPE [m]", "RPE [°]")}
 
 
-def times(backend: str, count: int, threads: int) -> dict[str, float]:
-    """Milliseconds that each rule adds to an image of SIZE, of medians of runs in turn."""
+def times(count: int, threads: int) -> dict[str, dict[str, float]]:
+    """Least milliseconds of the part from the logits to the chosen positions, of each rule by runtime, all in turn."""
     rules = RULES | {"border, 19 px": Selection(border=19), "all": Selection(4, 32, 10, 19)}
-    image = np.random.default_rng(0).integers(0, 256, SIZE, np.uint8)
-    runs = {}
-    for name, rule in rules.items():
-        loaded = Extractor.load(
-            None, count, backend, DEFAULT_PRECISION, CAMERA_SCALE, threads=threads, selection=rule
-        ).backend
-        runs[name] = partial(loaded.extract, image)
-    found = interleaved(runs, REPEATS, f"{backend}, {count} keypoints")
-    plain = found["best scores"]["median"]
-    return {name: round(quartiles["median"] - plain, 2) for name, quartiles in found.items()}
+    logits = np.random.default_rng(0).normal(-0.6, 0.4, (1, 1, *SIZE)).astype(np.float32)
+    found: dict[str, dict[str, float]] = {}
+    for runtime in (in_openvino, in_onnxruntime):
+        runs = {name: runtime(part(rule, count), logits, threads) for name, rule in rules.items()}
+        least = dict.fromkeys(runs, np.inf)
+        for _ in range(REPEATS):
+            for name, run in runs.items():
+                start = time.perf_counter()
+                run()
+                least[name] = min(least[name], 1e3 * (time.perf_counter() - start))
+        found[f"{runtime.__name__}, {count} keypoints"] = {name: round(value, 2) for name, value in least.items()}
+    return found
+
+
+def part(rule: Selection, count: int) -> bytes:
+    """The graph from the logits to the chosen positions and their scores."""
+    content = Model(default_model(), rule.rules(CAMERA_SCALE)).file("fp32").content
+    network = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(content))
+    selecting = onnx.utils.Extractor(network).extract_model(["logits"], ["x", "y", "flat_scores"])
+    for tensor in selecting.graph.initializer:
+        if tensor.name == "max_keypoints":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.array([count]), tensor.name))
+    return selecting.SerializeToString()
+
+
+def in_openvino(content: bytes, logits: NDArray[np.float32], threads: int) -> Callable[[], object]:
+    core = openvino.Core()
+    graph = core.read_model(content)
+    graph.reshape({"logits": list(logits.shape)})
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads}
+    request = core.compile_model(graph, "CPU", options).create_infer_request()
+    return lambda: request.infer([logits], share_inputs=True, share_outputs=True)
+
+
+def in_onnxruntime(content: bytes, logits: NDArray[np.float32], threads: int) -> Callable[[], object]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(content, options)
+    return lambda: session.run(None, {"logits": logits})
 
 
 def main() -> None:
@@ -93,7 +128,7 @@ def main() -> None:
     arguments.add_argument("data", type=Path, help="folder of sequences")
     arguments.add_argument("--disparity-offset", type=float, help="pixels, as in evaluate odometry")
     arguments.add_argument("--pairs", type=int, default=100, help="of images, for relative poses (%(default)s)")
-    arguments.add_argument("--threads", type=int, default=2, help="of the timed networks (%(default)s)")
+    arguments.add_argument("--threads", type=int, default=2, help="of the timed selection (%(default)s)")
     options = arguments.parse_args()
     spread: dict[str, dict[str, Row]] = {}
     for count in COUNTS:
@@ -103,12 +138,8 @@ def main() -> None:
                 row = judge(folder, Spread(name, rule, count), settings, options.pairs)
                 spread.setdefault(f"{folder.name}, {count} keypoints", {})[name] = row
                 print(f"{folder.name}, {count} keypoints, {name}: {row}", flush=True)
-    added = {
-        f"{backend}, {count} keypoints": times(backend, count, options.threads)
-        for backend in ("openvino", "onnxruntime")
-        for count in COUNTS
-    }
-    save("spread", {"effects": spread, "added [ms]": added})
+    taken = {name: row for count in COUNTS for name, row in times(count, options.threads).items()}
+    save("spread", {"effects": spread, "time [ms]": taken})
 
 
 if __name__ == "__main__":

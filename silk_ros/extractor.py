@@ -67,9 +67,10 @@ class Extractor:
         region: Region | None = None,
     ) -> None:
         self.backend = backend
-        self.scale = _checked_scale(scale)
+        self.scale = scale
         self.max_keypoints = max_keypoints or backend.max_keypoints
         self.selection = selection or Selection()
+        self._rules = self.selection.rules(scale)
         self.region = region or Region()
 
     @classmethod
@@ -108,7 +109,7 @@ class Extractor:
         if not isinstance(threads, (int, np.integer)) or not 0 <= threads <= MAX_THREADS:
             raise ValueError(f"threads must be a whole number from 0 to {MAX_THREADS}, not {threads!r}")
         model = default_model() if path is None else Path(path)
-        rules = (selection or Selection()).rules(_checked_scale(scale))
+        rules = (selection or Selection()).rules(scale)
         loaded = select_backend(backend, precision, model, int(max_keypoints), threads, engine, rules)
         return cls(loaded, scale, int(max_keypoints), selection, region)
 
@@ -123,8 +124,7 @@ class Extractor:
     @property
     def min_size(self) -> int:
         """The least number of pixels of both sides of an image: there is a keypoint in the middle."""
-        rules = self.selection.rules(self.scale)
-        return int(np.ceil(rules.least_side(self.backend.border) / self.scale))
+        return int(np.ceil(self._rules.least_side(self.backend.border) / self.scale))
 
     def __call__(self, image: NDArray[np.uint8]) -> Features:
         """Features of a grey image (H, W) uint8, best score first.
@@ -199,10 +199,3 @@ class Extractor:
         if self.region:
             keypoints = keypoints + np.array([self.region.x, self.region.y], np.float32)
         return Features(keypoints, scores, descriptors)
-
-
-def _checked_scale(scale: float) -> float:
-    """A scale. Raises ValueError, naming the fix, for one out of range."""
-    if not 0 < scale <= 4:
-        raise ValueError(f"scale must be above 0 and at most 4, not {scale}: 0.5 halves the image before the network")
-    return scale

@@ -37,7 +37,14 @@ class Selection:
             raise ValueError("cell_size and max_per_cell belong together: set both, or neither")
 
     def rules(self, scale: float) -> SelectionRules:
-        """The same rules in pixels of the network, which sees the image resized by `scale`."""
+        """The same rules in pixels of the network, which sees the image resized by `scale`.
+
+        Raises ValueError, naming the fix, for a scale out of range.
+        """
+        if not 0 < scale <= 4:
+            raise ValueError(
+                f"scale must be above 0 and at most 4, not {scale}: 0.5 halves the image before the network"
+            )
         border = 0
         if self.border:
             # Pixel areas correspond, not centres. The side of the network's image is rounded, hence up to a quarter of
