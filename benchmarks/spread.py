@@ -19,6 +19,7 @@ from benchmarks.common import parser, save
 from benchmarks.selection import Row, measure, sequences
 from silk_ros import Extractor, Features
 from silk_ros.backends.model import Model
+from silk_ros.backends.parity import photographs
 from silk_ros.evaluation.datasets.posed import open_sequence
 from silk_ros.evaluation.methods.base import DEFAULT_PRECISION, FloatMethod, Keypoints
 from silk_ros.evaluation.options import DatasetError, Options
@@ -38,7 +39,7 @@ RULES = {
     "NMS, 4 px": Selection(nms_radius=4),
 }
 CELL = 32.0  # pixels; side of the cells that are counted
-SIZE = 234, 314  # height and width of the score map of 320x240 pixels
+SIZE = 240, 320  # height and width of the network's image
 REPEATS = 150
 
 
@@ -81,10 +82,14 @@ def judge(folder: Path, method: Spread, options: Options, pairs: int) -> Row:
 def times(count: int, threads: int) -> dict[str, dict[str, float]]:
     """Least milliseconds of the part from the logits to the chosen positions, of each rule by runtime, all in turn."""
     rules = RULES | {"border, 19 px": Selection(border=19), "all": Selection(4, 32, 10, 19)}
-    logits = np.random.default_rng(0).normal(-0.6, 0.4, (1, 1, *SIZE)).astype(np.float32)
+    session = onnxruntime.InferenceSession(cut(Selection(), count, ["image"], ["logits"]))
+    (logits,) = session.run(None, {"image": photographs(*SIZE)[0][None, None]})
     found: dict[str, dict[str, float]] = {}
     for runtime in (in_openvino, in_onnxruntime):
-        runs = {name: runtime(part(rule, count), logits, threads) for name, rule in rules.items()}
+        runs = {
+            name: runtime(cut(rule, count, ["logits"], ["x", "y", "flat_scores"]), logits, threads)
+            for name, rule in rules.items()
+        }
         least = dict.fromkeys(runs, np.inf)
         for _ in range(REPEATS):
             for name, run in runs.items():
@@ -95,15 +100,15 @@ def times(count: int, threads: int) -> dict[str, dict[str, float]]:
     return found
 
 
-def part(rule: Selection, count: int) -> bytes:
-    """The graph from the logits to the chosen positions and their scores."""
+def cut(rule: Selection, count: int, inputs: list[str], outputs: list[str]) -> bytes:
+    """The part of the shipped network's graph between some of its tensors."""
     content = Model(default_model(), rule.rules(CAMERA_SCALE)).file("fp32").content
     network = onnx.shape_inference.infer_shapes(onnx.load_model_from_string(content))
-    selecting = onnx.utils.Extractor(network).extract_model(["logits"], ["x", "y", "flat_scores"])
-    for tensor in selecting.graph.initializer:
+    part = onnx.utils.Extractor(network).extract_model(inputs, outputs)
+    for tensor in part.graph.initializer:
         if tensor.name == "max_keypoints":
             tensor.CopyFrom(onnx.numpy_helper.from_array(np.array([count]), tensor.name))
-    return selecting.SerializeToString()
+    return part.SerializeToString()
 
 
 def in_openvino(content: bytes, logits: NDArray[np.float32], threads: int) -> Callable[[], object]:
