@@ -66,6 +66,7 @@ setup(
     install_requires=[
         "numpy>=1.24",
         "opencv-python-headless>=4.6",
+        "onnx>=1.16",
         "onnxruntime>=1.17",
         "pyyaml",
         "tabulate>=0.9",

@@ -1,4 +1,4 @@
-"""Effects of a matching radius, verification, bridges and spread keypoints, on sequences with known poses.
+"""Effects of a matching radius, verification and bridges, on sequences with known poses.
 
 python -m benchmarks.selection path/to/sequences    # a folder of KITTI's or 7-Scenes' layout each
 """
@@ -6,6 +6,7 @@ python -m benchmarks.selection path/to/sequences    # a folder of KITTI's or 7-S
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,13 +17,11 @@ from tqdm import tqdm
 from benchmarks.common import parser, save
 from silk_ros import Extractor, Features
 from silk_ros.evaluation.datasets.posed import open_sequence
-from silk_ros.evaluation.methods.base import DEFAULT_PRECISION, FloatMethod, Keypoints
-from silk_ros.evaluation.options import DatasetError, Options
-from silk_ros.evaluation.tasks.odometry import evaluate_odometry
+from silk_ros.evaluation.methods.base import DEFAULT_PRECISION
+from silk_ros.evaluation.options import DatasetError
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
 from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.epipolar import epipolar_distance, fundamental_from_poses
-from silk_ros.selection import Selection
 from silk_ros.verification import Verification
 
 RADII = (None, 120.0, 80.0, 60.0, 40.0, 20.0)  # pixels
@@ -35,36 +34,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "essential, bridges": {"verification": Verification("essential"), "bridge": True},
 }
 OLD = 5  # least number of images of a long track
-RULES = {
-    "best scores": Selection(),
-    "NMS, 2 px": Selection(nms_radius=2),
-    "NMS, 4 px": Selection(nms_radius=4),
-    "20 of each 40x40": Selection(cell_size=40, max_per_cell=20),
-    "10 of each 20x20": Selection(cell_size=20, max_per_cell=10),
-    "NMS 2 px and 20 of each 40x40": Selection(2, 40, 20),
-}
 CORRECT = 1.5  # pixels from the true epipolar line
 Row = dict[str, float]
-
-
-class Spread(FloatMethod):
-    """The shipped network with a rule that selects its keypoints."""
-
-    def __init__(self, name: str, rule: Selection) -> None:
-        self.name = name
-        self._extractor = Extractor.load(
-            None, CAMERA_MAX_KEYPOINTS, precision=DEFAULT_PRECISION, scale=CAMERA_SCALE, selection=rule
-        )
-
-    def extract(self, image: NDArray[np.uint8]) -> Keypoints:
-        features = self._extractor(image)
-        return Keypoints(features.keypoints, features.scores, features.descriptors)
 
 
 class Found:
     """An extractor that is run beforehand, so that the front-end's time does not include it."""
 
-    def __init__(self, extractor: Extractor) -> None:
+    def __init__(self, extractor: Callable[[NDArray[np.uint8]], Features]) -> None:
         self._extractor = extractor
 
     def extract(self, image: NDArray[np.uint8]) -> None:
@@ -77,16 +54,16 @@ class Found:
         return self._features, None
 
 
-def measure(folder: Path, **settings: Any) -> Row:
+def measure(folder: Path, extract: Callable[[NDArray[np.uint8]], Features], **settings: Any) -> Row:
     """Means over a sequence: matches of consecutive frames, those on their true epipolar lines, long tracks, and ms.
 
-    settings: options of the front-end.
+    extract: an extractor. settings: options of the front-end.
     """
     sequence = open_sequence(folder)
     height, width = sequence[0].image.shape
     camera = Camera(width, height, sequence.matrix, np.zeros(5))
-    found = Found(Extractor.load(None, CAMERA_MAX_KEYPOINTS, precision=DEFAULT_PRECISION, scale=CAMERA_SCALE))
-    front_end = FrontEnd(cast(Extractor, found), FrontEndOptions(**settings))
+    found = Found(extract)
+    front_end = FrontEnd(cast(Extractor, found), FrontEndOptions(**settings, refinement="none"))
     rows = []
     for index in tqdm(range(len(sequence)), desc=f"{folder.name}, {settings}", leave=False):
         image = sequence[index].image
@@ -114,28 +91,25 @@ def measure(folder: Path, **settings: Any) -> Row:
 def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("data", type=Path, help="folder of sequences")
-    arguments.add_argument("--disparity-offset", type=float, help="pixels, as in evaluate odometry")
     options = arguments.parse_args()
-    radius, variants, spread = (dict[str, dict[str, Row]]() for _ in range(3))
-    odometry = Options(top_k=CAMERA_MAX_KEYPOINTS, pictures=0, disparity_offset=options.disparity_offset)
-    for folder in sorted(path for path in options.data.iterdir() if path.is_dir()):
+    extractor = Extractor.load(None, CAMERA_MAX_KEYPOINTS, precision=DEFAULT_PRECISION, scale=CAMERA_SCALE)
+    radius, variants = (dict[str, dict[str, Row]]() for _ in range(2))
+    for folder in sequences(options.data):
+        radius[folder.name] = {str(value): measure(folder, extractor, radius=value) for value in RADII}
+        variants[folder.name] = {name: measure(folder, extractor, **settings) for name, settings in VARIANTS.items()}
+        for name, row in (radius[folder.name] | variants[folder.name]).items():
+            print(f"{folder.name}, {name}: {row}")
+    save("selection", {"matcher.radius": radius, "verification and tracks": variants})
+
+
+def sequences(data: Path) -> Iterator[Path]:
+    """The folders that hold a sequence with known poses."""
+    for folder in sorted(path for path in data.iterdir() if path.is_dir()):
         try:
             open_sequence(folder)
         except DatasetError:
             continue
-        radius[folder.name] = {str(value): measure(folder, radius=value) for value in RADII}
-        variants[folder.name] = {name: measure(folder, **settings) for name, settings in VARIANTS.items()}
-        for name, row in (radius[folder.name] | variants[folder.name]).items():
-            print(f"{folder.name}, {name}: {row}")
-        try:
-            for name, rule in RULES.items():
-                found = evaluate_odometry(Spread(name, rule), folder, odometry).overall[name]
-                row = {key: round(float(found[key]), 3) for key in ("drift [%]", "ATE [m]", "inliers", "matches")}
-                spread.setdefault(folder.name, {})[name] = row
-                print(f"{folder.name}, {name}: {row}")
-        except DatasetError as error:
-            print(f"no odometry: {error}")
-    save("selection", {"matcher.radius": radius, "verification and tracks": variants, "selection": spread})
+        yield folder
 
 
 if __name__ == "__main__":

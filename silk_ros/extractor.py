@@ -54,7 +54,8 @@ class Region:
 class Extractor:
     """Extracts the best keypoints of grey images, whose size may change; for one thread at a time.
 
-    `backend` and `scale` are as given to `load`, for programs that want to say what runs.
+    `backend`, `scale` and `selection` are as given to `load`, for programs that want to say what runs: the backend has
+    the selection in its graph.
     """
 
     def __init__(
@@ -65,14 +66,11 @@ class Extractor:
         selection: Selection | None = None,
         region: Region | None = None,
     ) -> None:
-        if not 0 < scale <= 4:
-            raise ValueError(
-                f"scale must be above 0 and at most 4, not {scale}: 0.5 halves the image before the network"
-            )
         self.backend = backend
         self.scale = scale
         self.max_keypoints = max_keypoints or backend.max_keypoints
         self.selection = selection or Selection()
+        self._rules = self.selection.rules(scale)
         self.region = region or Region()
 
     @classmethod
@@ -111,8 +109,8 @@ class Extractor:
         if not isinstance(threads, (int, np.integer)) or not 0 <= threads <= MAX_THREADS:
             raise ValueError(f"threads must be a whole number from 0 to {MAX_THREADS}, not {threads!r}")
         model = default_model() if path is None else Path(path)
-        selection = selection or Selection()
-        loaded = select_backend(backend, precision, model, selection.candidates(int(max_keypoints)), threads, engine)
+        rules = (selection or Selection()).rules(scale)
+        loaded = select_backend(backend, precision, model, int(max_keypoints), threads, engine, rules)
         return cls(loaded, scale, int(max_keypoints), selection, region)
 
     def __repr__(self) -> str:
@@ -125,8 +123,8 @@ class Extractor:
 
     @property
     def min_size(self) -> int:
-        """The least number of pixels of both sides of an image: the receptive field of the network over the scale."""
-        return int(np.ceil((2 * self.backend.border + 1) / self.scale))
+        """The least number of pixels of both sides of an image: there is a keypoint in the middle."""
+        return int(np.ceil(self._rules.least_side(self.backend.border) / self.scale))
 
     def __call__(self, image: NDArray[np.uint8]) -> Features:
         """Features of a grey image (H, W) uint8, best score first.
@@ -135,8 +133,7 @@ class Extractor:
         """
         part = self._checked(image)
         seen = self._resized(part)
-        features = self._features(part.shape, self.backend.extract(seen), seen.shape)
-        return self.selection.apply(features, self.max_keypoints) if self.selection else features
+        return self._features(part.shape, self.backend.extract(seen), seen.shape)
 
     def extract_and_match(self, image: NDArray[np.uint8], previous: Features | None) -> tuple[Features, Matches | None]:
         """Features of an image, and their mutual nearest neighbours in `previous` where the backend finds them itself.
@@ -144,7 +141,7 @@ class Extractor:
         The matches are None where the backend does not match, or does not hold the descriptors of `previous` any more.
         Raises what calling the extractor raises.
         """
-        if not isinstance(self.backend, MatchingBackend) or self.selection:
+        if not isinstance(self.backend, MatchingBackend):
             return self(image), None
         part = self._checked(image)
         seen = self._resized(part)
@@ -173,8 +170,8 @@ class Extractor:
         if min(part.shape) < self.min_size:
             what = "a region of interest" if self.region else "an image"
             raise ValueError(
-                f"{what} of {part.shape[1]}x{part.shape[0]} pixels is smaller than the receptive field: "
-                f"both sides need at least {self.min_size} pixels at scale {self.scale:g}"
+                f"{what} of {part.shape[1]}x{part.shape[0]} pixels is smaller than the receptive field or has nothing "
+                f"inside selection.border: both sides need at least {self.min_size} pixels at scale {self.scale:g}"
             )
         if part.size * self.scale**2 > MAX_SEEN:
             raise ValueError(

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from .extractor import Extractor
 from .geometry.camera import Camera
-from .geometry.stereo_geometry import StereoGeometry
 from .images.mask import mask_rows
 from .matcher import check_filters, match
 from .prediction import MotionPrediction
+from .refinement import METHODS, REACH
 from .step import Frame, Step
-from .stereo import RightImage, StereoPair, StereoRules, match_stereo
+from .stereo import RightImage, StereoRules
+from .stereo_refinement import match_right
+from .track_refinement import TrackRefinement
 from .tracker import Tracker, TrackIds, others
 from .types import Features, Matches
 from .verification import Verification
@@ -35,11 +37,13 @@ class FrontEndOptions:
                    the whole image.
     verification:  how matches are verified; by default they are not.
     bridge:        take up tracks again that one frame did not see.
+    refinement:    "subpixel" moves matched keypoints to where the image shows the same as at their match, and drops
+                   matches for which it does not; "none" leaves keypoints on the grid of the network.
     max_published: most keypoints that a frame hands out: those that are matched first, then the best. 0 for all.
                    Matches are made between all keypoints, and handed out where both ends are.
     stereo:        rules of matches with the right image.
 
-    Raises ValueError, naming the range, for values out of it.
+    Raises ValueError, naming the range or the choices, for other values.
     """
 
     ratio: float | None = None
@@ -48,6 +52,7 @@ class FrontEndOptions:
     radius: float | None = None
     verification: Verification = field(default_factory=Verification)
     bridge: bool = False
+    refinement: str = "subpixel"
     max_published: int = 0
     stereo: StereoRules = field(default_factory=StereoRules)
 
@@ -55,6 +60,8 @@ class FrontEndOptions:
         check_filters(self.ratio, self.min_similarity, self.double_softmax, self.radius)
         if self.max_published < 0:
             raise ValueError(f"max_published must be 0 (all) or more, not {self.max_published}")
+        if self.refinement not in METHODS:
+            raise ValueError(f"unknown refinement '{self.refinement}': choose one of {', '.join(METHODS)}")
 
 
 class FrontEnd:
@@ -68,6 +75,7 @@ class FrontEnd:
         self._options = options or FrontEndOptions()
         self._tracker = Tracker(ids)
         self._prediction = MotionPrediction()
+        self._refinement = TrackRefinement()
         self._previous: Frame | None = None
         self._lost: Frame | None = None  # rows of an older frame, whose tracks may be bridged
         self._published: NDArray[np.intp] | None = None  # rows of the previous frame; None for all
@@ -82,12 +90,14 @@ class FrontEnd:
         self.extractor = extractor or self.extractor
         self._options = options
         self._prediction.forget()
+        self._refinement.forget()
         self._lost = None
 
     def reset(self) -> None:
         """Forget the previous frame: the next image starts new tracks."""
         self._previous = self._lost = self._published = None
         self._prediction.forget()
+        self._refinement.forget()
         self._tracker.forget()
 
     def process(
@@ -100,6 +110,7 @@ class FrontEnd:
     ) -> Step:
         """Features of a grey image (H, W) uint8, and their matches with the previous image and the right one.
 
+        image:  kept to be compared with the next ones, so that it must not be written to afterwards.
         stamp:  nanoseconds.
         camera: calibration of the image, for rays and for an essential matrix; by default that of `right`.
         mask:   (H, W) uint8; keypoints where it is 0 are left out.
@@ -114,24 +125,34 @@ class FrontEnd:
             camera.check_size(image.shape)
         features, found = self._extract(image, mask)
         seen_right, right_problem = self._extract_right(right)  # may raise, so before the state changes
-        frame = Frame(image, stamp, features, rays=None if camera is None else camera.rays(features.keypoints))
+        frame = Frame(image, stamp, features)
         if restarted := self._restart_reason(frame):
             self.reset()
         if self._previous is not None and self._previous.rays is None and camera is not None:
             rays = camera.rays(self._previous.features.keypoints)  # the calibration is new
             self._previous = replace(self._previous, rays=rays)
         previous = self._previous
-        matches, inliers, verified = self._verify(frame, self._match_previous(frame, found), camera)
-        tracks = self._tracker.update(matches, len(features), self._bridges(frame, matches, camera))
+        frame, matches, refined = self._refine(frame, self._match_previous(frame, found), mask)
+        if camera is not None:
+            frame = replace(frame, rays=camera.rays(frame.features.keypoints))
+        matches, inliers, verified = self._verify(frame, matches, camera)
+        frame, bridges = self._bridges(frame, matches, camera, mask)
+        tracks = self._tracker.update(matches, len(features), bridges)
         self._previous = frame = replace(frame, tracks=tracks)
         if self._options.bridge and previous is not None:
             self._lost = previous.rows(self._tracker.lost_rows)
-        step = Step(frame, previous, matches, inliers, verified, restarted)
+        step = Step(frame, previous, matches, inliers, verified, restarted, refined=refined)
         if self._options.max_published:
             step, self._published = step.published(self._options.max_published, self._published)
         if right is None or seen_right is None:
             return replace(step, right_problem=right_problem)
-        return replace(step, stereo=self._match_right(step.frame, seen_right, right.geometry))
+        pair = match_right(step.frame, right, seen_right, self._options.stereo, 1 / self.extractor.scale, self._reach)
+        return replace(step, stereo=pair.published(count) if (count := self._options.max_published) else pair)
+
+    @property
+    def _reach(self) -> float | None:
+        """Most pixels by which a refinement moves a keypoint from its start; None for no refinement."""
+        return None if self._options.refinement == "none" else REACH / self.extractor.scale
 
     def _extract(self, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> tuple[Features, Matches | None]:
         """Features of an image, and their matches with the previous frame where the backend finds them itself."""
@@ -171,12 +192,20 @@ class FrontEnd:
             return found if options.min_similarity is None else found.at_least(options.min_similarity)
         if options.radius is None:
             return self._match(frame.features, previous.features)
-        elapsed = frame.stamp - previous.stamp
-        expected = self._prediction.expected(previous.features.keypoints, elapsed)
-        radius = None if expected is None else options.radius
-        matches = self._match(frame.features, previous.features, radius, expected)
-        self._prediction.update(frame.features, previous.features, matches, options.radius, elapsed)
-        return matches
+        expected = self._prediction.expected(previous.features.keypoints, frame.stamp - previous.stamp)
+        return self._match(frame.features, previous.features, None if expected is None else options.radius, expected)
+
+    def _refine(self, frame: Frame, matches: Matches, mask: NDArray[np.uint8] | None) -> tuple[Frame, Matches, float]:
+        """The frame with refined keypoints, the matches to go on with, and the share of all that was refined."""
+        options, previous, share = self._options, self._previous, float("nan")
+        if previous is None:
+            return frame, matches, share
+        if self._reach is not None:
+            frame, matches, share = self._refinement.update(frame, previous, matches, self._reach, mask)
+        if options.radius is not None:
+            elapsed = frame.stamp - previous.stamp
+            self._prediction.update(frame.features, previous.features, matches, options.radius, elapsed)
+        return frame, matches, share
 
     def _verify(
         self, frame: Frame, matches: Matches, camera: Camera | None
@@ -185,25 +214,31 @@ class FrontEnd:
         verification = self._options.verification
         if self._previous is None or not verification:
             return matches, None, float("nan")
-        inliers = _inliers(verification, frame, self._previous, matches.indices, camera)
+        inliers = verification.inliers_of(frame, self._previous, matches.indices, camera)
         verified = float(inliers.mean()) if len(inliers) else 0.0
         if verification.outliers == "drop":
             matches, inliers = matches.rows(inliers), inliers[inliers]
         return matches, inliers, verified
 
-    def _bridges(self, frame: Frame, matches: Matches, camera: Camera | None) -> Matches | None:
-        """Matches of unmatched keypoints with tracks that the previous frame lost.
+    def _bridges(
+        self, frame: Frame, matches: Matches, camera: Camera | None, mask: NDArray[np.uint8] | None
+    ) -> tuple[Frame, Matches | None]:
+        """The frame, and matches of its unmatched keypoints with tracks that the previous frame lost.
 
         They are always verified: what matched nothing in between is wrong more often than not.
         """
-        if self._lost is None:
-            return None
+        lost = self._lost
+        if lost is None:
+            return frame, None
         rows = others(len(frame.features), matches.indices[:, 0])
         lost_rows = np.flatnonzero(self._tracker.lost.ages >= BRIDGED_AGE)
-        found = self._match(frame.features.rows(rows), self._lost.features.rows(lost_rows))
+        found = self._match(frame.features.rows(rows), lost.features.rows(lost_rows))
         pairs = np.stack([rows[found.indices[:, 0]], lost_rows[found.indices[:, 1]]], axis=1).astype(np.int32)
+        bridges = replace(found, indices=pairs)
+        if self._reach is not None:
+            frame, bridges = self._refinement.bridge(frame, lost, bridges, self._reach, mask, camera)
         verification = self._options.verification or Verification("fundamental")
-        return replace(found, indices=pairs).rows(_inliers(verification, frame, self._lost, pairs, camera))
+        return frame, bridges.rows(verification.inliers_of(frame, lost, bridges.indices, camera))
 
     def _extract_right(self, right: RightImage | None) -> tuple[Features | None, str]:
         """Features of a right image; None, and the reason, where it cannot be used."""
@@ -213,22 +248,3 @@ class FrontEnd:
             return None if right is None else self.extractor(right.image), ""
         except ValueError as error:
             return None, str(error)
-
-    def _match_right(self, frame: Frame, features: Features, geometry: StereoGeometry | None) -> StereoPair:
-        """The matches of a frame with the features of its right image."""
-        right_rays = None if geometry is None else geometry.right.rays(features.keypoints)
-        rays = None if frame.rays is None or right_rays is None else (frame.rays, right_rays)
-        matches = match_stereo(frame.features, features, geometry, self._options.stereo, rays)
-        return StereoPair(features, matches, right_rays)
-
-
-def _inliers(
-    verification: Verification, frame: Frame, before: Frame, pairs: NDArray[np.int32], camera: Camera | None
-) -> NDArray[np.bool_]:
-    """Which pairs (M, 2) of rows of a frame and of one before it agree with the geometry that most share."""
-    rows, rows_before = pairs.T
-    rays = None
-    if frame.rays is not None and before.rays is not None:
-        rays = frame.rays[rows], before.rays[rows_before]
-    points, points_before = frame.features.keypoints[rows], before.features.keypoints[rows_before]
-    return verification.inliers(points, points_before, rays, camera)

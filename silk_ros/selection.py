@@ -1,77 +1,55 @@
-"""Selection of keypoints by score that spreads them: none beside a better one, and so many in a cell of a grid."""
+"""Rules of selecting keypoints, in pixels of the image given to the extractor."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from .backends.rules import MAX_PER_CELL, SelectionRules
 
-from .types import Features
-
-POOL = 4  # candidates for each keypoint that is wanted, as the rules drop some
+ROUNDING = 1e-6  # of products of a length and a scale
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Rules of selecting keypoints; zeros keep all. Lengths are in pixels of the image given to the extractor.
+    """Rules of selecting keypoints from the whole score map; zeros keep all. Lengths are in pixels of the given image.
 
-    nms_radius:   keep a keypoint only if it is the best one in the square that reaches this far from it.
-    cell_size:    side of the square cells of a grid over the image, of which each keeps its `max_per_cell` best.
+    border:       pixels along each side of the image, or of the region of interest, that are kept free.
+    nms_radius:   of the keypoints that are at most this far apart in x and y, only one is kept, as a rule the best.
+    cell_size:    side of the square cells of a grid over the image, rounded to pixels of the network.
+    max_per_cell: the number of keypoints of each cell that are preferred: first the best one of every cell, then the
+                  others by score. The rest is filled up by score.
 
-    Raises ValueError for negative numbers, and for a cell size without a number or the other way round.
+    Raises ValueError for numbers out of range, and for a cell size without a number or the other way round.
     """
 
     nms_radius: float = 0.0
     cell_size: float = 0.0
     max_per_cell: int = 0
+    border: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (self.nms_radius >= 0 and self.cell_size >= 0 and self.max_per_cell >= 0):
-            raise ValueError("nms_radius, cell_size and max_per_cell must not be negative or NaN; 0 switches them off")
+        if not all(0 <= length < math.inf for length in (self.border, self.nms_radius, self.cell_size)):
+            raise ValueError("border, nms_radius and cell_size must be finite and not negative; 0 switches them off")
+        if not 0 <= self.max_per_cell <= MAX_PER_CELL:
+            raise ValueError(f"max_per_cell must be from 0 (no cells) to {MAX_PER_CELL}, not {self.max_per_cell}")
         if bool(self.cell_size) != bool(self.max_per_cell):
             raise ValueError("cell_size and max_per_cell belong together: set both, or neither")
 
-    def __bool__(self) -> bool:
-        return bool(self.nms_radius or self.max_per_cell)
+    def rules(self, scale: float) -> SelectionRules:
+        """The same rules in pixels of the network, which sees the image resized by `scale`.
 
-    def candidates(self, count: int) -> int:
-        """The number of keypoints to extract where `count` are wanted."""
-        return POOL * count if self else count
-
-    def apply(self, features: Features, count: int) -> Features:
-        """At most `count` features that the rules keep, best first."""
-        rows = np.arange(len(features))
-        if self.nms_radius:
-            rows = rows[local_best(features.keypoints, self.nms_radius)]
-        if self.max_per_cell:
-            rows = rows[best_of_cells(features.keypoints[rows], self.cell_size, self.max_per_cell)]
-        rows = rows[:count]
-        return features.rows(rows)
-
-
-def local_best(keypoints: NDArray[np.float32], radius: float) -> NDArray[np.bool_]:
-    """Which keypoints (N, 2), best first, have no better one within `radius` in x and y, to the pixel."""
-    if not len(keypoints):
-        return np.zeros(0, bool)
-    x, y = np.round(keypoints - keypoints.min(axis=0)).astype(np.intp).T
-    ranks = np.full((y.max() + 1, x.max() + 1), np.float32(len(keypoints)))
-    own = np.arange(len(keypoints), dtype=np.float32)
-    np.minimum.at(ranks, (y, x), own)
-    side = 2 * int(radius) + 1
-    best = cv2.erode(ranks, np.ones((side, side), np.uint8), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(best[y, x] == own)
-
-
-def best_of_cells(keypoints: NDArray[np.float32], size: float, count: int) -> NDArray[np.bool_]:
-    """Which keypoints (N, 2), best first, are among the first `count` of their cell."""
-    column, row = np.floor((keypoints + 0.5) / size).astype(np.int64).T
-    cell = row * (column.max(initial=0) + 2) + column  # + 2: a keypoint may lie in column -1
-    order = np.argsort(cell, kind="stable")
-    ordered = cell[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(ordered) else np.zeros(0, np.intp)
-    place = np.arange(len(ordered)) - np.repeat(starts, np.diff([*starts, len(ordered)]))
-    kept = np.zeros(len(keypoints), bool)
-    kept[order] = place < count
-    return kept
+        Raises ValueError, naming the fix, for a scale out of range.
+        """
+        if not 0 < scale <= 4:
+            raise ValueError(
+                f"scale must be above 0 and at most 4, not {scale}: 0.5 halves the image before the network"
+            )
+        border = 0
+        if self.border:
+            # Pixel areas correspond, not centres. The side of the network's image is rounded, hence up to a quarter of
+            # a pixel more: the border is never narrower than asked for.
+            slack = 0.25 if scale != 1 else 0.0
+            border = math.ceil((self.border + 0.5) * scale - 0.5 + slack - ROUNDING)
+        cell_size = max(1, round(self.cell_size * scale)) if self.cell_size else 0
+        return SelectionRules(border, int(self.nms_radius * scale + ROUNDING), cell_size, self.max_per_cell)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from .geometry.camera import Camera
 from .stereo import StereoPair
 from .tracker import Tracks, others
 from .types import Features, Matches
@@ -16,10 +17,11 @@ from .types import Features, Matches
 class Frame:
     """One processed image.
 
-    stamp:  nanoseconds.
-    tracks: of the rows of `features`.
-    rays:   (N, 3) float32, undistorted rays of the keypoints with z = 1, NaN where the calibration has none; None
-            without a camera.
+    stamp:    nanoseconds.
+    tracks:   of the rows of `features`.
+    rays:     (N, 3) float32, undistorted rays of the keypoints with z = 1, NaN where the calibration has none; None
+              without a camera.
+    detected: (N, 2) float32, where the network found the keypoints; None where none was moved by a refinement.
     """
 
     image: NDArray[np.uint8]
@@ -27,11 +29,28 @@ class Frame:
     features: Features
     tracks: Tracks = field(default_factory=Tracks)
     rays: NDArray[np.float32] | None = None
+    detected: NDArray[np.float32] | None = None
+
+    @property
+    def offsets(self) -> NDArray[np.float32]:
+        """Where the keypoints are (N, 2) relative to where the network found them, in pixels."""
+        keypoints = self.features.keypoints
+        return keypoints - (keypoints if self.detected is None else self.detected)
 
     def rows(self, rows: NDArray[np.intp]) -> Frame:
         """The frame with some of its features only, in the order of `rows`."""
-        rays = None if self.rays is None else self.rays[rows]
-        return replace(self, features=self.features.rows(rows), tracks=self.tracks.rows(rows), rays=rays)
+        rays, detected = (None if each is None else each[rows] for each in (self.rays, self.detected))
+        features, tracks = self.features.rows(rows), self.tracks.rows(rows)
+        return replace(self, features=features, tracks=tracks, rays=rays, detected=detected)
+
+    def moved(self, rows: NDArray[np.integer], points: NDArray[np.float32], camera: Camera | None = None) -> Frame:
+        """The frame with some keypoints at other positions (M, 2), and with the rays that `camera` gives them."""
+        rays = self.rays
+        if rays is not None and camera is not None:
+            rays = rays.copy()
+            rays[rows] = camera.rays(points)
+        detected = self.features.keypoints if self.detected is None else self.detected
+        return replace(self, features=self.features.moved(rows, points), rays=rays, detected=detected)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +63,7 @@ class Step:
     restarted:     why the previous frame was forgotten; empty where it was not.
     stereo:        matches with the right image; None without one.
     right_problem: why the right image could not be used; empty where it could.
+    refined:       share of the matches with the previous frame that could be refined; NaN without a refinement.
     """
 
     frame: Frame
@@ -54,6 +74,7 @@ class Step:
     restarted: str = ""
     stereo: StereoPair | None = None
     right_problem: str = ""
+    refined: float = float("nan")
 
     def published(self, count: int, before: NDArray[np.intp] | None) -> tuple[Step, NDArray[np.intp]]:
         """The step with at most `count` keypoints of its frame (`max_published`), and the rows that they were.

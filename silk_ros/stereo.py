@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from .geometry.stereo_geometry import MIN_DISPARITY, StereoGeometry
 from .matcher import check_descriptors, check_filters
 from .mutual_best import mutual_best_within
+from .tracker import others
 from .types import Features
 
 BLOCK_ROWS = 128  # keypoints of the left image that are matched at a time
 # Pixels. Keypoints lie on the grid of the image that the network saw, so many differ by exactly the allowed amount.
 ROUNDING = 1e-3
+GRID_SIGMA = 0.41  # of the difference of two positions that are rounded to whole pixels: the square root of a sixth
 
 Rays = NDArray[np.float32]
 
@@ -56,21 +58,27 @@ class StereoMatches:
     similarity: (M,)   float32, cosine of the two descriptors.
     disparity:  (M,)   float32, pixels between the columns of the two in the rectified images.
     points:     (M, 3) float32, metres in the axes of the left camera; NaN without a calibration or a disparity.
+    sigma:      (M,)   float32, standard deviations of the disparities in pixels; None where they are unknown.
     """
 
     indices: NDArray[np.int32]
     similarity: NDArray[np.float32]
     disparity: NDArray[np.float32]
     points: NDArray[np.float32]
+    sigma: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
 
+    def rows(self, rows: NDArray[np.bool_], indices: NDArray[np.int32]) -> StereoMatches:
+        """The matches that a mask (M,) keeps, with other `indices`."""
+        sigma = None if self.sigma is None else self.sigma[rows]
+        return StereoMatches(indices, self.similarity[rows], self.disparity[rows], self.points[rows], sigma)
+
     @classmethod
     def empty(cls) -> StereoMatches:
-        return cls(
-            np.empty((0, 2), np.int32), np.empty(0, np.float32), np.empty(0, np.float32), np.empty((0, 3), np.float32)
-        )
+        nothing = np.empty(0, np.float32)
+        return cls(np.empty((0, 2), np.int32), nothing, nothing, np.empty((0, 3), np.float32), nothing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +102,16 @@ class StereoPair:
     matches: StereoMatches
     rays: Rays | None
 
+    def published(self, count: int) -> StereoPair:
+        """The pair with at most `count` features of the right image: the matched ones first, then the best."""
+        rows, matched = self.matches.indices.T
+        kept = np.sort(np.concatenate([np.sort(matched), others(len(self.right), matched)])[:count])
+        place = np.full(len(self.right), -1, np.int32)
+        place[kept] = np.arange(len(kept))
+        both = place[matched] >= 0
+        matches = self.matches.rows(both, np.stack([rows, place[matched]], axis=1)[both])
+        return StereoPair(self.right.rows(kept), matches, None if self.rays is None else self.rays[kept])
+
 
 def match_stereo(
     left: Features,
@@ -101,6 +119,7 @@ def match_stereo(
     geometry: StereoGeometry | None = None,
     rules: StereoRules | None = None,
     rays: tuple[Rays, Rays] | None = None,
+    pixel: float = 1.0,
 ) -> StereoMatches:
     """Mutual nearest neighbours among the keypoints of two images that can show the same point.
 
@@ -108,6 +127,7 @@ def match_stereo(
 
     geometry: None for images that are rectified already. rules: the defaults where None.
     rays:     of the left and the right keypoints, (N, 3) each, where they are known; `geometry` gives them otherwise.
+    pixel:    side of a pixel of the network's image, in pixels of the images: keypoints lie on this grid.
 
     Raises ValueError for descriptors of different lengths.
     """
@@ -115,21 +135,46 @@ def match_stereo(
     rules = rules or StereoRules()
     if not len(left) or not len(right):
         return StereoMatches.empty()
-    if geometry is None:
-        one, other = left.keypoints.astype(np.float64), right.keypoints.astype(np.float64)
-    else:
-        left_rays, right_rays = rays or (geometry.left.rays(left.keypoints), geometry.right.rays(right.keypoints))
-        one, other = geometry.rectify_left(left_rays), geometry.rectify_right(right_rays)
+    one, other = rectified(left.keypoints, right.keypoints, geometry, rays)
     indices, similarity = _match_rows(left, right, one, other, rules)
     if rules.min_similarity is not None:
         passed = similarity >= rules.min_similarity
         indices, similarity = indices[passed], similarity[passed]
-    seen = one[indices[:, 0]]
-    disparity = seen[:, 0] - other[indices[:, 1], 0]
-    points = np.full((len(indices), 3), np.nan, np.float32)
+    one, other = one[indices[:, 0]], other[indices[:, 1]]
+    sigma = np.full(len(indices), GRID_SIGMA * pixel, np.float32)
+    return stereo_matches(indices, similarity, one, other, sigma, geometry)
+
+
+def rectified(
+    left: NDArray[np.float32],
+    right: NDArray[np.float32],
+    geometry: StereoGeometry | None,
+    rays: tuple[Rays, Rays] | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rectified pixels (N, 2) and (M, 2) of keypoints of the left and the right image, by their rays where given.
+
+    geometry: None for images that are rectified already.
+    """
+    if geometry is None:
+        return left.astype(np.float64), right.astype(np.float64)
+    left_rays, right_rays = rays or (geometry.left.rays(left), geometry.right.rays(right))
+    return geometry.rectify_left(left_rays), geometry.rectify_right(right_rays)
+
+
+def stereo_matches(
+    indices: NDArray[np.int32],
+    similarity: NDArray[np.float32],
+    one: NDArray[np.float64],
+    other: NDArray[np.float64],
+    sigma: NDArray[np.float32],
+    geometry: StereoGeometry | None,
+) -> StereoMatches:
+    """The matches with their disparities and points, from their rectified pixels `one` and `other`, (M, 2) each."""
+    disparity = one[:, 0] - other[:, 0]
+    points = np.full((len(one), 3), np.nan, np.float32)
     if geometry is not None:
-        points = geometry.points(seen, disparity)
-    return StereoMatches(indices, similarity, disparity.astype(np.float32), points)
+        points = geometry.points(one, disparity)
+    return StereoMatches(indices, similarity, disparity.astype(np.float32), points, sigma)
 
 
 def _match_rows(

@@ -45,6 +45,12 @@ class Features:
         """The features of some rows, in the order of `rows`."""
         return Features(self.keypoints[rows], self.scores[rows], self.descriptors[rows])
 
+    def moved(self, rows: NDArray[np.integer], points: NDArray[np.float32]) -> Features:
+        """The features with the keypoints of some rows at other positions (M, 2)."""
+        keypoints = self.keypoints.copy()
+        keypoints[rows] = points
+        return Features(keypoints, self.scores, self.descriptors)
+
 
 @dataclass(frozen=True, eq=False)
 class Matches:

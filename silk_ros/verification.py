@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .geometry.camera import Camera
 from .geometry.epipolar import essential_inliers, estimated_inliers
+from .step import Frame
 
 METHODS = ("none", "fundamental", "essential")
 OUTLIERS = ("drop", "flag")
@@ -60,3 +61,14 @@ class Verification:
         if self.method == "essential" and camera is not None and rays is not None:
             return essential_inliers(*rays, camera.matrix, self.threshold)
         return estimated_inliers(points, points_prev, self.threshold)
+
+    def inliers_of(
+        self, frame: Frame, before: Frame, pairs: NDArray[np.int32], camera: Camera | None = None
+    ) -> NDArray[np.bool_]:
+        """Which pairs (M, 2) of rows of a frame and of one before it agree with the geometry that most share."""
+        rows, rows_before = pairs.T
+        rays = None
+        if frame.rays is not None and before.rays is not None:
+            rays = frame.rays[rows], before.rays[rows_before]
+        points, points_before = frame.features.keypoints[rows], before.features.keypoints[rows_before]
+        return self.inliers(points, points_before, rays, camera)

@@ -207,7 +207,7 @@ def test_outliers_are_dropped_or_flagged(photo: Image, outliers: str) -> None:
     before, after, still = seen_twice(np.random.default_rng(0))
     verification = Verification("fundamental", 1.0, outliers)
     plain, front_end = (
-        FrontEnd(Extractor(Scripted(before, after)), FrontEndOptions(verification=each))
+        FrontEnd(Extractor(Scripted(before, after)), FrontEndOptions(verification=each, refinement="none"))
         for each in (Verification(), verification)
     )
     for index in range(2):
@@ -238,7 +238,7 @@ def test_a_track_lives_through_a_frame_that_did_not_see_it(photo: Image) -> None
         assert bool(right.sum() > 30) == bridge
         if bridge:
             motion = last.frame.features.keypoints[rows] - first.frame.features.keypoints[first_rows]
-            assert (np.median(motion[right], axis=0) == -4).all()
+            np.testing.assert_allclose(np.median(motion[right], axis=0), -4, atol=0.02)
             assert set(last.frame.tracks.ages[rows][right].tolist()) <= {3, 4}
         assert len(np.unique(last.frame.tracks.ids)) == len(last.frame.features)
 
@@ -340,7 +340,7 @@ def test_right_image_is_matched_after_the_previous_one(front_end: FrontEnd, phot
     assert len(step.matches) > 100 and step.stereo is not None and step.right_problem == ""
     matches = step.stereo.matches
     assert np.median(matches.disparity) == pytest.approx(DISPARITY, abs=1e-3)
-    depths = matches.points[np.abs(matches.disparity - DISPARITY) < 0.01, 2]
+    depths = matches.points[np.abs(matches.disparity - DISPARITY) < 0.005, 2]
     np.testing.assert_allclose(depths, 200 * 0.1 / DISPARITY, rtol=1e-3)
     assert step.frame.rays is not None and step.stereo.rays is not None  # of the geometry's cameras
     assert step.frame.rays.shape == (400, 3) and step.stereo.rays.shape == (len(step.stereo.right), 3)
@@ -405,7 +405,7 @@ def test_keypoints_are_undistorted_once_a_frame(photo: Image, monkeypatch: pytes
         return rays(camera, pixels)
 
     monkeypatch.setattr(Camera, "rays", counted)
-    options = FrontEndOptions(verification=Verification("essential"), bridge=True)
+    options = FrontEndOptions(verification=Verification("essential"), bridge=True, refinement="none")
     front_end = FrontEnd(Extractor.load(max_keypoints=400), options)
     for index in range(3):
         left, right = pair(photo, 2 * index)

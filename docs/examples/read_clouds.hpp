@@ -41,7 +41,7 @@ constexpr std::uint8_t datatype() {
 
 #pragma pack(push, 1)
 
-// A point of ~/features. T and N by descriptor_format, for the shipped network:
+// A point of ~/features, or of ~/right/features. T and N by descriptor_format, for the shipped network:
 // float and 32 (float32), std::uint16_t and 32 (float16, its bits), std::uint8_t and 32 (binary256).
 template <typename T = float, std::size_t N = 32>
 struct Feature {
@@ -93,6 +93,8 @@ struct StereoMatch {
   float x, y, z, u, v, u_right, v_right, disparity;
   std::uint32_t index, track_id;
   float similarity;
+  std::uint32_t index_right;
+  float disparity_sigma;
 
   static std::vector<Field> fields() {
     std::vector<Field> all;
@@ -101,6 +103,8 @@ struct StereoMatch {
     }
     for (const char * name : {"index", "track_id"}) all.push_back({name, PointField::UINT32, 1});
     all.push_back({"similarity", PointField::FLOAT32, 1});
+    all.push_back({"index_right", PointField::UINT32, 1});
+    all.push_back({"disparity_sigma", PointField::FLOAT32, 1});
     return all;
   }
 };
@@ -108,7 +112,7 @@ struct StereoMatch {
 #pragma pack(pop)
 
 static_assert(sizeof(Feature<>) == 156 && sizeof(Feature<std::uint16_t>) == 92 && sizeof(Feature<std::uint8_t>) == 60);
-static_assert(sizeof(Match) == 40 && sizeof(FlaggedMatch) == 41 && sizeof(StereoMatch) == 44);
+static_assert(sizeof(Match) == 40 && sizeof(FlaggedMatch) == 41 && sizeof(StereoMatch) == 52);
 
 // The points of a cloud, which must outlive them.
 template <typename Point>

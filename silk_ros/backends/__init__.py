@@ -18,6 +18,7 @@ from .base import (
     check_precision,
 )
 from .model import Model
+from .rules import SelectionRules
 
 __all__ = [
     "AUTO",
@@ -29,6 +30,7 @@ __all__ = [
     "EngineOptions",
     "Extracted",
     "MatchingBackend",
+    "SelectionRules",
     "select_backend",
 ]
 
@@ -61,13 +63,20 @@ AUTO = ("tensorrt", "onnxruntime_cuda", "openvino", "onnxruntime")  # fastest fi
 
 
 def select_backend(
-    name: str, precision: str, model: Path, max_keypoints: int, threads: int = 0, engine: EngineOptions | None = None
+    name: str,
+    precision: str,
+    model: Path,
+    max_keypoints: int,
+    threads: int = 0,
+    engine: EngineOptions | None = None,
+    rules: SelectionRules | None = None,
 ) -> Backend:
     """Load the ONNX file `model` in a backend and log the choice.
 
     name:      a name from BACKENDS, which is loaded or raises; or "auto" for the first of AUTO that this machine has
                and that computes in the precision.
     precision: a precision from PRECISIONS; "auto" leaves it to the backend, which gives the reason for its choice.
+    rules:     which keypoints the graph selects.
 
     Raises ValueError for an unknown name or precision, FileNotFoundError for a missing model, and BackendUnavailable,
     naming the package to install, for a missing library or device.
@@ -75,7 +84,7 @@ def select_backend(
     options = engine or EngineOptions()
     if name not in ("auto", *BACKENDS):
         raise ValueError(f"unknown backend '{name}': choose auto or one of {', '.join(BACKENDS)}")
-    opened = Model(model)
+    opened = Model(model, rules)
     if name == "auto":
         backend = _first_available(opened, max_keypoints, precision, threads, options)
     else:

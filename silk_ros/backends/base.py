@@ -58,6 +58,13 @@ class EngineOptions:
             raise ValueError(f"dla_core must be {NO_DLA} (the GPU) or the number of a core, not {self.dla_core}")
 
 
+def unusable(path: Path, error: Exception) -> ValueError:
+    """The error to raise for a file that a runtime cannot read; runtimes raise many types of their own."""
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    reason = lines[0].strip() if lines else type(error).__name__
+    return ValueError(f"'{path}' is not a usable ONNX file ({reason}): export it again")
+
+
 def check_precision(backend: str, precision: str) -> None:
     """Raise ValueError, naming the choices, for a precision that a backend does not compute in."""
     if precision not in ("auto", *PRECISIONS[backend]):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .base import BackendUnavailable
-from .model import ModelFile, unusable
+from .base import BackendUnavailable, unusable
 
 try:
     import onnx as onnx  # other modules import it from here, for the error below
 except ImportError as error:
     raise BackendUnavailable(
-        "building TensorRT engines needs the onnx package: pip install 'silk_ros[tensorrt]'"
+        "TensorRT, or a selection by border, cells or radius, needs the onnx package: pip install onnx"
     ) from error
+
+if TYPE_CHECKING:
+    from .model import ModelFile
 
 SELECTION = "select/"  # prefix of the names of the nodes that choose and describe keypoints
 

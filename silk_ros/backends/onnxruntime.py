@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..paths import cache_directory
-from .base import BackendUnavailable, Extracted, check_precision
-from .model import OUTPUTS, Model, ModelFile, unusable
+from .base import BackendUnavailable, Extracted, check_precision, unusable
+from .model import OUTPUTS, Model, ModelFile
 
 try:
     import onnxruntime
@@ -66,7 +67,7 @@ class OnnxRuntimeBackend:
         info = model.info(file, precision, inputs == [("image", "tensor(uint8)")] and outputs == OUTPUTS)
         self.border, self.descriptor_dim, self.precision = info.border, info.descriptor_dim, info.precision
         self.reason = "ONNX Runtime's default" if precision == "auto" and info.precision == "fp32" else ""
-        self.model, given = model.path, model.file("fp32")
+        self.model, given, self._rules = model.path, model.file("fp32"), model.rules
         self.digest, self.metadata = given.digest, given.metadata
 
         self._builds_engines = name == "onnxruntime_tensorrt"
@@ -83,15 +84,16 @@ class OnnxRuntimeBackend:
             )
         given = image[None, None]
         if self._binding is None:
-            keypoints, scores, descriptors = self._session.run(OUTPUTS, {"image": given})
+            outputs = self._session.run(OUTPUTS, {"image": given})
         else:
             # Tensors between layers stay on the device; only the outputs are copied to the host.
             self._binding.bind_cpu_input("image", given)
             for output in OUTPUTS:
                 self._binding.bind_output(output, "cpu")
             self._session.run_with_iobinding(self._binding)
-            keypoints, scores, descriptors = self._binding.copy_outputs_to_cpu()
-        return keypoints[0], scores[0], descriptors[0]
+            outputs = self._binding.copy_outputs_to_cpu()
+        keypoints, scores, descriptors = (values[0] for values in outputs)
+        return self._rules.kept((keypoints, scores, descriptors))
 
 
 def _check_installed(name: str) -> None:
@@ -120,7 +122,7 @@ def _session_options(threads: int) -> onnxruntime.SessionOptions:
 def _provider_options(name: str, file: ModelFile, max_keypoints: int, quantised: bool) -> list[dict[str, object]]:
     """Options of each of a backend's providers. The TensorRT provider keeps its engines in the user's cache.
 
-    It identifies engines only by names in the graph, so each file and number of keypoints gets a folder of its own.
+    It identifies engines only by names in the graph, so each graph and number of keypoints gets a folder of its own.
     """
     options: dict[str, dict[str, object]] = {provider: {} for provider in PROVIDERS[name]}
     if "CUDAExecutionProvider" in options:
@@ -128,7 +130,8 @@ def _provider_options(name: str, file: ModelFile, max_keypoints: int, quantised:
     if name == "onnxruntime_tensorrt":
         options["TensorrtExecutionProvider"] = {"trt_int8_enable": quantised}
         if (cache := cache_directory(name)) is not None:
-            folder = cache / f"{file.digest[:32]}_{max_keypoints}_{onnxruntime.__version__}"
+            digest = hashlib.sha256(file.content).hexdigest()[:32]
+            folder = cache / f"{digest}_{max_keypoints}_{onnxruntime.__version__}"
             folder.mkdir(mode=0o700, exist_ok=True)
             options["TensorrtExecutionProvider"] |= {
                 "trt_engine_cache_enable": True,

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..paths import cache_directory
 from . import processor, speed
-from .base import BackendUnavailable, Extracted, check_precision
-from .model import OUTPUTS, Model, ModelFile, ModelInfo, int8_path, unusable
+from .base import BackendUnavailable, Extracted, check_precision, unusable
+from .model import OUTPUTS, Model, ModelFile, ModelInfo, int8_path
 
 try:
     import openvino
@@ -79,7 +79,7 @@ class OpenVinoBackend:
     def __init__(self, model: Model, max_keypoints: int, precision: str = "auto", threads: int = 0) -> None:
         """Raises BackendUnavailable if OpenVINO does not run the network on this processor, ValueError or OSError."""
         check_precision(self.name, precision)
-        self.max_keypoints, self._threads = max_keypoints, threads
+        self.max_keypoints, self._threads, self._rules = max_keypoints, threads, model.rules
         self._network = _Network.parse(model, model.file(precision), precision)
         if precision == "bf16" and not _has_bf16():
             raise ValueError("this processor has no bfloat16: use precision auto, fp32 or int8")
@@ -143,7 +143,7 @@ class OpenVinoBackend:
 
     def _check(self) -> None:
         """Raise BackendUnavailable where OpenVINO refuses the network, which it does only when compiling."""
-        side = 2 * self._network.info.border + 1
+        side = self._rules.least_side(self._network.info.border)
         try:
             _CORE.compile_model(self._network.specialised(side, side, 1), DEVICE, self._settings("fp32"))
         except RuntimeError as error:
@@ -170,9 +170,9 @@ class OpenVinoBackend:
         if len(self._requests) > SIZES_KEPT:
             self._requests.popitem(last=False)
         found = request.infer([image[None, None]], share_inputs=True, share_outputs=True)
+        keypoints, scores, descriptors = self._rules.kept((found[0][0], found[1][0], found[2][0]))
         # Copies, because the next image overwrites these arrays.
-        keypoints, scores, descriptors = (found[index][0].copy() for index in range(len(OUTPUTS)))
-        return keypoints, scores, descriptors
+        return keypoints.copy(), scores.copy(), descriptors.copy()
 
 
 def _last_line(error: Exception) -> str:

@@ -33,6 +33,8 @@ TOLERANCES = {
     "fp16": Tolerance(0.97, 0.999, 0.09),
     "int8": Tolerance(0.75, 0.98, 0.75),
 }
+# The same with selection rules: which position is the best one beside others is a closer decision.
+SELECTED_TOLERANCES = TOLERANCES | {"int8": Tolerance(0.5, 0.98, 1.0)}
 FAR = 3.0  # pixels; the displacement of a keypoint that is not found again
 
 
@@ -49,9 +51,9 @@ class Parity:
     cosine: float
     displacement: float
 
-    def within(self, precision: str) -> bool:
-        """Whether the agreement is within the tolerances of a precision."""
-        bounds = TOLERANCES[precision]
+    def within(self, precision: str, selected: bool = False) -> bool:
+        """Whether the agreement is within the tolerances of a precision, those with selection rules if `selected`."""
+        bounds = (SELECTED_TOLERANCES if selected else TOLERANCES)[precision]
         return bool(
             self.overlap >= bounds.overlap and self.cosine >= bounds.cosine and self.displacement <= bounds.displacement
         )

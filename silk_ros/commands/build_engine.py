@@ -5,10 +5,10 @@
     build_engine my_model.onnx --size 320x240 --precision int8 --optimization-level 5
 
 An engine is specific to one model, one image size (of the network: the camera's times `scale`), one number of
-keypoints, one GPU and one version of TensorRT. It lies in the user's cache, where the node finds it. Each engine is
-compared with ONNX Runtime's float32 result on photographs before it is kept; one that lost too much is built again in
-the next wider precision. Without a GPU, TensorRT for RTX still parses and builds, which checks a model; nothing is kept
-then.
+keypoints, one selection, one GPU and one version of TensorRT. It lies in the user's cache, where the node finds it.
+Each engine is compared with ONNX Runtime's float32 result on photographs before it is kept; one that lost too much is
+built again in the next wider precision. Without a GPU, TensorRT for RTX still parses and builds, which checks a model;
+nothing is kept then.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ..backends.base import MAX_OPTIMIZATION_LEVEL, EngineOptions
 from ..backends.model import Model
 from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from ..paths import default_model
+from ..selection import Selection
 from .arguments import command_parser, image_size, positive
 
 CAMERA_SIZE = (640, 480)
@@ -41,6 +42,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--optimization-level", type=int, default=defaults.optimization_level, metavar="LEVEL", help=level)
     workspace = "maximum for a layer; 0: TensorRT decides (%(default)s)"
     add("--workspace-mb", type=int, default=defaults.workspace_mb, metavar="MB", help=workspace)
+    add("--scale", type=float, default=CAMERA_SCALE, help="of the node, for the lengths below (%(default)s)")
+    for name in ("border", "nms-radius", "cell-size"):
+        add(
+            f"--{name}",
+            type=float,
+            default=0.0,
+            metavar="PIXELS",
+            help=f"the node's selection.{name.replace('-', '_')}",
+        )
+    add("--max-per-cell", type=int, default=0, metavar="N", help="the node's selection.max_per_cell")
     add("--dla-core", type=int, default=defaults.dla_core, metavar="CORE", help="of a Jetson; -1: GPU (%(default)s)")
     return parser.parse_args(arguments)
 
@@ -49,7 +60,7 @@ def build_and_keep(options: argparse.Namespace, engine: EngineOptions) -> None:
     """Build the engines that are not in the cache yet, and print all of them."""
     from ..backends.tensorrt.backend import TensorRtBackend
 
-    model = Model(options.model or default_model())
+    model = _model(options)
     backend = TensorRtBackend(model, options.max_keypoints, options.precision, options=engine, progress=True)
     for width, height in options.size:
         made = backend.prepare(height, width)
@@ -67,7 +78,7 @@ def check_only(options: argparse.Namespace, engine: EngineOptions) -> None:
     from ..backends.tensorrt.library import VERSION
 
     precision = "fp16" if options.precision == "auto" else options.precision
-    network = read_network(Model(options.model or default_model()).file(precision))
+    network = read_network(_model(options).file(precision))
     for width, height in options.size:
         graph = specialise(network, height, width, options.max_keypoints, precision != "fp32")
         built = build(graph, engine, progress=True)
@@ -76,6 +87,12 @@ def check_only(options: argparse.Namespace, engine: EngineOptions) -> None:
         )
         for tensor in built.tensors:
             print(f"  {'in ' if tensor.is_input else 'out'} {tensor.name} {tensor.dtype} {tensor.shape}")
+
+
+def _model(options: argparse.Namespace) -> Model:
+    """The model with the selection in its graph."""
+    selection = Selection(options.nms_radius, options.cell_size, options.max_per_cell, options.border)
+    return Model(options.model or default_model(), selection.rules(options.scale))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -6,6 +6,7 @@ The layouts are the node's contract with downstream software: little-endian, one
 from __future__ import annotations
 
 import array
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from std_msgs.msg import Header
 
 from ..step import Frame, Step
 from ..stereo import StereoPair
+from ..tracker import Tracks
 from ..types import Features, Matches
 from .descriptor_formats import decode
 
@@ -27,8 +29,9 @@ MATCH_DTYPE = np.dtype(
 FLAGGED_MATCH_DTYPE = np.dtype([*MATCH_DTYPE.descr, ("inlier", "u1")])
 STEREO_MATCH_DTYPE = np.dtype(
     [(name, "<f4") for name in ("x", "y", "z", "u", "v", "u_right", "v_right", "disparity")]
-    + [("index", "<u4"), ("track_id", "<u4"), ("similarity", "<f4")]
+    + [("index", "<u4"), ("track_id", "<u4"), ("similarity", "<f4"), ("index_right", "<u4"), ("disparity_sigma", "<f4")]
 )
+NO_TRACK = 2**32 - 1  # track_id of keypoints of the right image that no track has
 
 # The codes of the datatypes of a PointField follow one another in this order.
 _NUMPY_TYPES = dict(
@@ -103,6 +106,17 @@ def features_to_cloud(header: Header, frame: Frame, encoded: NDArray[Any] | None
     return cloud_from_points(header, points, is_dense=rays is not None and bool(np.isfinite(rays).all()))
 
 
+def right_features_to_cloud(
+    header: Header, frame: Frame, pair: StereoPair, encoded: NDArray[Any] | None = None
+) -> PointCloud2:
+    """The feature cloud of the right image of a pair; a keypoint that is in no stereo match has the id NO_TRACK."""
+    index, index_right = pair.matches.indices.T
+    ids = np.full(len(pair.right), NO_TRACK, np.uint32)
+    ids[index_right] = frame.tracks.ids[index]
+    seen = replace(frame, features=pair.right, tracks=Tracks(ids, np.zeros_like(ids)), rays=pair.rays)
+    return features_to_cloud(header, seen, encoded)
+
+
 def features_from_cloud(cloud: PointCloud2) -> Features:
     """The features of a feature cloud with descriptors in any format."""
     points = points_from_cloud(cloud)
@@ -146,6 +160,7 @@ def stereo_matches_to_cloud(header: Header, frame: Frame, pair: StereoPair) -> P
     points["u_right"], points["v_right"] = pair.right.keypoints[index_right].T
     points["index"], points["track_id"] = index, frame.tracks.ids[index]
     points["disparity"], points["similarity"] = matches.disparity, matches.similarity
+    points["index_right"], points["disparity_sigma"] = index_right, np.nan if matches.sigma is None else matches.sigma
     return cloud_from_points(header, points, is_dense=bool(np.isfinite(matches.points).all()))
 
 

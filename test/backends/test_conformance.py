@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from skimage import data
 
 from silk_ros import match
-from silk_ros.backends import BACKENDS, PRECISIONS, Backend, BackendUnavailable, select_backend
+from silk_ros.backends import BACKENDS, PRECISIONS, Backend, BackendUnavailable, SelectionRules, select_backend
 from silk_ros.paths import default_model
 from silk_ros.types import Features
 
@@ -25,9 +25,9 @@ CASES = [
 ]
 
 
-def load(name: str, precision: str) -> Backend:
+def load(name: str, precision: str, rules: SelectionRules | None = None) -> Backend:
     try:
-        return select_backend(name, precision, default_model(), KEYPOINTS)
+        return select_backend(name, precision, default_model(), KEYPOINTS, rules=rules)
     except BackendUnavailable as error:
         pytest.skip(str(error))
     except ValueError as error:
@@ -104,3 +104,36 @@ def test_matches_of_a_moved_image_are_exact(backend: Backend, images: list[Image
     rows = match(a, b, min_similarity=0.9).indices
     motion = b.keypoints[rows[:, 1]] - a.keypoints[rows[:, 0]]
     assert len(rows) > 150 and (motion == [-9, -5]).all(axis=1).mean() > 0.9
+
+
+@pytest.mark.parametrize("backend", CASES)
+@pytest.mark.parametrize(
+    "rules",
+    [
+        SelectionRules(border=10),
+        SelectionRules(nms_radius=2),
+        SelectionRules(cell_size=16, max_per_cell=4),
+        SelectionRules(9, 1, 21, 3),
+    ],
+    ids=["border", "nms", "cells", "all"],
+)
+def test_selection_rules_hold(backend: tuple[str, str], rules: SelectionRules, images: list[Image]) -> None:
+    loaded = load(*backend, rules)
+    reference = select_backend("onnxruntime", "fp32", default_model(), KEYPOINTS, rules=rules)
+    # Which position is the best one beside others is a closer decision.
+    least_overlap = {"bf16": 0.84, "int8": 0.5}.get(loaded.precision, TOLERANCE[loaded.precision][0])
+    for image in images:
+        keypoints, scores, descriptors = loaded.extract(image)
+        expected = reference.extract(image)[0]
+        assert len(keypoints) == len(scores) == len(descriptors) == len(expected) <= KEYPOINTS
+        assert (np.diff(scores) <= 0).all() and scores[-1] > 0
+        border = max(3, rules.border)
+        assert (keypoints >= border).all() and (keypoints < np.array(image.shape[::-1]) - border).all()
+        offsets = np.abs(keypoints[:, None] - keypoints).max(axis=2)
+        assert ((offsets <= rules.nms_radius).sum(axis=1) == 1).all()
+        if rules.cell_size and not rules.nms_radius:
+            counts = np.unique(keypoints // rules.cell_size, axis=0, return_counts=True)[1]
+            assert len(counts) == np.prod(np.ceil(np.array(image.shape) / rules.cell_size))
+    for image in images[:2]:
+        same = {*map(tuple, reference.extract(image)[0].tolist())} & {*map(tuple, loaded.extract(image)[0].tolist())}
+        assert len(same) >= least_overlap * len(reference.extract(image)[0])

@@ -74,3 +74,9 @@ def test_photographs_come_with_the_package_in_any_size(size: tuple[int, int]) ->
     images = photographs(*size)
     assert len(images) >= 3
     assert all(image.shape == size and image.dtype == np.uint8 and image.std() > 20 for image in images)
+
+
+def test_selection_rules_widen_the_tolerance_of_int8_only() -> None:
+    lost = Parity(0.6, 0.99, 0.8)
+    assert lost.within("int8", selected=True) and not lost.within("int8")
+    assert not lost.within("fp16", selected=True)

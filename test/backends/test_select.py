@@ -149,7 +149,7 @@ def test_a_provider_that_gives_way_to_the_cpu_is_refused(monkeypatch: pytest.Mon
             ("tensorrt", "tensorrt_rtx"),
             r"needs TensorRT: on a Jetson apt install .*, elsewhere pip install 'silk_ros\[",
         ),
-        (("onnx",), r"needs the onnx package: pip install 'silk_ros\[tensorrt\]'"),
+        (("onnx",), r"needs the onnx package: pip install onnx"),
         (("cuda", "cuda.bindings", "cuda.bindings.runtime"), r"needs cuda-python: pip install 'silk_ros\[tensorrt\]'"),
     ],
 )

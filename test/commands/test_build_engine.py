@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("silk_ros.backends.tensorrt.library", exc_type=ImportError)
 
-from silk_ros.backends import BackendUnavailable, EngineOptions
+from silk_ros.backends import BackendUnavailable, EngineOptions, SelectionRules
 from silk_ros.backends.model import Model
 from silk_ros.backends.parity import Parity
 from silk_ros.backends.tensorrt import backend as tensorrt
@@ -45,7 +45,7 @@ def test_on_a_gpu_it_tells_what_it_made(monkeypatch: pytest.MonkeyPatch, capsys:
 
     class Backend:
         def __init__(self, model: Model, max_keypoints: int, precision: str, **options: object) -> None:
-            made.append((model.path.name, max_keypoints, precision, options))
+            made.append((model.path.name, model.rules, max_keypoints, precision, options))
 
         def prepare(self, height: int, width: int) -> engine_maker.Prepared:
             facts = {"build_seconds": 12.34, "overlap": 0.98, "cosine": 0.9999, "displacement": 0.01}
@@ -53,9 +53,14 @@ def test_on_a_gpu_it_tells_what_it_made(monkeypatch: pytest.MonkeyPatch, capsys:
 
     monkeypatch.setattr(tensorrt, "TensorRtBackend", Backend)
     options = ["--size", "96x72", "128x96", "--optimization-level", "5", "--workspace-mb", "100"]
+    options += ["--border", "19", "--cell-size", "32", "--max-per-cell", "10"]  # at the node's scale of 0.5
     assert build_engine.main(options) == 0
     assert made == [
-        ("silk_vggnp_mu.onnx", 5000, "auto", {"options": EngineOptions(5, 100, -1), "progress": True}),
+        (
+            "silk_vggnp_mu.onnx",
+            SelectionRules(border=10, cell_size=16, max_per_cell=10),
+            *(5000, "auto", {"options": EngineOptions(5, 100, -1), "progress": True}),
+        ),
     ]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "96x72, fp16, up to 5000 keypoints: built in 12.3 s"
@@ -71,6 +76,8 @@ def test_on_a_gpu_it_tells_what_it_made(monkeypatch: pytest.MonkeyPatch, capsys:
         (["--optimization-level", "9"], "build_engine: optimization_level must be from 0 to 5"),
         (["--dla-core", "0"], "build_engine: there is no DLA core 0"),
         (["--size", "4x4"], "build_engine: images of 4x4"),
+        (["--cell-size", "32"], "build_engine: cell_size and max_per_cell belong together"),
+        (["--scale", "9"], "build_engine: scale must be above 0 and at most 4, not 9"),
     ],
 )
 def test_bad_input_is_one_line(no_gpu: None, capsys: pytest.CaptureFixture, arguments: list[str], message: str) -> None:

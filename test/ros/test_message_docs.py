@@ -165,7 +165,8 @@ void print(const Match & p) {
 void print(const FlaggedMatch & p) { print(static_cast<const Match &>(p)); std::cout << ' ' << +p.inlier; }
 void print(const StereoMatch & p) {
   std::cout << p.x << ' ' << p.y << ' ' << p.z << ' ' << p.u << ' ' << p.v << ' ' << p.u_right << ' ' << p.v_right
-            << ' ' << p.disparity << ' ' << p.index << ' ' << p.track_id << ' ' << p.similarity;
+            << ' ' << p.disparity << ' ' << p.index << ' ' << p.track_id << ' ' << p.similarity << ' ' << p.index_right
+            << ' ' << p.disparity_sigma;
 }
 template <typename Point>
 void print_all(const PointCloud2 & cloud) {

@@ -6,12 +6,14 @@ from std_msgs.msg import Header
 
 from silk_ros import Features, Matches
 from silk_ros.ros.messages import (
+    NO_TRACK,
     cloud_from_points,
     features_from_cloud,
     features_to_cloud,
     matches_from_cloud,
     matches_to_cloud,
     points_from_cloud,
+    right_features_to_cloud,
     stereo_matches_to_cloud,
 )
 from silk_ros.step import Frame, Step
@@ -122,7 +124,8 @@ def test_flagged_matches_have_a_last_field_that_tells() -> None:
 def stereo_matches(points: float) -> StereoMatches:
     indices = np.array([[1, 4], [3, 0]], np.int32)
     disparity, similarity = np.array([8.0, 5.0], np.float32), np.array([0.9, 0.7], np.float32)
-    return StereoMatches(indices, similarity, disparity, np.full((2, 3), points, np.float32))
+    sigma = np.array([0.1, 0.4], np.float32)
+    return StereoMatches(indices, similarity, disparity, np.full((2, 3), points, np.float32), sigma)
 
 
 def test_stereo_matches_survive_the_message() -> None:
@@ -136,6 +139,8 @@ def test_stereo_matches_survive_the_message() -> None:
     np.testing.assert_array_equal(points["index"], [1, 3])
     np.testing.assert_array_equal(points["track_id"], left.tracks.ids[[1, 3]])
     np.testing.assert_allclose(points["similarity"], [0.9, 0.7])
+    np.testing.assert_array_equal(points["index_right"], [4, 0])
+    np.testing.assert_allclose(points["disparity_sigma"], [0.1, 0.4])
     np.testing.assert_array_equal([points["x"], points["y"], points["z"]], np.full((3, 2), 2.5))
 
 
@@ -143,11 +148,37 @@ def test_stereo_fields_lie_where_a_c_program_expects_them() -> None:
     pair = StereoPair(frame(5).features, stereo_matches(points=float("nan")), None)
     cloud = stereo_matches_to_cloud(Header(), frame(6), pair)
     names = ["x", "y", "z", "u", "v", "u_right", "v_right", "disparity", "index", "track_id", "similarity"]
+    names += ["index_right", "disparity_sigma"]
     assert [(field.name, field.offset) for field in cloud.fields] == [(name, 4 * i) for i, name in enumerate(names)]
-    assert [field.datatype for field in cloud.fields] == [7] * 8 + [6] * 2 + [7]
-    assert (cloud.point_step, cloud.is_bigendian, cloud.is_dense) == (44, False, False)
+    assert [field.datatype for field in cloud.fields] == [7] * 8 + [6] * 2 + [7, 6, 7]
+    assert (cloud.point_step, cloud.is_bigendian, cloud.is_dense) == (52, False, False)
 
 
 def test_no_stereo_matches_make_an_empty_cloud() -> None:
     cloud = stereo_matches_to_cloud(Header(), frame(3), StereoPair(frame(0).features, StereoMatches.empty(), None))
-    assert (cloud.width, cloud.point_step, len(points_from_cloud(cloud))) == (0, 44, 0)
+    assert (cloud.width, cloud.point_step, len(points_from_cloud(cloud))) == (0, 52, 0)
+
+
+def test_right_features_have_the_tracks_of_their_stereo_matches() -> None:
+    left, right = frame(6), frame(5)
+    rays = np.arange(15, dtype=np.float32).reshape(5, 3)
+    pair = StereoPair(right.features, stereo_matches(points=2.5), rays)
+    cloud = right_features_to_cloud(Header(frame_id="right"), left, pair)
+    points, matches = points_from_cloud(cloud), points_from_cloud(stereo_matches_to_cloud(Header(), left, pair))
+    assert (cloud.header.frame_id, cloud.width, cloud.is_dense) == ("right", 5, True)
+    assert [field.name for field in cloud.fields] == [field.name for field in features_to_cloud(Header(), left).fields]
+    of_match = points[matches["index_right"]]
+    np.testing.assert_array_equal(of_match["track_id"], matches["track_id"])
+    np.testing.assert_array_equal(of_match["u"], matches["u_right"])
+    np.testing.assert_array_equal(np.stack([points["x"], points["y"], points["z"]], axis=1), rays)
+    assert (np.delete(points["track_id"], [0, 4]) == NO_TRACK).all()
+
+
+def test_stereo_matches_of_unknown_accuracy_say_so() -> None:
+    matches = StereoMatches(
+        *(getattr(stereo_matches(1.0), name) for name in ("indices", "similarity", "disparity", "points"))
+    )
+    points = points_from_cloud(
+        stereo_matches_to_cloud(Header(), frame(6), StereoPair(frame(5).features, matches, None))
+    )
+    assert np.isnan(points["disparity_sigma"]).all()

@@ -144,3 +144,17 @@ def test_silent_camera_of_a_pair_is_named(make_graph: Callable[..., Graph], monk
         lambda: any("no data on /right/image_raw" in text and "/left/image_raw" not in text for text in warnings),
         lambda: pair.images[0].publish(image_message(picture(), float(next(stamps)))),
     )
+
+
+def test_right_features_are_the_rows_of_the_stereo_matches(make_graph: Callable[..., Graph]) -> None:
+    graph = make_graph(**{"stereo.sync": "exact"})
+    pair = Pair(graph)
+    clouds: list[PointCloud2] = []
+    graph.peer.create_subscription(PointCloud2, "silk/right/features", clouds.append, 50)
+    graph.spin_until(lambda: clouds and pair.clouds, lambda: pair.send(stamp=1.0))
+    points, right = points_from_cloud(pair.clouds[-1]), points_from_cloud(clouds[-1])
+    assert len(right) == 200 and len(points) > 100
+    rows = right[points["index_right"]]
+    np.testing.assert_array_equal(rows["u"], points["u_right"])
+    np.testing.assert_array_equal(rows["v"], points["v_right"])
+    assert (points["disparity_sigma"] > 0).all() and (points["disparity_sigma"] < 1).all()

@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from onnx import TensorProto, numpy_helper
 
+from silk_ros.backends import SelectionRules
+from silk_ros.backends.model import Model
+from silk_ros.backends.onnxruntime import OnnxRuntimeBackend
 from training.checkpoint import Checkpoint
 from training.export import export_model, main
 from training.model import ARCHITECTURES, SiLK
@@ -131,6 +134,22 @@ def test_metadata_tells_the_network(exported: Exported) -> None:
         "descriptor_dim": str(network.architecture.descriptor_dim),
         "training_steps": "5",
     }
+
+
+@pytest.mark.parametrize(("border", "radius", "cell"), [(0, 3, 0), (10, 0, 0), (11, 5, 24)])
+def test_selection_rules_are_pixels_of_the_network_at_any_stride(
+    exported: Exported, border: int, radius: int, cell: int
+) -> None:
+    network, file = exported
+    rules = SelectionRules(border, radius, cell, 2 if cell else 0)
+    backend = OnnxRuntimeBackend(Model(file, rules), 10_000)
+    keypoints, scores, _ = backend.extract(gray(101, 120))
+    assert len(keypoints) and (np.diff(scores) <= 0).all()
+    lost = max(border, network.border)
+    assert (keypoints >= lost).all() and (keypoints <= np.array([119, 100]) - lost).all()
+    assert (keypoints.min(axis=0) < lost + network.stride + radius + 1).all(), "no more than that"
+    apart = np.abs(keypoints[:, None] - keypoints).max(axis=2)
+    assert ((apart <= radius).sum(axis=1) == 1).all()
 
 
 def signature(values: object) -> dict[str, tuple[int, list[int | str]]]:

@@ -51,7 +51,7 @@ class TensorRtBackend:
         inputs, outputs = ([tensor.name for tensor in given] for given in (network.graph.input, network.graph.output))
         info = model.info(file, precision, inputs == [IMAGE] and outputs == list(OUTPUTS))
         self.border, self.descriptor_dim = info.border, info.descriptor_dim
-        self.model, given = model.path, model.file("fp32")
+        self.model, given, self._rules = model.path, model.file("fp32"), model.rules
         self.digest, self.metadata = given.digest, given.metadata
         if info.precision == "int8":
             self.precision = "int8"
@@ -76,7 +76,7 @@ class TensorRtBackend:
 
     def _check_gpu(self, network: onnx.ModelProto) -> None:
         """Raise BackendUnavailable if TensorRT for RTX does not run on this GPU, which only a loaded engine shows."""
-        side = 4 * self.border + 1
+        side = 2 * self._rules.least_side(self.border) - 1
         try:
             tiny = build(specialise(network, side, side, 1, half=True), EngineOptions(), for_this_gpu=True)
             EngineRunner(tiny.engine)
@@ -97,8 +97,11 @@ class TensorRtBackend:
         self._held = None  # a run that fails leaves no usable descriptors
         runner.run(image)
         self.precision = prepared.precision
+        found = runner.extracted()
         # Copies, because the next image overwrites the runner's arrays.
-        keypoints, scores, descriptors = (values.copy() for values in runner.extracted())
+        keypoints, scores, descriptors = (values.copy() for values in self._rules.kept(found))
+        if len(scores) < len(found[1]):  # the GPU has matched, and holds, rows that the rules exclude
+            return (keypoints, scores, descriptors), None
         self._held = descriptors, runner
         continues = held is not None and held[0] is previous and held[1] is runner
         return (keypoints, scores, descriptors), runner.matched() if continues else None

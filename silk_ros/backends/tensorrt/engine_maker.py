@@ -94,6 +94,7 @@ class EngineMaker:
             "height": size[0],
             "width": size[1],
             "max_keypoints": self._max_keypoints,
+            "rules": str(self._model.rules),
             **asdict(self._options),
         }
 
@@ -142,7 +143,7 @@ class EngineMaker:
         facts = {"build_seconds": round(built.seconds, 2), **asdict(found)}
         if built.timing:
             self._cache.save(timings, built.timing, {})
-        if not found.within(precision):
+        if not found.within(precision, selected=bool(self._model.rules)):
             refused = f"the {precision} engine of '{file.path}' lost too much: {found}"
             self._cache.save(key, b"", {**facts, "refused": refused})
             raise LostTooMuch(refused)
@@ -156,6 +157,6 @@ class EngineMaker:
 
         def compiled(image: NDArray[np.uint8]) -> Extracted:
             runner.run(image)
-            return runner.extracted()
+            return self._model.rules.kept(runner.extracted())
 
         return parity.compare(reference.extract, compiled, parity.photographs(*size))

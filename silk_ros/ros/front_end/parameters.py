@@ -7,8 +7,10 @@ from functools import partial
 
 from ...backends import AUTO, BACKENDS, PRECISIONS, EngineOptions
 from ...backends.base import MAX_OPTIMIZATION_LEVEL, NO_DLA
+from ...backends.rules import MAX_PER_CELL
 from ...extractor import MAX_THREADS
-from ...frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
+from ...frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
+from ...refinement import METHODS as REFINEMENTS
 from ...stereo import StereoRules
 from ...verification import METHODS, OUTLIERS, Verification
 from ..descriptor_formats import FORMATS
@@ -63,14 +65,23 @@ DECLARATIONS = (
         "Match only keypoints within this many pixels of the place that the last motion predicts. Not with "
         "matcher.double_softmax. Above about 50 it is slower than without."
     ),
+    _live("selection.border", 0.0, (0.0, 10000.0)).described(
+        "Pixels along each side of the image, or of the region of interest, that are kept free of keypoints."
+    ),
     _live("selection.nms_radius", 0.0, (0.0, 100.0)).described(
-        "Drop keypoints that have a better one within this many pixels; 0: keep all. At scale 0.5 keypoints are two "
-        "pixels apart, so a smaller radius drops nothing."
+        "Of keypoints that are at most this many pixels apart in x and y, keep one; 0: keep all. At scale 0.5 "
+        "keypoints are two pixels apart, so a smaller radius drops nothing."
     ),
     _live("selection.cell_size", 0.0, (0.0, 10000.0)).described(
-        "Side in pixels of the cells that keep at most selection.max_per_cell keypoints each; 0: no cells."
+        "Side in pixels of the cells whose best keypoints are preferred; 0: no cells. Goes with selection.max_per_cell."
     ),
-    _live("selection.max_per_cell", 0, (0, 30000)).described("Keypoints that a cell keeps, at most; 0: no cells."),
+    _live("selection.max_per_cell", 0, (0, MAX_PER_CELL)).described(
+        "Keypoints of each cell that are preferred, at most; the rest is filled up by score. 0: no cells."
+    ),
+    _live("refinement", FrontEndOptions.refinement, choices=REFINEMENTS).described(
+        "subpixel: positions of matched keypoints are refined by comparing the images around them, between frames and "
+        "between left and right; matches whose images differ are dropped. none: they stay on the grid of the network."
+    ),
     _live("verification.method", Verification.method, choices=METHODS).described(
         "Geometry that verifies matches. essential needs camera_info, and is fundamental without."
     ),

@@ -79,13 +79,14 @@ def settings_from(values: Mapping[str, Any]) -> Settings:
         return {field.name: values[field.name] for field in fields(kind) if field.name in values}
 
     off = {declaration.name.removeprefix("matcher."): declaration.off for declaration in DECLARATIONS}
-    filters = {name: None if value == off[name] else value for name, value in group("matcher.").items()}
+    filters: dict[str, Any] = {name: None if value == off[name] else value for name, value in group("matcher.").items()}
     tracks, stereo = group("tracks."), group("stereo.")
     seconds = {"none": None, "exact": 0.0, "approximate": stereo.pop("max_interval")}[stereo.pop("sync")]
     front_end = FrontEndOptions(
         **filters,
         verification=Verification(**group("verification.")),
         bridge=tracks.pop("bridge"),
+        refinement=values["refinement"],
         max_published=values["max_published"],
         stereo=StereoRules(**stereo, min_similarity=filters["min_similarity"]),
     )

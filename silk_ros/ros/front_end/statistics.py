@@ -25,6 +25,7 @@ class ProcessedFrame(NamedTuple):
     processing: since the worker took the image.
     front_end:  the part of it that extraction and matching took, of both images of a pair.
     inliers:    share of the matches that agree with the geometry; NaN where nothing was verified.
+    refined:    share of the matches that could be refined; NaN without a refinement.
     """
 
     latency: float
@@ -33,6 +34,7 @@ class ProcessedFrame(NamedTuple):
     keypoints: int
     matches: int
     inliers: float = np.nan
+    refined: float = np.nan
 
 
 class FrontEndCount(Enum):
@@ -138,6 +140,7 @@ class Statistics:
             "front_end_p50_ms": f"{1e3 * _percentile(recent.front_end):.1f}",
             "keypoints": f"{_percentile(recent.keypoints, empty=0):.0f}",
             "matches": f"{_percentile(recent.matches, empty=0):.0f}",
+            "refined_ratio": f"{_percentile(recent.refined[np.isfinite(recent.refined)]):.2f}",
             "inlier_ratio": f"{_percentile(recent.inliers[np.isfinite(recent.inliers)]):.2f}",
             "cameras": self.cameras,
             **self._counters.values(),

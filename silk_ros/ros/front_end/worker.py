@@ -156,7 +156,8 @@ class Worker:
             problem = "images have a zero stamp, so latency is unknown: set it in the driver"
             self._explain(FrontEndCount.ZERO_STAMPS, "stamp", problem)
         messages = (message,) if right_message is None else (message, right_message)
-        frame_ids = tuple(each.header.frame_id for each in messages)
+        headers = tuple(each.header for each in messages)
+        frame_ids = tuple(each.frame_id for each in headers)
         image = _gray(message, self._ranges[0])
         right, right_problem, no_points = self._right(right_message, image.shape, *frame_ids)
         self.last_shape = image.shape
@@ -185,10 +186,10 @@ class Worker:
         elif no_points:
             said = f"stereo matches have no points: {no_points}"
             self._explain(FrontEndCount.FRAMES_WITHOUT_POINTS, "stereo", said)
-        self._outputs.publish(header, frame_ids, step, self._adopted)
+        self._outputs.publish(headers, step, self._adopted)
         latency, processing = self._latency(stamp), time.monotonic() - started
         keypoints, matches = len(step.frame.features), len(step.matches)
-        frame = ProcessedFrame(latency, processing, front_end, keypoints, matches, step.verified)
+        frame = ProcessedFrame(latency, processing, front_end, keypoints, matches, step.verified, step.refined)
         self._statistics.processed(frame)
         self._outputs.publish_overlay(header, step)
 

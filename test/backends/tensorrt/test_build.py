@@ -13,8 +13,9 @@ import pytest
 pytest.importorskip("silk_ros.backends.tensorrt.library", exc_type=ImportError)
 
 from silk_ros.backends.base import EngineOptions
-from silk_ros.backends.model import ModelFile, int8_path
+from silk_ros.backends.model import Model, ModelFile, int8_path
 from silk_ros.backends.onnx_graph import read_network
+from silk_ros.backends.rules import SelectionRules
 from silk_ros.backends.tensorrt.build import BuildCancelled, Built, Tensor, build
 from silk_ros.backends.tensorrt.graph import specialise
 from silk_ros.backends.tensorrt.library import trt
@@ -47,6 +48,14 @@ def test_every_shipped_network_builds(model: Path, half: bool, count: int) -> No
         Tensor("partner", (count,), "INT32", is_input=False),
         Tensor("similarity", (count,), "FLOAT", is_input=False),
     )
+
+
+@pytest.mark.parametrize(("precision", "half"), [("fp32", False), ("fp32", True), ("int8", True)])
+@pytest.mark.parametrize("count", [1000, 5000])
+def test_selection_rules_build(precision: str, half: bool, count: int) -> None:
+    network = read_network(Model(default_model(), SelectionRules(10, 2, 16, 4)).file(precision))
+    result = build(specialise(network, 240, 320, count, half), EngineOptions())
+    assert result.tensors[2] == Tensor("keypoints", (1, count, 2), "FLOAT", is_input=False)
 
 
 def test_precisions_give_different_engines() -> None:
@@ -112,6 +121,7 @@ from silk_ros.backends.tensorrt import build as tensorrt_engine
 from silk_ros.backends.base import EngineOptions
 from silk_ros.backends.model import ModelFile
 from silk_ros.backends.onnx_graph import read_network
+from silk_ros.backends.rules import SelectionRules
 from silk_ros.backends.tensorrt.graph import specialise
 from silk_ros.backends.tensorrt.library import trt
 from silk_ros.paths import default_model

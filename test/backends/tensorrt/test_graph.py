@@ -16,6 +16,7 @@ from silk_ros.backends.model import Model, ModelFile, int8_path
 from silk_ros.backends.onnx_graph import read_network
 from silk_ros.backends.onnxruntime import OnnxRuntimeBackend
 from silk_ros.backends.parity import TOLERANCES, Parity, common_keypoints
+from silk_ros.backends.rules import SelectionRules
 from silk_ros.backends.tensorrt.graph import PARTNER, TOP_K_LIMIT, specialise
 from silk_ros.paths import default_model
 
@@ -54,6 +55,21 @@ def test_any_number_of_keypoints_is_exactly_the_best(images: NDArray[np.uint8], 
     for name, values in zip(("keypoints", "scores", "descriptors"), expected, strict=True):
         assert found[name].shape == (1, *values.shape) and len(values) == kept
         np.testing.assert_allclose(found[name][0], values, atol=1e-5)
+
+
+RULES = SelectionRules(border=8, nms_radius=1, cell_size=16, max_per_cell=5)
+
+
+@pytest.mark.parametrize("rules", [SelectionRules(border=8), SelectionRules(0, 0, 16, 5), RULES])
+@pytest.mark.parametrize("count", [500, TOP_K_LIMIT + 1, 30_000])
+def test_selection_rules_stay_in_the_graph(images: NDArray[np.uint8], rules: SelectionRules, count: int) -> None:
+    model = Model(default_model(), rules)
+    network = specialise(read_network(model.file("fp32")), HEIGHT, WIDTH, count, half=False)
+    found = run(network, images[:1], np.zeros((min(count, POSITIONS), 32), np.float32))
+    expected = OnnxRuntimeBackend(model, count).extract(images[0, 0])
+    given = rules.kept(tuple(found[name][0] for name in ("keypoints", "scores", "descriptors")))  # type: ignore[arg-type]
+    for values, wanted in zip(given, expected, strict=True):
+        np.testing.assert_allclose(values, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize("half", [False, True])

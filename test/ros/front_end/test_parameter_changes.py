@@ -91,9 +91,22 @@ def test_change_that_cannot_be_is_refused_whole_with_the_reason(graph: Graph, ch
 
 
 def test_values_that_belong_together_are_set_at_once(graph: Graph) -> None:
+    def most_of_a_cell() -> int:
+        cells = np.floor((features_from_cloud(graph.send(image_message(picture()))[0]).keypoints + 0.5) / 32)
+        return int(np.unique(cells, axis=0, return_counts=True)[1].max())
+
+    before = most_of_a_cell()
     change = {"selection.cell_size": 32.0, "selection.max_per_cell": 3}
     assert graph.set_atomically(**change).successful
-    assert graph.send(image_message(picture()))[0].width < 200
+    assert most_of_a_cell() < before
+
+
+def test_the_border_is_free_from_the_next_image_on(graph: Graph) -> None:
+    image = picture()
+    graph.set_atomically(**{"selection.border": 19.0})
+    keypoints = features_from_cloud(graph.send(image_message(image))[0]).keypoints
+    assert len(keypoints) == 200 and keypoints.min() >= 19
+    assert (keypoints <= np.array(image.shape[1::-1]) - 20).all()
 
 
 def test_model_is_swapped_between_two_images_and_none_is_lost(

@@ -1,0 +1,91 @@
+"""Refinement of the matches of image after image, so that a track stays one point of the scene."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .geometry.camera import Camera
+from .images.mask import mask_rows
+from .refinement import Refined, kept_matches, refine
+from .step import Frame
+from .types import Matches
+
+FEWEST_SHOWN = 0.5  # share of the refined matches that the reference shows, below which it is replaced
+
+Mask = NDArray[np.uint8] | None
+
+
+class TrackRefinement:
+    """Moves matched keypoints to where the image shows what an older image showed at the same track.
+
+    Errors of refinements from image to image would add up. A track is therefore compared with one older image, the
+    reference, as long as that shows it, and with the previous image otherwise. The newest image becomes the reference
+    when the old one shows too few of the tracks. The search starts as far from the keypoint that the network found as
+    the track was from the previous one.
+    """
+
+    def __init__(self) -> None:
+        self._reference: Frame | None = None
+        self._places = np.empty((0, 2), np.float32)  # of the last frame's keypoints in the reference; NaN: not there
+
+    def forget(self) -> None:
+        """Take the previous frame of the next update as the reference."""
+        self._reference = None
+
+    def update(
+        self, frame: Frame, previous: Frame, matches: Matches, reach: float, mask: Mask = None
+    ) -> tuple[Frame, Matches, float]:
+        """The frame with refined keypoints, the matches to go on with, and the share of all whose refinement succeeded.
+
+        Where that is too small (see `kept_matches`), matches go on without a refinement.
+
+        frame:    without rays, which belong to its keypoints.
+        previous: the frame of the last update.
+        matches:  rows of `frame` and of `previous`.
+        reach:    most pixels from the start of the search.
+        mask:     (H, W) uint8; a match whose keypoint would move to where it is 0 does not succeed.
+        """
+        if self._reference is None:
+            self._reference, self._places = previous, previous.features.keypoints
+        rows, before = matches.indices.T
+        places = self._places[before]
+        points = frame.features.keypoints[rows] + previous.offsets[before]
+        shown = np.isfinite(places).all(axis=1)
+        succeeded = np.zeros(len(rows), bool)
+
+        def compare(which: NDArray[np.bool_], image: NDArray[np.uint8], seen: NDArray[np.float32]) -> None:
+            found = refine(image, frame.image, seen[which], points[which], reach)
+            points[which], succeeded[which] = found.points, _unmasked(found, mask)
+
+        compare(shown, self._reference.image, places)
+        shown &= succeeded
+        compare(~shown, previous.image, previous.features.keypoints[before])
+        frame = frame.moved(rows[succeeded], points[succeeded])
+        if shown.sum() < FEWEST_SHOWN * succeeded.sum():
+            self._reference, self._places = frame, frame.features.keypoints
+        else:
+            self._places = np.full_like(frame.features.keypoints, np.nan)
+            self._places[rows[shown]] = places[shown]
+        share = float(succeeded.mean()) if len(succeeded) else float("nan")
+        return frame, matches.rows(kept_matches(succeeded)), share
+
+    def bridge(
+        self, frame: Frame, lost: Frame, matches: Matches, reach: float, mask: Mask = None, camera: Camera | None = None
+    ) -> tuple[Frame, Matches]:
+        """The frame of the last update with more refined keypoints, and their matches whose refinement succeeded.
+
+        matches: rows of `frame` and of the older frame `lost`. camera: for the rays of the refined keypoints.
+        """
+        rows, before = matches.indices.T
+        points = frame.features.keypoints[rows] + lost.offsets[before]
+        found = refine(lost.image, frame.image, lost.features.keypoints[before], points, reach)
+        kept = _unmasked(found, mask)
+        self._places = self._places.copy()
+        self._places[rows] = np.nan
+        return frame.moved(rows[kept], found.points[kept], camera), matches.rows(kept)
+
+
+def _unmasked(found: Refined, mask: Mask) -> NDArray[np.bool_]:
+    """Which refinements succeeded at a place that the mask does not cover."""
+    return found.succeeded if mask is None else found.succeeded & mask_rows(mask, found.points, mask.shape)
