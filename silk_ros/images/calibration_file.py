@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -21,26 +21,40 @@ FOREIGN = {  # a key in the files of other programs -> their name
 Values = dict[str, Any]
 
 
+class Mounted(NamedTuple):
+    """A camera of a file, and where it is mounted as far as the file says it.
+
+    pose: (4, 4), of the camera in the body, in metres. from_previous: (4, 4), moves points from the axes of the camera
+    before it in a file of kalibr to its own.
+    """
+
+    camera: Camera
+    pose: NDArray[np.float64] | None = None
+    from_previous: NDArray[np.float64] | None = None
+
+
 def read_calibration(path: Path, camera: str = "cam0") -> Camera:
     """The camera of a YAML file of camera_calibration, of OpenCV's FileStorage, of EuRoC or of kalibr.
 
     camera: which one of a file of kalibr. Raises OSError, and ValueError, naming the file and the fix, for others.
     """
-    return read_mounted(path, camera)[0]
+    return read_mounted(path, camera).camera
 
 
-def read_mounted(path: Path, camera: str = "cam0") -> tuple[Camera, NDArray[np.float64] | None]:
-    """The camera of a file, and its pose (4, 4) in the body to which it is mounted where EuRoC or kalibr gives it.
+def read_mounted(path: Path, *cameras: str) -> Mounted:
+    """The camera of a file, and where it is mounted if EuRoC or kalibr gives that.
 
+    cameras: which one of a file of kalibr, the first of these names that it has; cam0 without names.
     Raises as `read_calibration` does.
     """
     try:
         values = _lower(yaml.safe_load(_plain_yaml(read_text(path))))
-        if camera in values:
-            return _kalibr(values[camera])
+        for camera in cameras or ("cam0",):
+            if camera in values:
+                return _kalibr(values[camera])
         if "intrinsics" in values:
             return _euroc(values)
-        return _camera_calibration(values), None
+        return Mounted(_camera_calibration(values))
     except KeyError as error:
         other = next((f", it is a file of {name}" for key, name in FOREIGN.items() if key in values), "")
         raise _foreign(path, f"{error} is missing{other}") from error
@@ -96,13 +110,15 @@ def _pinhole(values: Values, coefficients: str) -> Camera:
     return Camera(width, height, matrix, _numbers(values, coefficients), values["distortion_model"])
 
 
-def _euroc(values: Values) -> tuple[Camera, NDArray[np.float64] | None]:
-    mounted = _numbers(values, "t_bs", 16).reshape(4, 4) if "t_bs" in values else None
-    return _pinhole(values, "distortion_coefficients"), mounted
+def _euroc(values: Values) -> Mounted:
+    return Mounted(_pinhole(values, "distortion_coefficients"), _transform(values, "t_bs"))
 
 
-def _kalibr(values: Values) -> tuple[Camera, NDArray[np.float64] | None]:
-    camera = _pinhole(values, "distortion_coeffs")
-    if "T_cam_imu" not in values:
-        return camera, None
-    return camera, np.asarray(np.linalg.inv(_numbers(values, "T_cam_imu", 16).reshape(4, 4)), np.float64)
+def _kalibr(values: Values) -> Mounted:
+    from_body = _transform(values, "T_cam_imu")
+    pose = None if from_body is None else np.asarray(np.linalg.inv(from_body), np.float64)
+    return Mounted(_pinhole(values, "distortion_coeffs"), pose, _transform(values, "T_cn_cnm1"))
+
+
+def _transform(values: Values, key: str) -> NDArray[np.float64] | None:
+    return _numbers(values, key, 16).reshape(4, 4) if key in values else None

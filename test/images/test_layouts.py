@@ -241,10 +241,22 @@ def test_images_of_euroc_pair_by_time(tmp_path: Path, caplog: pytest.LogCaptureF
 
 def test_without_sensor_files_euroc_has_no_calibration_and_says_so(tmp_path: Path) -> None:
     folder = write_euroc(tmp_path)
+    (folder / "mav0/cam0/sensor.yaml").unlink()
     (folder / "mav0/cam1/sensor.yaml").unlink()
     source = open_source(str(folder))
-    assert "no calibration" in source.about and "sensor.yaml' is missing" in source.about
+    assert "no calibration" in source.about and "cam0/sensor.yaml' is missing" in source.about
     assert next(iter(source)).right is not None
+
+
+def test_without_the_right_sensor_file_the_left_calibration_and_the_poses_stay(tmp_path: Path) -> None:
+    folder = write_euroc(tmp_path)
+    (folder / "mav0/cam1/sensor.yaml").unlink()
+    source = open_source(str(folder))
+    assert "calibration of the left camera" in source.about and "4 poses" in source.about
+    assert "cam1 is without calibration" in source.about and "T_BS" not in source.about
+    image = next(iter(source))
+    assert image.right is not None and image.right.camera is None
+    assert image.camera is not None and image.camera.matrix[0, 0] == FOCAL
 
 
 @pytest.mark.parametrize(

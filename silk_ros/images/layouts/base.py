@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,8 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...geometry.camera import Camera
+from ...geometry.rectification import rectify_pair
+from ..calibration_file import Mounted
 from ..image_files import decode_file
 from ..source import Lost
+from ..text_files import TextRow, read_rows
+from ..timed_poses import TimedPoses
 
 Matrix = NDArray[np.float64]
 
@@ -70,9 +74,12 @@ class FolderLayout:
         """A sentence for the log: which layout was recognised, and what was found."""
         poses = sum(frame.pose is not None for frame in self.frames)
         stamps = sum(frame.stamp is not None for frame in self.frames)
+        calibration = "calibration" if self.cameras else "no calibration"
+        if self.stereo and len(self.cameras) == 1:
+            calibration = "calibration of the left camera"
         found = [
             f"{len(self.frames)} {'stereo pairs' if self.stereo else 'images'}",
-            "calibration" if self.cameras else "no calibration",
+            calibration,
             "stamps" if stamps else "no stamps",
             f"{poses} poses" if poses else "no poses",
         ]
@@ -93,3 +100,43 @@ def first_size(paths: Iterable[Path]) -> tuple[int, int] | None:
 def projected_camera(size: tuple[int, int], projection: Matrix) -> Camera:
     """The camera of rectified images of (width, height) with a projection matrix (3, 4)."""
     return Camera(*size, projection[:, :3], np.zeros(5), projection=projection)
+
+
+def rectify_mounted(cameras: Sequence[Mounted], files: Sequence[Path]) -> tuple[list[Mounted], list[str]]:
+    """Cameras of files with the rectification of their pair, if they are one, and what to say of them.
+
+    Raises ValueError, naming the files and the fix, for cameras that cannot be a pair.
+    """
+    if len(cameras) < 2:
+        return [*cameras], []
+    left, right = cameras
+    motion = right.from_previous
+    if motion is None and left.pose is not None and right.pose is not None:
+        motion = np.linalg.inv(right.pose) @ left.pose
+    if motion is None:
+        return [left, right], ["the cameras are no calibrated pair: their files need T_BS, or T_cn_cnm1 of kalibr"]
+    names = " and ".join(f"'{file}'" for file in files)
+    try:
+        pair = rectify_pair(left.camera, right.camera, motion)
+    except ValueError as error:
+        raise ValueError(f"{names}: {error}") from error
+    if pair[1].projection[0, 3] >= 0:
+        raise ValueError(f"{names} put the right camera on the left, or above the other: swap the cameras")
+    return [left._replace(camera=pair[0]), right._replace(camera=pair[1])], []
+
+
+def read_trajectory(
+    path: Path, separator: str | None, time: Callable[[TextRow], int], quaternion: Sequence[int]
+) -> TimedPoses:
+    """The trajectory in a table: in each row a time, x, y and z in metres, and a quaternion.
+
+    time: the nanoseconds of a row. quaternion: places of its x, y, z and w among the numbers after the time.
+    Raises OSError, and ValueError, naming the file and the fix, for other contents.
+    """
+    rows = read_rows(path, separator)
+    values = np.array([row.numbers(7, first=1, more=True) for row in rows]).reshape(-1, 7)
+    stamps = [time(row) for row in rows]
+    try:
+        return TimedPoses.of(stamps, values[:, :3], values[:, quaternion])
+    except ValueError as error:
+        raise ValueError(f"'{path}': {error}") from error

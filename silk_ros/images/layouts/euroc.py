@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
-from ...geometry.camera import Camera
-from ...geometry.rectification import rectify_pair
-from ..calibration_file import read_mounted
+from ..calibration_file import Mounted, read_mounted
 from ..source import Lost
 from ..text_files import read_rows
 from ..timed_poses import TimedPoses
-from .base import FolderLayout, FrameFiles, Matrix
+from .base import FolderLayout, FrameFiles, Matrix, read_trajectory, rectify_mounted
 from .pairing import nearest, required_images
 
 CAMERAS = ("cam0", "cam1")
 PAIR_WITHIN = 3_000_000  # nanoseconds between the images of a pair
 TRUTHS = ("state_groundtruth_estimate0", "mocap0")  # folders of the trajectory, in EuRoC and in TUM-VI
 Stamped = tuple[int, Path]
-Mounted = tuple[Camera, Matrix | None]
 
 
 def read_euroc(folder: Path) -> FolderLayout | None:
@@ -38,10 +33,10 @@ def read_euroc(folder: Path) -> FolderLayout | None:
     images, lost = _stamped_images(root / names[0])
     truth = _read_truth(root)
     cameras, notes = _read_cameras(root, names)
-    mounted = cameras[0][1] if cameras else None
+    mounted = cameras[0].pose if cameras else None
     rights: list[Path | None] = [None] * len(images)
     if len(names) == 2:
-        others, missing = _stamped_images(root / names[1])
+        others, missing = _stamped_images(root / names[1], f"; to use {names[0]} alone, name '{root / names[0]}'")
         rights, alone = _partners(images, others, names)
         lost = [*lost, *missing, *alone]
     frames = [
@@ -52,26 +47,29 @@ def read_euroc(folder: Path) -> FolderLayout | None:
     if not frames:
         raise ValueError(f"no images of '{root / names[0]}' and '{names[1]}' are of one time: record them in step")
     if truth is not None and mounted is None:
-        notes.append("without poses, which need T_BS of sensor.yaml")
-    known = [camera for camera, _ in cameras]
+        notes.append(f"without poses, which need T_BS in '{root / names[0] / 'sensor.yaml'}', or T_cam_imu of kalibr")
+    known = [camera.camera for camera in cameras]
     return FolderLayout(root, f"EuRoC ({', '.join(names)})", frames, known, lost=lost, notes=notes)
 
 
-def _stamped_images(camera: Path) -> tuple[list[Stamped], list[Lost]]:
+def _stamped_images(camera: Path, remedy: str = "") -> tuple[list[Stamped], list[Lost]]:
     """The images of a camera by their stamps in nanoseconds, and what is lost.
 
-    The stamp is that of data.csv; an image that it does not list is named by its stamp.
+    The stamp is that of data.csv; an image that it does not list is named by its stamp. remedy: for a folder without
+    images.
     """
     index, data = camera / "data.csv", camera / "data"
-    files = {path.name: path for path in required_images(data)}
+    files = {path.name: path for path in required_images(data, remedy)}
+    by_stem = {path.stem: path.name for path in files.values()}  # images are often converted to another format
     images, lost = [], []
     for row in read_rows(index, ",") if index.exists() else []:
         if len(row.fields) < 2:
             raise row.error("needs a time in nanoseconds, a comma and a file name")
-        if (image := files.pop(row.fields[1], None)) is not None:
+        name = row.fields[1]
+        if (image := files.pop(name, None) or files.pop(by_stem.get(Path(name).stem, name), None)) is not None:
             images.append((row.integer(0), image))
         else:
-            lost.append(Lost(f"{camera.name}/{row.fields[1]}", "data.csv lists it, but there is no such file"))
+            lost.append(Lost(f"{camera.name}/{name}", "data.csv lists it, but there is no such file: copy it again"))
     for name, image in files.items():
         if image.stem.isdecimal():
             images.append((int(image.stem), image))
@@ -91,21 +89,17 @@ def _partners(images: list[Stamped], others: list[Stamped], names: list[str]) ->
 
 
 def _read_cameras(root: Path, names: list[str]) -> tuple[list[Mounted], list[str]]:
-    """The calibration and the pose in the body of each camera, and what to say of them; none unless all have one."""
+    """The calibration and the pose in the body of the first cameras that have one, and what to say of them."""
     cameras: list[Mounted] = []
+    files: list[Path] = []
     for name in names:
         chain = root.parent / "dso" / "camchain.yaml"  # TUM-VI's, of kalibr
         file = next((path for path in (root / name / "sensor.yaml", chain) if path.exists()), None)
         if file is None:
-            return [], [f"without calibration: '{root / name / 'sensor.yaml'}' is missing"]
+            return cameras, [f"{name} is without calibration: '{root / name / 'sensor.yaml'}' is missing"]
+        files.append(file)
         cameras.append(read_mounted(file, name))
-    if len(cameras) == 1:
-        return cameras, []
-    (left, left_pose), (right, right_pose) = cameras
-    if left_pose is None or right_pose is None:
-        return cameras, ["the cameras are no calibrated pair: their files need T_BS"]
-    left, right = rectify_pair(left, right, np.linalg.inv(right_pose) @ left_pose)
-    return [(left, left_pose), (right, right_pose)], []
+    return rectify_mounted(cameras, files)
 
 
 def _read_truth(root: Path) -> TimedPoses | None:
@@ -113,12 +107,7 @@ def _read_truth(root: Path) -> TimedPoses | None:
     path = next((path for name in TRUTHS if (path := root / name / "data.csv").exists()), None)
     if path is None:
         return None
-    rows = read_rows(path, ",")
-    values = np.array([row.numbers(7, first=1, more=True) for row in rows]).reshape(-1, 7)
-    try:
-        return TimedPoses.of([row.integer(0) for row in rows], values[:, :3], values[:, [4, 5, 6, 3]])
-    except ValueError as error:
-        raise ValueError(f"'{path}': {error}") from error
+    return read_trajectory(path, ",", lambda row: row.integer(0), [4, 5, 6, 3])
 
 
 def _pose(truth: TimedPoses | None, stamp: int, mounted: Matrix | None) -> Matrix | None:

@@ -9,7 +9,7 @@ import numpy as np
 from ..source import FIRST_STAMP
 from ..text_files import TextRow, read_rows, read_text
 from .base import FolderLayout, FrameFiles, Matrix, first_size, projected_camera
-from .pairing import NamedFrames, frames_by_name
+from .pairing import NamedFrames, frames_by_name, row_notes
 
 CALIBRATION, POSES, TIMES = "calib.txt", "poses.txt", "times.txt"
 CAMERAS = ("image_0", "image_1", "image_2", "image_3")
@@ -41,12 +41,17 @@ def with_kitti_files(root: Path, kind: str, named: NamedFrames, cameras: tuple[i
     """
     poses_file = next((path for path in (root / POSES, _published_poses(root)) if path.exists()), None)
     poses, stamps = None, None
+    notes: list[str] = []
     if poses_file is not None:
         poses = read_poses(poses_file)
-        poses = poses[named.rows(len(poses), poses_file)]
+        rows = named.rows(len(poses), poses_file)
+        poses = poses[rows]
+        notes += row_notes(named, rows, poses_file)
     if (times := root / TIMES).exists():
         recorded = [FIRST_STAMP + row.nanoseconds(0) for row in read_rows(times)]
-        stamps = [recorded[row] for row in named.rows(len(recorded), times)]
+        rows = named.rows(len(recorded), times)
+        stamps = [recorded[row] for row in rows]
+        notes += row_notes(named, rows, times)
     projections, size = None, first_size(frame.image for frame in named.frames)
     if (root / CALIBRATION).exists():
         projections = read_projections(root / CALIBRATION, cameras)
@@ -67,7 +72,7 @@ def with_kitti_files(root: Path, kind: str, named: NamedFrames, cameras: tuple[i
     ]
     calibrations = [] if projections is None or size is None else projected_from_left(projections)
     known = [projected_camera(size, projection) for projection in calibrations if size is not None]
-    return FolderLayout(root, kind, frames, known, named.lost)
+    return FolderLayout(root, kind, frames, known, named.lost, notes)
 
 
 def projected_from_left(projections: list[Matrix]) -> list[Matrix]:
@@ -79,17 +84,25 @@ def projected_from_left(projections: list[Matrix]) -> list[Matrix]:
     return moved
 
 
+def read_labelled(path: Path) -> dict[str, TextRow]:
+    """The rows of a calibration of KITTI by their labels, those without one by their number: P0, P1 and so on.
+
+    Raises OSError and ValueError as `read_text` does.
+    """
+    lines = [(number, line.rpartition(":")) for number, line in enumerate(read_text(path).splitlines(), 1) if line]
+    lines = [(number, parts) for number, parts in lines if parts[2].strip()]
+    return {
+        label.strip() or f"P{at}": TextRow(path, number, numbers.split())
+        for at, (number, (label, _, numbers)) in enumerate(lines)
+    }
+
+
 def read_projections(path: Path, cameras: tuple[int, ...]) -> list[Matrix]:
     """The projection matrices (3, 4) of cameras in a calib.txt, whose rows may be labelled or not.
 
     Raises OSError, and ValueError, naming the file, for a row that is missing or is no projection of twelve numbers.
     """
-    lines = [(number, line.rpartition(":")) for number, line in enumerate(read_text(path).splitlines(), 1) if line]
-    lines = [(number, parts) for number, parts in lines if parts[2].strip()]
-    rows = {
-        label.strip() or f"P{at}": TextRow(path, number, numbers.split())
-        for at, (number, (label, _, numbers)) in enumerate(lines)
-    }
+    rows = read_labelled(path)
     projections = []
     for name in (f"P{camera}" for camera in cameras):
         wanted = f"'{path}' is no KITTI calibration: its row {name} needs twelve numbers"

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from ...geometry.camera import Camera
-from ..text_files import TextRow, read_rows, read_text
+from ..text_files import TextRow, read_rows
 from .base import FolderLayout, FrameFiles, Matrix, first_size, projected_camera
-from .kitti import CHOICES, projected_from_left
-from .pairing import frames_by_name
+from .kitti import CHOICES, projected_from_left, read_labelled
+from .pairing import frames_by_name, row_notes
 
 CALIBRATION, TIMESTAMPS = "calib_cam_to_cam.txt", "timestamps.txt"
 CAMERAS = ("image_00", "image_01", "image_02", "image_03")
@@ -40,16 +40,18 @@ def read_kitti_raw(folder: Path) -> FolderLayout | None:
 
 def _read_drive(root: Path, names: list[str]) -> FolderLayout:
     named = frames_by_name(*(root / name / "data" for name in names))
-    stamps = None
+    stamps, notes = None, []
     if (times := root / names[0] / TIMESTAMPS).exists():
         recorded = [_stamp(row) for row in read_rows(times)]
-        stamps = [recorded[row] for row in named.rows(len(recorded), times)]
+        rows = named.rows(len(recorded), times)
+        stamps = [recorded[row] for row in rows]
+        notes = row_notes(named, rows, times)
     frames = [
         FrameFiles(frame.moment, frame.image, frame.right, None if stamps is None else stamps[at])
         for at, frame in enumerate(named.frames)
     ]
-    cameras, notes = _cameras(root, [name[-2:] for name in names], first_size(frame.image for frame in frames))
-    return FolderLayout(root, f"KITTI raw ({', '.join(names)})", frames, cameras, named.lost, notes)
+    cameras, more = _cameras(root, [name[-2:] for name in names], first_size(frame.image for frame in frames))
+    return FolderLayout(root, f"KITTI raw ({', '.join(names)})", frames, cameras, named.lost, [*notes, *more])
 
 
 def _cameras(root: Path, numbers: list[str], size: tuple[int, int] | None) -> tuple[list[Camera], list[str]]:
@@ -58,10 +60,7 @@ def _cameras(root: Path, numbers: list[str], size: tuple[int, int] | None) -> tu
     path = next((path for path in files if path.exists()), None)
     if path is None or size is None:
         return [], [f"'{files[1]}' is missing"] if path is None else []
-    rows = {}
-    for line, text in enumerate(read_text(path).splitlines(), 1):
-        label, _, values = text.partition(":")
-        rows[label.strip()] = TextRow(path, line, values.split())
+    rows = read_labelled(path)
     cameras = []
     for number, projection in zip(
         numbers, projected_from_left([_matrix(path, rows, f"P_rect_{number}", 3, 4) for number in numbers])

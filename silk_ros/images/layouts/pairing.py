@@ -58,11 +58,21 @@ class NamedFrames:
         )
 
 
-def required_images(folder: Path) -> list[Path]:
-    """The image files of a folder. Raises ValueError if there are none."""
+def row_notes(named: NamedFrames, rows: Sequence[int], file: Path) -> list[str]:
+    """What to say of the rows of a file, counted from 0, where the first image has another one than the first."""
+    first = named.frames[0]
+    if rows[0] == first.place:
+        return []
+    return [f"rows of '{file.name}' belong to the images by number, from 0: row {rows[0]} to '{first.image.name}'"]
+
+
+def required_images(folder: Path, remedy: str = "") -> list[Path]:
+    """The image files of a folder. Raises ValueError, with a remedy in addition to the usual one, for none."""
     images = image_files(folder)
     if not images:
-        raise ValueError(f"no images '{folder / '*'}': there should be {', '.join(sorted(IMAGE_SUFFIXES))} files")
+        raise ValueError(
+            f"no images '{folder / '*'}': there should be {', '.join(sorted(IMAGE_SUFFIXES))} files{remedy}"
+        )
     return images
 
 
@@ -75,7 +85,7 @@ def frames_by_name(left: Path, right: Path | None = None) -> NamedFrames:
     images = required_images(left)
     if right is None:
         return NamedFrames([NamedFrame(at, at, path) for at, path in enumerate(images)], len(images), len(images))
-    others = required_images(right)
+    others = required_images(right, f"; to use one camera alone, name '{left}'")
     ours, theirs = _by_name(images, _stem), _by_name(others, _stem)
     if len(ours.keys() & theirs.keys()) < min(len(ours), len(theirs)):
         with suppress(ValueError):  # the word for the side may be all that tells two images of a folder apart

@@ -1,12 +1,12 @@
-"""Two folders of a stereo pair, with KITTI's text files or YAML files of camera_calibration beside them."""
+"""Two folders of a stereo pair, with KITTI's text files or YAML files of their calibrations beside them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from ..calibration_file import read_calibration
-from .base import FolderLayout
+from ..calibration_file import read_mounted
+from .base import FolderLayout, rectify_mounted
 from .kitti import CALIBRATION, with_kitti_files
 from .pairing import frames_by_name
 
@@ -33,9 +33,17 @@ def _with_yaml(layout: FolderLayout, left: Path, right: Path) -> FolderLayout:
     files = []
     for side, path in ("left", left), ("right", right):
         names = [f"{stem}{suffix}" for stem in (path.name, side) for suffix in (".yaml", ".yml")]
-        files += [file for name in names if (file := layout.folder / name).exists()][:1]
-    if len(files) < 2:
+        files.append(next((file for name in names if (file := layout.folder / name).exists()), None))
+    found = [file for file in files if file is not None]
+    if not found:
         return layout
-    cameras = [read_calibration(file) for file in files]
-    notes = [*layout.notes, f"calibration of '{files[0].name}' and '{files[1].name}'"]
-    return replace(layout, cameras=cameras, notes=notes)
+    if len(found) == 1:
+        (lacking,) = (path.name for path, file in zip((left, right), files) if file is None)
+        note = f"'{found[0].name}' is not used: add '{lacking}{found[0].suffix}', the calibration of the other camera"
+        return replace(layout, notes=[*layout.notes, note])
+    cameras = [read_mounted(found[0], "cam0"), read_mounted(found[1], "cam1", "cam0")]
+    notes = [*layout.notes, f"calibration of '{found[0].name}' and '{found[1].name}'"]
+    if cameras[1].camera.projection[0, 3] == 0:  # camera_calibration has rectified the pair otherwise
+        cameras, more = rectify_mounted(cameras, found)
+        notes += more
+    return replace(layout, cameras=[mounted.camera for mounted in cameras], notes=notes)

@@ -10,9 +10,8 @@ import numpy as np
 from ...geometry.camera import Camera
 from ..image_files import image_files
 from ..source import Lost
-from ..text_files import TextRow, read_rows
-from ..timed_poses import TimedPoses
-from .base import FolderLayout, FrameFiles, first_size
+from ..text_files import read_rows
+from .base import FolderLayout, FrameFiles, first_size, read_trajectory
 from .pairing import nearest
 
 INDEX, DEPTH_INDEX, TRUTH = "rgb.txt", "depth.txt", "groundtruth.txt"
@@ -35,10 +34,13 @@ def read_tum(folder: Path) -> FolderLayout | None:
     root = folder.parent if folder.name == "rgb" else folder
     if not ((root / INDEX).is_file() and (root / "rgb").is_dir()):
         return None
-    rows = [(row.nanoseconds(0), _listed(root, row)) for row in read_rows(root / INDEX)]
-    rows.sort(key=lambda row: row[0])
-    truth = _read_truth(root / TRUTH) if (root / TRUTH).exists() else None
-    depths = _read_depths(root, [stamp for stamp, _ in rows])
+    rows = _read_index(root, INDEX)
+    if not rows:
+        raise ValueError(f"'{root / INDEX}' names no images: copy the file again, with a time and a file in each row")
+    truth = None
+    if (root / TRUTH).exists():
+        truth = read_trajectory(root / TRUTH, None, lambda row: row.nanoseconds(0), [3, 4, 5, 6])
+    depths, notes = _read_depths(root, [stamp for stamp, _ in rows])
     frames, lost = [], []
     for index, (stamp, image) in enumerate(rows):
         if image.exists():
@@ -48,34 +50,35 @@ def read_tum(folder: Path) -> FolderLayout | None:
             lost.append(Lost(f"rgb/{image.name}", f"the file that '{INDEX}' names does not exist: copy it again"))
     named = {image for _, image in rows}
     unnamed = [path for path in image_files(root / "rgb") if path not in named]
-    lost += [Lost(f"rgb/{path.name}", f"'{INDEX}' does not name it, so that it has no time") for path in unnamed]
-    cameras, notes = _published_camera(root, frames)
+    lost += [Lost(f"rgb/{path.name}", f"'{INDEX}' does not name it: add its row, with its time") for path in unnamed]
+    cameras, more = _published_camera(root, frames)
+    notes += more
     return FolderLayout(root, "TUM RGB-D (rgb)", frames, cameras, lost, notes, DEPTH_UNITS)
 
 
-def _listed(root: Path, row: TextRow) -> Path:
-    """The file that a row of rgb.txt or depth.txt names."""
-    if len(row.fields) < 2:
-        raise row.error("names no file: it needs a time and a file")
-    return root / row.fields[1]
+def _read_index(root: Path, name: str) -> list[tuple[int, Path]]:
+    """The files that rgb.txt or depth.txt names, with their stamps in nanoseconds, in order of time."""
+    rows = []
+    for row in read_rows(root / name):
+        stamp = row.nanoseconds(0)
+        if len(row.fields) < 2:
+            raise row.error("names no file: it needs a time and a file")
+        rows.append((stamp, root / row.fields[1]))
+    return sorted(rows, key=lambda row: row[0])
 
 
-def _read_depths(root: Path, stamps: list[int]) -> list[Path | None]:
-    """The depth image that belongs to each stamp."""
+def _read_depths(root: Path, stamps: list[int]) -> tuple[list[Path | None], list[str]]:
+    """The depth image that belongs to each stamp, and what to say of those that are missing."""
     if not (root / DEPTH_INDEX).exists():
-        return [None] * len(stamps)
-    rows = [(row.nanoseconds(0), _listed(root, row)) for row in read_rows(root / DEPTH_INDEX)]
+        return [None] * len(stamps), [f"without depth: '{root / DEPTH_INDEX}' is missing"]
+    rows = _read_index(root, DEPTH_INDEX)
     places = nearest(stamps, [stamp for stamp, _ in rows], DEPTH_WITHIN)
-    return [None if place is None or not rows[place][1].exists() else rows[place][1] for place in places]
-
-
-def _read_truth(path: Path) -> TimedPoses:
-    rows = read_rows(path)
-    values = np.array([row.numbers(7, first=1, more=True) for row in rows]).reshape(-1, 7)
-    try:
-        return TimedPoses.of([row.nanoseconds(0) for row in rows], values[:, :3], values[:, 3:])
-    except ValueError as error:
-        raise ValueError(f"'{path}': {error}") from error
+    depths = [None if place is None or not rows[place][1].exists() else rows[place][1] for place in places]
+    missing = [path for _, path in rows if not path.exists()]
+    notes = [f"{len(missing)} files of '{DEPTH_INDEX}' do not exist, the first one '{missing[0]}'"] if missing else []
+    if alone := depths.count(None):
+        notes.append(f"{alone} of {len(depths)} images lack depth")
+    return depths, notes
 
 
 def _published_camera(root: Path, frames: list[FrameFiles]) -> tuple[list[Camera], list[str]]:
