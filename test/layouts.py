@@ -80,6 +80,11 @@ def write_kitti(folder: Path, cameras: tuple[int, ...] = (0, 1), count: int = CO
     return folder
 
 
+def turned(angle: float) -> NDArray[np.float64]:
+    """The rotation (3, 3) by an angle in radians around the y axis."""
+    return np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+
+
 def write_kitti_raw(folder: Path, cameras: tuple[int, ...] = (0, 1), rectified: bool = True) -> Path:
     """The drive of KITTI raw in a folder of its date, which holds the calibration."""
     date = folder / "2011_09_26"
@@ -99,7 +104,7 @@ def write_kitti_raw(folder: Path, cameras: tuple[int, ...] = (0, 1), rectified: 
             f"K_{camera:02}: {row(projection()[:, :3])}",
             f"D_{camera:02}: -3.7e-01 2.0e-01 1.0e-03 2.0e-03 -7.0e-02",
             f"S_rect_{camera:02}: {width:e} {height:e}",
-            f"R_rect_{camera:02}: {row(np.eye(3))}",
+            f"R_rect_{camera:02}: {row(turned(0.01 * (camera + 1)))}",
             f"P_rect_{camera:02}: {row(projection(offset))}",
         ]
     (date / "calib_cam_to_cam.txt").write_text("\n".join(lines))

@@ -140,3 +140,13 @@ def test_a_file_in_another_encoding_is_named_with_its_line(tmp_path: Path) -> No
     file.write_bytes(CALIBRATION.encode() + b"camera_name: f\xfcr\n")
     with pytest.raises(ValueError, match=r"line 7 of '.*camera.yaml' is not UTF-8 text: save the file as UTF-8"):
         read_calibration(file)
+
+
+def test_the_motion_from_the_camera_before_comes_along(tmp_path: Path) -> None:
+    file = tmp_path / "camchain.yaml"
+    motion = np.array([[1, 0, 0, -0.11], [0, 1, 0, 0.02], [0, 0, 1, 0], [0, 0, 0, 1]])
+    first = KALIBR.format(model="radtan")
+    file.write_text(first + first.replace("cam0", "cam1") + f"  T_cn_cnm1: {motion.tolist()}\n")
+    np.testing.assert_array_equal(read_mounted(file, "cam1").from_previous, motion)
+    assert read_mounted(file).from_previous is None and read_mounted(file, "cam1").pose is None
+    np.testing.assert_array_equal(read_mounted(file, "cam2", "cam1").from_previous, motion)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from layouts import (
     pose,
     row,
     stamp,
+    turned,
     view,
     write_euroc,
     write_images,
@@ -34,6 +36,8 @@ from layouts import (
 )
 
 from silk_ros.geometry.stereo_geometry import StereoGeometry
+from silk_ros.images.folders import find_layout
+from silk_ros.images.layouts.pairing import nearest
 from silk_ros.images.source import SourceImage
 from silk_ros.images.sources import open_source
 
@@ -132,6 +136,36 @@ def test_kitti_raw_is_calibrated_by_the_date(
     assert images[1].stamp == 1317042145_100000000
 
 
+def test_distorted_kitti_raw_has_the_rotation_of_each_camera(tmp_path: Path) -> None:
+    image = read(write_kitti_raw(tmp_path, rectified=False))[0]
+    assert image.camera is not None and image.right is not None and image.right.camera is not None
+    np.testing.assert_allclose(image.camera.rectification, turned(0.01), atol=1e-6)
+    np.testing.assert_allclose(image.right.camera.rectification, turned(0.02), atol=1e-6)
+
+
+@pytest.fixture
+def far_east(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "XYZ-9")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("fraction", "nanoseconds"), [("", 0), (".5", 500_000_000), (".000000007", 7), (".25000000", 250_000_000)]
+)
+def test_stamps_of_kitti_raw_are_utc_with_any_number_of_decimals(
+    tmp_path: Path, far_east: None, fraction: str, nanoseconds: int
+) -> None:
+    drive = write_kitti_raw(tmp_path)
+    times = [f"2011-09-26 13:02:2{5 + index}{fraction}" for index in range(COUNT)]
+    (drive / "image_00/timestamps.txt").write_text("\n".join(times))
+    assert [image.stamp for image in read(drive)] == [
+        (1317042145 + index) * 10**9 + nanoseconds for index in range(COUNT)
+    ]
+
+
 @pytest.mark.parametrize("inside", ["image_02", "image_02/data"])
 def test_one_camera_of_kitti_raw_is_known_alone(tmp_path: Path, inside: str) -> None:
     image = read(write_kitti_raw(tmp_path, (0, 1, 2, 3)) / inside)[1]
@@ -176,7 +210,7 @@ def test_a_point_is_in_one_row_of_a_rectified_pair(tmp_path: Path, model: str) -
     folder = write_euroc(tmp_path, model=model)
     file = folder / "mav0/cam1/sensor.yaml"
     turn = np.eye(4)
-    turn[:3, :3] = [[np.cos(0.05), 0, np.sin(0.05)], [0, 1, 0], [-np.sin(0.05), 0, np.cos(0.05)]]
+    turn[:3, :3] = turned(0.05)
     in_body = mounted(BASELINE) @ turn
     values = yaml.safe_load(file.read_text())
     values["T_BS"]["data"] = in_body.ravel().tolist()
@@ -401,3 +435,91 @@ def test_tum_has_the_published_calibrations(tmp_path: Path, sensor: str, publish
     np.testing.assert_array_equal(
         np.pad(camera.distortion, (0, 5 - len(camera.distortion))), [*published[4:], *[0] * 5][:5]
     )
+
+
+def test_images_of_euroc_without_a_time_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write_euroc(tmp_path)
+    write_images(folder / "mav0/cam0/data", ["left.png"])
+    assert len(read(folder)) == COUNT
+    assert "cam0/left.png: left out: data.csv has no time for it: add its row" in caplog.text
+    assert "4 images were read, 1 were left out" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".bmp"])
+def test_images_of_euroc_may_have_been_converted(tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str) -> None:
+    folder = write_euroc(tmp_path)
+    for camera in range(2):
+        images = folder / f"mav0/cam{camera}/data"
+        table = images.parent / "data.csv"
+        for index in range(COUNT):  # names that are no times: only data.csv gives them
+            (images / f"{stamp(index)}.png").unlink()
+            table.write_text(table.read_text().replace(f"{stamp(index)}.png", f"image{index}.png"))
+        write_images(images, [f"image{index}{suffix}" for index in range(COUNT)], camera == 1)
+    assert [image.stamp for image in read(folder)] == [stamp(index) for index in range(COUNT)]
+    assert not caplog.messages
+
+
+def test_a_file_that_data_csv_lists_and_that_does_not_exist_is_named_with_the_remedy(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_euroc(tmp_path, (0,))
+    (folder / f"mav0/cam0/data/{stamp(2)}.png").unlink()
+    assert len(read(folder)) == COUNT - 1
+    assert f"cam0/{stamp(2)}.png: left out: data.csv lists it, but there is no such file: copy it again" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("write", "right", "left"),
+    [
+        (write_kitti, "image_1", "image_0"),
+        (write_kitti_raw, "image_01/data", "image_00/data"),
+        (write_euroc, "mav0/cam1/data", "mav0/cam0"),
+        (write_stereo, "right", "left"),
+    ],
+)
+def test_an_empty_right_folder_is_refused_and_the_left_one_named(
+    tmp_path: Path, write: Callable[[Path], Path], right: str, left: str
+) -> None:
+    folder = write(tmp_path)
+    for file in (folder / right).iterdir():
+        file.unlink()
+    with pytest.raises(ValueError, match=rf"no images '.*/{right}/.*to use .* alone, name '.*/{left}'"):
+        open_source(str(folder))
+    assert len(read(folder / left)) == COUNT
+
+
+@pytest.mark.parametrize("text", ["", "# timestamp filename\n"])
+def test_an_empty_index_of_tum_is_named(tmp_path: Path, text: str) -> None:
+    folder = write_tum(tmp_path)
+    (folder / "rgb.txt").write_text(text)
+    with pytest.raises(ValueError, match=r"rgb.txt' names no images: copy the file again"):
+        open_source(str(folder))
+
+
+def test_depth_that_tum_lacks_is_said(tmp_path: Path) -> None:
+    folder = write_tum(tmp_path)
+    assert "lack depth" not in open_source(str(folder)).about
+    first = sorted((folder / "depth").iterdir())[0]
+    first.unlink()
+    about = open_source(str(folder)).about
+    assert f"1 files of 'depth.txt' do not exist, the first one '{first}'" in about
+    assert "1 of 4 images lack depth" in about
+    (folder / "depth.txt").unlink()
+    assert "without depth: '" in open_source(str(folder)).about
+
+
+@pytest.mark.parametrize(("shift", "lacking"), [(19_000, 0), (-19_000, 0), (21_000, 4)])
+def test_depth_of_tum_is_that_of_its_moment(tmp_path: Path, shift: int, lacking: int) -> None:
+    """shift: microseconds of the depth images."""
+    folder = write_tum(tmp_path)
+    rows = (line.split() for line in (folder / "depth.txt").read_text().splitlines() if line[0] != "#")
+    (folder / "depth.txt").write_text("\n".join(f"{float(time) + shift / 1e6:.6f} {name}" for time, name in rows))
+    layout = find_layout(folder)
+    assert layout is not None and [frame.depth for frame in layout.frames].count(None) == lacking
+
+
+def test_the_nearer_of_two_rivals_gets_the_other_image() -> None:
+    for stamps, found in ([10, 14], [None, 0]), ([14, 10], [0, None]), ([16, 22], [0, None]), ([13, 16], [None, 0]):
+        assert nearest(stamps, [15], 100) == found
+    assert nearest([0, 100], [101, 1], 5) == [1, 0]
+    assert nearest([0], [6], 5) == [None]

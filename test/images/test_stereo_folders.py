@@ -257,3 +257,74 @@ def test_rows_of_images_numbered_from_one_are_not_guessed(tmp_path: Path) -> Non
     (tmp_path / "poses.txt").write_text("\n".join(f"1 0 0 {index} 0 1 0 0 0 0 1 0" for index in range(4)))
     with pytest.raises(ValueError, match=r"4 rows in .*poses.txt' for 3 images: give one for each"):
         open_source(str(tmp_path))
+
+
+def sensor(offset: float, mounted: bool = True) -> str:
+    """The calibration of a camera in EuRoC's format, `offset` metres to the right in the body."""
+    where = [1, 0, 0, offset, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+    return (
+        (f"T_BS: {{cols: 4, rows: 4, data: {where}}}\n" if mounted else "")
+        + f"resolution: [{WIDTH}, {HEIGHT}]\ncamera_model: pinhole\nintrinsics: [50, 50, 3.5, 2.5]\n"
+        + "distortion_model: radial-tangential\ndistortion_coefficients: [0, 0, 0, 0]\n"
+    )
+
+
+def chain(camera: int) -> str:
+    """The calibration of a camera in a file of kalibr; camera 1 stands half a metre to the right of camera 0."""
+    moved = "  T_cn_cnm1: [[1, 0, 0, -0.5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]\n" if camera else ""
+    return (
+        f"cam{camera}:\n{moved}  camera_model: pinhole\n  intrinsics: [50, 50, 3.5, 2.5]\n"
+        f"  distortion_model: radtan\n  distortion_coeffs: [0, 0, 0, 0]\n  resolution: [{WIDTH}, {HEIGHT}]\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [(sensor(0.1), sensor(0.6)), (chain(0), chain(1)), (chain(0) + chain(1), chain(0) + chain(1))],
+    ids=["euroc", "kalibr", "one-file-of-kalibr"],
+)
+@pytest.mark.parametrize("names", [("left", "right"), ("cam0", "cam1")])
+def test_the_motion_between_two_cameras_makes_them_a_pair(
+    tmp_path: Path, names: tuple[str, str], left: str, right: str
+) -> None:
+    stereo_folder(tmp_path, "cam0", "cam1")
+    (tmp_path / f"{names[0]}.yaml").write_text(left)
+    (tmp_path / f"{names[1]}.yaml").write_text(right)
+    image = next(iter(open_source(str(tmp_path))))
+    assert image.camera is not None and image.right is not None and image.right.camera is not None
+    assert StereoGeometry(image.camera, image.right.camera).baseline == pytest.approx(0.5)
+
+
+def test_cameras_without_a_motion_are_said_to_be_no_pair(tmp_path: Path) -> None:
+    stereo_folder(tmp_path, "cam0", "cam1")
+    for camera in range(2):
+        (tmp_path / f"cam{camera}.yaml").write_text(sensor(0, mounted=False))
+    assert "the cameras are no calibrated pair: their files need T_BS, or T_cn_cnm1" in open_source(str(tmp_path)).about
+
+
+def test_swapped_calibrations_are_refused_by_their_files(tmp_path: Path) -> None:
+    stereo_folder(tmp_path, "left", "right")
+    (tmp_path / "left.yaml").write_text(sensor(0.5))
+    (tmp_path / "right.yaml").write_text(sensor(0))
+    with pytest.raises(ValueError, match=r"left.yaml' and '.*right.yaml' put the right camera on the left") as raised:
+        open_source(str(tmp_path))
+    assert "camera_info" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("present", "lacking"), [("left.yaml", "right.yaml"), ("right.yml", "left.yml")])
+def test_one_calibration_alone_is_not_used_and_said(tmp_path: Path, present: str, lacking: str) -> None:
+    stereo_folder(tmp_path, "left", "right")
+    (tmp_path / present).write_text(sensor(0))
+    source = open_source(str(tmp_path))
+    assert f"'{present}' is not used: add '{lacking}', the calibration of the other camera" in source.about
+    assert next(iter(source)).camera is None
+
+
+def test_rows_that_are_taken_by_number_are_said(tmp_path: Path) -> None:
+    for name in ("image_0", "image_1"):
+        write_side(tmp_path / name, ["000005.png", "000006.png"])
+    (tmp_path / "poses.txt").write_text(poses_text(10))
+    about = open_source(str(tmp_path)).about
+    assert "rows of 'poses.txt' belong to the images by number, from 0: row 5 to '000005.png'" in about
+    (tmp_path / "poses.txt").write_text(poses_text(2))
+    assert "rows of" not in open_source(str(tmp_path)).about

@@ -14,6 +14,7 @@ from layouts import (
     WRITERS,
     mounted,
     pose,
+    turned,
     write_euroc,
     write_kitti,
     write_kitti_raw,
@@ -113,6 +114,17 @@ def test_depth_follows_the_size(seven_scenes: Path) -> None:
     depth = open_sequence(seven_scenes, shorter_edge=240)[0].depth
     assert depth is not None and depth.shape == (240, 320)
     assert depth[120, 211] == pytest.approx(2) and depth[120, 213] == pytest.approx(3)
+
+
+def test_the_values_of_no_depth_are_unknown(tmp_path: Path) -> None:
+    folder = write_tum(tmp_path, "freiburg3")  # no distortion: pixels stay
+    for file in (folder / "depth").iterdir():
+        image = np.full((480, 640), 65534, np.uint16)
+        image[:, :100], image[:, 540:] = 0, 65535
+        cv2.imwrite(str(file), image)
+    depth = open_sequence(folder)[0].depth
+    assert depth is not None and np.isnan(depth[:, :100]).all() and np.isnan(depth[:, 540:]).all()
+    np.testing.assert_allclose(depth[:, 100:540], 65534 / 5000)
 
 
 def test_invalid_depths_are_unknown() -> None:
@@ -299,3 +311,46 @@ def test_cameras_that_are_no_calibrated_pair_are_refused(tmp_path: Path) -> None
 def test_without_a_calibration_there_is_no_truth(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"holds TUM RGB-D \(rgb\) without a calibration"):
         open_sequence(write_tum(tmp_path, "desk"))
+
+
+def spot(size: tuple[int, int], pixel: tuple[int, int]) -> np.ndarray:
+    """An image (H, W) that is white in a square around a pixel (column, row)."""
+    image = np.zeros(size[::-1], np.uint8)
+    image[pixel[1] - 2 : pixel[1] + 3, pixel[0] - 2 : pixel[0] + 3] = 255
+    return image
+
+
+def test_each_image_of_a_pair_is_rectified_by_its_own_camera(tmp_path: Path) -> None:
+    """The right camera has another focal length and distortion, and is turned against the left one."""
+    folder, pixel = write_euroc(tmp_path), (40, 30)
+    file = folder / "mav0/cam1/sensor.yaml"
+    values = yaml.safe_load(file.read_text())
+    turn = np.eye(4)
+    turn[:3, :3] = turned(0.05)
+    values["T_BS"]["data"] = (mounted(BASELINE) @ turn).ravel().tolist()
+    values["intrinsics"] = [320.0, 320.0, 165.0, 112.0]
+    values["distortion_coefficients"] = [-0.1, 0.02, 0.0, 0.0]
+    file.write_text(yaml.safe_dump(values))
+    for image in folder.glob("mav0/cam*/data/*.png"):
+        cv2.imwrite(str(image), spot(SIZE, pixel))
+    source = next(iter(open_source(str(folder))))
+    assert source.camera is not None and source.right is not None and source.right.camera is not None
+    frame = open_sequence(folder)[0]
+    assert frame.right is not None
+    for found, camera in (frame.image, source.camera), (frame.right, source.right.camera):
+        rows, columns = np.nonzero(found > 128)
+        expected = camera.projection[:, :3] @ camera.rectification @ camera.rays(np.array([pixel]))[0]
+        np.testing.assert_allclose([columns.mean(), rows.mean()], expected[:2] / expected[2], atol=0.5)
+
+
+def test_depth_is_rectified_with_its_image(tmp_path: Path) -> None:
+    """A depth image of freiburg1, whose camera has much distortion, near a corner."""
+    folder, pixel = write_tum(tmp_path), (40, 30)
+    for file in (folder / "depth").iterdir():
+        cv2.imwrite(str(file), np.where(spot((640, 480), pixel) > 0, 5000, 20000).astype(np.uint16))
+        cv2.imwrite(str(folder / "rgb" / file.name), spot((640, 480), pixel))
+    frame = open_sequence(folder)[0]
+    assert frame.depth is not None
+    near, bright = np.argwhere(frame.depth == 1), np.argwhere(frame.image > 128)
+    np.testing.assert_allclose(near.mean(axis=0), bright.mean(axis=0), atol=0.5)
+    assert np.abs(near.mean(axis=0) - pixel[::-1]).max() > 2
