@@ -523,3 +523,34 @@ def test_the_nearer_of_two_rivals_gets_the_other_image() -> None:
         assert nearest(stamps, [15], 100) == found
     assert nearest([0, 100], [101, 1], 5) == [1, 0]
     assert nearest([0], [6], 5) == [None]
+
+
+def test_two_formats_of_one_image_of_euroc_are_one_image(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write_euroc(tmp_path)
+    write_images(folder / "mav0/cam0/data", [f"{stamp(0)}.jpg"])
+    assert [image.stamp for image in read(folder)] == [stamp(index) for index in range(COUNT)]
+    assert f"cam0/{stamp(0)}.jpg: left out: data.csv lists another image of its time" in caplog.text
+
+
+def test_a_chain_of_kalibr_needs_no_second_pose_in_the_body(tmp_path: Path) -> None:
+    folder = write_euroc(tmp_path)
+    chain = {}
+    for camera in range(2):
+        file = folder / f"mav0/cam{camera}/sensor.yaml"
+        values = yaml.safe_load(file.read_text())
+        file.unlink()
+        chain[f"cam{camera}"] = {
+            "distortion_coeffs": values["distortion_coefficients"],
+            "distortion_model": "radtan",
+            "intrinsics": values["intrinsics"],
+            "resolution": values["resolution"],
+        }
+    motion = np.linalg.inv(mounted(BASELINE)) @ mounted(0.0)
+    chain["cam0"]["T_cam_imu"] = np.linalg.inv(mounted(0.0)).tolist()
+    chain["cam1"]["T_cn_cnm1"] = motion.tolist()
+    (folder / "dso").mkdir()
+    (folder / "dso/camchain.yaml").write_text(yaml.safe_dump(chain))
+    for index, image in enumerate(read(folder)):
+        check_pair(image)
+        assert image.pose is not None
+        np.testing.assert_allclose(image.pose, pose(index), atol=1e-4)

@@ -302,10 +302,13 @@ def test_cameras_without_a_motion_are_said_to_be_no_pair(tmp_path: Path) -> None
     assert "the cameras are no calibrated pair: their files need T_BS, or T_cn_cnm1" in open_source(str(tmp_path)).about
 
 
-def test_swapped_calibrations_are_refused_by_their_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tool", ["euroc", "camera_calibration"])
+def test_swapped_calibrations_are_refused_by_their_files(tmp_path: Path, tool: str) -> None:
     stereo_folder(tmp_path, "left", "right")
-    (tmp_path / "left.yaml").write_text(sensor(0.5))
-    (tmp_path / "right.yaml").write_text(sensor(0))
+    by_camera_calibration = (YAML.format(width=WIDTH, height=HEIGHT, offset=offset) for offset in (0, 25))
+    left, right = (sensor(0.5), sensor(0)) if tool == "euroc" else by_camera_calibration
+    (tmp_path / "left.yaml").write_text(left)
+    (tmp_path / "right.yaml").write_text(right)
     with pytest.raises(ValueError, match=r"left.yaml' and '.*right.yaml' put the right camera on the left") as raised:
         open_source(str(tmp_path))
     assert "camera_info" not in str(raised.value)

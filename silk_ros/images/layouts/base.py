@@ -110,16 +110,18 @@ def rectify_mounted(cameras: Sequence[Mounted], files: Sequence[Path]) -> tuple[
     if len(cameras) < 2:
         return [*cameras], []
     left, right = cameras
-    motion = right.from_previous
-    if motion is None and left.pose is not None and right.pose is not None:
-        motion = np.linalg.inv(right.pose) @ left.pose
-    if motion is None:
-        return [left, right], ["the cameras are no calibrated pair: their files need T_BS, or T_cn_cnm1 of kalibr"]
+    pair = left.camera, right.camera
     names = " and ".join(f"'{file}'" for file in files)
-    try:
-        pair = rectify_pair(left.camera, right.camera, motion)
-    except ValueError as error:
-        raise ValueError(f"{names}: {error}") from error
+    if not right.camera.projection[0, 3]:  # camera_calibration has not rectified the pair
+        motion = right.from_previous
+        if motion is None and left.pose is not None and right.pose is not None:
+            motion = np.linalg.inv(right.pose) @ left.pose
+        if motion is None:
+            return [left, right], ["the cameras are no calibrated pair: their files need T_BS, or T_cn_cnm1 of kalibr"]
+        try:
+            pair = rectify_pair(*pair, motion)
+        except ValueError as error:
+            raise ValueError(f"{names}: {error}") from error
     if pair[1].projection[0, 3] >= 0:
         raise ValueError(f"{names} put the right camera on the left, or above the other: swap the cameras")
     return [left._replace(camera=pair[0]), right._replace(camera=pair[1])], []

@@ -70,8 +70,11 @@ def _stamped_images(camera: Path, remedy: str = "") -> tuple[list[Stamped], list
             images.append((row.integer(0), image))
         else:
             lost.append(Lost(f"{camera.name}/{name}", "data.csv lists it, but there is no such file: copy it again"))
+    listed = {stamp for stamp, _ in images}
     for name, image in files.items():
-        if image.stem.isdecimal():
+        if image.stem.isdecimal() and int(image.stem) in listed:
+            lost.append(Lost(f"{camera.name}/{name}", "data.csv lists another image of its time: leave one of them"))
+        elif image.stem.isdecimal():
             images.append((int(image.stem), image))
         else:
             lost.append(Lost(f"{camera.name}/{name}", "data.csv has no time for it: add its row"))

@@ -41,9 +41,6 @@ def _with_yaml(layout: FolderLayout, left: Path, right: Path) -> FolderLayout:
         (lacking,) = (path.name for path, file in zip((left, right), files) if file is None)
         note = f"'{found[0].name}' is not used: add '{lacking}{found[0].suffix}', the calibration of the other camera"
         return replace(layout, notes=[*layout.notes, note])
-    cameras = [read_mounted(found[0], "cam0"), read_mounted(found[1], "cam1", "cam0")]
-    notes = [*layout.notes, f"calibration of '{found[0].name}' and '{found[1].name}'"]
-    if cameras[1].camera.projection[0, 3] == 0:  # camera_calibration has rectified the pair otherwise
-        cameras, more = rectify_mounted(cameras, found)
-        notes += more
+    cameras, more = rectify_mounted([read_mounted(found[0], "cam0"), read_mounted(found[1], "cam1", "cam0")], found)
+    notes = [*layout.notes, f"calibration of '{found[0].name}' and '{found[1].name}'", *more]
     return replace(layout, cameras=[mounted.camera for mounted in cameras], notes=notes)
