@@ -99,12 +99,13 @@ def start_nodes(context):
             )
         )
         if with_rviz or value["odometry"] == "true":
+            rectified = {"rectified": value["rectified"]} if value["rectified"] else {}
             nodes.append(
                 Node(
                     executable="odometry_node",
                     name="odometry",
                     # RViz shows everything in the odometry frame.
-                    parameters=[sim_time, {"publish_tf": with_rviz, "rectified": value["rectified"] or "auto"}],
+                    parameters=[sim_time, {"publish_tf": with_rviz, **rectified}],
                     remappings=followed,
                     ros_arguments=log_level,
                     **place,

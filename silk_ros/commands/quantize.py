@@ -39,7 +39,7 @@ def calibration_images(source: str, topic: str = "") -> list[Image]:
 
     Raises ValueError if there is none.
     """
-    frames = tqdm(read_gray_frames(source, topic, nested=True), desc="reading", unit="image", leave=False)
+    frames = tqdm(read_gray_frames(source, topic), desc="reading", unit="image", leave=False)
     kept = spread(map(_middle, frames), 2 * CALIBRATION_IMAGES)
     return [kept[index] for index in spaced_to_ends(0, len(kept), CALIBRATION_IMAGES)]
 

@@ -57,15 +57,15 @@ class QuantizationReport:
     pairs: int
 
 
-def read_gray_frames(source: str, topic: str = "", nested: bool = False) -> Iterator[Image]:
-    """The grey images of a source that ends, those that can be read.
+def read_gray_frames(source: str, topic: str = "") -> Iterator[Image]:
+    """The grey images of a source that ends, those that can be read; of a folder with all its sub-folders.
 
-    topic: of a recording. nested: take all images in a folder and its sub-folders, whose order does not matter.
+    topic: of a recording.
 
     Raises ValueError, naming the fix, as `open_recorded` does, and for a source of which no image can be read.
     """
     folder = Path(source).expanduser()
-    are_photographs = nested and folder.is_dir() and not is_recording(folder) and photographs(folder)
+    are_photographs = folder.is_dir() and not is_recording(folder) and photographs(folder)
     opened = FolderSource(folder, EVERYWHERE) if are_photographs else open_recorded(source, topic)
     yield from (image.gray() for image in opened)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
-from statistics import median, median_low
+from statistics import median_low
 
-from .source import DEFAULT_RATE
+from .source import usual_rate
 
 CLOSE = 10**9  # nanoseconds from its start within which a clock may be zero
 
@@ -26,8 +25,7 @@ class RecordedClock:
         stamps = [self.of(stamp, received) for stamp, received in times]
         if len(set(stamps)) < 2:  # of a driver whose clock stands still
             stamps = [received for _, received in times]
-        intervals = [after - before for before, after in pairwise(stamps) if after > before]
-        self.rate = 1e9 / median(intervals) if intervals else DEFAULT_RATE
+        self.rate = usual_rate(stamps)
 
     def of(self, stamp: int, received: int) -> int:
         """The stamp of an image on this clock, by its header and the time of its reception, in nanoseconds."""

@@ -44,13 +44,13 @@ def test_photographs_may_lie_in_sub_folders_and_some_may_be_broken(
     for level, name in ((10, "b/1.png"), (20, "a/2.png"), (30, "a/.hidden.png")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         cv2.imwrite(str(tmp_path / name), np.full((4, 4), level, np.uint8))
-    assert [int(frame[0, 0]) for frame in read_gray_frames(str(tmp_path), nested=True)] == [20, 10]
+    assert [int(frame[0, 0]) for frame in read_gray_frames(str(tmp_path))] == [20, 10]
     (tmp_path / "b" / "1.png").write_bytes(b"broken")
-    assert [int(frame[0, 0]) for frame in read_gray_frames(str(tmp_path), nested=True)] == [20]
+    assert [int(frame[0, 0]) for frame in read_gray_frames(str(tmp_path))] == [20]
     assert "1.png" in caplog.messages[0] and "1 were left out" in caplog.messages[1]
     (tmp_path / "a" / "2.png").write_bytes(b"broken")
     with pytest.raises(ValueError, match=r"no image of .* can be used: .*png"):
-        list(read_gray_frames(str(tmp_path), nested=True))
+        list(read_gray_frames(str(tmp_path)))
 
 
 def test_a_camera_is_no_source_of_frames() -> None:
