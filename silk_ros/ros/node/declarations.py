@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ class Declaration:
     range: smallest and largest number. choices: the allowed texts; `true` and `false` may be given as booleans too,
     which ROS makes of them on a command line and in YAML. numbers: whether a text may be given as a whole number, for
     the same reason. change: NEVER, INACTIVE or ANYTIME. off: the number that switches a filter off, None for other
-    parameters. description: sentences, set by `described`.
+    parameters. explain: raises ValueError, naming the fix, for some numbers out of range. description: sentences, set
+    by `described`.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Declaration:
     numbers: bool = False
     change: str = NEVER
     off: float | None = None
+    explain: Callable[[float], None] | None = None
     description: str = ""
 
     def described(self, sentences: str) -> Declaration:
@@ -50,6 +52,11 @@ class Declaration:
         other = bool if "true" in self.choices else int
         return str(given).lower() if self.takes_other_types and type(given) is other else given
 
+    def check(self, given: Any) -> None:
+        """Raise ValueError for a value of which there is more to say than that it is out of range."""
+        if self.explain is not None and isinstance(given, float):
+            self.explain(given)
+
     @property
     def limits(self) -> str:
         """The choices or the range as text; empty where there are none."""
@@ -64,7 +71,10 @@ def declare(node: Node, declarations: Iterable[Declaration]) -> dict[str, Any]:
     Raises rclpy's parameter exceptions for a wrong type or a number out of range, and ValueError, naming the choices,
     for an unknown choice. A warning names given parameters that do not exist.
     """
-    declarations = tuple(declarations)
+    declarations, overrides = tuple(declarations), getattr(node, "_parameter_overrides", {})
+    for declaration in declarations:
+        if declaration.name in overrides:
+            declaration.check(overrides[declaration.name].value)
     values = {
         declaration.name: declaration.value(
             node.declare_parameter(declaration.name, declaration.default, _descriptor(declaration)).value
@@ -72,7 +82,7 @@ def declare(node: Node, declarations: Iterable[Declaration]) -> dict[str, Any]:
         for declaration in declarations
     }
     check_choices(declarations, values)
-    given = {name for name in getattr(node, "_parameter_overrides", {}) if not name.startswith("qos_overrides.")}
+    given = {name for name in overrides if not name.startswith("qos_overrides.")}
     if unknown := sorted(given - {"use_sim_time"} - set(values)):
         node.get_logger().warning(f"no such parameter: {', '.join(unknown)}; ros2 param list shows the existing ones")
     return values
@@ -87,6 +97,7 @@ def check_change(declaration: Declaration, value: object, active: bool) -> None:
         raise ValueError(f"{name} cannot change while the node is active: deactivate it first")
     if type(value) is not type(declaration.default):
         raise ValueError(f"{name} takes a value of type {type(declaration.default).__name__}, not {value!r:.40}")
+    declaration.check(value)
     if declaration.range is not None and not declaration.range[0] <= value <= declaration.range[1]:  # type: ignore[operator]
         raise ValueError(f"{name} is out of its range, {declaration.limits}")
 
