@@ -78,7 +78,6 @@ def test_image_that_does_not_hold_the_region_of_interest_is_rejected(make_graph:
         ({"scale": 9.0}, "range"),
         ({"scale": "half"}, "type"),
         ({"matcher.double_softmax": 0.5, "matcher.ratio": 0.8}, "alternatives"),
-        ({"matcher.radius": 40.0}, "share of the image's width"),
         ({"selection.cell_size": 32.0}, "belong together"),
         ({"model_path": "/etc/passwd"}, "model_dirs"),
     ],
