@@ -104,6 +104,7 @@ setup(
             "build_engine = silk_ros.commands.build_engine:main",
             "run_sequence = silk_ros.commands.run_sequence:main",
             "benchmark = silk_ros.commands.benchmark:main",
+            "vocabulary = silk_ros.commands.vocabulary:main",
             "train = silk_ros_training.train:main",
             "finetune = silk_ros_training.finetune:main",
             "export = silk_ros_training.export:main",

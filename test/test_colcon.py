@@ -53,6 +53,7 @@ def test_executables_and_share_are_where_ros_looks(workspace: Path) -> None:
         "benchmark",
         "build_engine",
         "run_sequence",
+        "vocabulary",
     }
     assert (workspace / "share" / "ament_index" / "resource_index" / "packages" / "silk_ros").is_file()
     share = workspace / "share" / "silk_ros"
@@ -61,6 +62,7 @@ def test_executables_and_share_are_where_ros_looks(workspace: Path) -> None:
         "config/silk.yaml",
         "config/fastdds.xml",
         "models/silk_vggnp_mu.onnx",
+        "models/silk_vggnp_mu_vocabulary.txt.gz",
         "package.xml",
     ):
         assert (share / file).is_file(), file
