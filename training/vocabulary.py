@@ -129,14 +129,14 @@ def main(arguments: list[str] | None = None) -> None:
     vocabulary = train_vocabulary(codes, numbers, code_digest(codes_of.code), options.nodes, options.seed)
     write_vocabulary(vocabulary, output)
     table = similarities(vocabulary, codes_of, held_out, options.seed)
-    if len(table):
+    if len(table) > 1:
         own, other = np.diag(table).mean(), (table - 2 * np.eye(len(table))).max(axis=1).mean()
         print(f"similarity of a view to its photograph {own:.3f}, to the most similar of the others {other:.3f}")
         print(f"  (means over {len(table)} held-out photographs)")
-    print(f"code: sha256 {vocabulary.code_digest}")
-    print(f"codes: {len(codes)} of {len(np.unique(numbers))} photographs, hash {learned.hash()}, seed {options.seed}")
-    print(f"tree: {len(vocabulary.parents)} nodes, {vocabulary.is_word.sum()} words")
-    print(f"wrote {output}: {output.stat().st_size} bytes, sha256 {sha256(output)}")
+    print(f"binary code: sha256 {vocabulary.code_digest}")
+    print(f"{len(codes):,} codes of {len(np.unique(numbers))} photographs, hash {learned.hash()}, seed {options.seed}")
+    print(f"{len(vocabulary.parents):,} nodes, {vocabulary.is_word.sum():,} words")
+    print(f"wrote {output}: {output.stat().st_size:,} bytes, sha256 {sha256(output)}")
 
 
 if __name__ == "__main__":

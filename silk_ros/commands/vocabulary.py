@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"vocabulary: {error}", file=sys.stderr)
         return 1
-    print(f"wrote {options.output}: {vocabulary.is_word.sum()} words")
+    print(f"wrote {options.output}: {vocabulary.is_word.sum():,} words")
     return 0
 
 

@@ -58,7 +58,7 @@ def test_the_command_writes_beside_the_model_and_records_the_code(trained: str, 
     assert 500 < len(vocabulary.parents) <= 600
     assert f"sha256 {sha256(path)}" in trained and f"sha256 {vocabulary.code_digest}" in trained
     assert f"{len(vocabulary.parents)} nodes, {vocabulary.is_word.sum()} words" in trained
-    assert "6000 of 3 photographs" in trained and "3 held-out photographs" in trained
+    assert "6,000 codes of 3 photographs" in trained and "3 held-out photographs" in trained
     before = path.read_bytes()
     assert main([str(model), "--images", str(model.parent / "nothing")]) == 1
     assert path.read_bytes() == before
