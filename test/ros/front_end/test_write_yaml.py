@@ -1,7 +1,4 @@
-from typing import Any
-
-import yaml
-from harness import ROOT
+from harness import ROOT, parameters_in
 
 from silk_ros.ros.front_end.parameters import DECLARATIONS
 from silk_ros.ros.front_end.write_yaml import parameter_file
@@ -9,15 +6,8 @@ from silk_ros.ros.front_end.write_yaml import parameter_file
 CONFIG = ROOT / "config" / "silk.yaml"
 
 
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for name, value in values.items():
-        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat
-
-
 def test_yaml_equals_the_declarations() -> None:
-    values = flatten(yaml.safe_load(CONFIG.read_text())["/**"]["ros__parameters"])
+    values = parameters_in(CONFIG)
     assert values == {declaration.name: declaration.default for declaration in DECLARATIONS}
     assert all(type(values[declaration.name]) is type(declaration.default) for declaration in DECLARATIONS)
 
