@@ -8,6 +8,7 @@ from std_msgs.msg import Header
 
 from ...cameras import PerCamera
 from ...draw import draw_matches
+from ...parameters.configuration import Configuration
 from ...step import Frame, Step
 from ...stereo import StereoPair
 from ..messages import (
@@ -17,7 +18,6 @@ from ..messages import (
     right_features_to_cloud,
     stereo_matches_to_cloud,
 )
-from .configuration import Configuration
 from .tracks import Observations, TrackMessages
 
 

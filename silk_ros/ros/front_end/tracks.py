@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,24 +12,9 @@ from sensor_msgs.msg import ChannelFloat32, PointCloud
 from std_msgs.msg import Header
 
 from ...step import Frame
-from ...tracker import Tracks
+from ...tracker import NO_CAMERA_ID, TrackRules, Tracks
 
-NO_CAMERA_ID = -1
 EXACT_IN_FLOAT32 = 2**24  # ids, which are sent as float32, are exact below
-
-
-@dataclass(frozen=True)
-class TrackRules:
-    """Rules for the tracks that are sent.
-
-    min_age:   number of images in which a track must have been seen.
-    max_count: largest number of tracks in a message, the oldest; 0: all.
-    camera_id: value of the channel of that name; NO_CAMERA_ID: no such channel.
-    """
-
-    min_age: int = 2
-    max_count: int = 300
-    camera_id: int = NO_CAMERA_ID
 
 
 class Observations(NamedTuple):

@@ -1,8 +1,9 @@
 import rclpy
 from rclpy.context import Context
 
-from silk_ros.ros.front_end.parameters import DECLARATIONS
-from silk_ros.ros.node.declarations import NEVER, declare
+from silk_ros.parameters.declarations import NEVER
+from silk_ros.parameters.front_end import DECLARATIONS
+from silk_ros.ros.node.declarations import declare
 
 
 def test_filters_are_off_by_default() -> None:

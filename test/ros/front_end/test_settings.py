@@ -7,8 +7,8 @@ from rclpy.exceptions import InvalidParameterValueException
 from rclpy.parameter import Parameter
 
 from silk_ros.frontend import FrontEndOptions
-from silk_ros.ros.front_end.parameters import DECLARATIONS
-from silk_ros.ros.front_end.settings import Settings, settings_from
+from silk_ros.parameters.front_end import DECLARATIONS
+from silk_ros.parameters.settings import Settings, settings_from
 from silk_ros.ros.node.declarations import declare
 
 

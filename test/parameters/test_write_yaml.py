@@ -1,12 +1,12 @@
+from pathlib import Path
 from typing import Any
 
 import yaml
-from harness import ROOT
 
-from silk_ros.ros.front_end.parameters import DECLARATIONS
-from silk_ros.ros.front_end.write_yaml import parameter_file
+from silk_ros.parameters.front_end import DECLARATIONS
+from silk_ros.parameters.write_yaml import parameter_file
 
-CONFIG = ROOT / "config" / "silk.yaml"
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "silk.yaml"
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -24,4 +24,4 @@ def test_yaml_equals_the_declarations() -> None:
 
 def test_yaml_is_written_from_the_declarations() -> None:
     written = CONFIG.read_text(encoding="utf-8")
-    assert written == parameter_file(), "run python -m silk_ros.ros.front_end.write_yaml"
+    assert written == parameter_file(), "run python -m silk_ros.parameters.write_yaml"
