@@ -60,7 +60,8 @@ setup(
         ("share/ament_index/resource_index/packages", ["resource/" + PACKAGE]),
         ("share/" + PACKAGE, ["package.xml"]),
         ("share/" + PACKAGE + "/launch", glob("launch/*.launch.py")),
-        ("share/" + PACKAGE + "/config", glob("config/*")),
+        ("share/" + PACKAGE + "/config", glob("config/*.*")),
+        ("share/" + PACKAGE + "/config/presets", glob("config/presets/*.yaml")),
         ("share/" + PACKAGE + "/models", glob("models/*")),
     ],
     install_requires=[
