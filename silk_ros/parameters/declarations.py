@@ -64,6 +64,12 @@ def check_change(declaration: Declaration, value: object, active: bool) -> None:
         raise ValueError(f"{name} is read-only: it is {NEVER}")
     if declaration.change == INACTIVE and active:
         raise ValueError(f"{name} cannot change while the node is active: deactivate it first")
+    check_value(declaration, value)
+
+
+def check_value(declaration: Declaration, value: object) -> None:
+    """Raise ValueError, naming the type or the range, for a value that a parameter can never take."""
+    name = declaration.name
     if type(value) is not type(declaration.default):
         raise ValueError(f"{name} takes a value of type {type(declaration.default).__name__}, not {value!r:.40}")
     if declaration.range is not None and not declaration.range[0] <= value <= declaration.range[1]:  # type: ignore[operator]

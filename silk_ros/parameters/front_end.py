@@ -151,3 +151,4 @@ DECLARATIONS = (
         "Seconds without an image after which the node warns, naming the publishers and their QoS."
     ),
 )
+KNOWN = {declaration.name: declaration for declaration in DECLARATIONS}
