@@ -63,6 +63,7 @@ setup(
         ("share/" + PACKAGE + "/config", glob("config/*.*")),
         ("share/" + PACKAGE + "/config/presets", glob("config/presets/*.yaml")),
         ("share/" + PACKAGE + "/models", glob("models/*")),
+        ("include/" + PACKAGE, glob("include/silk_ros/*.hpp")),
     ],
     install_requires=[
         "numpy>=1.24",

@@ -36,13 +36,15 @@ class Tracks:
 class TrackRules:
     """Rules for the tracks that are sent.
 
-    min_age:   number of images in which a track must have been seen.
-    max_count: largest number of tracks in a message, the oldest; 0: all.
-    camera_id: value of the channel of that name; NO_CAMERA_ID: no such channel.
+    min_age:      number of images in which a track must have been seen.
+    max_count:    largest number of tracks in a message: those of the message before, then the oldest; 0: all.
+    min_distance: least distance of two tracks in pixels; 0: any.
+    camera_id:    value of the channel of that name; NO_CAMERA_ID: no such channel.
     """
 
     min_age: int = 2
     max_count: int = 300
+    min_distance: float = 0.0
     camera_id: int = NO_CAMERA_ID
 
 

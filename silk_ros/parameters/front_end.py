@@ -95,7 +95,10 @@ DECLARATIONS = (
         "Images in which a track must have been seen to be sent on ~/tracks."
     ),
     _live("tracks.max_count", TrackRules.max_count, (0, 30000)).described(
-        "Oldest tracks on ~/tracks, at most; 0: all."
+        "Tracks on ~/tracks, at most: those of the message before, then the oldest; 0: all."
+    ),
+    _live("tracks.min_distance", TrackRules.min_distance, (0.0, 1000.0)).described(
+        "Pixels between two tracks on ~/tracks, at least, so that few tracks cover the image; 0: any."
     ),
     _live("tracks.camera_id", TrackRules.camera_id, (NO_CAMERA_ID, 15)).described(
         f"Value of the channel camera_id on ~/tracks, for VINS-Fusion; {NO_CAMERA_ID}: no such channel, for VINS-Mono."

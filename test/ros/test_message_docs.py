@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cpp import READ_CLOUD, compiled, output, written
 from harness import ROOT
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
@@ -30,7 +28,6 @@ from silk_ros.tracker import TrackRules, Tracks
 
 DOCUMENT = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
 EXAMPLES = ROOT / "docs" / "examples"
-HEADERS = Path(sys.prefix) / "include"
 BYTES = {"UINT8": 1, "UINT16": 2, "INT32": 4, "UINT32": 4, "FLOAT32": 4}
 
 Layout = list[tuple[str, int, str, int]]  # of each field: name, offset, type, count
@@ -147,9 +144,8 @@ def test_the_python_program_joins_the_clouds(step: Step, capsys: pytest.CaptureF
     np.testing.assert_array_equal(points["u_prev"], points_from_cloud(before)["u"][points["index_prev"]])
 
 
-# Reads a cloud from standard input, prints its points, and what the snippet of the document makes of them.
+# Prints the points of a cloud, and what the snippet of the document makes of them.
 MAIN = """
-#include <iostream>
 #include <sensor_msgs/point_cloud2_iterator.hpp>
 using namespace silk_ros;
 
@@ -175,19 +171,7 @@ void print_all(const PointCloud2 & cloud) {
 }
 int main(int, char ** arguments) {
   const std::string kind = arguments[1];
-  PointCloud2 cloud;
-  std::size_t fields, bytes;
-  std::cin >> cloud.width >> cloud.point_step >> fields >> bytes;
-  cloud.height = 1;
-  cloud.fields.resize(fields);
-  for (auto & field : cloud.fields) {
-    int datatype;
-    std::cin >> field.name >> field.offset >> datatype >> field.count;
-    field.datatype = datatype;
-  }
-  std::cin.get();
-  cloud.data.resize(bytes);
-  std::cin.read(reinterpret_cast<char *>(cloud.data.data()), bytes);
+  const PointCloud2 cloud = read_cloud();
   std::cout.precision(9);
   try {
     if (kind == "float32") print_all<Feature<>>(cloud);
@@ -207,23 +191,12 @@ int main(int, char ** arguments) {
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("g++") is None or not (HEADERS / "sensor_msgs").is_dir():
-        pytest.skip("no C++ compiler or no C++ headers of the messages")
-    folder = tmp_path_factory.mktemp("cpp")
     snippet = re.findall(r"```cpp\n(.*?)```", DOCUMENT, flags=re.S)[0]
-    (folder / "main.cpp").write_text(snippet + MAIN)
-    command = ["g++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{EXAMPLES}", "main.cpp"]
-    command += [f"-isystem{path}" for path in HEADERS.iterdir() if path.is_dir()]
-    result = subprocess.run([*command, "-o", "reader"], cwd=folder, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr
-    return folder / "reader"
+    return compiled(tmp_path_factory.mktemp("cpp"), snippet + READ_CLOUD + MAIN, f"-I{EXAMPLES}")
 
 
 def read(reader: Path, kind: str, cloud: PointCloud2) -> str:
-    head = [f"{cloud.width} {cloud.point_step} {len(cloud.fields)} {len(cloud.data)}"]
-    head += [f"{field.name} {field.offset} {field.datatype} {field.count}" for field in cloud.fields]
-    content = "\n".join([*head, ""]).encode() + bytes(cloud.data)
-    return subprocess.run([reader, kind], input=content, capture_output=True, timeout=60, check=True).stdout.decode()
+    return output(reader, kind, given=written(cloud))
 
 
 def values(cloud: PointCloud2) -> np.ndarray:
