@@ -73,7 +73,8 @@ def step() -> Step:
     pixels = np.random.default_rng(0).uniform(0, 90, (6, 2)).astype(np.float32)
     before, now = frame(1_999_999_999, pixels), frame(2_033_333_333, pixels[::-1] + np.float32([3, 4]))
     rows = np.arange(4, dtype=np.int32)
-    matches = Matches(np.stack([rows, 5 - rows], axis=1), np.linspace(0.5, 1, 4, dtype=np.float32))
+    refined = np.array([True, True, False, True])
+    matches = Matches(np.stack([rows, 5 - rows], axis=1), np.linspace(0.5, 1, 4, dtype=np.float32), refined)
     return Step(now, before, matches, inliers=np.array([True, False, True, True]))
 
 
@@ -106,8 +107,11 @@ def test_features_lie_where_the_document_says(step: Step) -> None:
 
 def test_matches_lie_where_the_document_says(step: Step) -> None:
     flagged, plain = (matches_to_cloud(header(1), step, flag) for flag in (True, False))
-    assert layout(flagged) == documented("Matches") and layout(plain) == documented("Matches")[:-1]
-    assert f"{plain.point_step} bytes, or {flagged.point_step} with" in section("Matches")
+    *common, inlier, refined = documented("Matches")
+    assert layout(flagged) == [*common, inlier, refined]
+    assert layout(plain) == [*common, (refined[0], inlier[1], *refined[2:])]
+    assert f"`refined` is at offset {inlier[1]}" in section("Matches")
+    assert f" {plain.point_step} bytes" in section("Matches") and plain.point_step == flagged.point_step
 
 
 def test_stereo_matches_lie_where_the_document_says() -> None:
@@ -154,11 +158,15 @@ void print(const Feature<T, N> & p) {
   std::cout << p.x << ' ' << p.y << ' ' << p.z << ' ' << p.u << ' ' << p.v << ' ' << p.score << ' ' << p.track_id;
   for (T value : p.descriptor) std::cout << ' ' << +value;
 }
-void print(const Match & p) {
+void print(const MatchBase & p) {
   std::cout << p.u << ' ' << p.v << ' ' << p.u_prev << ' ' << p.v_prev << ' ' << p.index << ' ' << p.index_prev << ' '
             << p.track_id << ' ' << p.similarity << ' ' << p.prev_sec << ' ' << p.prev_nanosec;
 }
-void print(const FlaggedMatch & p) { print(static_cast<const Match &>(p)); std::cout << ' ' << +p.inlier; }
+void print(const Match & p) { print(static_cast<const MatchBase &>(p)); std::cout << ' ' << +p.refined; }
+void print(const FlaggedMatch & p) {
+  print(static_cast<const MatchBase &>(p));
+  std::cout << ' ' << +p.inlier << ' ' << +p.refined;
+}
 void print(const StereoMatch & p) {
   std::cout << p.x << ' ' << p.y << ' ' << p.z << ' ' << p.u << ' ' << p.v << ' ' << p.u_right << ' ' << p.v_right
             << ' ' << p.disparity << ' ' << p.index << ' ' << p.track_id << ' ' << p.similarity << ' ' << p.index_right
@@ -225,7 +233,9 @@ def test_the_cpp_reader_reads_every_layout(reader: Path, step: Step) -> None:
 
 def test_the_cpp_reader_refuses_other_layouts(reader: Path, step: Step) -> None:
     plain, flagged = (matches_to_cloud(header(1), step, flag) for flag in (False, True))
-    assert read(reader, "matches", flagged) == "refused: the cloud has further fields, or is big-endian\n"
+    assert read(reader, "matches", flagged) == "refused: the cloud's layout differs at field refined\n"
+    wider = cloud_from_points(header(1), np.zeros(2, [*messages.STEREO_MATCH_DTYPE.descr, ("further", "<f4")]))
+    assert read(reader, "stereo", wider) == "refused: the cloud has further fields, or is big-endian\n"
     assert read(reader, "flagged", plain) == "refused: the cloud's layout differs at field inlier\n"
     assert read(reader, "float32", plain) == "refused: the cloud's layout differs at field x\n"
     assert "differs at field descriptor" in read(reader, "binary256", feature_clouds(step.frame)["float32"])

@@ -189,7 +189,7 @@ class Worker:
         self._outputs.publish(headers, step, self._adopted)
         latency, processing = self._latency(stamp), time.monotonic() - started
         keypoints, matches = len(step.frame.features), len(step.matches)
-        frame = ProcessedFrame(latency, processing, front_end, keypoints, matches, step.verified, step.refined)
+        frame = ProcessedFrame(latency, processing, front_end, keypoints, matches, step.verified, step.refined_share)
         self._statistics.processed(frame)
         self._outputs.publish_overlay(header, step)
 
