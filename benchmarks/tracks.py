@@ -21,8 +21,9 @@ from silk_ros.evaluation.methods.base import DEFAULT_PRECISION
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
 from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.epipolar import epipolar_distance, fundamental_from_poses
-from silk_ros.ros.front_end.tracks import TrackMessages, TrackRules
+from silk_ros.ros.front_end.tracks import TrackMessages
 from silk_ros.selection import Selection
+from silk_ros.tracker import TrackRules
 from silk_ros.verification import Verification
 
 USED = 4  # observations from which VINS uses a track

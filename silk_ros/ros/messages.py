@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
+from ..descriptor_formats import decode
 from ..step import Frame, Step
 from ..stereo import StereoPair
 from ..tracker import Tracks
 from ..types import Features, Matches
-from .descriptor_formats import decode
 
 _MATCH_FIELDS = (
     *((name, "<f4") for name in ("u", "v", "u_prev", "v_prev")),

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import rclpy
-import yaml
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rcl_interfaces.msg import Parameter as ParameterMessage
 from rcl_interfaces.msg import SetParametersResult
@@ -30,18 +29,6 @@ ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 30.0  # seconds; only a failing test waits that long
 # Counters of the diagnostics: each image that is received ends in one of them.
 OUTCOMES = ("processed_frames", "dropped_frames", "rejected_images", "ignored_frames", "failed_frames")
-
-
-def parameters_in(path: Path) -> dict[str, Any]:
-    """The values of a parameter file for all nodes, by the full names of the parameters."""
-
-    def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-        flat = {}
-        for name, value in values.items():
-            flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-        return flat
-
-    return flatten(yaml.safe_load(path.read_text(encoding="utf-8"))["/**"]["ros__parameters"])
 
 
 def picture(width: int = 160, height: int = 120, shift: int = 0) -> np.ndarray:

@@ -16,15 +16,15 @@ from std_msgs.msg import Header
 
 from silk_ros import Features, Matches
 from silk_ros.binary import BinaryCode
+from silk_ros.descriptor_formats import encoder
 from silk_ros.ros import messages
-from silk_ros.ros.descriptor_formats import encoder
 from silk_ros.ros.front_end.statistics import Statistics
-from silk_ros.ros.front_end.tracks import TrackMessages, TrackRules
+from silk_ros.ros.front_end.tracks import TrackMessages
 from silk_ros.ros.messages import cloud_from_points, features_to_cloud, matches_to_cloud, points_from_cloud
 from silk_ros.ros.odometry_node import OdometryCount
 from silk_ros.ros.silk_node import NETWORK_VALUES
 from silk_ros.step import Frame, Step
-from silk_ros.tracker import Tracks
+from silk_ros.tracker import TrackRules, Tracks
 
 DOCUMENT = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
 EXAMPLES = ROOT / "docs" / "examples"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,26 +12,10 @@ from sensor_msgs.msg import ChannelFloat32, PointCloud
 from std_msgs.msg import Header
 
 from ...step import Frame
+from ...tracker import NO_CAMERA_ID, TrackRules
 
-NO_CAMERA_ID = -1
 EXACT_IN_FLOAT32 = 2**24  # ids, which are sent as float32, are exact below
 REMEMBERED = 20000  # tracks that ended, many more than those in the window of keyframes that VINS optimizes
-
-
-@dataclass(frozen=True)
-class TrackRules:
-    """Rules for the tracks that are sent.
-
-    min_age:      number of images in which a track must have been seen.
-    max_count:    largest number of tracks in a message: those of the message before, then the oldest; 0: all.
-    min_distance: least distance of two tracks in pixels; 0: any.
-    camera_id:    value of the channel of that name; NO_CAMERA_ID: no such channel.
-    """
-
-    min_age: int = 2
-    max_count: int = 300
-    min_distance: float = 0.0
-    camera_id: int = NO_CAMERA_ID
 
 
 class Observations(NamedTuple):

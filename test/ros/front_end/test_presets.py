@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness import ROOT, Peer, camera_info, image_message, parameters_in
+from harness import ROOT, Peer, camera_info, image_message
 from sensor_msgs.msg import PointCloud
 from skimage import data
 
-from silk_ros.ros.front_end.parameters import DECLARATIONS
-from silk_ros.ros.front_end.settings import settings_from
+from silk_ros.parameters.declarations import check_change
+from silk_ros.parameters.front_end import DECLARATIONS
+from silk_ros.parameters.given import read_parameter_file
+from silk_ros.parameters.settings import settings_from
 from silk_ros.ros.messages import points_from_cloud
-from silk_ros.ros.node.declarations import check_change
 
 PRESETS = ROOT / "config" / "presets"
 FILES = {path.stem: path for path in sorted(PRESETS.glob("*.yaml"))}
@@ -33,7 +34,7 @@ def test_every_preset_has_a_page_or_is_for_a_node_of_ours() -> None:
 
 @pytest.mark.parametrize("preset", FILES)
 def test_a_preset_holds_declared_parameters_with_values_that_fit(preset: str) -> None:
-    values = parameters_in(FILES[preset])
+    values = read_parameter_file(FILES[preset])
     for name, value in values.items():
         check_change(DECLARED[name], value, active=False)
     settings_from({declaration.name: declaration.default for declaration in DECLARATIONS} | values)
@@ -79,7 +80,7 @@ def test_vins_gets_tracks_that_keep_their_distance(start: Callable[..., Peer]) -
     assert 100 < len(tracks.points) <= 300
     u, v = (np.array(channel.values) for channel in tracks.channels[1:3])
     distances = np.hypot(u[:, None] - u, v[:, None] - v)[~np.eye(len(u), dtype=bool)]
-    assert distances.min() >= parameters_in(FILES["vins"])["tracks.min_distance"] - 1e-3
+    assert distances.min() >= read_parameter_file(FILES["vins"])["tracks.min_distance"] - 1e-3
     assert [channel.name for channel in tracks.channels] == ["id", "u", "v", "velocity_x", "velocity_y"]
 
 

@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from silk_ros import Features
-from silk_ros.ros.front_end.tracks import Observations, TrackMessages, TrackRules
+from silk_ros.ros.front_end.tracks import Observations, TrackMessages
 from silk_ros.step import Frame
-from silk_ros.tracker import Tracks
+from silk_ros.tracker import TrackRules, Tracks
 
 SECOND = 10**9
 NAMES = ["id", "u", "v", "velocity_x", "velocity_y"]

@@ -1,22 +1,21 @@
-"""Declarations of the parameters of silk_node, from which `write_yaml` writes `config/silk.yaml`."""
+"""Declarations of the parameters of silk_node and `run_sequence`, from which `write_yaml` writes `config/silk.yaml`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
 
-from ...backends import AUTO, BACKENDS, PRECISIONS, EngineOptions
-from ...backends.base import MAX_OPTIMIZATION_LEVEL, NO_DLA
-from ...backends.rules import MAX_PER_CELL
-from ...extractor import MAX_THREADS
-from ...frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
-from ...refinement import METHODS as REFINEMENTS
-from ...stereo import StereoRules
-from ...verification import METHODS, OUTLIERS, Verification
+from ..backends import AUTO, BACKENDS, PRECISIONS, EngineOptions
+from ..backends.base import MAX_OPTIMIZATION_LEVEL, NO_DLA
+from ..backends.rules import MAX_PER_CELL
 from ..descriptor_formats import FORMATS
-from ..node.declarations import ANYTIME, INACTIVE, Declaration
-from ..node.rectified import RECTIFIED_DECLARATION
-from .tracks import NO_CAMERA_ID, TrackRules
+from ..extractor import MAX_THREADS
+from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
+from ..refinement import METHODS as REFINEMENTS
+from ..stereo import StereoRules
+from ..tracker import NO_CAMERA_ID, TrackRules
+from ..verification import METHODS, OUTLIERS, Verification
+from .declarations import ANYTIME, INACTIVE, RECTIFIED_DECLARATION, Declaration
 
 ALL_PRECISIONS = tuple(dict.fromkeys(precision for backend in BACKENDS for precision in PRECISIONS[backend]))
 SIDE = (0, 100000)  # pixels
@@ -155,3 +154,4 @@ DECLARATIONS = (
         "Seconds without an image after which the node warns, naming the publishers and their QoS."
     ),
 )
+KNOWN = {declaration.name: declaration for declaration in DECLARATIONS}
