@@ -133,10 +133,15 @@ def unit_vectors(codes: Codes) -> Floats:
     `silk_ros.match` takes them, with all of its filters, as it takes other descriptors.
     Raises ValueError for another shape or type.
     """
+    return (np.unpackbits(checked_codes(codes), axis=1).astype(np.float32) - np.float32(0.5)) / 8
+
+
+def checked_codes(codes: Codes) -> Codes:
+    """Codes (N, 32) uint8 as they are given; raises ValueError for another shape or type."""
     codes = np.asarray(codes)
     if codes.dtype != np.uint8 or codes.ndim != 2 or codes.shape[1] != BITS // 8:
         raise ValueError(f"binary codes must be (N, {BITS // 8}) uint8, not {codes.shape} {codes.dtype}")
-    return (np.unpackbits(codes, axis=1).astype(np.float32) - np.float32(0.5)) / 8
+    return codes
 
 
 def hamming_match(a: Codes, b: Codes, max_distance: float | None = None) -> Matches:

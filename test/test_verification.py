@@ -44,6 +44,15 @@ def test_wrong_matches_are_found(views: tuple, method: str) -> None:
     assert found[~right].mean() < 0.15  # some lie on their epipolar line by chance
 
 
+def test_an_essential_matrix_of_rectified_images_is_that_of_their_projection(views: tuple) -> None:
+    """The intrinsics of rectified images are columns of P; OpenCV misreads a part of an array."""
+    projection = np.column_stack([MATRIX, [-40.0, 0, 0]])
+    rectified = Camera(640, 480, projection[:, :3], np.zeros(5), projection=projection)
+    now, before, _ = views
+    found, expected = (inliers(Verification("essential"), now, before, each) for each in (rectified, camera()))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_an_essential_matrix_takes_the_lens_into_account(views: tuple) -> None:
     now, before, right = views
     strong = camera(distortion=-0.3)
@@ -56,6 +65,13 @@ def test_an_essential_matrix_takes_the_lens_into_account(views: tuple) -> None:
     strict = Verification("essential", threshold=0.2)
     assert inliers(strict, now, before, strong)[right].mean() > 0.98
     assert inliers(strict, now, before, camera())[right].mean() < 0.9
+
+
+def test_a_camera_may_be_made_of_a_part_of_its_projection(views: tuple) -> None:
+    now, before, _ = views
+    part = Camera(640, 480, np.column_stack([MATRIX, np.zeros(3)])[:, :3], np.zeros(5))
+    essential = Verification("essential")
+    np.testing.assert_array_equal(inliers(essential, now, before, part), inliers(essential, now, before, camera()))
 
 
 def test_without_a_camera_essential_is_fundamental(views: tuple) -> None:
