@@ -46,7 +46,8 @@ class MotionPrediction:
                   whole image where it cannot; of the whole image if they are None.
         """
         if self._motion is not None:
-            expected = self._expected(previous.features.keypoints, frame.stamp - previous.stamp)
+            # Where the network finds keypoints again: a refinement can move a track far from its keypoint in time.
+            expected = self._expected(previous.features.keypoints - previous.offsets, frame.stamp - previous.stamp)
             found = find(expected)
             rows, before = found.indices.T
             off = np.linalg.norm(frame.features.keypoints[rows] - expected[before], axis=1)
