@@ -131,10 +131,11 @@ def judge(clip: Clip, step: Step, index: int, before: int, milliseconds: float) 
 def summary(found: Sequence[Judged], reference: Sequence[Judged]) -> Row:
     """Means of an image. reference: the same images without a window and verification.
 
-    sigma: root mean square of the distances of right matches from the line. placed: share of the matches with known
-    depth that are at their true position, if any. lost: keypoints with a right match in the reference only. worst: least
-    share of the right matches of an image of the reference. ms: median time of all of the processor's cores
-    for the front-end without extraction. time: its ratio to the reference.
+    sigma:  root mean square of the distances of right matches from the line.
+    placed: share of the matches with known depth that are at their true position; left out without a depth.
+    lost:   keypoints with a right match in the reference only.
+    worst:  least number of right matches of an image, as a share of that of the reference.
+    ms:     median time of all cores for the front-end without extraction. time: its ratio to the reference.
     """
     distance, off = (np.concatenate([getattr(each, name) for each in found]) for name in ("distance", "off"))
     right = distance <= CORRECT
