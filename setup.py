@@ -60,8 +60,10 @@ setup(
         ("share/ament_index/resource_index/packages", ["resource/" + PACKAGE]),
         ("share/" + PACKAGE, ["package.xml"]),
         ("share/" + PACKAGE + "/launch", glob("launch/*.launch.py")),
-        ("share/" + PACKAGE + "/config", glob("config/*")),
+        ("share/" + PACKAGE + "/config", glob("config/*.*")),
+        ("share/" + PACKAGE + "/config/presets", glob("config/presets/*.yaml")),
         ("share/" + PACKAGE + "/models", glob("models/*")),
+        ("include/" + PACKAGE, glob("include/silk_ros/*.hpp")),
     ],
     install_requires=[
         "numpy>=1.24",

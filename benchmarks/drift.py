@@ -30,8 +30,8 @@ from silk_ros.extractor import Extractor
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS
 from silk_ros.geometry.trajectory import end_drift, path_length, read_tum, segment_drift, start_at
 from silk_ros.images.layouts.kitti import POSES, read_poses
+from silk_ros.parameters.settings import NetworkSettings
 from silk_ros.paths import default_model
-from silk_ros.ros.front_end.settings import NetworkSettings
 from silk_ros.ros.node.subprocesses import isolate_ros, start, stop
 from silk_ros.ros.silk_node import main as run_silk_node
 from silk_ros.types import Features, Matches

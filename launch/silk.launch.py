@@ -3,6 +3,7 @@
     ros2 launch silk_ros silk.launch.py image_topic:=/camera/image_raw camera_info_topic:=/camera/camera_info
     ros2 launch silk_ros silk.launch.py stereo:=exact left:=/stereo/left right:=/stereo/right odometry:=true
     ros2 launch silk_ros silk.launch.py namespace:=front,rear       # /front/image_raw and /rear/image_raw
+    ros2 launch silk_ros silk.launch.py preset:=orb_slam            # features as ORB-SLAM needs them
 
 `ros2 launch silk_ros silk.launch.py --show-args` lists the arguments.
 """
@@ -16,13 +17,21 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 CONFIG = os.path.join(get_package_share_directory("silk_ros"), "config")
+PRESETS = os.path.join(CONFIG, "presets")
 SIDES = ("left", "right")
 SWITCH = ["true", "false"]
 ARGUMENTS = {
     "namespace": dict(
         default_value="", description="namespace of the node and its topics; for several cameras, separated by commas"
     ),
-    "params_file": dict(default_value=os.path.join(CONFIG, "silk.yaml"), description="YAML file with parameters"),
+    "preset": dict(
+        default_value="",
+        description="parameters that suit a program downstream, a file of share/silk_ros/config/presets; empty: none",
+        choices=["", *sorted(name.removesuffix(".yaml") for name in os.listdir(PRESETS))],
+    ),
+    "params_file": dict(
+        default_value="", description="YAML file with parameters, which win over those of the preset; empty: none"
+    ),
     "image_topic": dict(
         default_value="image_raw", description="images of the camera; compressed ones on <image_topic>/compressed"
     ),
@@ -71,11 +80,21 @@ def overrides(value):
     return {parameter: value[name] for name, parameter in given.items() if value[name]}
 
 
+def parameter_files(value):
+    """Files with the parameters of silk_node; the later one wins."""
+    files = [os.path.join(CONFIG, "silk.yaml")]
+    if value["preset"]:
+        files.append(os.path.join(PRESETS, f"{value['preset']}.yaml"))
+    if value["params_file"]:
+        files.append(os.path.expanduser(value["params_file"]))
+        if not os.path.isfile(files[-1]):
+            raise RuntimeError(f"no params_file at '{files[-1]}': copy config/silk.yaml and pass its path")
+    return files
+
+
 def start_nodes(context):
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
-    params_file = os.path.expanduser(value["params_file"])
-    if not os.path.isfile(params_file):
-        raise RuntimeError(f"no params_file at '{params_file}': copy config/silk.yaml and pass its path")
+    parameters = [*parameter_files(value), overrides(value)]
     topics, with_rviz = remappings(value), value["rviz"] == "true"
     sim_time = {"use_sim_time": value["use_sim_time"] == "true"}
     log_level = ["--log-level", value["log_level"]]
@@ -92,7 +111,7 @@ def start_nodes(context):
             Node(
                 executable="silk_node",
                 name="silk",
-                parameters=[params_file, overrides(value), sim_time],
+                parameters=[*parameters, sim_time],
                 remappings=list(topics.items()),
                 ros_arguments=log_level + (["--enclave", value["enclave"]] if value["enclave"] else []),
                 **place,

@@ -131,7 +131,7 @@ class Extractor:
 
         Raises TypeError or ValueError, naming the fix, for anything else, and for images below the receptive field.
         """
-        part = self._checked(image)
+        part = self.part_of(image)
         seen = self._resized(part)
         return self._features(part.shape, self.backend.extract(seen), seen.shape)
 
@@ -143,18 +143,13 @@ class Extractor:
         """
         if not isinstance(self.backend, MatchingBackend):
             return self(image), None
-        part = self._checked(image)
+        part = self.part_of(image)
         seen = self._resized(part)
         # The backend knows the descriptors that it gave by identity: `Features` keeps the array itself.
         extracted, matched = self.backend.extract_and_match(seen, None if previous is None else previous.descriptors)
         return self._features(part.shape, extracted, seen.shape), None if matched is None else Matches(*matched)
 
-    def close(self) -> None:
-        """End the work of the backend in other threads, such as building an engine, as soon as possible."""
-        if isinstance(self.backend, ClosableBackend):
-            self.backend.close()
-
-    def _checked(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def part_of(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The region of interest of an image. Raises TypeError or ValueError, naming the fix, for an unusable one."""
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
             kind = f"an array of {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
@@ -179,6 +174,11 @@ class Extractor:
                 f"{MAX_SEEN // 10**6} megapixels: lower the scale, or set a region of interest"
             )
         return part
+
+    def close(self) -> None:
+        """End the work of the backend in other threads, such as building an engine, as soon as possible."""
+        if isinstance(self.backend, ClosableBackend):
+            self.backend.close()
 
     def _resized(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The contiguous image that the network sees."""

@@ -141,7 +141,7 @@ class FrontEnd:
         self._previous = frame = replace(frame, tracks=tracks)
         if self._options.bridge and previous is not None:
             self._lost = previous.rows(self._tracker.lost_rows)
-        step = Step(frame, previous, matches, inliers, verified, restarted, refined=refined)
+        step = Step(frame, previous, matches, inliers, verified, restarted, refined_share=refined)
         if self._options.max_published:
             step, self._published = step.published(self._options.max_published, self._published)
         if right is None or seen_right is None:

@@ -63,7 +63,8 @@ class Step:
     restarted:     why the previous frame was forgotten; empty where it was not.
     stereo:        matches with the right image; None without one.
     right_problem: why the right image could not be used; empty where it could.
-    refined:       share of the matches with the previous frame that could be refined; NaN without a refinement.
+    refined_share: share of the matches with the previous frame that could be refined, those included that were dropped;
+                   NaN without a refinement.
     """
 
     frame: Frame
@@ -74,7 +75,7 @@ class Step:
     restarted: str = ""
     stereo: StereoPair | None = None
     right_problem: str = ""
-    refined: float = float("nan")
+    refined_share: float = float("nan")
 
     def published(self, count: int, before: NDArray[np.intp] | None) -> tuple[Step, NDArray[np.intp]]:
         """The step with at most `count` keypoints of its frame (`max_published`), and the rows that they were.
@@ -98,7 +99,7 @@ class Step:
             self,
             frame=self.frame.rows(rows),
             previous=self.previous.rows(before) if self.previous and before is not None else self.previous,
-            matches=Matches(pairs[both], self.matches.similarity[both]),
+            matches=replace(self.matches.rows(np.flatnonzero(both)), indices=pairs[both]),
             inliers=None if self.inliers is None else self.inliers[both],
         )
         return part, rows

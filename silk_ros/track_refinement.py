@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,7 +40,7 @@ class TrackRefinement:
     ) -> tuple[Frame, Matches, float]:
         """The frame with refined keypoints, the matches to go on with, and the share of all whose refinement succeeded.
 
-        Where that is too small (see `kept_matches`), matches go on without a refinement.
+        Where that is too small (see `kept_matches`), all matches go on; `Matches.refined` tells which were refined.
 
         frame:    without rays, which belong to its keypoints.
         previous: the frame of the last update.
@@ -68,7 +70,7 @@ class TrackRefinement:
             self._places = np.full_like(frame.features.keypoints, np.nan)
             self._places[rows[shown]] = places[shown]
         share = float(succeeded.mean()) if len(succeeded) else float("nan")
-        return frame, matches.rows(kept_matches(succeeded)), share
+        return frame, replace(matches, refined=succeeded).rows(kept_matches(succeeded)), share
 
     def bridge(
         self, frame: Frame, lost: Frame, matches: Matches, reach: float, mask: Mask = None, camera: Camera | None = None

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from .types import Matches
 
+NO_CAMERA_ID = -1
+
 Ids = NDArray[np.uint32]
 
 
@@ -28,6 +30,22 @@ class Tracks:
 
     def rows(self, rows: NDArray[np.intp]) -> Tracks:
         return Tracks(self.ids[rows], self.ages[rows])
+
+
+@dataclass(frozen=True)
+class TrackRules:
+    """Rules for the tracks that are sent.
+
+    min_age:      number of images in which a track must have been seen.
+    max_count:    largest number of tracks in a message: those of the message before, then the oldest; 0: all.
+    min_distance: least distance of two tracks in pixels; 0: any.
+    camera_id:    value of the channel of that name; NO_CAMERA_ID: no such channel.
+    """
+
+    min_age: int = 2
+    max_count: int = 300
+    min_distance: float = 0.0
+    camera_id: int = NO_CAMERA_ID
 
 
 def others(count: int, rows: NDArray[np.integer]) -> NDArray[np.intp]:

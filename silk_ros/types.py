@@ -58,24 +58,30 @@ class Matches:
 
     indices:    (M, 2) int32, rows of a and b; no row appears twice.
     similarity: (M,)   float32, cosine of the two descriptors.
+    refined:    (M,)   bool, which keypoints of a have a sub-pixel position from the comparison of the two images; None
+                       where no images were compared.
 
     Raises ValueError when the shapes do not fit together.
     """
 
     indices: NDArray[np.int32]
     similarity: NDArray[np.float32]
+    refined: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         indices = _array(self.indices, np.int32, (None, 2), "indices")
         object.__setattr__(self, "indices", indices)
         object.__setattr__(self, "similarity", _array(self.similarity, np.float32, (len(indices),), "similarity"))
+        if self.refined is not None:
+            object.__setattr__(self, "refined", _array(self.refined, np.bool_, (len(indices),), "refined"))
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def rows(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Matches:
         """The matches of some rows, in the order of `rows`, or those that a mask (M,) keeps."""
-        return Matches(indices=self.indices[rows], similarity=self.similarity[rows])
+        refined = None if self.refined is None else self.refined[rows]
+        return Matches(self.indices[rows], self.similarity[rows], refined)
 
     def at_least(self, similarity: float) -> Matches:
         """The matches of at least this similarity."""

@@ -14,6 +14,7 @@ SOURCES = (
     "training",
     "launch",
     "config",
+    "include",
     "models",
     "resource",
     "package.xml",
@@ -61,11 +62,13 @@ def test_executables_and_share_are_where_ros_looks(workspace: Path) -> None:
         "launch/silk.launch.py",
         "config/silk.yaml",
         "config/fastdds.xml",
+        "config/presets/orb_slam.yaml",
         "models/silk_vggnp_mu.onnx",
         "models/silk_vggnp_mu_vocabulary.txt.gz",
         "package.xml",
     ):
         assert (share / file).is_file(), file
+    assert (workspace / "include" / "silk_ros" / "features.hpp").is_file()
 
 
 def test_installed_code_finds_its_model_and_leaves_the_name_training_free(workspace: Path) -> None:

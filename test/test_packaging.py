@@ -41,8 +41,9 @@ def test_package_xml_declares_what_the_nodes_import() -> None:
 
 
 def test_everything_a_robot_needs_is_installed_into_share() -> None:
-    for folder in ("launch", "config", "models"):
+    for folder in ("launch", "config", "config/presets", "models"):
         assert f'"/{folder}", glob(' in SETUP and any((ROOT / folder).iterdir())
+    assert '"include/" + PACKAGE, glob(' in SETUP and (ROOT / "include" / "silk_ros" / "features.hpp").is_file()
     assert (ROOT / "resource" / "silk_ros").is_file() and (ROOT / "LICENSE").is_file()
 
 

@@ -105,7 +105,7 @@ def test_matches_tracks_and_features_agree() -> None:
         assert frame.rays is not None
         np.testing.assert_array_equal(frame.rays, camera.rays(frame.features.keypoints))
         if before is not None:
-            assert step.previous is not None and 0.8 < step.refined <= 1
+            assert step.previous is not None and 0.8 < step.refined_share <= 1
             np.testing.assert_array_equal(step.previous.features.keypoints, before.frame.features.keypoints)
             rows, previous_rows = step.matches.indices.T
             np.testing.assert_array_equal(frame.tracks.ids[rows], step.previous.tracks.ids[previous_rows])
@@ -136,7 +136,9 @@ def test_matches_whose_images_differ_are_dropped_and_start_new_tracks() -> None:
     assert np.isin(matched, np.arange(0, len(seen), 4)).mean() < 0.05 and len(matched) > 0.6 * len(seen)
     dropped = np.setdiff1d(np.arange(len(seen)), matched)
     assert not np.isin(steps[1].frame.tracks.ids[dropped], steps[0].frame.tracks.ids).any()
-    assert steps[1].refined == pytest.approx(len(matched) / len(seen), abs=1e-6)
+    assert steps[1].refined_share == pytest.approx(len(matched) / len(seen), abs=1e-6)
+    refined = steps[1].matches.refined
+    assert refined is not None and len(refined) == len(matched) and refined.all(), "what remains is refined"
 
 
 def test_where_most_images_differ_no_match_is_dropped() -> None:
@@ -145,9 +147,10 @@ def test_where_most_images_differ_no_match_is_dropped() -> None:
     front_end = FrontEnd(extractor)
     front_end.process(scene.view(drift(0)), 0)
     step = front_end.process(scene.view(drift(0))[::-1].copy(), 1)
-    assert step.refined < 0.3 and len(step.matches) == len(scene.points)
+    assert step.refined_share < 0.3 and len(step.matches) == len(scene.points)
     moved = np.abs(step.frame.offsets).max(axis=1) > 0
-    assert moved.mean() == pytest.approx(step.refined), "the others stay where the network found them"
+    assert moved.mean() == pytest.approx(step.refined_share), "the others stay where the network found them"
+    np.testing.assert_array_equal(step.matches.refined, moved[step.matches.indices[:, 0]])
 
 
 def test_bridged_tracks_are_refined_too() -> None:
@@ -187,7 +190,9 @@ def test_options_can_change_between_images() -> None:
     refined = []
     for index, shift in enumerate(shifts):
         front_end.change(FrontEndOptions(refinement="none" if index % 2 else "subpixel"))
-        refined.append(front_end.process(scene.view(shift), index).refined)
+        step = front_end.process(scene.view(shift), index)
+        refined.append(step.refined_share)
+        assert (step.matches.refined is None) == (index == 0 or index % 2 == 1)
     assert np.isnan(refined[::2][:1]).all() and np.isnan(refined[1::2]).all() and min(refined[2::2]) > 0.8
 
 

@@ -59,6 +59,17 @@ def test_matches_of_unfitting_shapes_name_the_field(indices: tuple[int, ...], si
         silk_ros.Matches(np.zeros(indices), np.zeros(similarity))
 
 
+def test_matches_know_which_of_their_rows_are_refined() -> None:
+    matches = silk_ros.Matches([[0, 1], [2, 3], [4, 5]], [0.9, 0.5, 0.7], refined=[1, 0, 1])
+    assert matches.refined is not None and matches.refined.tolist() == [True, False, True]
+    for part in (matches.rows(np.array([2, 1])), matches.at_least(0.8)):
+        assert part.refined is not None
+        assert part.refined.tolist() == [matches.refined[row // 2] for row in part.indices[:, 0]]
+    assert silk_ros.Matches.empty().refined is None
+    with pytest.raises(ValueError, match="refined must have shape"):
+        silk_ros.Matches([[0, 1]], [0.9], refined=[True, False])
+
+
 def test_matches_hold_rows_and_cosines() -> None:
     matches = silk_ros.Matches([[0, 5], [2, 1]], [0.9, 0.8])
     assert (matches.indices.dtype, matches.similarity.dtype, len(matches)) == (np.int32, np.float32, 2)

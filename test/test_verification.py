@@ -58,6 +58,13 @@ def test_an_essential_matrix_takes_the_lens_into_account(views: tuple) -> None:
     assert inliers(strict, now, before, camera())[right].mean() < 0.9
 
 
+def test_a_camera_may_be_made_of_a_part_of_its_projection(views: tuple) -> None:
+    now, before, _ = views
+    part = Camera(640, 480, np.column_stack([MATRIX, np.zeros(3)])[:, :3], np.zeros(5))
+    essential = Verification("essential")
+    np.testing.assert_array_equal(inliers(essential, now, before, part), inliers(essential, now, before, camera()))
+
+
 def test_without_a_camera_essential_is_fundamental(views: tuple) -> None:
     now, before, _ = views
     np.testing.assert_array_equal(

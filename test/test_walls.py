@@ -35,9 +35,10 @@ ROOMS = {
     "silk_ros.backends": ["silk_ros.paths"],
     ROAD: LIBRARY,
     "silk_ros.odometry": ["silk_ros.geometry", "silk_ros.types"],
+    "silk_ros.parameters": LIBRARY,
     "silk_ros.evaluation": LIBRARY,
-    "silk_ros.commands": [*LIBRARY, "silk_ros.evaluation"],
-    "silk_ros.ros": [*LIBRARY, "silk_ros.odometry"],
+    "silk_ros.commands": [*LIBRARY, "silk_ros.parameters", "silk_ros.evaluation"],
+    "silk_ros.ros": [*LIBRARY, "silk_ros.parameters", "silk_ros.odometry"],
     "training": [*LIBRARY, "silk_ros.evaluation"],
 }
 # The one door: of the formats of run_sequence, "bag" alone needs ROS, and is loaded by name when it is asked for.

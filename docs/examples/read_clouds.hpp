@@ -58,8 +58,8 @@ struct Feature {
   }
 };
 
-// A point of ~/matches.
-struct Match {
+// What both kinds of points of ~/matches begin with.
+struct MatchBase {
   float u, v, u_prev, v_prev;
   std::uint32_t index, index_prev, track_id;
   float similarity;
@@ -77,13 +77,24 @@ struct Match {
   }
 };
 
-// A point of ~/matches with verification.outliers: flag.
-struct FlaggedMatch : Match {
-  std::uint8_t inlier;
+// A point of ~/matches.
+struct Match : MatchBase {
+  std::uint8_t refined, unused[3];
 
   static std::vector<Field> fields() {
-    std::vector<Field> all = Match::fields();
-    all.push_back({"inlier", PointField::UINT8, 1});
+    std::vector<Field> all = MatchBase::fields();
+    all.push_back({"refined", PointField::UINT8, 1});
+    return all;
+  }
+};
+
+// A point of ~/matches with verification.outliers: flag.
+struct FlaggedMatch : MatchBase {
+  std::uint8_t inlier, refined, unused[2];
+
+  static std::vector<Field> fields() {
+    std::vector<Field> all = MatchBase::fields();
+    for (const char * name : {"inlier", "refined"}) all.push_back({name, PointField::UINT8, 1});
     return all;
   }
 };
@@ -112,7 +123,7 @@ struct StereoMatch {
 #pragma pack(pop)
 
 static_assert(sizeof(Feature<>) == 156 && sizeof(Feature<std::uint16_t>) == 92 && sizeof(Feature<std::uint8_t>) == 60);
-static_assert(sizeof(Match) == 40 && sizeof(FlaggedMatch) == 41 && sizeof(StereoMatch) == 52);
+static_assert(sizeof(Match) == 44 && sizeof(FlaggedMatch) == 44 && sizeof(StereoMatch) == 52);
 
 // The points of a cloud, which must outlive them.
 template <typename Point>

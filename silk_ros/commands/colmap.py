@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..extractor import Extractor
+from ..images.mask import mask_rows
 from ..images.sequence import SequenceFrame
 from ..matcher import match
 from ..types import Features, Matches
@@ -131,10 +132,13 @@ class DatabaseWriter:
 
 
 def write_database(views: Iterable[SequenceFrame], extractor: Extractor, writer: DatabaseWriter) -> DatabaseSummary:
-    """Extract and match a whole sequence."""
+    """Extract and match a whole sequence, without the keypoints that masks leave out."""
     try:
         for view in views:
-            writer.add(view, extractor(view.gray))
+            features = extractor(view.gray)
+            if view.mask is not None:
+                features = features.rows(np.flatnonzero(mask_rows(view.mask, features.keypoints, view.gray.shape)))
+            writer.add(view, features)
     finally:
         summary = writer.close()
     return summary

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..geometry.camera import RECTIFIED, is_rectified, rectified_notes
 from .bag_cameras import Heard, RecordedCameras
-from .bag_messages import header_stamp, image_from_message
+from .bag_messages import header_stamp, image_from_message, stamp_or_zero
 from .bag_stamps import RecordedClock
 from .bag_topics import ImageTopics
 from .source import Lost, Source, SourceImage
@@ -75,13 +75,13 @@ class BagSource(Source):
             ) from error
         self._recording = Recording(path)
         topics = ImageTopics(self._recording)
-        self._topic = topics.choose(topic)
-        chosen = f"the images are those of {self._topic}, as topic says" if topic else topics.about(self._topic)
+        self.topic = topics.choose(topic)
+        chosen = f"the images are those of {self.topic}, as topic says" if topic else topics.about(self.topic)
         about = [self._recording.about, chosen]
         self.about = "; ".join(text for text in about if text)
         # image_transport publishes /camera/image_raw/compressed beside /camera/camera_info.
-        self._info_topic = self._topic.removesuffix("/compressed").rsplit("/", 1)[0] + "/camera_info"
-        self._rectified = is_rectified(rectified, self._topic)
+        self._info_topic = self.topic.removesuffix("/compressed").rsplit("/", 1)[0] + "/camera_info"
+        self._rectified = is_rectified(rectified, self.topic)
         first = list(self._first_images())
         self._frame_ids = [(frame_id, received) for _, received, frame_id in first]
         self._clock = RecordedClock([(stamp, received) for stamp, received, _ in first])
@@ -91,20 +91,18 @@ class BagSource(Source):
     def _log_calibration(self, rectified: str) -> None:
         recorded = self._recording.topics
         if self._info_topic in recorded:
-            said, doubt = rectified_notes(rectified, [self._topic])
+            said, doubt = rectified_notes(rectified, [self.topic])
             log.info("%s", said)
             if doubt:
                 log.warning("%s", doubt)
             return
         others = [topic for topic, channels in sorted(recorded.items()) if any(c.type == INFO for c in channels)]
         there = f"there is {', '.join(others)}" if others else "no camera_info was recorded"
-        log.info(
-            "the images of %s have no calibration, which is sought on %s: %s", self._topic, self._info_topic, there
-        )
+        log.info("the images of %s have no calibration, which is sought on %s: %s", self.topic, self._info_topic, there)
 
     def _first_images(self) -> Iterator[tuple[int, int, str]]:
         """Stamp, time of reception and frame_id of the first images that have a valid stamp."""
-        for item in islice(self._recording.read([self._topic]), FIRST):
+        for item in islice(self._recording.read([self.topic]), FIRST):
             if not isinstance(item.message, Lost):
                 with suppress(ValueError):
                     yield header_stamp(item.message), item.time, item.message.header.frame_id
@@ -114,7 +112,7 @@ class BagSource(Source):
         first_infos = [(item.message, item.time) for item in islice(infos, FIRST) if not isinstance(item.message, Lost)]
         cameras = RecordedCameras(self._info_topic, self._rectified, first_infos, self._frame_ids)
         waiting: deque[_Waiting] = deque()
-        for item in self._recording.read([self._topic, self._info_topic]):
+        for item in self._recording.read([self.topic, self._info_topic]):
             if item.type == INFO:
                 self._add_info(cameras, item)
             else:
@@ -136,7 +134,8 @@ class BagSource(Source):
         try:
             image = image_from_message(item.message, item.type)
         except ValueError as error:
-            return _Waiting(Lost(item.place, str(error)), 0, {})
+            on_clock = self._clock.of(stamp_or_zero(item.message), item.time)
+            return _Waiting(Lost(item.place, str(error), on_clock or None), 0, {})
         stamp = image.stamp or 0
         cameras.see(image.frame_id or "", item.time)
         on_clock = self._clock.of(stamp, item.time)

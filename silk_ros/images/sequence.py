@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -14,15 +15,23 @@ from ..geometry.camera import Camera
 from ..geometry.stereo_geometry import StereoGeometry
 from .source import FIRST_STAMP, Source, SourceImage
 
+log = logging.getLogger(__name__)
+
+# For images without a frame of their own: of one camera, and of a pair, as the image_player names them.
+FRAME_ID = "camera"
+PAIR_FRAME_IDS = (f"{FRAME_ID}_left", f"{FRAME_ID}_right")
+
 
 @dataclass(frozen=True, eq=False)
 class SequenceFrame:
     """One image of a sequence, or one stereo pair.
 
-    index:  number of the image in its source.
-    stamp:  nanoseconds.
-    gray:   (H, W) uint8, of the left camera of a pair.
-    camera: the calibration that came with the image, or was given.
+    index:     number of the image in its source.
+    stamp:     nanoseconds.
+    gray:      (H, W) uint8, of the left camera of a pair.
+    camera:    the calibration that came with the image, or was given.
+    frame_ids: of the camera, or of both cameras where the source has pairs, also for an image without a right one.
+    mask:      (H, W) uint8; no keypoints where it is 0.
     """
 
     index: int
@@ -30,6 +39,14 @@ class SequenceFrame:
     image: SourceImage
     gray: NDArray[np.uint8]
     camera: Camera | None = None
+    frame_ids: tuple[str, ...] = (FRAME_ID,)
+    mask: NDArray[np.uint8] | None = None
+
+    @property
+    def right_stamp(self) -> int:
+        """The stamp of the right image of a pair in nanoseconds; that of the left one where it has none of its own."""
+        right = self.image.right
+        return self.stamp if right is None or right.stamp is None else right.stamp
 
     def right(self) -> NDArray[np.uint8] | None:
         """The right image of a pair, grey (H, W) uint8; None without one. Raises ValueError for an unreadable one."""
@@ -59,20 +76,34 @@ class SequenceFrame:
         return pixels if code is None else np.asarray(cv2.cvtColor(pixels, code), np.uint8)
 
 
-def read_frames(source: Source, every: int = 1, intrinsics: list[float] | None = None) -> Iterator[SequenceFrame]:
+def read_frames(
+    source: Source, every: int = 1, intrinsics: list[float] | None = None, mask: NDArray[np.uint8] | None = None
+) -> Iterator[SequenceFrame]:
     """Every N-th image of a source, N being `every`.
 
     intrinsics: fx, fy, cx, cy and no or four distortion coefficients k1, k2, p1, p2 (OpenCV's), instead of those of
                 the source; a stereo pair then has no geometry.
+    mask:       for the images of its size (H, W); the number of the others is logged at the end.
 
     Raises ValueError, naming the fix, for images that cannot be read.
     """
+    right_names: dict[str | None, str | None] = {}  # frame_ids of right cameras, by those of left ones
+    count = without_mask = 0
     for index, image in enumerate(source):
+        if image.right is not None:
+            right_names[image.frame_id] = image.right.frame_id
         if index % every:
             continue
         stamp = FIRST_STAMP + round(index * 1e9 / source.rate) if image.stamp is None else image.stamp
         camera = image.camera if intrinsics is None else _camera(intrinsics, image)
-        yield SequenceFrame(index, stamp, image, image.gray(), camera)
+        names = (image.frame_id, right_names.get(image.frame_id)) if source.stereo else (image.frame_id,)
+        defaults = PAIR_FRAME_IDS if source.stereo else (FRAME_ID,)
+        frame_ids = tuple(default if name is None else name for name, default in zip(names, defaults))
+        fits = mask is None or mask.shape == (image.height, image.width)
+        count, without_mask = count + 1, without_mask + (not fits)
+        yield SequenceFrame(index, stamp, image, image.gray(), camera, frame_ids, mask if fits else None)
+    if without_mask:
+        log.warning("the mask was not used for %d of %d images, which have another size", without_mask, count)
 
 
 def _camera(intrinsics: list[float], image: SourceImage) -> Camera:

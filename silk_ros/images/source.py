@@ -92,10 +92,14 @@ def usual_rate(stamps: Sequence[int | None]) -> float:
 
 @dataclass(frozen=True)
 class Lost:
-    """An image that a source cannot read: its place in the source, and the reason with the remedy."""
+    """An image that a source cannot read: its place in the source, and the reason with the remedy.
+
+    stamp: of its header, in nanoseconds; None where it is not known.
+    """
 
     place: str
     reason: str
+    stamp: int | None = None
 
 
 class Source(ABC):

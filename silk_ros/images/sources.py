@@ -11,35 +11,45 @@ from .flight import FlightSource
 from .folders import FolderSource, LayoutSource, find_layout
 from .image_files import image_files, split_pattern
 from .source import IMAGE_SUFFIXES, Source
+from .stereo_bag import StereoBagSource
 from .storage.names import is_recording
 from .video import VideoSource
 
 
-def open_source(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> Source:
+def open_source(
+    source: str, topic: str = "", rectified: str = RECTIFIED[0], right_topic: str = "", max_interval: int = 0
+) -> Source:
     """The source that a text names.
 
     The text is `flight`, a camera index, a folder of images or a pattern of file names in it, a folder in a layout of
     `folders.LAYOUTS`, an image, a video file or a recording. A path that exists is a path, whatever it is called.
-    topic, rectified: of a recording (see `BagSource`).
+    topic, rectified: of a recording (see `BagSource`). right_topic, max_interval: of its stereo pairs (see
+    `StereoBagSource`); one camera where right_topic is empty.
 
     Raises ValueError or ImportError, naming the fix, when there is no such source.
     """
+    path = _path(source)
     try:
-        opened = _open(source, topic, rectified)
+        if right_topic and path is not None and path.exists() and is_recording(path):
+            opened: Source = StereoBagSource(path, topic, right_topic, rectified, max_interval)
+        else:
+            opened = _open(source, topic, rectified)
     except OSError as error:
         raise ValueError(f"cannot read '{source}' ({error.strerror or error}): check its permissions") from error
-    if not isinstance(opened, BagSource) and (topic or rectified != RECTIFIED[0]):
-        given = f"the topic '{topic}' is" if topic else f"rectified ({rectified}) is"
+    if not isinstance(opened, (BagSource, StereoBagSource)) and (topic or right_topic or rectified != RECTIFIED[0]):
+        given = f"the topic '{topic or right_topic}' is" if topic or right_topic else f"rectified ({rectified}) is"
         raise ValueError(f"{given} of a recording, but '{source}' is none: leave it out")
     opened.announce()
     return opened
 
 
-def open_recorded(source: str, topic: str = "", rectified: str = RECTIFIED[0]) -> Source:
+def open_recorded(
+    source: str, topic: str = "", rectified: str = RECTIFIED[0], right_topic: str = "", max_interval: int = 0
+) -> Source:
     """The source that a text names, for programs that read it to its end. Raises as `open_source`, and for a camera."""
     if _is_camera(source):
         raise ValueError(f"'{source}' is a camera, which never ends: record it first")
-    return open_source(source, topic, rectified)
+    return open_source(source, topic, rectified, right_topic, max_interval)
 
 
 def _is_camera(source: str) -> bool:

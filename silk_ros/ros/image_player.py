@@ -22,9 +22,10 @@ from ..images.calibration_file import read_calibration
 from ..images.pace import Pace
 from ..images.source import SourceImage
 from ..images.sources import open_source
+from ..parameters.declarations import Declaration, given_path
 from .camera_messages import camera_info_message, compressed_message, raw_message
 from .messages import stamp_nanoseconds
-from .node.declarations import Declaration, declare, given_path
+from .node.declarations import declare
 from .node.logs import NodeLog
 from .node.process import WorkerNode, run_node
 from .poses import pose_message

@@ -15,18 +15,20 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
+from ..descriptor_formats import decode
 from ..step import Frame, Step
 from ..stereo import StereoPair
 from ..tracker import Tracks
 from ..types import Features, Matches
-from .descriptor_formats import decode
 
-MATCH_DTYPE = np.dtype(
-    [(name, "<f4") for name in ("u", "v", "u_prev", "v_prev")]
-    + [(name, "<u4") for name in ("index", "index_prev", "track_id")]
-    + [("similarity", "<f4"), ("prev_sec", "<i4"), ("prev_nanosec", "<u4")]
+_MATCH_FIELDS = (
+    *((name, "<f4") for name in ("u", "v", "u_prev", "v_prev")),
+    *((name, "<u4") for name in ("index", "index_prev", "track_id")),
+    *(("similarity", "<f4"), ("prev_sec", "<i4"), ("prev_nanosec", "<u4")),
 )
-FLAGGED_MATCH_DTYPE = np.dtype([*MATCH_DTYPE.descr, ("inlier", "u1")])
+# Aligned: unused bytes at the end of a point keep the next one at a multiple of four bytes.
+MATCH_DTYPE = np.dtype([*_MATCH_FIELDS, ("refined", "u1")], align=True)
+FLAGGED_MATCH_DTYPE = np.dtype([*_MATCH_FIELDS, ("inlier", "u1"), ("refined", "u1")], align=True)
 STEREO_MATCH_DTYPE = np.dtype(
     [(name, "<f4") for name in ("x", "y", "z", "u", "v", "u_right", "v_right", "disparity")]
     + [("index", "<u4"), ("track_id", "<u4"), ("similarity", "<f4"), ("index_right", "<u4"), ("disparity_sigma", "<f4")]
@@ -127,10 +129,10 @@ def features_from_cloud(cloud: PointCloud2) -> Features:
 def matches_to_cloud(header: Header, step: Step, flagged: bool = False) -> PointCloud2:
     """The match cloud between a frame and the one before; empty when there was none.
 
-    flagged: with a last field `inlier`, 1 for matches that agree with the geometry and 0 for others.
+    flagged: with a field `inlier`, 1 for matches that agree with the geometry and 0 for others.
     """
     frame, previous, matches = step.frame, step.previous, step.matches
-    points = np.empty(len(matches), FLAGGED_MATCH_DTYPE if flagged else MATCH_DTYPE)
+    points = np.zeros(len(matches), FLAGGED_MATCH_DTYPE if flagged else MATCH_DTYPE)
     if flagged and step.inliers is not None:
         points["inlier"] = step.inliers
     if previous is not None:
@@ -140,14 +142,20 @@ def matches_to_cloud(header: Header, step: Step, flagged: bool = False) -> Point
         points["index"], points["index_prev"] = index, index_prev
         points["track_id"], points["similarity"] = frame.tracks.ids[index], matches.similarity
         points["prev_sec"], points["prev_nanosec"] = divmod(previous.stamp, 10**9)
+    if matches.refined is not None:
+        points["refined"] = matches.refined
     return cloud_from_points(header, points)
 
 
 def matches_from_cloud(cloud: PointCloud2) -> Matches:
-    """The matches of a match cloud: rows of its own feature cloud and of the one before."""
+    """The matches of a match cloud: rows of its own feature cloud and of the one before.
+
+    `refined` is None for a cloud of an earlier version, which does not tell.
+    """
     points = points_from_cloud(cloud)
     indices = np.stack([points["index"], points["index_prev"]], axis=1)
-    return Matches(indices=indices, similarity=points["similarity"])
+    refined = points["refined"] if "refined" in (points.dtype.names or ()) else None
+    return Matches(indices=indices, similarity=points["similarity"], refined=refined)
 
 
 def stereo_matches_to_cloud(header: Header, frame: Frame, pair: StereoPair) -> PointCloud2:

@@ -26,13 +26,14 @@ from ..odometry.estimate import Estimate
 from ..odometry.followed import Followed
 from ..odometry.image_size import OtherSize
 from ..odometry.tracking import MODES, Tracking
+from ..parameters.declarations import RECTIFIED_DECLARATION, Declaration, given_path
 from .messages import points_from_cloud, stamp_nanoseconds
 from .node.calibration import Calibration
-from .node.declarations import Declaration, declare, given_path
+from .node.declarations import declare
 from .node.diagnostics import Counters, diagnostics_message
 from .node.logs import ChangeLog, NodeLog
 from .node.process import WorkerNode, run_node
-from .node.rectified import RECTIFIED_DECLARATION, images_are_rectified
+from .node.rectified import images_are_rectified
 from .odometry_outputs import OdometryOutputs, TumFile
 
 TOPICS = {"matches": "silk/matches", "stereo": "silk/stereo_matches"}

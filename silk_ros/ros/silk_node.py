@@ -17,11 +17,11 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
-from .front_end.configuration import Configuration
+from ..parameters.configuration import Configuration
+from ..parameters.front_end import DECLARATIONS
 from .front_end.drop_warning import DropWatch
 from .front_end.inputs import Inputs
 from .front_end.parameter_changes import ParameterChanges
-from .front_end.parameters import DECLARATIONS
 from .front_end.statistics import FrontEndCount, Statistics
 from .front_end.worker import Worker
 from .node.declarations import declare

@@ -40,12 +40,49 @@ def test_a_folder_becomes_a_colmap_database(folder: Path, tmp_path: Path, capsys
     assert "choose another folder" in capsys.readouterr().err
 
 
+def test_a_preset_and_a_mask_choose_the_keypoints_of_colmap(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pycolmap = pytest.importorskip("pycolmap")
+    mask = np.full((120, 160), 255, np.uint8)
+    mask[:, :80] = 0
+    cv2.imwrite(str(tmp_path / "mask.png"), mask)
+    arguments = ["--format", "colmap", "--preset", "orb_slam", "--set", f"mask_file={tmp_path / 'mask.png'}"]
+    assert main([str(folder), "--output", str(tmp_path / "out"), *arguments, *SMALL]) == 0
+    said = capsys.readouterr().err
+    assert "orb_slam.yaml': not used here: descriptor_format (of messages: COLMAP stores no descriptors)" in said
+    database = pycolmap.Database.open(tmp_path / "out" / "database.db")
+    for image in (1, 2, 3):
+        points = database.read_keypoints(image)[:, :2] - 0.5
+        assert 20 < len(points) < 200 and (points.min(axis=0) > (79, 18)).all() and points[:, 0].max() < 141
+    database.close()
+
+
+def test_a_mask_of_another_size_than_the_first_image_is_an_error(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cv2.imwrite(str(tmp_path / "mask.png"), np.full((60, 80), 255, np.uint8))
+    arguments = ["--output", str(tmp_path / "out"), "--format", "bag", "--set", f"mask_file={tmp_path / 'mask.png'}"]
+    assert main([str(folder), *arguments]) == 1
+    assert "the mask is 80x60, but the images are 160x120: make it the size" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["nowhere", "--format", "colmap"], "no source 'nowhere'"),
         (["nowhere", "--format", "bag"], "no source 'nowhere'"),
-        (["nowhere", "--format", "bag", "--ratio", "2"], "ratio must be between"),
+        (["flight", "--format", "bag", "--preset", "orbslam"], "no preset 'orbslam'"),
+        (["flight", "--format", "bag", "--params", "nowhere.yaml"], "copy config/silk.yaml"),
+        (["flight", "--format", "bag", "--rectified", "true"], "of the camera_info of a recording: leave it out"),
+        (["flight", "--format", "bag", "--set", "stereo.sync=exact"], "give --topic and --right-topic"),
+        (["flight", "--format", "bag", "--right-topic", "/right"], "is of a recording"),
+        (["flight", "--format", "bag", "--set", "autostart=false"], "of a running node"),
+        (["flight", "--format", "colmap", "--set", "descriptor_format=binary256"], "COLMAP stores no descriptors"),
+        (["flight", "--format", "colmap", "--set", "refinement=none"], "one position for all of its pairs"),
+        (["flight", "--format", "bag", "--set", "mask_file=nowhere.png"], "there is no mask"),
+        (["flight", "--format", "bag", "--set", "roi.width=9999"], "is not inside an image of"),
         (["0", "--format", "bag"], "record it first"),
     ],
 )
@@ -88,7 +125,14 @@ def test_what_is_not_installed_is_named(
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--camera", "1,2,3"], ["--camera", "a,b,c,d"], ["--every", "0"], ["--window", "-1"], ["--rectified", "x"]],
+    [
+        ["--camera", "1,2,3"],
+        ["--camera", "a,b,c,d"],
+        ["--every", "0"],
+        ["--window", "-1"],
+        ["--rectified", "x"],
+        ["--ratio", "2"],
+    ],
 )
 def test_wrong_arguments_end_with_usage(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):

@@ -17,6 +17,7 @@ class Listed:
     """Five images at 10 Hz, as grey as their place."""
 
     rate = 10.0
+    stereo = False
 
     def __init__(self, stamps: list[int | None] | None = None, camera: Camera | None = None) -> None:
         self.stamps, self.camera = stamps or [None] * 5, camera
@@ -60,6 +61,8 @@ def test_a_grey_source_gives_grey_pictures() -> None:
 class Pairs(Listed):
     """Stereo pairs; the right image is brighter by 100."""
 
+    stereo = True
+
     def __init__(self, camera: Camera | None, right_camera: Camera | None) -> None:
         super().__init__(camera=camera)
         self.right_camera = right_camera
@@ -89,3 +92,30 @@ def test_calibrations_of_no_pair_are_explained_to_who_asks_for_the_geometry() ->
     frame = next(read_frames(Pairs(CAMERA, CAMERA)))
     with pytest.raises(ValueError, match="no baseline"):
         frame.geometry()
+
+
+def test_images_have_the_frames_of_their_cameras_and_pairs_also_where_the_right_one_is_missing() -> None:
+    class Recorded(Pairs):
+        def __iter__(self) -> Iterator[SourceImage]:
+            for index, image in enumerate(super().__iter__()):
+                assert image.right is not None
+                right = replace(image.right, frame_id="r", stamp=50 + index) if index else None
+                yield replace(image, right=right if index != 2 else None, frame_id="l", stamp=index)
+
+    assert [frame.frame_ids for frame in read_frames(Listed())] == [("camera",)] * 5
+    assert {frame.frame_ids for frame in read_frames(Pairs(None, None))} == {("camera_left", "camera_right")}
+    frames = list(read_frames(Recorded(None, None)))
+    assert [frame.frame_ids for frame in frames] == [("l", "camera_right")] + [("l", "r")] * 4
+    assert [frame.right_stamp for frame in frames] == [0, 51, 2, 53, 54]
+
+
+def test_a_mask_is_of_the_images_of_its_size_and_the_others_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    class TwoSizes(Listed):
+        def __iter__(self) -> Iterator[SourceImage]:
+            yield from super().__iter__()
+            yield SourceImage.from_array(np.zeros((4, 4), np.uint8))
+
+    mask = np.ones((2, 4), np.uint8)
+    masks = [frame.mask for frame in read_frames(TwoSizes(), mask=mask)]
+    assert all(each is mask for each in masks[:5]) and masks[5] is None
+    assert "the mask was not used for 1 of 6 images" in caplog.text

@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cpp import READ_CLOUD, compiled, output, written
 from harness import ROOT
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from silk_ros import Features, Matches
 from silk_ros.binary import BinaryCode
+from silk_ros.descriptor_formats import encoder
 from silk_ros.ros import messages
-from silk_ros.ros.descriptor_formats import encoder
 from silk_ros.ros.front_end.statistics import Statistics
-from silk_ros.ros.front_end.tracks import TrackMessages, TrackRules
+from silk_ros.ros.front_end.tracks import TrackMessages
 from silk_ros.ros.messages import cloud_from_points, features_to_cloud, matches_to_cloud, points_from_cloud
 from silk_ros.ros.odometry_node import OdometryCount
 from silk_ros.ros.silk_node import NETWORK_VALUES
 from silk_ros.step import Frame, Step
-from silk_ros.tracker import Tracks
+from silk_ros.tracker import TrackRules, Tracks
 
 DOCUMENT = (ROOT / "docs" / "messages.md").read_text(encoding="utf-8")
 EXAMPLES = ROOT / "docs" / "examples"
-HEADERS = Path(sys.prefix) / "include"
 BYTES = {"UINT8": 1, "UINT16": 2, "INT32": 4, "UINT32": 4, "FLOAT32": 4}
 
 Layout = list[tuple[str, int, str, int]]  # of each field: name, offset, type, count
@@ -76,7 +73,8 @@ def step() -> Step:
     pixels = np.random.default_rng(0).uniform(0, 90, (6, 2)).astype(np.float32)
     before, now = frame(1_999_999_999, pixels), frame(2_033_333_333, pixels[::-1] + np.float32([3, 4]))
     rows = np.arange(4, dtype=np.int32)
-    matches = Matches(np.stack([rows, 5 - rows], axis=1), np.linspace(0.5, 1, 4, dtype=np.float32))
+    refined = np.array([True, True, False, True])
+    matches = Matches(np.stack([rows, 5 - rows], axis=1), np.linspace(0.5, 1, 4, dtype=np.float32), refined)
     return Step(now, before, matches, inliers=np.array([True, False, True, True]))
 
 
@@ -109,8 +107,11 @@ def test_features_lie_where_the_document_says(step: Step) -> None:
 
 def test_matches_lie_where_the_document_says(step: Step) -> None:
     flagged, plain = (matches_to_cloud(header(1), step, flag) for flag in (True, False))
-    assert layout(flagged) == documented("Matches") and layout(plain) == documented("Matches")[:-1]
-    assert f"{plain.point_step} bytes, or {flagged.point_step} with" in section("Matches")
+    *common, inlier, refined = documented("Matches")
+    assert layout(flagged) == [*common, inlier, refined]
+    assert layout(plain) == [*common, (refined[0], inlier[1], *refined[2:])]
+    assert f"`refined` is at offset {inlier[1]}" in section("Matches")
+    assert f" {plain.point_step} bytes" in section("Matches") and plain.point_step == flagged.point_step
 
 
 def test_stereo_matches_lie_where_the_document_says() -> None:
@@ -147,9 +148,8 @@ def test_the_python_program_joins_the_clouds(step: Step, capsys: pytest.CaptureF
     np.testing.assert_array_equal(points["u_prev"], points_from_cloud(before)["u"][points["index_prev"]])
 
 
-# Reads a cloud from standard input, prints its points, and what the snippet of the document makes of them.
+# Prints the points of a cloud, and what the snippet of the document makes of them.
 MAIN = """
-#include <iostream>
 #include <sensor_msgs/point_cloud2_iterator.hpp>
 using namespace silk_ros;
 
@@ -158,11 +158,15 @@ void print(const Feature<T, N> & p) {
   std::cout << p.x << ' ' << p.y << ' ' << p.z << ' ' << p.u << ' ' << p.v << ' ' << p.score << ' ' << p.track_id;
   for (T value : p.descriptor) std::cout << ' ' << +value;
 }
-void print(const Match & p) {
+void print(const MatchBase & p) {
   std::cout << p.u << ' ' << p.v << ' ' << p.u_prev << ' ' << p.v_prev << ' ' << p.index << ' ' << p.index_prev << ' '
             << p.track_id << ' ' << p.similarity << ' ' << p.prev_sec << ' ' << p.prev_nanosec;
 }
-void print(const FlaggedMatch & p) { print(static_cast<const Match &>(p)); std::cout << ' ' << +p.inlier; }
+void print(const Match & p) { print(static_cast<const MatchBase &>(p)); std::cout << ' ' << +p.refined; }
+void print(const FlaggedMatch & p) {
+  print(static_cast<const MatchBase &>(p));
+  std::cout << ' ' << +p.inlier << ' ' << +p.refined;
+}
 void print(const StereoMatch & p) {
   std::cout << p.x << ' ' << p.y << ' ' << p.z << ' ' << p.u << ' ' << p.v << ' ' << p.u_right << ' ' << p.v_right
             << ' ' << p.disparity << ' ' << p.index << ' ' << p.track_id << ' ' << p.similarity << ' ' << p.index_right
@@ -175,19 +179,7 @@ void print_all(const PointCloud2 & cloud) {
 }
 int main(int, char ** arguments) {
   const std::string kind = arguments[1];
-  PointCloud2 cloud;
-  std::size_t fields, bytes;
-  std::cin >> cloud.width >> cloud.point_step >> fields >> bytes;
-  cloud.height = 1;
-  cloud.fields.resize(fields);
-  for (auto & field : cloud.fields) {
-    int datatype;
-    std::cin >> field.name >> field.offset >> datatype >> field.count;
-    field.datatype = datatype;
-  }
-  std::cin.get();
-  cloud.data.resize(bytes);
-  std::cin.read(reinterpret_cast<char *>(cloud.data.data()), bytes);
+  const PointCloud2 cloud = read_cloud();
   std::cout.precision(9);
   try {
     if (kind == "float32") print_all<Feature<>>(cloud);
@@ -207,23 +199,12 @@ int main(int, char ** arguments) {
 
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if shutil.which("g++") is None or not (HEADERS / "sensor_msgs").is_dir():
-        pytest.skip("no C++ compiler or no C++ headers of the messages")
-    folder = tmp_path_factory.mktemp("cpp")
     snippet = re.findall(r"```cpp\n(.*?)```", DOCUMENT, flags=re.S)[0]
-    (folder / "main.cpp").write_text(snippet + MAIN)
-    command = ["g++", "-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{EXAMPLES}", "main.cpp"]
-    command += [f"-isystem{path}" for path in HEADERS.iterdir() if path.is_dir()]
-    result = subprocess.run([*command, "-o", "reader"], cwd=folder, capture_output=True, text=True, timeout=300)
-    assert result.returncode == 0, result.stderr
-    return folder / "reader"
+    return compiled(tmp_path_factory.mktemp("cpp"), snippet + READ_CLOUD + MAIN, f"-I{EXAMPLES}")
 
 
 def read(reader: Path, kind: str, cloud: PointCloud2) -> str:
-    head = [f"{cloud.width} {cloud.point_step} {len(cloud.fields)} {len(cloud.data)}"]
-    head += [f"{field.name} {field.offset} {field.datatype} {field.count}" for field in cloud.fields]
-    content = "\n".join([*head, ""]).encode() + bytes(cloud.data)
-    return subprocess.run([reader, kind], input=content, capture_output=True, timeout=60, check=True).stdout.decode()
+    return output(reader, kind, given=written(cloud))
 
 
 def values(cloud: PointCloud2) -> np.ndarray:
@@ -252,7 +233,9 @@ def test_the_cpp_reader_reads_every_layout(reader: Path, step: Step) -> None:
 
 def test_the_cpp_reader_refuses_other_layouts(reader: Path, step: Step) -> None:
     plain, flagged = (matches_to_cloud(header(1), step, flag) for flag in (False, True))
-    assert read(reader, "matches", flagged) == "refused: the cloud has further fields, or is big-endian\n"
+    assert read(reader, "matches", flagged) == "refused: the cloud's layout differs at field refined\n"
+    wider = cloud_from_points(header(1), np.zeros(2, [*messages.STEREO_MATCH_DTYPE.descr, ("further", "<f4")]))
+    assert read(reader, "stereo", wider) == "refused: the cloud has further fields, or is big-endian\n"
     assert read(reader, "flagged", plain) == "refused: the cloud's layout differs at field inlier\n"
     assert read(reader, "float32", plain) == "refused: the cloud's layout differs at field x\n"
     assert "differs at field descriptor" in read(reader, "binary256", feature_clouds(step.frame)["float32"])

@@ -80,7 +80,9 @@ def test_match_fields_lie_where_a_c_program_expects_them() -> None:
         ("similarity", 28, 7),
         ("prev_sec", 32, 5),
         ("prev_nanosec", 36, 6),
+        ("refined", 40, 2),
     ]
+    assert (cloud.point_step, len(cloud.data)) == (44, 88), "points stay aligned"
     points = points_from_cloud(cloud)
     assert points["prev_sec"].tolist() == [1, 1] and points["prev_nanosec"].tolist() == [500_000_000] * 2
     np.testing.assert_array_equal(points["u_prev"], before.features.keypoints[[0, 3], 0])
@@ -92,7 +94,7 @@ def test_match_fields_lie_where_a_c_program_expects_them() -> None:
 
 def test_no_previous_frame_gives_an_empty_cloud_with_all_fields() -> None:
     cloud = matches_to_cloud(Header(), Step(frame(3), None, Matches.empty()))
-    assert (cloud.width, len(cloud.fields), len(cloud.data)) == (0, 10, 0)
+    assert (cloud.width, len(cloud.fields), len(cloud.data)) == (0, 11, 0)
     assert len(matches_from_cloud(cloud)) == 0
 
 
@@ -110,15 +112,43 @@ def test_cloud_with_missing_bytes_is_refused() -> None:
         points_from_cloud(cloud)
 
 
-def test_flagged_matches_have_a_last_field_that_tells() -> None:
-    matches = Matches([[2, 0], [1, 3]], [0.9, 0.8])
+def test_flagged_matches_have_a_further_field_that_tells() -> None:
+    matches = Matches([[2, 0], [1, 3]], [0.9, 0.8], [False, True])
     step = Step(frame(3, 10), frame(4, 5), matches, inliers=np.array([True, False]))
     cloud = matches_to_cloud(Header(), step, flagged=True)
-    assert (cloud.fields[-1].name, cloud.fields[-1].offset, cloud.fields[-1].datatype) == ("inlier", 40, 2)
+    assert [(field.name, field.offset, field.datatype) for field in cloud.fields[-2:]] == [
+        ("inlier", 40, 2),
+        ("refined", 41, 2),
+    ]
+    assert cloud.point_step == 44
     points = points_from_cloud(cloud)
     assert points["inlier"].tolist() == [1, 0] and points["index"].tolist() == [2, 1]
+    assert points["refined"].tolist() == [0, 1]
     plain = matches_to_cloud(Header(), step)
     assert "inlier" not in [field.name for field in plain.fields]
+
+
+def test_matches_tell_which_are_refined() -> None:
+    now, before = frame(5, 10), frame(4, 5)
+    matches = Matches([[0, 1], [2, 0], [3, 2], [4, 3]], [0.9, 0.8, 0.7, 0.6], [True, False, True, False])
+    step = Step(now, before, matches)
+    received = matches_from_cloud(matches_to_cloud(Header(), step))
+    assert received.refined is not None and received.refined.tolist() == [True, False, True, False]
+    part, rows = step.published(3, np.array([0, 1, 3]))  # the third match is of a row that was not handed out
+    received = matches_from_cloud(matches_to_cloud(Header(), part))
+    assert rows.tolist() == [0, 2, 4] and received.indices.tolist() == [[0, 1], [1, 0], [2, 2]]
+    assert received.refined is not None and received.refined.tolist() == [True, False, False]
+
+
+def test_matches_that_were_not_refined_are_on_the_grid() -> None:
+    cloud = matches_to_cloud(Header(), Step(frame(3, 10), frame(4, 5), Matches([[2, 0]], [0.9])))
+    assert points_from_cloud(cloud)["refined"].tolist() == [0]
+
+
+def test_matches_of_an_earlier_version_are_read() -> None:
+    old = np.zeros(2, [("index", "<u4"), ("index_prev", "<u4"), ("similarity", "<f4")])
+    received = matches_from_cloud(cloud_from_points(Header(), old))
+    assert len(received) == 2 and received.refined is None
 
 
 def stereo_matches(points: float) -> StereoMatches:

@@ -79,7 +79,7 @@ def test_signal_at_any_moment_ends_the_node_with_zero(
     script = f"""
 import os, signal, sys, time
 from silk_ros.ros import silk_node
-from silk_ros.ros.front_end import settings
+from silk_ros.parameters import settings
 owner = settings.Extractor if {moment!r} == "load" else silk_node
 original = getattr(owner, {moment!r})
 def interrupted(*args, **kwargs):

@@ -17,12 +17,12 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ...cameras import CAMERAS, StreamWatch, quoted
+from ...parameters.settings import InputSettings
 from ..messages import stamp_nanoseconds
 from ..node.calibration import Calibration, StereoCalibration
 from ..node.logs import ChangeLog
 from ..node.rectified import images_are_rectified
 from .images import mask_from_message
-from .settings import InputSettings
 from .statistics import FrontEndCount, Statistics
 from .stereo_sync import PairSync
 from .worker import ImageMessage, Worker

@@ -10,16 +10,14 @@ from rcl_interfaces.msg import SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from ...parameters.configuration import Configuration
+from ...parameters.declarations import check_change
+from ...parameters.front_end import KNOWN
+from ...parameters.settings import Settings, settings_from
 from ...paths import confined
-from ..node.declarations import check_change
 from ..node.logs import ChangeLog
 from ..node.parameter_services import answer_when_prepared, in_thread
-from .configuration import Configuration
-from .parameters import DECLARATIONS
-from .settings import Settings, settings_from
 from .worker import Worker
-
-KNOWN = {declaration.name: declaration for declaration in DECLARATIONS}
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,24 +12,10 @@ from sensor_msgs.msg import ChannelFloat32, PointCloud
 from std_msgs.msg import Header
 
 from ...step import Frame
-from ...tracker import Tracks
+from ...tracker import NO_CAMERA_ID, TrackRules
 
-NO_CAMERA_ID = -1
 EXACT_IN_FLOAT32 = 2**24  # ids, which are sent as float32, are exact below
-
-
-@dataclass(frozen=True)
-class TrackRules:
-    """Rules for the tracks that are sent.
-
-    min_age:   number of images in which a track must have been seen.
-    max_count: largest number of tracks in a message, the oldest; 0: all.
-    camera_id: value of the channel of that name; NO_CAMERA_ID: no such channel.
-    """
-
-    min_age: int = 2
-    max_count: int = 300
-    camera_id: int = NO_CAMERA_ID
+REMEMBERED = 20000  # tracks that ended, many more than those in the window of keyframes that VINS optimizes
 
 
 class Observations(NamedTuple):
@@ -49,6 +34,7 @@ class TrackMessages:
 
     Points are undistorted rays (x, y, 1); tracks whose ray is NaN are not sent. The channels are `id` (modulo 2^24),
     `u`, `v` in pixels, and `velocity_x`, `velocity_y` of the ray in 1/s, 0 for a track without a ray in the last frame.
+    A track that a message leaves out, because it was not seen or others were chosen, is in no later one.
     With a camera_id a channel of that name follows `id`, as VINS-Fusion needs it; the observations of the right camera
     of a pair then come last, with the next camera_id and the same ids.
     """
@@ -56,6 +42,9 @@ class TrackMessages:
     def __init__(self, rules: TrackRules) -> None:
         self.rules = rules
         self._cameras = (_Velocities(), _Velocities())
+        self._sent = np.empty(0, np.uint32)  # ids of the last message
+        # VINS takes the n-th observation of an id for that of the n-th message: a track that was left out once is over.
+        self._ended = np.empty(0, np.uint32)
 
     def message(
         self, header: Header, frame: Frame, rays: NDArray[np.float32], right: Observations | None = None
@@ -64,7 +53,7 @@ class TrackMessages:
 
         rays: (N, 3) of all keypoints of the frame. right: the tracks that the right camera of a pair sees.
         """
-        rows, camera_id = self._sent(frame.tracks, rays), self.rules.camera_id
+        rows, camera_id = self._chosen(frame, rays), self.rules.camera_id
         left = Observations(frame.tracks.ids, frame.features.keypoints, rays)
         views, velocities = [left.rows(rows)], [self._cameras[0].update(left, frame.stamp)[rows]]
         if right is not None and camera_id != NO_CAMERA_ID:
@@ -82,11 +71,27 @@ class TrackMessages:
         sent = [ChannelFloat32(name=name, values=values) for name, values in buffers.items()]
         return PointCloud(header=header, points=points, channels=sent)
 
-    def _sent(self, tracks: Tracks, rays: NDArray[np.float32]) -> NDArray[np.intp]:
-        """The rows of the tracks that have a ray and that the rules select."""
-        rows = np.flatnonzero((tracks.ages >= self.rules.min_age) & _are_known(rays))
-        oldest = np.argsort(-tracks.ages[rows].astype(np.int64), kind="stable")[: self.rules.max_count or None]
-        return rows[np.sort(oldest)]
+    def _chosen(self, frame: Frame, rays: NDArray[np.float32]) -> NDArray[np.intp]:
+        """The rows of the tracks that have a ray and that the rules select, in order."""
+        ages, ids, points = frame.tracks.ages, frame.tracks.ids, frame.features.keypoints
+        rows = np.flatnonzero((ages >= self.rules.min_age) & _are_known(rays) & ~np.isin(ids, self._ended))
+        rows = rows[np.lexsort([-ages[rows].astype(np.int64), ~np.isin(ids[rows], self._sent)])]
+        count = self.rules.max_count or len(rows)
+        if self.rules.min_distance:
+            rows = _apart(rows, points, self.rules.min_distance, count)
+        rows = np.sort(rows[:count])
+        self._ended = np.concatenate([self._ended, np.setdiff1d(self._sent, ids[rows])])[-REMEMBERED:]
+        self._sent = ids[rows]
+        return rows
+
+
+def _apart(rows: NDArray[np.intp], points: NDArray[np.float32], distance: float, count: int) -> NDArray[np.intp]:
+    """The first `count` of the rows whose points (N, 2) are this far from those of all rows that are taken before."""
+    taken: list[np.intp] = []
+    while len(rows) and len(taken) < count:
+        taken.append(rows[0])
+        rows = rows[np.linalg.norm(points[rows] - points[rows[0]], axis=1) >= distance]
+    return np.array(taken, np.intp)
 
 
 class _Velocities:

@@ -22,15 +22,15 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from ...cameras import CAMERAS, CameraFrontEnds, PerCamera
 from ...images.value_range import ValueRange
+from ...parameters.configuration import Configuration
+from ...parameters.settings import Settings
 from ...stereo import RightImage
 from ..messages import stamp_nanoseconds
 from ..node.calibration import Calibration, StereoCalibration
 from ..node.logs import ChangeLog
-from .configuration import Configuration
 from .frame_slot import FrameSlot
 from .images import gray_from_compressed, gray_from_message
 from .outputs import Outputs
-from .settings import Settings
 from .statistics import FrontEndCount, ProcessedFrame, Statistics
 
 STOP_TIMEOUT = 30.0  # seconds; an engine that is being built takes a while to give up
@@ -189,7 +189,7 @@ class Worker:
         self._outputs.publish(headers, step, self._adopted)
         latency, processing = self._latency(stamp), time.monotonic() - started
         keypoints, matches = len(step.frame.features), len(step.matches)
-        frame = ProcessedFrame(latency, processing, front_end, keypoints, matches, step.verified, step.refined)
+        frame = ProcessedFrame(latency, processing, front_end, keypoints, matches, step.verified, step.refined_share)
         self._statistics.processed(frame)
         self._outputs.publish_overlay(header, step)
 

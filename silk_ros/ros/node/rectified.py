@@ -1,16 +1,10 @@
-"""The parameter that says whether images are rectified already."""
+"""Whether the images of a node are rectified already, as its parameter `rectified` says."""
 
 from __future__ import annotations
 
 from rclpy.node import Node
 
-from ...geometry.camera import RECTIFIED, is_rectified, rectified_notes
-from .declarations import Declaration
-
-RECTIFIED_DECLARATION = Declaration("rectified", RECTIFIED[0], choices=RECTIFIED).described(
-    "Whether the images are rectified already, so that P of camera_info holds for them and not K and D; auto: by the "
-    "name of their topic, such as image_rect or rect/image."
-)
+from ...geometry.camera import is_rectified, rectified_notes
 
 
 def images_are_rectified(node: Node, choice: str, *topics: str) -> bool:

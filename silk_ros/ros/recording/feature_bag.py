@@ -1,4 +1,4 @@
-"""Recording of the feature, match and stereo clouds of a whole sequence, without a running node."""
+"""Recording of what the node would publish for a whole sequence, without a running node."""
 
 from __future__ import annotations
 
@@ -13,43 +13,44 @@ from std_msgs.msg import Header
 
 from ...cameras import CAMERAS, CameraFrontEnds
 from ...images.sequence import SequenceFrame
+from ...parameters.configuration import Configuration
 from ...stereo import RightImage
-from ..messages import features_to_cloud, matches_to_cloud, stereo_matches_to_cloud
+from ..front_end.step_messages import StepMessages
 from .recorder import Recorder
 
 log = logging.getLogger(__name__)
 
-FEATURES_TOPIC, MATCHES_TOPIC, STEREO_TOPIC = "/silk/features", "/silk/matches", "/silk/stereo_matches"
-FRAME_ID = "camera"  # for sources without a frame of their own
+NAMESPACE = "/silk"  # of the topics: the name of the node
+NO_GEOMETRY = "the source has no calibration of both cameras"
 
 
-def write_bag(frames: Iterable[SequenceFrame], front_ends: CameraFrontEnds, folder: Path) -> int:
-    """Record the clouds of all frames in a new rosbag2 folder, those of stereo pairs too. Returns the number of frames.
+def write_bag(frames: Iterable[SequenceFrame], configuration: Configuration, folder: Path) -> int:
+    """Record the messages of all frames in a new rosbag2 folder. Returns the number of frames.
 
-    Each camera has tracks of its own. What is missing of stereo pairs, restarts of the tracks, and images of too many
-    cameras are counted and logged. Raises FileExistsError, ImportError without the rosbags library, and what reading
-    and processing the frames raise.
+    They are those of the node with this configuration, while someone subscribes to all of its topics, without the
+    overlay. Each camera has tracks of its own. What is missing of stereo pairs, restarts of the tracks, and images of
+    too many cameras are counted and logged. Raises FileExistsError, ImportError without the rosbags library, and what
+    reading and processing the frames raise.
     """
+    front_ends = CameraFrontEnds(configuration.extractor, configuration.settings.front_end)
+    messages = StepMessages(configuration.settings.tracks)
     problems, restarts = Counter[str](), list[str]()
     count = crowded = 0  # images, and those of further cameras
     with contextlib.closing(Recorder(folder)) as recorder:
         for frame in frames:
-            seconds, nanoseconds = divmod(frame.stamp, 10**9)
-            frame_ids = [image.frame_id or "" for image in (frame.image, frame.image.right) if image is not None]
             count += 1
-            header = Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_ids[0] or FRAME_ID)
             right, problem = _right_image(frame)
-            front_end = front_ends.of(*frame_ids)
+            front_end = front_ends.of(*frame.frame_ids)
             crowded += front_ends.crowded
-            step = front_end.process(frame.gray, frame.stamp, frame.camera, right=right)
+            step = front_end.process(frame.gray, frame.stamp, frame.camera, frame.mask, right)
             if step.restarted:
                 restarts.append(f"image {frame.index}: {step.restarted}")
-            if problem := problem or step.right_problem:
+            if step.right_problem:
+                problem = f"no stereo matches: {step.right_problem}"
+            if problem:
                 problems[problem] += 1
-            recorder.write(FEATURES_TOPIC, features_to_cloud(header, step.frame), frame.stamp)
-            recorder.write(MATCHES_TOPIC, matches_to_cloud(header, step), frame.stamp)
-            if step.stereo is not None:
-                recorder.write(STEREO_TOPIC, stereo_matches_to_cloud(header, step.frame, step.stereo), frame.stamp)
+            for name, message in messages.of(_headers(frame), step, configuration).items():
+                recorder.write(f"{NAMESPACE}/{name}", message(), frame.stamp)
     if crowded:
         log.warning("%d images are of more than %d cameras and have no matches: choose topic", crowded, CAMERAS)
     if restarts:
@@ -59,15 +60,25 @@ def write_bag(frames: Iterable[SequenceFrame], front_ends: CameraFrontEnds, fold
     return count
 
 
+def _headers(frame: SequenceFrame) -> tuple[Header, ...]:
+    """The headers of an image, or of both images of a pair."""
+    stamps = (divmod(nanoseconds, 10**9) for nanoseconds in (frame.stamp, frame.right_stamp))
+    return tuple(
+        Header(stamp=Time(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
+        for (seconds, nanoseconds), frame_id in zip(stamps, frame.frame_ids)
+    )
+
+
 def _right_image(frame: SequenceFrame) -> tuple[RightImage | None, str]:
-    """The right image of a pair, with its geometry where that is known, and what is wrong with the two."""
+    """The right image of a pair, with its geometry where that is known, and what is missing."""
     try:
         gray = frame.right()
     except ValueError as error:
         return None, f"no stereo matches: {error}"
     if gray is None:
-        return None, ""
+        return None, "no stereo matches: the right image is missing" if len(frame.frame_ids) > 1 else ""
     try:
-        return RightImage(gray, frame.geometry()), ""
+        geometry, problem = frame.geometry(), NO_GEOMETRY
     except ValueError as error:
-        return RightImage(gray), f"stereo matches have no points: {error}"
+        geometry, problem = None, str(error)
+    return RightImage(gray, geometry), "" if geometry else f"stereo matches have no points: {problem}"

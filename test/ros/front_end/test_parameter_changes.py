@@ -19,9 +19,10 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParameters,
 from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
+from silk_ros.parameters import settings
+from silk_ros.parameters.configuration import Configuration
 from silk_ros.paths import default_model
-from silk_ros.ros.front_end import parameter_changes, settings
-from silk_ros.ros.front_end.configuration import Configuration
+from silk_ros.ros.front_end import parameter_changes
 from silk_ros.ros.messages import features_from_cloud, points_from_cloud
 
 

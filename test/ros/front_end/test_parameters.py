@@ -1,8 +1,12 @@
+import pytest
 import rclpy
 from rclpy.context import Context
+from rclpy.exceptions import InvalidParameterValueException
+from rclpy.parameter import Parameter
 
-from silk_ros.ros.front_end.parameters import DECLARATIONS
-from silk_ros.ros.node.declarations import NEVER, declare
+from silk_ros.parameters.declarations import NEVER
+from silk_ros.parameters.front_end import DECLARATIONS
+from silk_ros.ros.node.declarations import declare
 
 
 def test_filters_are_off_by_default() -> None:
@@ -19,4 +23,14 @@ def test_every_parameter_is_described_and_every_number_has_a_range(context: Cont
         assert descriptor.description and descriptor.read_only == (declaration.change == NEVER)
         if not isinstance(declaration.default, (str, bool, list)):
             assert descriptor.integer_range or descriptor.floating_point_range, declaration.name
+    node.destroy_node()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_keypoints", 0), ("max_keypoints", 30001), ("scale", 0.0), ("matcher.ratio", 1.5)]
+)
+def test_number_out_of_range_is_refused(context: Context, name: str, value: object) -> None:
+    node = rclpy.create_node("parameters", context=context, parameter_overrides=[Parameter(name, value=value)])
+    with pytest.raises(InvalidParameterValueException):
+        declare(node, DECLARATIONS)
     node.destroy_node()

@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from silk_ros import Features
-from silk_ros.ros.front_end.tracks import Observations, TrackMessages, TrackRules
+from silk_ros.ros.front_end.tracks import Observations, TrackMessages
 from silk_ros.step import Frame
-from silk_ros.tracker import Tracks
+from silk_ros.tracker import TrackRules, Tracks
 
 SECOND = 10**9
 NAMES = ["id", "u", "v", "velocity_x", "velocity_y"]
@@ -68,6 +68,37 @@ def test_young_tracks_wait_and_the_oldest_come_first() -> None:
     for most, expected in ((0, [11, 12, 13, 14]), (3, [11, 13, 14])):
         sent = TrackMessages(TrackRules(2, most)).message(Header(), frame(ids, ages), rays(*[(0, 0)] * 5))
         assert channels(sent)["id"] == expected
+
+
+def test_tracks_keep_their_distance_and_the_older_one_stays() -> None:
+    rules = TrackRules(min_age=1, max_count=3, min_distance=15.0)  # the points are 10 pixels apart
+    ids, here = [10, 11, 12, 13, 14, 15, 16], rays(*[(0, 0)] * 7)
+    sent = TrackMessages(rules).message(Header(), frame(ids, [1, 9, 2, 8, 3, 7, 6]), here)
+    assert channels(sent)["id"] == [11, 13, 15]
+    alone = TrackMessages(rules).message(Header(), frame(ids, [1, 2, 9, 3, 1, 1, 1]), here)
+    assert channels(alone)["id"] == [10, 12, 14]
+
+
+def ids_of(messages: TrackMessages, ids: list[int], ages: list[int], *gone: int) -> list[int]:
+    """The ids that are sent of tracks 10 pixels apart, of which those at the places `gone` have no ray."""
+    seen = rays(*[(np.nan, np.nan) if place in gone else (0, 0) for place in range(len(ids))])
+    return channels(messages.message(Header(), frame(ids, ages), seen))["id"]
+
+
+def test_a_track_that_was_sent_is_sent_again_before_older_ones() -> None:
+    messages = TrackMessages(TrackRules(min_age=1, max_count=2, min_distance=15.0))
+    assert ids_of(messages, [1, 2, 3], [5, 1, 4]) == [1, 3]
+    assert ids_of(messages, [1, 9, 3], [6, 8, 5]) == [1, 3]  # 9 was bridged: it is older, and between them
+    assert ids_of(messages, [7, 9, 8], [1, 9, 1]) == [9]
+
+
+def test_a_track_that_was_left_out_never_comes_back() -> None:
+    """VINS takes the n-th observation of an id for that of the n-th message since its first."""
+    messages = TrackMessages(TrackRules(min_age=1, max_count=3))
+    assert ids_of(messages, [1, 2, 3], [5, 5, 5]) == [1, 2, 3]
+    assert ids_of(messages, [1, 4, 3], [6, 1, 6], 2) == [1, 4]  # 2 is not seen, 3 has no ray
+    assert ids_of(messages, [1, 2, 3], [7, 7, 7]) == [1]  # 2 is bridged
+    assert ids_of(messages, [5, 2, 3], [2, 8, 8]) == [5]
 
 
 def test_a_camera_id_stands_behind_the_id() -> None:

@@ -13,9 +13,10 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo
 
+from silk_ros.parameters.declarations import RECTIFIED_DECLARATION, Declaration
 from silk_ros.ros.messages import points_from_cloud
-from silk_ros.ros.node.declarations import Declaration, declare
-from silk_ros.ros.node.rectified import RECTIFIED_DECLARATION, images_are_rectified
+from silk_ros.ros.node.declarations import declare
+from silk_ros.ros.node.rectified import images_are_rectified
 from silk_ros.ros.odometry_node import OdometryNode
 from silk_ros.ros.silk_node import SilkNode
 

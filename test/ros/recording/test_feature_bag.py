@@ -9,7 +9,7 @@ from builtin_interfaces.msg import Time
 from harness import picture
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
-from sensor_msgs.msg import PointCloud2
+from sensor_msgs.msg import PointCloud, PointCloud2
 from std_msgs.msg import Header
 
 from silk_ros.commands.run_sequence import main
@@ -32,7 +32,7 @@ def test_a_folder_becomes_a_bag_of_the_nodes_clouds(image_folder: Path, tmp_path
     clouds: dict[str, list[PointCloud2]] = {}
     with AnyReader([bag]) as reader:
         for connection, nanoseconds, raw in reader.messages():
-            cloud = deserialize_message(raw, PointCloud2)
+            cloud = deserialize_message(raw, PointCloud if connection.topic == "/silk/tracks" else PointCloud2)
             assert cloud.header.stamp.sec * 10**9 + cloud.header.stamp.nanosec == nanoseconds
             assert cloud.header.frame_id == "camera"
             clouds.setdefault(connection.topic, []).append(cloud)
@@ -154,12 +154,12 @@ def test_images_below_the_receptive_field_are_left_out(
     recording = write_images(tmp_path / "recording", 5, 6, 7, 8, small=small)
     assert main([str(recording), "--output", str(tmp_path / "bag"), "--format", "bag", "--scale", "1"]) == 0
     printed = capsys.readouterr()
-    assert f"1 images are below 7 pixels and were left out, first image {small}" in printed.err
+    assert f"1 images were left out, first image {small}: an image of 4x4 pixels is smaller" in printed.err
     assert "features and matches of 3 images" in printed.out
 
 
 def test_a_recording_of_small_images_only_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recording = write_images(tmp_path / "recording", 5, small=0)
     assert main([str(recording), "--output", str(tmp_path / "bag"), "--format", "bag", "--scale", "1"]) == 1
-    assert "large enough: the network needs 7x7 pixels" in capsys.readouterr().err
+    assert "image 0: an image of 4x4 pixels is smaller than the receptive field" in capsys.readouterr().err
     assert not (tmp_path / "bag").exists()

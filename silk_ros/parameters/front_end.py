@@ -1,22 +1,21 @@
-"""Declarations of the parameters of silk_node, from which `write_yaml` writes `config/silk.yaml`."""
+"""Declarations of the parameters of silk_node and `run_sequence`, from which `write_yaml` writes `config/silk.yaml`."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
 
-from ...backends import AUTO, BACKENDS, PRECISIONS, EngineOptions
-from ...backends.base import MAX_OPTIMIZATION_LEVEL, NO_DLA
-from ...backends.rules import MAX_PER_CELL
-from ...extractor import MAX_THREADS
-from ...frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
-from ...refinement import METHODS as REFINEMENTS
-from ...stereo import StereoRules
-from ...verification import METHODS, OUTLIERS, Verification
+from ..backends import AUTO, BACKENDS, PRECISIONS, EngineOptions
+from ..backends.base import MAX_OPTIMIZATION_LEVEL, NO_DLA
+from ..backends.rules import MAX_PER_CELL
 from ..descriptor_formats import FORMATS
-from ..node.declarations import ANYTIME, INACTIVE, Declaration
-from ..node.rectified import RECTIFIED_DECLARATION
-from .tracks import NO_CAMERA_ID, TrackRules
+from ..extractor import MAX_THREADS
+from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
+from ..refinement import METHODS as REFINEMENTS
+from ..stereo import StereoRules
+from ..tracker import NO_CAMERA_ID, TrackRules
+from ..verification import METHODS, OUTLIERS, Verification
+from .declarations import ANYTIME, INACTIVE, RECTIFIED_DECLARATION, Declaration
 
 ALL_PRECISIONS = tuple(dict.fromkeys(precision for backend in BACKENDS for precision in PRECISIONS[backend]))
 SIDE = (0, 100000)  # pixels
@@ -96,7 +95,10 @@ DECLARATIONS = (
         "Images in which a track must have been seen to be sent on ~/tracks."
     ),
     _live("tracks.max_count", TrackRules.max_count, (0, 30000)).described(
-        "Oldest tracks on ~/tracks, at most; 0: all."
+        "Tracks on ~/tracks, at most: those of the message before, then the oldest; 0: all."
+    ),
+    _live("tracks.min_distance", TrackRules.min_distance, (0.0, 1000.0)).described(
+        "Pixels between two tracks on ~/tracks, at least, so that few tracks cover the image; 0: any."
     ),
     _live("tracks.camera_id", TrackRules.camera_id, (NO_CAMERA_ID, 15)).described(
         f"Value of the channel camera_id on ~/tracks, for VINS-Fusion; {NO_CAMERA_ID}: no such channel, for VINS-Mono."
@@ -152,3 +154,4 @@ DECLARATIONS = (
         "Seconds without an image after which the node warns, naming the publishers and their QoS."
     ),
 )
+KNOWN = {declaration.name: declaration for declaration in DECLARATIONS}

@@ -7,15 +7,15 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ...backends import EngineOptions
-from ...extractor import Extractor, Region
-from ...frontend import FrontEndOptions
-from ...selection import Selection
-from ...stereo import StereoRules
-from ...verification import Verification
-from ..node.declarations import check_choices, given_path
-from .parameters import DECLARATIONS
-from .tracks import TrackRules
+from ..backends import EngineOptions
+from ..extractor import Extractor, Region
+from ..frontend import FrontEndOptions
+from ..selection import Selection
+from ..stereo import StereoRules
+from ..tracker import TrackRules
+from ..verification import Verification
+from .declarations import check_choices, given_path
+from .front_end import DECLARATIONS
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..backends import Backend
-from ..binary import stored_code, unit_vectors
+from .backends import Backend
+from .binary import stored_code, unit_vectors
 
 FORMATS = ("float32", "float16", "binary256")
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...extractor import Extractor
-from ...images.mask import read_mask
 from ..descriptor_formats import encoder
+from ..extractor import Extractor
+from ..images.mask import read_mask
 from .settings import Settings
 
 

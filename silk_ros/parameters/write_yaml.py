@@ -1,6 +1,6 @@
 """Writes `config/silk.yaml`, the parameters of silk_node with their defaults, from the declarations.
 
-python -m silk_ros.ros.front_end.write_yaml
+python -m silk_ros.parameters.write_yaml
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import textwrap
 from functools import partial
 from itertools import groupby
 
-from ...paths import share_directory
-from ..node.declarations import ANYTIME, Declaration
-from .parameters import DECLARATIONS
+from ..paths import share_directory
+from .declarations import ANYTIME, Declaration
+from .front_end import DECLARATIONS
 
 WIDTH = 120  # characters of a line
 HEAD = """\
@@ -20,7 +20,7 @@ HEAD = """\
 #   ros2 launch silk_ros silk.launch.py params_file:=my.yaml
 # A parameter changes at run time, unless its comment says otherwise:
 #   ros2 param set /silk scale 0.7
-# This file is written from silk_ros/ros/front_end/parameters.py by: python -m silk_ros.ros.front_end.write_yaml
+# This file is written from silk_ros/parameters/front_end.py by: python -m silk_ros.parameters.write_yaml
 /**:
   ros__parameters:
 """

@@ -11,8 +11,8 @@ import pytest
 
 from silk_ros.backends import Backend, select_backend
 from silk_ros.binary import binary_code, unit_vectors
+from silk_ros.descriptor_formats import decode, encoder
 from silk_ros.paths import default_model
-from silk_ros.ros.descriptor_formats import decode, encoder
 
 
 @pytest.fixture(scope="module")

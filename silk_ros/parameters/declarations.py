@@ -1,0 +1,98 @@
+"""Declarations of parameters: default, description, limits, and when they may change, all written once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..geometry.camera import RECTIFIED
+
+# When a parameter may change.
+NEVER = "set at start only"
+INACTIVE = "changes only while the node is not active"
+ANYTIME = "changes at run time"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A parameter of a node.
+
+    range: smallest and largest number. choices: the allowed texts; `true` and `false` may be given as booleans too,
+    which ROS makes of them on a command line and in YAML. numbers: whether a text may be given as a whole number, for
+    the same reason. change: NEVER, INACTIVE or ANYTIME. off: the number that switches a filter off, None for other
+    parameters. description: sentences, set by `described`.
+    """
+
+    name: str
+    default: bool | int | float | str | list[str]
+    range: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+    numbers: bool = False
+    change: str = NEVER
+    off: float | None = None
+    description: str = ""
+
+    def described(self, sentences: str) -> Declaration:
+        """The same declaration with a description, which also names the number that means off."""
+        off = "" if self.off is None else f" {self.off:g} switches this off."
+        return replace(self, description=sentences + off)
+
+    @property
+    def takes_other_types(self) -> bool:
+        """Whether a boolean or a number may stand for a text."""
+        return self.numbers or "true" in self.choices
+
+    def value(self, given: Any) -> Any:
+        """The value that a given one stands for: the text of a boolean or a number where these are taken."""
+        other = bool if "true" in self.choices else int
+        return str(given).lower() if self.takes_other_types and type(given) is other else given
+
+    @property
+    def limits(self) -> str:
+        """The choices or the range as text; empty where there are none."""
+        if self.choices:
+            return ", ".join(self.choices)
+        return "" if self.range is None else f"{self.range[0]:.9g} to {self.range[1]:.9g}"
+
+
+def check_change(declaration: Declaration, value: object, active: bool) -> None:
+    """Raise ValueError, naming the fix, for a value that a parameter cannot take at present."""
+    name = declaration.name
+    if declaration.change == NEVER:
+        raise ValueError(f"{name} is read-only: it is {NEVER}")
+    if declaration.change == INACTIVE and active:
+        raise ValueError(f"{name} cannot change while the node is active: deactivate it first")
+    check_value(declaration, value)
+
+
+def check_value(declaration: Declaration, value: object) -> None:
+    """Raise ValueError, naming the type or the range, for a value that a parameter can never take."""
+    name = declaration.name
+    if type(value) is not type(declaration.default):
+        raise ValueError(f"{name} takes a value of type {type(declaration.default).__name__}, not {value!r:.40}")
+    if declaration.range is not None and not declaration.range[0] <= value <= declaration.range[1]:  # type: ignore[operator]
+        raise ValueError(f"{name} is out of its range, {declaration.limits}")
+
+
+def check_choices(declarations: Iterable[Declaration], values: Mapping[str, Any]) -> None:
+    """Raise ValueError, naming the choices, for an unknown choice, and for what is no text where one is needed."""
+    for declaration in declarations:
+        value = values[declaration.name]
+        if declaration.numbers and not isinstance(value, str):
+            raise ValueError(f"parameter {declaration.name} is {value!r}, which is no text: quote it twice, \"'text'\"")
+        if declaration.choices and value not in declaration.choices:
+            raise ValueError(f"parameter {declaration.name} is '{value}': choose one of {declaration.limits}")
+
+
+def given_path(text: str) -> Path | None:
+    """The path that a parameter names, with ~ for the home folder; None for an empty text."""
+    return Path(text).expanduser() if text else None
+
+
+# Of all nodes that take images and camera_info.
+RECTIFIED_DECLARATION = Declaration("rectified", RECTIFIED[0], choices=RECTIFIED).described(
+    "Whether the images are rectified already, so that P of camera_info holds for them and not K and D; auto: by the "
+    "name of their topic, such as image_rect or rect/image."
+)
