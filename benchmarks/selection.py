@@ -1,4 +1,4 @@
-"""Effects of a matching radius, verification and bridges, on sequences with known poses.
+"""Effects of verification and bridges on tracks, on sequences with known poses, without a motion window.
 
 python -m benchmarks.selection path/to/sequences    # a folder of KITTI's or 7-Scenes' layout each
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.common import parser, save
-from silk_ros import Extractor, Features
+from silk_ros import Extractor, Features, Matches, match
 from silk_ros.evaluation.datasets.posed import open_sequence
 from silk_ros.evaluation.methods.base import DEFAULT_PRECISION
 from silk_ros.evaluation.options import DatasetError
@@ -24,7 +24,6 @@ from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.epipolar import epipolar_distance, fundamental_from_poses
 from silk_ros.verification import Verification
 
-RADII = (None, 120.0, 80.0, 60.0, 40.0, 20.0)  # pixels
 # Options of the front-end, by the name of the variant.
 VARIANTS: dict[str, dict[str, Any]] = {
     "as it is": {},
@@ -39,19 +38,22 @@ Row = dict[str, float]
 
 
 class Found:
-    """An extractor that is run beforehand, so that the front-end's time does not include it."""
+    """Takes the place of an extractor that ran beforehand, so that the front-end's time does not include it.
 
-    def __init__(self, extractor: Callable[[NDArray[np.uint8]], Features]) -> None:
-        self._extractor = extractor
+    matches: whether it matches too, as a backend that does so by itself.
+    """
 
-    def extract(self, image: NDArray[np.uint8]) -> None:
-        self._features = self._extractor(image)
+    scale = CAMERA_SCALE
+    features: Features
+
+    def __init__(self, matches: bool = False) -> None:
+        self._matches = matches
 
     def __call__(self, image: NDArray[np.uint8]) -> Features:
-        return self._features
+        return self.features
 
-    def extract_and_match(self, image: NDArray[np.uint8], previous: Features | None) -> tuple[Features, None]:
-        return self._features, None
+    def extract_and_match(self, image: NDArray[np.uint8], previous: Features | None) -> tuple[Features, Matches | None]:
+        return self.features, match(self.features, previous) if self._matches and previous is not None else None
 
 
 def measure(folder: Path, extract: Callable[[NDArray[np.uint8]], Features], **settings: Any) -> Row:
@@ -62,12 +64,12 @@ def measure(folder: Path, extract: Callable[[NDArray[np.uint8]], Features], **se
     sequence = open_sequence(folder)
     height, width = sequence[0].image.shape
     camera = Camera(width, height, sequence.matrix, np.zeros(5))
-    found = Found(extract)
-    front_end = FrontEnd(cast(Extractor, found), FrontEndOptions(**settings, refinement="none"))
+    found = Found()
+    front_end = FrontEnd(cast(Extractor, found), FrontEndOptions(**settings, radius=0, refinement="none"))
     rows = []
     for index in tqdm(range(len(sequence)), desc=f"{folder.name}, {settings}", leave=False):
         image = sequence[index].image
-        found.extract(image)
+        found.features = extract(image)
         start = time.perf_counter()
         step = front_end.process(image, index, camera)
         milliseconds = 1e3 * (time.perf_counter() - start)
@@ -93,13 +95,12 @@ def main() -> None:
     arguments.add_argument("data", type=Path, help="folder of sequences")
     options = arguments.parse_args()
     extractor = Extractor.load(None, CAMERA_MAX_KEYPOINTS, precision=DEFAULT_PRECISION, scale=CAMERA_SCALE)
-    radius, variants = (dict[str, dict[str, Row]]() for _ in range(2))
+    results: dict[str, dict[str, Row]] = {}
     for folder in sequences(options.data):
-        radius[folder.name] = {str(value): measure(folder, extractor, radius=value) for value in RADII}
-        variants[folder.name] = {name: measure(folder, extractor, **settings) for name, settings in VARIANTS.items()}
-        for name, row in (radius[folder.name] | variants[folder.name]).items():
+        results[folder.name] = {name: measure(folder, extractor, **settings) for name, settings in VARIANTS.items()}
+        for name, row in results[folder.name].items():
             print(f"{folder.name}, {name}: {row}")
-    save("selection", {"matcher.radius": radius, "verification and tracks": variants})
+    save("selection", {"verification and tracks": results})
 
 
 def sequences(data: Path) -> Iterator[Path]:

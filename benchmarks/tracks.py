@@ -38,7 +38,7 @@ class Variant:
 
     rules: TrackRules = field(default_factory=lambda: TrackRules(min_distance=10.0))
     selection: Selection = field(default_factory=lambda: Selection(cell_size=32, max_per_cell=10))
-    verification: Verification = field(default_factory=lambda: Verification("fundamental", 1.0))
+    verification: Verification = field(default_factory=lambda: Verification("essential", 1.0))
     max_keypoints: int = CAMERA_MAX_KEYPOINTS
 
 
@@ -52,7 +52,7 @@ VARIANTS = {
     "no cells": replace(PRESET, selection=Selection()),
     "2000 keypoints": replace(PRESET, max_keypoints=2000),
     "no verification": replace(PRESET, verification=Verification()),
-    "essential": replace(PRESET, verification=Verification("essential", 1.0)),
+    "fundamental": replace(PRESET, verification=Verification("fundamental", 1.0)),
 }
 
 

@@ -11,7 +11,7 @@ from .extractor import Extractor
 from .geometry.camera import Camera
 from .images.mask import mask_rows
 from .matcher import check_filters, match
-from .prediction import MotionPrediction
+from .prediction import MotionPrediction, check_radius
 from .refinement import METHODS, REACH
 from .step import Frame, Step
 from .stereo import RightImage, StereoRules
@@ -32,9 +32,10 @@ BRIDGED_AGE = 2  # least number of images that saw a track which is taken up aga
 class FrontEndOptions:
     """Options of the front-end. The filters are those of `silk_ros.match`.
 
-    radius:        keypoints are expected to move on as between the last two images, and searched for this close to
-                   there. At the start, and after an image with far fewer matches than usual, they are searched for in
-                   the whole image.
+    radius:        share of the image's width, 0 to 1. Keypoints are expected to move on as between the last two images,
+                   and are matched this close to there. At the start, and where they move otherwise, they are matched
+                   in the whole image. With 0 they always are. Where the whole image is matched anyway, by the
+                   backend or with double_softmax, matches farther away are dropped.
     verification:  how matches are verified; by default they are not.
     bridge:        take up tracks again that one frame did not see.
     refinement:    "subpixel" moves matched keypoints to where the image shows the same as at their match, and drops
@@ -49,7 +50,7 @@ class FrontEndOptions:
     ratio: float | None = None
     min_similarity: float | None = None
     double_softmax: float | None = None
-    radius: float | None = None
+    radius: float = 1 / 16
     verification: Verification = field(default_factory=Verification)
     bridge: bool = False
     refinement: str = "subpixel"
@@ -57,7 +58,8 @@ class FrontEndOptions:
     stereo: StereoRules = field(default_factory=StereoRules)
 
     def __post_init__(self) -> None:
-        check_filters(self.ratio, self.min_similarity, self.double_softmax, self.radius)
+        check_filters(self.ratio, self.min_similarity, self.double_softmax)
+        check_radius(self.radius)
         if self.max_published < 0:
             raise ValueError(f"max_published must be 0 (all) or more, not {self.max_published}")
         if self.refinement not in METHODS:
@@ -154,12 +156,17 @@ class FrontEnd:
         """Most pixels by which a refinement moves a keypoint from its start; None for no refinement."""
         return None if self._options.refinement == "none" else REACH / self.extractor.scale
 
+    @property
+    def _radius(self) -> float | None:
+        """Pixels around expected positions in which keypoints are matched; None for the whole image."""
+        share, previous = self._options.radius, self._previous
+        return share * previous.image.shape[1] if share and previous is not None else None
+
     def _extract(self, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> tuple[Features, Matches | None]:
         """Features of an image, and their matches with the previous frame where the backend finds them itself."""
         options = self._options
-        # A backend's own matches are of all keypoints, and can be filtered by similarity only.
-        filtered = (options.ratio, options.double_softmax, options.radius) != (None, None, None)
-        if mask is None and not filtered:
+        # A backend's own matches are mutual nearest neighbours of all keypoints.
+        if mask is None and options.ratio is None and options.double_softmax is None:
             return self.extractor.extract_and_match(image, self._previous.features if self._previous else None)
         features = self.extractor(image)
         if mask is not None:
@@ -188,23 +195,26 @@ class FrontEnd:
         options, previous = self._options, self._previous
         if previous is None:
             return Matches.empty()
-        if found is not None:
-            return found if options.min_similarity is None else found.at_least(options.min_similarity)
-        if options.radius is None:
-            return self._match(frame.features, previous.features)
-        expected = self._prediction.expected(previous.features.keypoints, frame.stamp - previous.stamp)
-        return self._match(frame.features, previous.features, None if expected is None else options.radius, expected)
+        a, b, radius = frame.features, previous.features, self._radius
+        if found is not None and options.min_similarity is not None:
+            found = found.at_least(options.min_similarity)
+        if found is None and options.double_softmax is not None:
+            found = self._match(a, b)
+
+        def find(expected: NDArray[np.float32] | None = None) -> Matches:
+            return self._match(a, b, None if expected is None else radius, expected) if found is None else found
+
+        return find() if radius is None else self._prediction.matches(frame, previous, radius, find)
 
     def _refine(self, frame: Frame, matches: Matches, mask: NDArray[np.uint8] | None) -> tuple[Frame, Matches, float]:
         """The frame with refined keypoints, the matches to go on with, and the share of all that was refined."""
-        options, previous, share = self._options, self._previous, float("nan")
+        previous, share = self._previous, float("nan")
         if previous is None:
             return frame, matches, share
         if self._reach is not None:
             frame, matches, share = self._refinement.update(frame, previous, matches, self._reach, mask)
-        if options.radius is not None:
-            elapsed = frame.stamp - previous.stamp
-            self._prediction.update(frame.features, previous.features, matches, options.radius, elapsed)
+        if (radius := self._radius) is not None:
+            self._prediction.update(frame, previous, matches, radius)
         return frame, matches, share
 
     def _verify(

@@ -16,6 +16,7 @@ from threadpoolctl import ThreadpoolController
 from .types import Features
 
 BLOCK_ROWS = 256  # rows of similarity held at a time: 2 MB against 2000 descriptors
+EXCLUDED = -1e9  # at most: the value of a pair that may not match, below every cosine and logarithm of a probability
 
 Floats = NDArray[np.float32]
 
@@ -33,9 +34,14 @@ def cosine_blocks(a: Floats, b: Floats, start: int, stop: int) -> Iterator[Block
 
 def all_cosines(a: Floats, b: Floats) -> list[Iterator[Block]]:
     """Blocks of a @ b.T in parts that threads can visit at the same time; one part where it is small."""
-    parts = max(1, min(_threads(), len(a) // BLOCK_ROWS))
+    parts = _parts(len(a))
     bounds = [len(a) * part // parts for part in range(parts + 1)]
     return [cosine_blocks(a, b, start, stop) for start, stop in itertools.pairwise(bounds)]
+
+
+def _parts(rows: int) -> int:
+    """The number of threads that are worth their start for so many rows."""
+    return max(1, min(_threads(), rows // BLOCK_ROWS))
 
 
 @cache
@@ -94,14 +100,15 @@ def mutual_best(
     with _turn(), _blas().limit(limits=1, user_api="blas"):
         visited = map(visit, parts) if len(parts) == 1 else _thread_pool().map(visit, parts)
         column_value = np.maximum.reduce(list(visited))
-    row = np.flatnonzero((value >= column_value[best]) & (value > -np.inf))
+    row = np.flatnonzero((value >= column_value[best]) & (value > EXCLUDED))
     # Rows with equal descriptors can claim the same column: the first one has it.
     row = np.sort(row[np.unique(best[row], return_index=True)[1]])
     return np.stack([row, best[row]], axis=1).astype(np.int32), value[row], second[row]
 
 
-# For rows of a (N,): the rows of b that some of them may match (M,), and which may match which (N, M).
-Gate = Callable[["NDArray[np.intp]"], "tuple[NDArray[np.intp], NDArray[np.bool_]]"]
+# For rows of a (N,): the rows of b that some of them may match (M,), and the largest value that a pair may have (N, M):
+# at most EXCLUDED where the two may not match, above every cosine where they may.
+Gate = Callable[["NDArray[np.intp]"], "tuple[NDArray[np.intp], Floats]"]
 
 
 def mutual_best_within(
@@ -115,16 +122,17 @@ def mutual_best_within(
     Returns pairs (M, 2), their cosines (M,), and (if wanted) the second best cosine (M,) of each.
     """
     descriptors = a.descriptors[order]
+    limits = list(itertools.pairwise(bounds))
+    parts = _parts(len(a))
 
-    def blocks() -> Iterator[Block]:
-        for start, stop in itertools.pairwise(bounds):
-            columns, allowed = gate(order[start:stop])
+    def blocks(part: int) -> Iterator[Block]:
+        for start, stop in limits[part::parts]:
+            columns, most = gate(order[start:stop])
             if len(columns):
                 block = descriptors[start:stop] @ b.descriptors[columns].T
-                np.copyto(block, -np.inf, where=~allowed)
-                yield slice(start, stop), columns, block
+                yield slice(start, stop), columns, np.minimum(block, most, out=block)
 
-    pairs, similarity, second = mutual_best([blocks()], len(a), len(b), want_second)
+    pairs, similarity, second = mutual_best([blocks(part) for part in range(parts)], len(a), len(b), want_second)
     rows = order[pairs[:, 0]]
     by_row = np.argsort(rows)
     return np.stack([rows, pairs[:, 1]], axis=1).astype(np.int32)[by_row], similarity[by_row], second[by_row]

@@ -1,49 +1,71 @@
-"""Prediction of the positions of keypoints in the next image from their last motion."""
+"""Matching near the positions that the last motion of the keypoints predicts."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .step import Frame
 from .types import Features, Matches
 
-LOST = 0.6  # share of the usual number of matches below which the motion is not believed
+# Wrong matches lie anywhere around a prediction: a quarter of them is within half the radius. The motion is believed
+# where more than this share of the matches is.
+FEWEST_INSIDE = 0.5
 MAX_EXTRAPOLATION = 5.0  # times the last motion, where frames are missing
+
+Floats = NDArray[np.float32]
+Find = Callable[["Floats | None"], Matches]
+
+
+def check_radius(share: float) -> None:
+    """Raise ValueError, naming the range, for a radius that is no share of the image's width."""
+    if not 0 <= share <= 1:
+        pixels = f"; {share:g} pixels of an image 640 wide are {share / 640:.3g}" if share > 1 else ""
+        raise ValueError(f"matcher.radius is a share of the image's width, 0 (off) to 1, not {share:g}{pixels}")
 
 
 class MotionPrediction:
-    """Predicts positions of keypoints from their last motion, until far fewer matches than usual are found."""
+    """Predicts positions of keypoints from their last motion, and says whether they were found there."""
 
     def __init__(self) -> None:
-        self._motion: NDArray[np.float32] | None = None  # (N, 2) pixels, of the keypoints of the last image
+        self._motion: Floats | None = None  # (N, 2) pixels, of the keypoints of the last image
         self._elapsed = 0  # nanoseconds that this motion took
-        self._usual_count = 0  # matches that the last search of the whole image found
 
     def forget(self) -> None:
         """Expect nothing of the next image: it is searched as a whole."""
         self._motion = None
 
-    def expected(self, keypoints: NDArray[np.float32], elapsed: int) -> NDArray[np.float32] | None:
-        """Positions (N, 2) in the next image, `elapsed` nanoseconds later; None where nothing is known of the motion.
+    def matches(self, frame: Frame, previous: Frame, radius: float, find: Find) -> Matches:
+        """Matches near the predicted positions; of the whole image where the motion is unknown or another one.
 
-        keypoints: (N, 2), those of the last update.
+        previous: the frame of the last update.
+        radius:   pixels from the predicted positions.
+        find:     finds matches near the positions (N, 2) where the keypoints of `previous` are expected, or of the
+                  whole image where it cannot; of the whole image if they are None.
         """
-        if self._motion is None:
-            return None
+        if self._motion is not None:
+            expected = self._expected(previous.features.keypoints, frame.stamp - previous.stamp)
+            found = find(expected)
+            rows, before = found.indices.T
+            off = np.linalg.norm(frame.features.keypoints[rows] - expected[before], axis=1)
+            if np.count_nonzero(off <= radius / 2) > FEWEST_INSIDE * len(found):
+                return found.rows(off <= radius)
+        return find(None)
+
+    def update(self, frame: Frame, previous: Frame, matches: Matches, radius: float) -> None:
+        """Learn the motion from the matches of a frame with the previous one."""
+        self._motion = last_motion(frame.features, previous.features, matches, radius)
+        self._elapsed = frame.stamp - previous.stamp
+
+    def _expected(self, keypoints: Floats, elapsed: int) -> Floats:
         # Frames can be missing between the two.
         periods = min(elapsed / self._elapsed, MAX_EXTRAPOLATION) if elapsed and self._elapsed else 1.0
         return keypoints + np.float32(periods) * self._motion
 
-    def update(self, features: Features, previous: Features, matches: Matches, radius: float, elapsed: int) -> None:
-        """Learn the motion from the matches of an image with the previous one, `elapsed` nanoseconds before."""
-        if self._motion is None:
-            self._usual_count = len(matches)
-        lost = len(matches) < LOST * self._usual_count
-        self._motion = None if lost else last_motion(features, previous, matches, radius)
-        self._elapsed = elapsed
 
-
-def last_motion(features: Features, previous: Features, matches: Matches, radius: float) -> NDArray[np.float32]:
+def last_motion(features: Features, previous: Features, matches: Matches, radius: float) -> Floats:
     """Motion (N, 2) of keypoints since the previous image, in pixels.
 
     A matched keypoint has its own motion if that is within `radius` of the median; all others have the median.

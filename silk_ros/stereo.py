@@ -188,13 +188,14 @@ def _match_rows(
     tolerance = np.float32(rules.row_tolerance + ROUNDING)
     least, most = rules.min_disparity - ROUNDING, (rules.max_disparity or np.inf) + ROUNDING
 
-    def gate(rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    def gate(rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
         # The rows are sorted, so the first and the last one bound them; NaN comes last.
         first, last = np.searchsorted(rows_right, [y[rows[0]] - tolerance, y[rows[-1]] + tolerance])
         columns = order_right[first:last]
         disparity = x[rows, None] - x_right[columns]
         in_row = np.abs(y[rows, None] - y_right[columns]) <= tolerance
-        return columns, in_row & (disparity >= least) & (disparity <= most)
+        allowed = in_row & (disparity >= least) & (disparity <= most)
+        return columns, np.where(allowed, np.float32(np.inf), np.float32(-np.inf))
 
     indices, similarity, _ = mutual_best_within(left, right, order, bounds, gate)
     return indices, similarity

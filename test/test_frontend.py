@@ -118,7 +118,7 @@ def test_frames_of_nothing_go_through(front_end: FrontEnd, photo: Image) -> None
 
 
 def test_with_a_radius_keypoints_are_expected_to_move_on(photo: Image) -> None:
-    front_end = FrontEnd(Extractor.load(max_keypoints=400), FrontEndOptions(radius=4))
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), FrontEndOptions(radius=4 / 160))
     everywhere = FrontEnd(Extractor.load(max_keypoints=400))
     for shift in (0, 1, 5, 10):  # 5 px an image in the end: beyond the radius, but not of what is expected
         step, plain = (each.process(view(photo, shift), shift) for each in (front_end, everywhere))
@@ -158,7 +158,7 @@ def test_motion_of_keypoints() -> None:
     ids=["fast", "gap", "jump"],
 )
 def test_a_radius_finds_the_motion_again(photo: Image, path: list[tuple[int, int]]) -> None:
-    front_end = FrontEnd(Extractor.load(max_keypoints=400), FrontEndOptions(radius=4))
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), FrontEndOptions(radius=4 / 160))
     everywhere = FrontEnd(Extractor.load(max_keypoints=400))
     for shift, stamp in path:
         step, plain = (each.process(view(photo, shift), stamp * SECOND) for each in (front_end, everywhere))

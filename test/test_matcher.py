@@ -161,7 +161,7 @@ def placed(features: Features, points: Floats) -> Features:
 
 
 @pytest.mark.parametrize("radius", [0.5, 7.0, 40.0, 1e4])
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 50), (400, 300)])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 50), (400, 300), (1100, 900)])
 def test_a_radius_equals_the_masked_full_matrix(rows: int, columns: int, radius: float) -> None:
     a, b = random_pair(rows, columns)
     rng = np.random.default_rng(0)
@@ -171,6 +171,14 @@ def test_a_radius_equals_the_masked_full_matrix(rows: int, columns: int, radius:
     values = np.where(distance <= radius, cosines(a, b), -np.inf)
     reference = [pair for pair in mutual_best(values).tolist() if np.isfinite(values[tuple(pair)])]
     assert match(a, b, radius=radius, expected=expected).indices.tolist() == reference
+
+
+@pytest.mark.parametrize("start", [0.0, 0.25, 1000.5])
+def test_keypoints_of_a_grid_are_matched_at_the_radius(start: float) -> None:
+    a = b = described(np.array([[1.0, 0], [0, 1]]))
+    a, b = placed(a, np.array([[start, 0], [start, 40]])), placed(b, np.array([[start + 30, 0], [start + 24, 58]]))
+    assert match(a, b, radius=30).indices.tolist() == [[0, 0], [1, 1]]
+    assert match(a, b, radius=29.99).indices.tolist() == []
 
 
 def test_without_expectations_keypoints_stay_where_they_were() -> None:

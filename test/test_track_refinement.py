@@ -94,6 +94,35 @@ def test_tracks_stay_one_point_for_a_hundred_frames(path: Callable[[int], NDArra
     assert np.median(errors(scene, coarse[100], coarse[0], path(100))) > 3 * np.median(late)
 
 
+def test_tracks_of_the_network_pass_a_template_check_after_a_hundred_frames() -> None:
+    scene = Scene()
+    front_end = FrontEnd(Extractor.load(max_keypoints=5000, scale=1 / PIXEL))
+    first, *_, last = (front_end.process(scene.view(drift(index)), index).frame for index in range(101))
+    _, rows, first_rows = np.intersect1d(last.tracks.ids, first.tracks.ids, return_indices=True)
+    pairs = zip(first.features.keypoints[first_rows], last.features.keypoints[rows])
+    apart = [template_distance(first.image, last.image, before, now) for before, now in pairs]
+    assert len(apart) > 50, "there are long tracks"
+    assert np.median(apart) < 0.15 and np.quantile(apart, 0.9) < 0.5
+
+
+def template_distance(
+    image_before: Image, image: Image, before: NDArray[np.float32], now: NDArray[np.float32], reach: int = 4
+) -> float:
+    """Pixels between a point and the best place, at most `reach` from it, of what another image shows at `before`."""
+    side = 15
+    template, area = (
+        cv2.getRectSubPix(each, (size, size), point.tolist())
+        for each, size, point in ((image_before, side, before), (image, side + 2 * reach, now))
+    )
+    alike = cv2.matchTemplate(area, template, cv2.TM_CCOEFF_NORMED)
+    column, row = cv2.minMaxLoc(alike[1:-1, 1:-1])[3]
+    around = alike[row : row + 3, column : column + 3]
+    (left, _, right), (above, _, below), middle = around[1], around[:, 1], around[1, 1]
+    x = column + 1 - reach + (left - right) / 2 / (left - 2 * middle + right)
+    y = row + 1 - reach + (above - below) / 2 / (above - 2 * middle + below)
+    return float(np.hypot(x, y))
+
+
 def test_matches_tracks_and_features_agree() -> None:
     camera = Camera(WIDTH, HEIGHT, np.array([[200.0, 0, 140], [0, 200, 100], [0, 0, 1]]), np.array([-0.1, 0, 0, 0, 0]))
     scene, before = Scene(), None

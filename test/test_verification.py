@@ -44,6 +44,15 @@ def test_wrong_matches_are_found(views: tuple, method: str) -> None:
     assert found[~right].mean() < 0.15  # some lie on their epipolar line by chance
 
 
+def test_an_essential_matrix_of_rectified_images_is_that_of_their_projection(views: tuple) -> None:
+    """The intrinsics of rectified images are columns of P; OpenCV misreads a part of an array."""
+    projection = np.column_stack([MATRIX, [-40.0, 0, 0]])
+    rectified = Camera(640, 480, projection[:, :3], np.zeros(5), projection=projection)
+    now, before, _ = views
+    found, expected = (inliers(Verification("essential"), now, before, each) for each in (rectified, camera()))
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_an_essential_matrix_takes_the_lens_into_account(views: tuple) -> None:
     now, before, right = views
     strong = camera(distortion=-0.3)

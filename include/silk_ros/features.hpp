@@ -34,7 +34,7 @@ namespace silk_ros {
 // The keypoints of an image, best score first, and their descriptors, row by row.
 //
 // keypoints:   pt in pixels of the received image, (0, 0) is the centre of the top-left pixel; response is the score,
-//              size 31, octave 0, class_id the track id, -1 for a right keypoint without a match.
+//              size 31, octave 0, class_id the 32 bits of the track id, -1 for a right keypoint without a match.
 // descriptors: CV_8U, N x 32, of descriptor_format binary256; CV_32F, N x D, of float32 and float16.
 struct CvFeatures {
   std::vector<cv::KeyPoint> keypoints;

@@ -64,8 +64,8 @@ def _print_table(search: Search) -> None:
     print(f"\n{text_table(rows, HEADS)}")
     print(
         "\nms: 90th percentile. AUC@10: of relative poses, as evaluate measured it on sequences of 640x480, uncertain\n"
-        "by some hundredths; other sizes have the value of the nearest one. A radius, in pixels, gives more right\n"
-        "matches in smooth video, which the AUC does not show (docs/performance.md, Radius)."
+        "by some hundredths; other sizes have the value of the nearest one. A radius, a share of the image's width,\n"
+        "gives more right matches in video, which the AUC does not show (docs/performance.md, Motion window)."
     )
 
 

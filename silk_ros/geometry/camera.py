@@ -44,7 +44,8 @@ class Camera:
     projection: NDArray[np.float64] = field(default_factory=lambda: np.zeros((3, 4)))
 
     def __post_init__(self) -> None:
-        matrix = np.ascontiguousarray(self.matrix, np.float64)  # OpenCV reads wrong values from a part of P
+        # Contiguous: OpenCV misreads the columns of a projection matrix in findEssentialMat, without an error.
+        matrix = np.ascontiguousarray(self.matrix, np.float64)
         distortion = np.asarray(self.distortion, np.float64).ravel()
         if matrix.size != 9 or not np.isfinite(matrix).all():
             raise ValueError("camera_info.k is not nine finite numbers: calibrate the camera")

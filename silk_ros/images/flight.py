@@ -94,6 +94,20 @@ class SyntheticFlight:
         y, x = rng.integers(HEIGHT), rng.integers(WIDTH)
         return np.asarray(cv2.add(image, self._noise[y : y + HEIGHT, x : x + WIDTH], dtype=cv2.CV_8U), np.uint8)
 
+    def depths(self, time: float, pixels: NDArray[np.floating]) -> Floats:
+        """Depths (N,) along z, in metres, of what is seen at pixels (N, 2) at a time in seconds."""
+        pose = self.pose(time)
+        rays = self.camera.rays(pixels) @ pose[:3, :3].T  # z = 1 in the camera
+        nearest = np.full(len(rays), np.inf)
+        for panel in itertools.chain(self._walls, *self._pillars):
+            with np.errstate(divide="ignore", invalid="ignore"):
+                depth = panel.normal @ (panel.origin - pose[:3, 3]) / (rays @ panel.normal)
+                offsets = pose[:3, 3] + depth[:, None] * rays - panel.origin
+                at = [offsets @ side / (side @ side) for side in (panel.right, panel.down)]
+            seen = (depth > 0) & np.all([(part >= 0) & (part <= 1) for part in at], axis=0)
+            nearest[seen] = np.minimum(nearest[seen], depth[seen])
+        return nearest
+
     def _draw(self, image: NDArray[np.uint8], panel: _Panel, pose: Floats) -> None:
         world_to_camera = np.linalg.inv(pose)[:3]
         corners = panel.corners @ world_to_camera[:, :3].T + world_to_camera[:, 3]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ class Declaration:
     range: smallest and largest number. choices: the allowed texts; `true` and `false` may be given as booleans too,
     which ROS makes of them on a command line and in YAML. numbers: whether a text may be given as a whole number, for
     the same reason. change: NEVER, INACTIVE or ANYTIME. off: the number that switches a filter off, None for other
-    parameters. description: sentences, set by `described`.
+    parameters. explain: raises ValueError, naming the fix, for some numbers out of range. description: sentences, set
+    by `described`.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Declaration:
     numbers: bool = False
     change: str = NEVER
     off: float | None = None
+    explain: Callable[[float], None] | None = None
     description: str = ""
 
     def described(self, sentences: str) -> Declaration:
@@ -48,6 +50,11 @@ class Declaration:
         """The value that a given one stands for: the text of a boolean or a number where these are taken."""
         other = bool if "true" in self.choices else int
         return str(given).lower() if self.takes_other_types and type(given) is other else given
+
+    def check(self, given: Any) -> None:
+        """Raise ValueError for a value of which there is more to say than that it is out of range."""
+        if self.explain is not None and isinstance(given, float):
+            self.explain(given)
 
     @property
     def limits(self) -> str:
@@ -72,6 +79,7 @@ def check_value(declaration: Declaration, value: object) -> None:
     name = declaration.name
     if type(value) is not type(declaration.default):
         raise ValueError(f"{name} takes a value of type {type(declaration.default).__name__}, not {value!r:.40}")
+    declaration.check(value)
     if declaration.range is not None and not declaration.range[0] <= value <= declaration.range[1]:  # type: ignore[operator]
         raise ValueError(f"{name} is out of its range, {declaration.limits}")
 

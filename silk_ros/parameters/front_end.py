@@ -11,6 +11,7 @@ from ..backends.rules import MAX_PER_CELL
 from ..descriptor_formats import FORMATS
 from ..extractor import MAX_THREADS
 from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
+from ..prediction import check_radius
 from ..refinement import METHODS as REFINEMENTS
 from ..stereo import StereoRules
 from ..tracker import NO_CAMERA_ID, TrackRules
@@ -60,9 +61,10 @@ DECLARATIONS = (
         "Match by round-trip probability p (paper, Sec. 3.3) instead of cosine, and keep a match if 1 - p is at most "
         "this. An alternative to matcher.ratio."
     ),
-    _live("matcher.radius", 0.0, (0.0, 10000.0), off=0.0).described(
-        "Match only keypoints within this many pixels of the place that the last motion predicts. Not with "
-        "matcher.double_softmax. Above about 50 it is slower than without."
+    _live("matcher.radius", FrontEndOptions.radius, (0.0, 1.0), explain=check_radius).described(
+        "Share of the image's width, around the place that the last motion predicts, within which keypoints are "
+        "matched; 0: always in the whole image, as where the camera moves otherwise. With matcher.double_softmax or "
+        "matching in TensorRT, matches farther away are dropped. Above a tenth it is slower than 0."
     ),
     _live("selection.border", 0.0, (0.0, 10000.0)).described(
         "Pixels along each side of the image, or of the region of interest, that are kept free of keypoints."

@@ -39,6 +39,17 @@ def flow(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float32]:
     return (found - corners)[status.ravel() == 1, 0]
 
 
+def test_depths_end_at_the_walls_and_the_pillars(flight: SyntheticFlight) -> None:
+    pixels = np.random.default_rng(0).uniform([0, 0], [WIDTH - 1, HEIGHT - 1], (500, 2))
+    on_walls = []
+    for time in TIMES[:40]:
+        pose, depths = flight.pose(time), flight.depths(time, pixels)
+        points = flight.camera.rays(pixels) * depths[:, None] @ pose[:3, :3].T + pose[:3, 3]
+        assert (depths > 0).all() and (np.abs(points) <= ROOM + 1e-3).all()
+        on_walls.append(np.abs(points / ROOM).max(axis=1) > 1 - 1e-3)
+    assert 0.5 < np.mean(on_walls) < 0.99
+
+
 def test_poses_are_rigid(flight: SyntheticFlight) -> None:
     for pose in map(flight.pose, TIMES):
         rotation = pose[:3, :3]

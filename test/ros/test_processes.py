@@ -151,6 +151,7 @@ START_ERRORS = {
     "unknown precision": ("precision:=fp3", "fp32"),
     "out of range": ("max_keypoints:=0", "max_keypoints"),
     "wrong type": ("max_keypoints:=many", "max_keypoints"),
+    "radius in pixels": ("matcher.radius:=40.0", "40 pixels of an image 640 wide are 0.0625"),
     "two filters": ("matcher.double_softmax:=0.9 matcher.ratio:=0.8", "alternatives"),
 }
 

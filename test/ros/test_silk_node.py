@@ -335,7 +335,7 @@ def test_the_file_that_benchmark_writes_sets_the_node(
     spawn: Callable[..., subprocess.Popen[str]], peer: Peer, tmp_path: Path
 ) -> None:
     file = tmp_path / "silk_30hz.yaml"
-    file.write_text(params_file(Candidate(0.4, 123, "fp32", 40.0, 0.5, 1), CameraLoad(30, 160, 120)))
+    file.write_text(params_file(Candidate(0.4, 123, "fp32", 0.0625, 0.5, 1), CameraLoad(30, 160, 120)))
     process = spawn("silk_node", "--ros-args", "--params-file", str(file))
     peer.wait_for_node()
     features, _ = peer.send(image_message(picture()))

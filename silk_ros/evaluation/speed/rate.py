@@ -21,7 +21,7 @@ from .quality import table
 
 RESERVE = 0.3  # share of the time between two images that is reserved for other programs
 MESSAGES_MS = 2.0  # per image, for receiving it and publishing the results, as the node needs
-RADIUS = 1 / 12  # of the image's shorter edge: 40 pixels of 480 (docs/performance.md, Radius)
+RADIUS = FrontEndOptions.radius  # share of the image's width
 WARM_UP, FEWEST = 3, 5  # images
 SECONDS = 0.6  # of timing a setting that seems to hold the rate
 TIME_LIMIT = 45.0  # seconds of search, after which the cheapest setting is taken
@@ -49,7 +49,7 @@ class CameraLoad(NamedTuple):
 
 @dataclass(frozen=True)
 class Candidate:
-    """Parameters of the node. auc: their quality by the table. radius: in pixels; 0 matches everywhere."""
+    """Parameters of the node. auc: their quality by the table. radius: share of the image's width; 0 for everywhere."""
 
     scale: float
     max_keypoints: int
@@ -94,7 +94,6 @@ def candidates(camera: CameraLoad, precisions: Mapping[str, str]) -> list[Candid
     of the table, the quality is that of the nearest size.
     """
     shorter = min(camera.width, camera.height)
-    radius = float(round(RADIUS * shorter))
     edges = sorted({setting.edge for setting in table()}, reverse=True)
     scales = {CAMERA_SCALE: max((edge for edge in edges if edge <= CAMERA_SCALE * shorter), default=edges[-1])}
     scales |= {round(edge / shorter, 4): edge for edge in edges if round(edge / shorter, 4) < CAMERA_SCALE}
@@ -104,7 +103,7 @@ def candidates(camera: CameraLoad, precisions: Mapping[str, str]) -> list[Candid
         for scale, edge in scales.items()
         for setting, auc in table().items()
         if setting.edge == edge and (setting.precision == "int8") == (precision == "int8")
-        for near in (radius, 0.0)
+        for near in (RADIUS, 0.0)
     ]
     defaults = CAMERA_SCALE, CAMERA_MAX_KEYPOINTS, next(iter(precisions))
     return sorted(found, key=lambda each: ((each.scale, each.max_keypoints, each.precision) != defaults, -each.auc))
@@ -178,7 +177,7 @@ def measure(candidate: Candidate, camera: CameraLoad, images: Sequence[Image]) -
         scale=candidate.scale,
         threads=candidate.threads,
     )
-    front_end = FrontEnd(extractor, FrontEndOptions(radius=candidate.radius or None))
+    front_end = FrontEnd(extractor, FrontEndOptions(radius=candidate.radius))
     times: list[float] = []
     end = float("inf")
     for index in itertools.count():

@@ -17,7 +17,10 @@ def declare(node: Node, declarations: Iterable[Declaration]) -> dict[str, Any]:
     Raises rclpy's parameter exceptions for a wrong type or a number out of range, and ValueError, naming the choices,
     for an unknown choice. A warning names given parameters that do not exist.
     """
-    declarations = tuple(declarations)
+    declarations, overrides = tuple(declarations), getattr(node, "_parameter_overrides", {})
+    for declaration in declarations:
+        if declaration.name in overrides:
+            declaration.check(overrides[declaration.name].value)
     values = {
         declaration.name: declaration.value(
             node.declare_parameter(declaration.name, declaration.default, _descriptor(declaration)).value
@@ -25,7 +28,7 @@ def declare(node: Node, declarations: Iterable[Declaration]) -> dict[str, Any]:
         for declaration in declarations
     }
     check_choices(declarations, values)
-    given = {name for name in getattr(node, "_parameter_overrides", {}) if not name.startswith("qos_overrides.")}
+    given = {name for name in overrides if not name.startswith("qos_overrides.")}
     if unknown := sorted(given - {"use_sim_time"} - set(values)):
         node.get_logger().warning(f"no such parameter: {', '.join(unknown)}; ros2 param list shows the existing ones")
     return values

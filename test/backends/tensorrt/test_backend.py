@@ -177,12 +177,11 @@ def test_the_front_end_takes_the_matches_of_the_gpu(
     builds: list, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frames = [photo[y : y + 144, y : y + 192].copy() for y in range(0, 8, 2)]
-    expected = FrontEnd(
-        Extractor(OnnxRuntimeBackend(Model(default_model()), COUNT), scale=0.5), FrontEndOptions(min_similarity=0.9)
-    )
+    options = FrontEndOptions(min_similarity=0.9, radius=0)
+    expected = FrontEnd(Extractor(OnnxRuntimeBackend(Model(default_model()), COUNT), scale=0.5), options)
     steps = [expected.process(frame, index) for index, frame in enumerate(frames)]
     monkeypatch.setattr("silk_ros.frontend.match", lambda *_, **__: pytest.fail("the GPU has matched"))
-    front_end = FrontEnd(Extractor(loaded("fp32"), scale=0.5), FrontEndOptions(min_similarity=0.9))
+    front_end = FrontEnd(Extractor(loaded("fp32"), scale=0.5), options)
     for index, (frame, step) in enumerate(zip(frames, steps, strict=True)):
         found = front_end.process(frame, index)
         np.testing.assert_array_equal(found.matches.indices, step.matches.indices)

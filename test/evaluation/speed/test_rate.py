@@ -64,7 +64,7 @@ def test_the_table_holds_all_combinations_and_more_work_is_never_worse() -> None
 def test_the_defaults_come_first_and_then_the_best() -> None:
     found = candidates(CameraLoad(30, 640, 480), FP32)
     assert [(each.scale, each.max_keypoints, each.radius) for each in found[:2]] == [
-        (CAMERA_SCALE, CAMERA_MAX_KEYPOINTS, 40.0),
+        (CAMERA_SCALE, CAMERA_MAX_KEYPOINTS, 1 / 16),
         (CAMERA_SCALE, CAMERA_MAX_KEYPOINTS, 0.0),
     ]
     qualities = [each.auc for each in found[2:]]
@@ -85,7 +85,7 @@ def test_a_fast_machine_gets_the_defaults(machine: Callable[[float], list[Candid
     best = find(CameraLoad(30, 640, 480)).best
     assert best is not None
     found = best.candidate
-    assert (found.scale, found.max_keypoints, found.radius, found.precision) == (0.5, 5000, 40.0, "auto")
+    assert (found.scale, found.max_keypoints, found.radius, found.precision) == (0.5, 5000, 1 / 16, "auto")
 
 
 @pytest.mark.parametrize("known", [{"auto": "fp32"}, {"auto": "int8"}, {"auto": "bf16", "int8": "int8"}])

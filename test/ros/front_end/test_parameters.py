@@ -11,7 +11,7 @@ from silk_ros.ros.node.declarations import declare
 
 def test_filters_are_off_by_default() -> None:
     filters = [declaration for declaration in DECLARATIONS if declaration.off is not None]
-    assert {declaration.name.partition(".")[0] for declaration in filters} == {"matcher"} and len(filters) == 4
+    assert {declaration.name.partition(".")[0] for declaration in filters} == {"matcher"} and len(filters) == 3
     assert all(declaration.default == declaration.off for declaration in filters)
 
 

@@ -64,7 +64,7 @@ def test_orb_slam_gets_2000_codes_that_keep_the_border_free(start: Callable[...,
     assert len(np.unique(pixels // 32, axis=0)) > 0.9 * (512 / 32) ** 2
 
 
-def test_vins_gets_tracks_of_both_images(start: Callable[..., Peer]) -> None:
+def test_vins_gets_tracks_that_keep_their_distance(start: Callable[..., Peer]) -> None:
     peer = start(FILES["vins"])
     received: list[PointCloud] = []
     peer.peer.create_subscription(PointCloud, "silk/tracks", received.append, 10)
@@ -77,7 +77,10 @@ def test_vins_gets_tracks_of_both_images(start: Callable[..., Peer]) -> None:
 
     peer.spin_until(lambda: any(tracks.points for tracks in received), send, period=0.5)
     tracks = next(tracks for tracks in received if tracks.points)
-    assert 100 < len(tracks.points) <= read_parameter_file(FILES["vins"])["tracks.max_count"]
+    assert 100 < len(tracks.points) <= 300
+    u, v = (np.array(channel.values) for channel in tracks.channels[1:3])
+    distances = np.hypot(u[:, None] - u, v[:, None] - v)[~np.eye(len(u), dtype=bool)]
+    assert distances.min() >= read_parameter_file(FILES["vins"])["tracks.min_distance"] - 1e-3
     assert [channel.name for channel in tracks.channels] == ["id", "u", "v", "velocity_x", "velocity_y"]
 
 
