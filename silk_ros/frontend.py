@@ -146,13 +146,18 @@ class FrontEnd:
             step, self._published = step.published(self._options.max_published, self._published)
         if right is None or seen_right is None:
             return replace(step, right_problem=right_problem)
-        pair = match_right(step.frame, right, seen_right, self._options.stereo, 1 / self.extractor.scale, self._reach)
+        pair = match_right(step.frame, right, seen_right, self._options.stereo, self._pixel, self._reach)
         return replace(step, stereo=pair.published(count) if (count := self._options.max_published) else pair)
+
+    @property
+    def _pixel(self) -> float:
+        """Side of a pixel of the network's image, in pixels of the images."""
+        return 1 / self.extractor.scale
 
     @property
     def _reach(self) -> float | None:
         """Most pixels by which a refinement moves a keypoint from its start; None for no refinement."""
-        return None if self._options.refinement == "none" else REACH / self.extractor.scale
+        return None if self._options.refinement == "none" else REACH * self._pixel
 
     def _extract(self, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> tuple[Features, Matches | None]:
         """Features of an image, and their matches with the previous frame where the backend finds them itself."""
@@ -201,7 +206,7 @@ class FrontEnd:
         if previous is None:
             return frame, matches, share
         if self._reach is not None:
-            frame, matches, share = self._refinement.update(frame, previous, matches, self._reach, mask)
+            frame, matches, share = self._refinement.update(frame, previous, matches, self._reach, self._pixel, mask)
         if options.radius is not None:
             elapsed = frame.stamp - previous.stamp
             self._prediction.update(frame.features, previous.features, matches, options.radius, elapsed)
@@ -236,7 +241,8 @@ class FrontEnd:
         pairs = np.stack([rows[found.indices[:, 0]], lost_rows[found.indices[:, 1]]], axis=1).astype(np.int32)
         bridges = replace(found, indices=pairs)
         if self._reach is not None:
-            frame, bridges = self._refinement.bridge(frame, lost, bridges, self._reach, mask, camera)
+            update = self._refinement.bridge
+            frame, bridges = update(frame, lost, bridges, self._reach, self._pixel, rows, mask, camera)
         verification = self._options.verification or Verification("fundamental")
         return frame, bridges.rows(verification.inliers_of(frame, lost, bridges.indices, camera))
 

@@ -32,10 +32,14 @@ class Frame:
     detected: NDArray[np.float32] | None = None
 
     @property
+    def grid(self) -> NDArray[np.float32]:
+        """Where the network found the keypoints (N, 2)."""
+        return self.features.keypoints if self.detected is None else self.detected
+
+    @property
     def offsets(self) -> NDArray[np.float32]:
         """Where the keypoints are (N, 2) relative to where the network found them, in pixels."""
-        keypoints = self.features.keypoints
-        return keypoints - (keypoints if self.detected is None else self.detected)
+        return self.features.keypoints - self.grid
 
     def rows(self, rows: NDArray[np.intp]) -> Frame:
         """The frame with some of its features only, in the order of `rows`."""
@@ -49,8 +53,7 @@ class Frame:
         if rays is not None and camera is not None:
             rays = rays.copy()
             rays[rows] = camera.rays(points)
-        detected = self.features.keypoints if self.detected is None else self.detected
-        return replace(self, features=self.features.moved(rows, points), rays=rays, detected=detected)
+        return replace(self, features=self.features.moved(rows, points), rays=rays, detected=self.grid)
 
 
 @dataclass(frozen=True, eq=False)
