@@ -64,9 +64,10 @@ def _near(points: Points, grid: Points, pixel: float) -> tuple[Rows, NDArray[np.
     around = (shift[:, None] * labels.shape[1] + shift).ravel()
     candidates = labels.ravel()[(y * labels.shape[1] + x)[:, None] + around]
     places = np.vstack([grid, np.full((1, 2), np.inf, np.float32)])
-    distance = np.hypot(*(places[:, axis][candidates] - points[:, axis, None] for axis in (0, 1)))
-    distance[distance > LIMIT * pixel] = np.inf
-    return candidates, distance
+    dx, dy = (places[:, axis][candidates] - points[:, axis, None] for axis in (0, 1))
+    squared = dx * dx + dy * dy
+    squared[squared > (LIMIT * pixel) ** 2] = np.inf
+    return candidates, squared
 
 
 def paired(a: Features, b: Features, pairs: NDArray[np.integer], refined: NDArray[np.bool_] | None = None) -> Matches:
