@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .extractor import Extractor
 from .geometry.camera import Camera
 from .images.mask import mask_rows
+from .interpolation import interpolated
 from .matcher import check_filters, match
 from .prediction import MotionPrediction
 from .refinement import METHODS, REACH
@@ -138,7 +139,8 @@ class FrontEnd:
         matches, inliers, verified = self._verify(frame, matches, camera)
         frame, bridges = self._bridges(frame, matches, camera, mask)
         tracks = self._tracker.update(matches, len(features), bridges)
-        self._previous = frame = replace(frame, tracks=tracks)
+        described = interpolated(frame.features, frame.found.keypoints, self._pixel)
+        self._previous = frame = replace(frame, features=described, tracks=tracks)
         if self._options.bridge and previous is not None:
             self._lost = previous.rows(self._tracker.lost_rows)
         step = Step(frame, previous, matches, inliers, verified, restarted, refined_share=refined)
@@ -165,7 +167,7 @@ class FrontEnd:
         # A backend's own matches are of all keypoints, and can be filtered by similarity only.
         filtered = (options.ratio, options.double_softmax, options.radius) != (None, None, None)
         if mask is None and not filtered:
-            return self.extractor.extract_and_match(image, self._previous.features if self._previous else None)
+            return self.extractor.extract_and_match(image, self._previous.found if self._previous else None)
         features = self.extractor(image)
         if mask is not None:
             features = features.rows(np.flatnonzero(mask_rows(mask, features.keypoints, image.shape)))
@@ -196,9 +198,9 @@ class FrontEnd:
         if found is not None:
             return found if options.min_similarity is None else found.at_least(options.min_similarity)
         if options.radius is None:
-            return self._match(frame.features, previous.features)
+            return self._match(frame.found, previous.found)
         expected = self._prediction.expected(previous.features.keypoints, frame.stamp - previous.stamp)
-        return self._match(frame.features, previous.features, None if expected is None else options.radius, expected)
+        return self._match(frame.found, previous.found, None if expected is None else options.radius, expected)
 
     def _refine(self, frame: Frame, matches: Matches, mask: NDArray[np.uint8] | None) -> tuple[Frame, Matches, float]:
         """The frame with refined keypoints, the matches to go on with, and the share of all that was refined."""
@@ -237,7 +239,7 @@ class FrontEnd:
             return frame, None
         rows = others(len(frame.features), matches.indices[:, 0])
         lost_rows = np.flatnonzero(self._tracker.lost.ages >= BRIDGED_AGE)
-        found = self._match(frame.features.rows(rows), lost.features.rows(lost_rows))
+        found = self._match(frame.found.rows(rows), lost.found.rows(lost_rows))
         pairs = np.stack([rows[found.indices[:, 0]], lost_rows[found.indices[:, 1]]], axis=1).astype(np.int32)
         bridges = replace(found, indices=pairs)
         if self._reach is not None:

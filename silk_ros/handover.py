@@ -46,23 +46,32 @@ def handed_over(
     return rows
 
 
-def _near(points: Points, grid: Points, pixel: float) -> tuple[Rows, NDArray[np.float32]]:
-    """The rows (N, C) of the keypoints around each point and their distances, infinite beyond the limit.
+def row_image(grid: Points, pixel: float) -> tuple[Rows, Rows]:
+    """The rows of keypoints as an image of the network's grid, with K for none, and their x y (K, 2) in it.
 
-    The grid is regular, so that an image of its rows finds the neighbours. K stands for no keypoint.
+    grid: (K, 2) float32, at least one keypoint. The image has a margin of 2 * AROUND pixels.
+    """
+    # The sides of the network's image are rounded, by half a pixel at most: each keypoint has a pixel of its own.
+    cells = np.rint((grid - grid.min(axis=0)) / pixel).astype(np.intp) + 2 * AROUND
+    width, height = cells.max(axis=0) + 2 * AROUND + 1
+    image = np.full((height, width), len(grid), np.intp)
+    image[cells[:, 1], cells[:, 0]] = np.arange(len(grid))
+    return image, cells
+
+
+def _near(points: Points, grid: Points, pixel: float) -> tuple[Rows, NDArray[np.float32]]:
+    """The rows (N, C) of the keypoints around each point and their squared distances, infinite beyond the limit.
+
+    K stands for no keypoint.
     """
     if not len(grid):
         return np.zeros((len(points), 1), np.intp), np.full((len(points), 1), np.inf, np.float32)
-    corner = grid.min(axis=0)
-    # The sides of the network's image are rounded, by half a pixel at most: each keypoint has a cell of its own.
-    column, row = np.rint((grid - corner) / pixel).astype(np.intp).T + 2 * AROUND
-    labels = np.full((row.max() + 2 * AROUND + 1, column.max() + 2 * AROUND + 1), len(grid), np.intp)
-    labels[row, column] = np.arange(len(grid))
-    cell = np.rint((points - corner) / pixel).clip(-AROUND, [column.max() - AROUND, row.max() - AROUND])
-    x, y = cell.astype(np.intp).T + 2 * AROUND
+    image, _ = row_image(grid, pixel)
+    height, width = image.shape
+    cells = np.rint((points - grid.min(axis=0)) / pixel) + 2 * AROUND
+    x, y = cells.clip(AROUND, [width - AROUND - 1, height - AROUND - 1]).astype(np.intp).T
     shift = np.arange(-AROUND, AROUND + 1)
-    around = (shift[:, None] * labels.shape[1] + shift).ravel()
-    candidates = labels.ravel()[(y * labels.shape[1] + x)[:, None] + around]
+    candidates = image.ravel()[(y * width + x)[:, None] + (shift[:, None] * width + shift).ravel()]
     places = np.vstack([grid, np.full((1, 2), np.inf, np.float32)])
     dx, dy = (places[:, axis][candidates] - points[:, axis, None] for axis in (0, 1))
     squared = dx * dx + dy * dy

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from .handover import handed_over, paired
+from .interpolation import interpolated
 from .refinement import kept_matches, refine
 from .step import Frame
 from .stereo import RightImage, StereoPair, StereoRules, match_stereo, rectified, stereo_matches
@@ -29,10 +28,9 @@ def match_right(
     geometry, rays = image.geometry, None
     right_rays = None if geometry is None else geometry.right.rays(right.keypoints)
     # The rows of both images are compared where the network found the keypoints.
-    detected = replace(frame.features, keypoints=frame.grid)
     if geometry is not None and right_rays is not None and frame.rays is not None:
-        rays = (frame.rays if frame.detected is None else geometry.left.rays(detected.keypoints)), right_rays
-    pair = StereoPair(right, match_stereo(detected, right, geometry, rules, rays, pixel), right_rays)
+        rays = (frame.rays if frame.detected is None else geometry.left.rays(frame.found.keypoints)), right_rays
+    pair = StereoPair(right, match_stereo(frame.found, right, geometry, rules, rays, pixel), right_rays)
     if reach is None or frame.image.shape != image.image.shape:
         return pair
     return _refined(frame, image, pair, rules, pixel, reach)
@@ -69,6 +67,7 @@ def _refined(
         rays[now] = moved_rays[1][kept]
     sigma = SIGMA + SIGMA_PER_DIFFERENCE * found.difference[kept]
     pairs = np.stack([rows, now], axis=1)
-    similarity = paired(frame.features, right, pairs).similarity
+    similarity = paired(frame.found, right, pairs).similarity
     matches = stereo_matches(pairs, similarity, one[kept], other[kept], sigma.astype(np.float32), geometry)
-    return StereoPair(right.moved(now, found.points[kept]), matches, rays)
+    moved = interpolated(right.moved(now, found.points[kept]), right.keypoints, pixel)
+    return StereoPair(moved, matches, rays)

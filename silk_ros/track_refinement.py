@@ -56,7 +56,7 @@ class TrackRefinement:
             self._reference, self._places = previous, previous.features.keypoints
         rows, before = matches.indices.T
         places = self._places[before]
-        points = frame.grid[rows] + previous.offsets[before]
+        points = frame.found.keypoints[rows] + previous.offsets[before]
         shown = np.isfinite(places).all(axis=1)
         succeeded = np.zeros(len(rows), bool)
 
@@ -68,7 +68,9 @@ class TrackRefinement:
         shown &= succeeded
         compare(~shown, previous.image, previous.features.keypoints[before])
         now = np.where(kept_matches(succeeded), rows, -1)
-        now[succeeded] = handed_over(points[succeeded], frame.grid, pixel, previous.tracks.ages[before[succeeded]])
+        now[succeeded] = handed_over(
+            points[succeeded], frame.found.keypoints, pixel, previous.tracks.ages[before[succeeded]]
+        )
         now[~succeeded & np.isin(rows, now[succeeded])] = -1
         refined = succeeded & (now >= 0)
         shown &= refined
@@ -80,7 +82,7 @@ class TrackRefinement:
             self._places[now[shown]] = places[shown]
         share = float(succeeded.mean()) if len(succeeded) else float("nan")
         pairs = np.stack([now, before], axis=1)
-        return frame, paired(frame.features, previous.features, pairs, refined), share
+        return frame, paired(frame.found, previous.found, pairs, refined), share
 
     def bridge(
         self,
@@ -100,16 +102,16 @@ class TrackRefinement:
         camera:  for the rays of the refined keypoints.
         """
         rows, before = matches.indices.T
-        points = frame.grid[rows] + lost.offsets[before]
+        points = frame.found.keypoints[rows] + lost.offsets[before]
         found = refine(lost.image, frame.image, lost.features.keypoints[before], points, reach)
         kept = _unmasked(found, mask)
         now = np.full(len(rows), -1)
-        now[kept] = handed_over(found.points[kept], frame.grid, pixel, lost.tracks.ages[before[kept]], free)
+        now[kept] = handed_over(found.points[kept], frame.found.keypoints, pixel, lost.tracks.ages[before[kept]], free)
         kept = now >= 0
         self._places = self._places.copy()
         self._places[now[kept]] = np.nan
         frame = frame.moved(now[kept], found.points[kept], camera)
-        return frame, paired(frame.features, lost.features, np.stack([now, before], axis=1))
+        return frame, paired(frame.found, lost.found, np.stack([now, before], axis=1))
 
 
 def _unmasked(found: Refined, mask: Mask) -> NDArray[np.bool_]:

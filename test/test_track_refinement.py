@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-from silk_ros import Extractor, Features
+from silk_ros import Extractor, Features, match
 from silk_ros.backends import Extracted
 from silk_ros.frontend import FrontEnd, FrontEndOptions
 from silk_ros.geometry.camera import Camera
@@ -168,17 +168,32 @@ def test_slow_tracks_live_on_and_never_leave_what_their_rows_describe(slow: list
     assert np.median(offset) < 0.6 * PIXEL, "most are at the nearest pixel of the grid"
 
 
-def test_rows_and_descriptors_stay_those_of_the_network(slow: list[Step]) -> None:
-    found = Extractor.load(max_keypoints=3000, scale=1 / PIXEL)(slow[60].frame.image)
-    frame, matches = slow[60].frame, slow[60].matches
-    np.testing.assert_array_equal(frame.grid, found.keypoints)
-    np.testing.assert_allclose(frame.features.descriptors, found.descriptors, atol=1e-3)
+def test_each_row_is_of_the_nearest_keypoint_of_the_network(slow: list[Step]) -> None:
+    network = Extractor.load(max_keypoints=3000, scale=1 / PIXEL)
+    frame, matches, found = slow[60].frame, slow[60].matches, network(slow[60].frame.image)
+    np.testing.assert_array_equal(frame.found.keypoints, found.keypoints)
+    np.testing.assert_array_equal(frame.found.descriptors, found.descriptors)
     rows, before = matches.indices.T
     nearest = np.linalg.norm(found.keypoints[None] - frame.features.keypoints[rows, None], axis=2).argmin(axis=1)
     assert (nearest == rows).mean() > 0.7, "a keypoint nearer than the own one is that of another track"
-    assert slow[59].frame.features is not None
-    cosines = (frame.features.descriptors[rows] * slow[59].frame.features.descriptors[before]).sum(axis=1)
+    cosines = (found.descriptors[rows] * network(slow[59].frame.image).descriptors[before]).sum(axis=1)
     np.testing.assert_allclose(matches.similarity, cosines, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.503])
+def test_descriptors_describe_the_refined_positions(scale: float) -> None:
+    """Matched again some images later, they find the same point more exactly than on the grid."""
+    scene, errors = Scene(), {}
+    for method in ("none", "subpixel"):
+        front_end = FrontEnd(Extractor.load(max_keypoints=3000, scale=scale), FrontEndOptions(refinement=method))
+        steps = [front_end.process(scene.view(drift(index)), index) for index in range(31)]
+        a, b = steps[30].frame.features, steps[17].frame.features
+        np.testing.assert_allclose(np.linalg.norm(a.descriptors, axis=1), 1, atol=1e-5)
+        now, before = match(a, b).indices.T
+        errors[method] = np.linalg.norm(a.keypoints[now] - b.keypoints[before] + drift(13), axis=1)
+    assert np.median(errors["subpixel"]) < 0.5 * np.median(errors["none"])
+    assert (errors["subpixel"] < 0.5).mean() > (errors["none"] < 0.5).mean()
+    assert (errors["subpixel"] < 1.5).mean() > 0.8
 
 
 def test_each_row_is_that_of_one_track(slow: list[Step]) -> None:
