@@ -133,7 +133,7 @@ def see_motorcycle(asked: Asked) -> Row:
 
 
 def relative_time() -> float:
-    """Time of refining REFINED points between two images of the flight, with rows and descriptors, over that of the network at its defaults."""
+    """Time of refining REFINED points of the flight, with their rows and descriptors, over that of the network."""
     flight, extractor = SyntheticFlight(), Extractor.load(max_keypoints=CAMERA_MAX_KEYPOINTS, scale=CAMERA_SCALE)
     before, now = flight.render(0), flight.render(1 / FLIGHT_RATE)
     pixel, found = 1 / CAMERA_SCALE, extractor(now)

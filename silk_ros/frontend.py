@@ -141,8 +141,10 @@ class FrontEnd:
         matches, inliers, verified = self._verify(frame, matches, camera)
         frame, bridges = self._bridges(frame, matches, camera, mask)
         tracks = self._tracker.update(matches, len(features), bridges)
-        described = interpolated(frame.features, frame.found.keypoints, self._pixel)
-        self._previous = frame = replace(frame, features=described, tracks=tracks)
+        if frame.detected is not None:
+            described = interpolated(frame.features, frame.detected.keypoints, self._pixel)
+            frame = replace(frame, features=described)
+        self._previous = frame = replace(frame, tracks=tracks)
         if self._options.bridge and previous is not None:
             self._lost = previous.rows(self._tracker.lost_rows)
         step = Step(frame, previous, matches, inliers, verified, restarted, refined_share=refined)

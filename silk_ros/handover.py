@@ -28,16 +28,17 @@ def handed_over(
     ages:   (N,) of the tracks of the points. free: rows of `grid` to choose from; None for all.
     """
     rows = np.full(len(points), -1, np.intp)
-    candidates, distance = _near(points, grid, pixel)
+    candidates, squared = _near(points, grid, pixel)
     taken = np.zeros(len(grid) + 1, bool)
     if free is not None:
         taken[:-1] = True
         taken[free] = False
-    waiting = np.lexsort((distance.min(axis=1, initial=np.inf), -ages.astype(np.int64)))
+    waiting = np.lexsort((squared.min(axis=1, initial=np.inf), -ages.astype(np.int64)))
     while len(waiting):
-        left = np.where(taken[candidates[waiting]], np.inf, distance[waiting])
+        left = squared.take(waiting, axis=0)
+        left[taken.take(candidates.take(waiting, axis=0))] = np.inf
         best = left.argmin(axis=1)
-        some = left[np.arange(len(waiting)), best] < np.inf
+        some = left[np.arange(len(waiting)), best] <= (LIMIT * pixel) ** 2
         waiting, best = waiting[some], best[some]
         claimed, first = np.unique(candidates[waiting, best], return_index=True)  # the first one has it
         rows[waiting[first]] = claimed
@@ -60,10 +61,7 @@ def row_image(grid: Points, pixel: float) -> tuple[Rows, Rows]:
 
 
 def _near(points: Points, grid: Points, pixel: float) -> tuple[Rows, NDArray[np.float32]]:
-    """The rows (N, C) of the keypoints around each point and their squared distances, infinite beyond the limit.
-
-    K stands for no keypoint.
-    """
+    """The rows (N, C) of the keypoints around each point, K for none, and their squared distances."""
     if not len(grid):
         return np.zeros((len(points), 1), np.intp), np.full((len(points), 1), np.inf, np.float32)
     image, _ = row_image(grid, pixel)
@@ -71,12 +69,10 @@ def _near(points: Points, grid: Points, pixel: float) -> tuple[Rows, NDArray[np.
     cells = np.rint((points - grid.min(axis=0)) / pixel) + 2 * AROUND
     x, y = cells.clip(AROUND, [width - AROUND - 1, height - AROUND - 1]).astype(np.intp).T
     shift = np.arange(-AROUND, AROUND + 1)
-    candidates = image.ravel()[(y * width + x)[:, None] + (shift[:, None] * width + shift).ravel()]
-    places = np.vstack([grid, np.full((1, 2), np.inf, np.float32)])
-    dx, dy = (places[:, axis][candidates] - points[:, axis, None] for axis in (0, 1))
-    squared = dx * dx + dy * dy
-    squared[squared > (LIMIT * pixel) ** 2] = np.inf
-    return candidates, squared
+    candidates = image.ravel().take((y * width + x)[:, None] + (shift[:, None] * width + shift).ravel())
+    places = np.vstack([grid, np.full((1, 2), np.inf, np.float32)]).T
+    dx, dy = (places[axis].take(candidates) - points[:, axis, None] for axis in (0, 1))
+    return candidates, dx * dx + dy * dy
 
 
 def paired(a: Features, b: Features, pairs: NDArray[np.integer], refined: NDArray[np.bool_] | None = None) -> Matches:

@@ -31,8 +31,10 @@ def interpolated(features: Features, grid: NDArray[np.float32], pixel: float) ->
     found = np.zeros((len(rows), padded.shape[1]), np.float32)
     for dx, across in ((0, 1 - right), (1, right)):
         for dy, down in ((0, 1 - below), (1, below)):
-            found += (across * down)[:, None] * padded[image[low[:, 1] + dy, low[:, 0] + dx]]
-    length = np.linalg.norm(found, axis=1)
+            neighbours = padded.take(image[low[:, 1] + dy, low[:, 0] + dx], axis=0)
+            neighbours *= (across * down)[:, None]
+            found += neighbours
+    length = np.sqrt(np.einsum("nd,nd->n", found, found))
     known = length > 0
     descriptors = features.descriptors.copy()
     descriptors[rows[known]] = found[known] / length[known, None]

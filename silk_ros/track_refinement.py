@@ -25,8 +25,8 @@ class TrackRefinement:
     when the old one shows too few of the tracks. The search starts as far from the keypoint that the network found as
     the track was from the previous one.
 
-    A track goes on at the row of the keypoint nearest to its refined position, which is that of its match as long as
-    the two move alike. Tracks that came to the same place, with fewer keypoints around it than tracks, end.
+    A track goes on at the row of the keypoint nearest to its refined position, which need not be that of its match.
+    Where tracks came to the same place and outnumber the keypoints there, the youngest end.
     """
 
     def __init__(self) -> None:
