@@ -26,10 +26,13 @@ from benchmarks.live import own_ros
 from silk_ros.extractor import Extractor
 from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from silk_ros.geometry.epipolar import epipolar_distance, fundamental_from_poses
+from silk_ros.handover import handed_over
 from silk_ros.images.flight import SyntheticFlight
+from silk_ros.interpolation import interpolated
 from silk_ros.refinement import REACH, refine
 from silk_ros.ros.messages import image_message, points_from_cloud
 from silk_ros.ros.node.subprocesses import start, stop
+from silk_ros.types import Features
 
 FLIGHT_IMAGES, FLIGHT_RATE = 150, 10.0  # frames, Hz: of a lap that the demo flies
 RIGHT = 1.5  # pixels from the true epipolar line
@@ -130,12 +133,19 @@ def see_motorcycle(asked: Asked) -> Row:
 
 
 def relative_time() -> float:
-    """Time of refining REFINED points between two images of the flight, over that of the network at its defaults."""
+    """Time of refining REFINED points of the flight, with their rows and descriptors, over that of the network."""
     flight, extractor = SyntheticFlight(), Extractor.load(max_keypoints=CAMERA_MAX_KEYPOINTS, scale=CAMERA_SCALE)
     before, now = flight.render(0), flight.render(1 / FLIGHT_RATE)
-    points = extractor(before).keypoints[:REFINED]
+    pixel, found = 1 / CAMERA_SCALE, extractor(now)
+    points, ages = extractor(before).keypoints[:REFINED], np.ones(REFINED, np.uint32)
+
+    def refinement() -> Features:
+        refined = refine(before, now, points, points, REACH * pixel).points
+        rows = handed_over(refined, found.keypoints, pixel, ages)
+        return interpolated(found.moved(rows[rows >= 0], refined[rows >= 0]), found.keypoints, pixel)
+
     candidates: dict[str, Callable[[], object]] = {
-        "refinement": lambda: refine(before, now, points, points, REACH / CAMERA_SCALE),
+        "refinement": refinement,
         "network": lambda: extractor(now),
     }
     times = interleaved(candidates, ROUNDS, f"{REFINED} points")

@@ -31,10 +31,10 @@ Codes = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class BinaryCode:
-    """A binary code: bit k of a descriptor d is set if d @ projection[:, k] is above thresholds[k].
+    """A binary code: bit k of a descriptor d is set if d @ projection[:, k] is in an interval of its own.
 
     projection: (D, 256) float32.
-    thresholds: (256,) float32.
+    thresholds: (2, 256) float32; bit k is set above thresholds[0, k], up to and including thresholds[1, k].
 
     Raises ValueError for other shapes and for values that are not finite.
     """
@@ -48,9 +48,9 @@ class BinaryCode:
             if not np.isfinite(values).all():
                 raise ValueError(f"{name} of a binary code must be finite numbers")
             object.__setattr__(self, name, values)
-        if self.projection.ndim != 2 or self.projection.shape[1] != BITS or self.thresholds.shape != (BITS,):
+        if self.projection.ndim != 2 or self.projection.shape[1] != BITS or self.thresholds.shape != (2, BITS):
             raise ValueError(
-                f"a binary code has a projection (D, {BITS}) and thresholds ({BITS},), not {self.projection.shape} "
+                f"a binary code has a projection (D, {BITS}) and thresholds (2, {BITS}), not {self.projection.shape} "
                 f"and {self.thresholds.shape}"
             )
 
@@ -70,15 +70,16 @@ class BinaryCode:
                 f"this binary code takes descriptors (N, {self.descriptor_dim}), not {descriptors.shape}: "
                 "use the code of the model that extracted them"
             )
-        return np.packbits(descriptors @ self.projection > self.thresholds, axis=1)
+        projected, (lower, upper) = descriptors @ self.projection, self.thresholds
+        return np.packbits((projected > lower) & (projected <= upper), axis=1)
 
     def to_metadata(self) -> dict[str, str]:
-        """The entry for a model file's metadata: base64 of the projection's rows and the thresholds in float16.
+        """The entry for a model file's metadata: base64 of the projection's rows and the thresholds' in float16.
 
         Raises ValueError for a value beyond float16.
         """
         with np.errstate(over="ignore"):
-            values = np.concatenate([self.projection, self.thresholds[None]]).astype("<f2")
+            values = np.concatenate([self.projection, self.thresholds]).astype("<f2")
         if not np.isfinite(values).all():
             raise ValueError("a binary code's values must be within +-65504: scale each bit's projection to unit norm")
         return {METADATA_KEY: base64.b64encode(values.tobytes()).decode("ascii")}
@@ -96,14 +97,14 @@ class BinaryCode:
             descriptor_dim = int(metadata["descriptor_dim"])
         except (KeyError, ValueError, binascii.Error) as error:
             raise ValueError(f"the metadata of the binary code are damaged ({error}): train it again") from error
-        expected = 2 * (descriptor_dim + 1) * BITS
+        expected = 2 * (descriptor_dim + 2) * BITS
         if len(content) != expected:
             raise ValueError(
                 f"the binary code has {len(content)} bytes instead of the {expected} for descriptors of length "
                 f"{descriptor_dim}: train it again for this model"
             )
-        values = np.frombuffer(content, "<f2").astype(np.float32).reshape(descriptor_dim + 1, BITS)
-        return cls(values[:-1], values[-1])
+        values = np.frombuffer(content, "<f2").astype(np.float32).reshape(descriptor_dim + 2, BITS)
+        return cls(values[:-2], values[-2:])
 
 
 def binary_code(model: Path) -> BinaryCode:

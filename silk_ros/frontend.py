@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from .extractor import Extractor
 from .geometry.camera import Camera
 from .images.mask import mask_rows
+from .interpolation import interpolated
 from .matcher import check_filters, match
 from .prediction import MotionPrediction, check_radius
 from .refinement import METHODS, REACH
@@ -140,6 +141,9 @@ class FrontEnd:
         matches, inliers, verified = self._verify(frame, matches, camera)
         frame, bridges = self._bridges(frame, matches, camera, mask)
         tracks = self._tracker.update(matches, len(features), bridges)
+        if frame.detected is not None:
+            described = interpolated(frame.features, frame.detected.keypoints, self._pixel)
+            frame = replace(frame, features=described)
         self._previous = frame = replace(frame, tracks=tracks)
         if self._options.bridge and previous is not None:
             self._lost = previous.rows(self._tracker.lost_rows)
@@ -148,13 +152,18 @@ class FrontEnd:
             step, self._published = step.published(self._options.max_published, self._published)
         if right is None or seen_right is None:
             return replace(step, right_problem=right_problem)
-        pair = match_right(step.frame, right, seen_right, self._options.stereo, 1 / self.extractor.scale, self._reach)
+        pair = match_right(step.frame, right, seen_right, self._options.stereo, self._pixel, self._reach)
         return replace(step, stereo=pair.published(count) if (count := self._options.max_published) else pair)
+
+    @property
+    def _pixel(self) -> float:
+        """Side of a pixel of the network's image, in pixels of the images."""
+        return 1 / self.extractor.scale
 
     @property
     def _reach(self) -> float | None:
         """Most pixels by which a refinement moves a keypoint from its start; None for no refinement."""
-        return None if self._options.refinement == "none" else REACH / self.extractor.scale
+        return None if self._options.refinement == "none" else REACH * self._pixel
 
     @property
     def _radius(self) -> float | None:
@@ -167,7 +176,7 @@ class FrontEnd:
         options = self._options
         # A backend's own matches are mutual nearest neighbours of all keypoints.
         if mask is None and options.ratio is None and options.double_softmax is None:
-            return self.extractor.extract_and_match(image, self._previous.features if self._previous else None)
+            return self.extractor.extract_and_match(image, self._previous.found if self._previous else None)
         features = self.extractor(image)
         if mask is not None:
             features = features.rows(np.flatnonzero(mask_rows(mask, features.keypoints, image.shape)))
@@ -195,7 +204,7 @@ class FrontEnd:
         options, previous = self._options, self._previous
         if previous is None:
             return Matches.empty()
-        a, b, radius = frame.features, previous.features, self._radius
+        a, b, radius = frame.found, previous.found, self._radius
         if found is not None and options.min_similarity is not None:
             found = found.at_least(options.min_similarity)
         if found is None and options.double_softmax is not None:
@@ -212,7 +221,7 @@ class FrontEnd:
         if previous is None:
             return frame, matches, share
         if self._reach is not None:
-            frame, matches, share = self._refinement.update(frame, previous, matches, self._reach, mask)
+            frame, matches, share = self._refinement.update(frame, previous, matches, self._reach, self._pixel, mask)
         if (radius := self._radius) is not None:
             self._prediction.update(frame, previous, matches, radius)
         return frame, matches, share
@@ -242,11 +251,12 @@ class FrontEnd:
             return frame, None
         rows = others(len(frame.features), matches.indices[:, 0])
         lost_rows = np.flatnonzero(self._tracker.lost.ages >= BRIDGED_AGE)
-        found = self._match(frame.features.rows(rows), lost.features.rows(lost_rows))
+        found = self._match(frame.found.rows(rows), lost.found.rows(lost_rows))
         pairs = np.stack([rows[found.indices[:, 0]], lost_rows[found.indices[:, 1]]], axis=1).astype(np.int32)
         bridges = replace(found, indices=pairs)
         if self._reach is not None:
-            frame, bridges = self._refinement.bridge(frame, lost, bridges, self._reach, mask, camera)
+            update = self._refinement.bridge
+            frame, bridges = update(frame, lost, bridges, self._reach, self._pixel, rows, mask, camera)
         verification = self._options.verification or Verification("fundamental")
         return frame, bridges.rows(verification.inliers_of(frame, lost, bridges.indices, camera))
 

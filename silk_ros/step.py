@@ -21,7 +21,8 @@ class Frame:
     tracks:   of the rows of `features`.
     rays:     (N, 3) float32, undistorted rays of the keypoints with z = 1, NaN where the calibration has none; None
               without a camera.
-    detected: (N, 2) float32, where the network found the keypoints; None where none was moved by a refinement.
+    detected: features as the network found them: keypoints on its grid, with their descriptors; None where no keypoint
+              was moved by a refinement.
     """
 
     image: NDArray[np.uint8]
@@ -29,17 +30,22 @@ class Frame:
     features: Features
     tracks: Tracks = field(default_factory=Tracks)
     rays: NDArray[np.float32] | None = None
-    detected: NDArray[np.float32] | None = None
+    detected: Features | None = None
+
+    @property
+    def found(self) -> Features:
+        """The features as the network found them, which are those to match with others of the network."""
+        return self.features if self.detected is None else self.detected
 
     @property
     def offsets(self) -> NDArray[np.float32]:
         """Where the keypoints are (N, 2) relative to where the network found them, in pixels."""
-        keypoints = self.features.keypoints
-        return keypoints - (keypoints if self.detected is None else self.detected)
+        return self.features.keypoints - self.found.keypoints
 
     def rows(self, rows: NDArray[np.intp]) -> Frame:
         """The frame with some of its features only, in the order of `rows`."""
-        rays, detected = (None if each is None else each[rows] for each in (self.rays, self.detected))
+        rays = None if self.rays is None else self.rays[rows]
+        detected = None if self.detected is None else self.detected.rows(rows)
         features, tracks = self.features.rows(rows), self.tracks.rows(rows)
         return replace(self, features=features, tracks=tracks, rays=rays, detected=detected)
 
@@ -49,8 +55,7 @@ class Frame:
         if rays is not None and camera is not None:
             rays = rays.copy()
             rays[rows] = camera.rays(points)
-        detected = self.features.keypoints if self.detected is None else self.detected
-        return replace(self, features=self.features.moved(rows, points), rays=rays, detected=detected)
+        return replace(self, features=self.features.moved(rows, points), rays=rays, detected=self.found)
 
 
 @dataclass(frozen=True, eq=False)

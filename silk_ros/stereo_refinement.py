@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
+from .handover import handed_over, paired
+from .interpolation import interpolated
 from .refinement import kept_matches, refine
 from .step import Frame
 from .stereo import RightImage, StereoPair, StereoRules, match_stereo, rectified, stereo_matches
@@ -28,16 +28,17 @@ def match_right(
     geometry, rays = image.geometry, None
     right_rays = None if geometry is None else geometry.right.rays(right.keypoints)
     # The rows of both images are compared where the network found the keypoints.
-    detected = replace(frame.features, keypoints=frame.features.keypoints - frame.offsets)
     if geometry is not None and right_rays is not None and frame.rays is not None:
-        rays = (frame.rays if frame.detected is None else geometry.left.rays(detected.keypoints)), right_rays
-    pair = StereoPair(right, match_stereo(detected, right, geometry, rules, rays, pixel), right_rays)
+        rays = (frame.rays if frame.detected is None else geometry.left.rays(frame.found.keypoints)), right_rays
+    pair = StereoPair(right, match_stereo(frame.found, right, geometry, rules, rays, pixel), right_rays)
     if reach is None or frame.image.shape != image.image.shape:
         return pair
-    return _refined(frame, image, pair, rules, reach)
+    return _refined(frame, image, pair, rules, pixel, reach)
 
 
-def _refined(frame: Frame, image: RightImage, pair: StereoPair, rules: StereoRules, reach: float) -> StereoPair:
+def _refined(
+    frame: Frame, image: RightImage, pair: StereoPair, rules: StereoRules, pixel: float, reach: float
+) -> StereoPair:
     """The pair with refined keypoints of the right image, and the matches whose refinement succeeded.
 
     Where too few did (see `kept_matches`), the pair is as it was. Rows of refined matches differ by the error of the
@@ -57,11 +58,16 @@ def _refined(frame: Frame, image: RightImage, pair: StereoPair, rules: StereoRul
     kept = found.succeeded & (disparity >= rules.min_disparity) & (disparity <= (rules.max_disparity or np.inf))
     if kept.any():
         kept &= np.abs(apart - np.median(apart[kept])) <= ROWS * max(rules.row_tolerance, StereoRules.row_tolerance)
+    now = np.full(len(rows), -1)
+    now[kept] = handed_over(found.points[kept], right.keypoints, pixel, frame.tracks.ages[rows[kept]])
+    kept = now >= 0
+    rows, now = rows[kept], now[kept]
     if rays is not None and moved_rays is not None:
         rays = rays.copy()
-        rays[rows_right[kept]] = moved_rays[1][kept]
+        rays[now] = moved_rays[1][kept]
     sigma = SIGMA + SIGMA_PER_DIFFERENCE * found.difference[kept]
-    matches = stereo_matches(
-        matches.indices[kept], matches.similarity[kept], one[kept], other[kept], sigma.astype(np.float32), geometry
-    )
-    return StereoPair(right.moved(rows_right[kept], found.points[kept]), matches, rays)
+    pairs = np.stack([rows, now], axis=1)
+    similarity = paired(frame.found, right, pairs).similarity
+    matches = stereo_matches(pairs, similarity, one[kept], other[kept], sigma.astype(np.float32), geometry)
+    moved = interpolated(right.moved(now, found.points[kept]), right.keypoints, pixel)
+    return StereoPair(moved, matches, rays)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from .geometry.camera import Camera
+from .handover import handed_over, paired
 from .images.mask import mask_rows
 from .refinement import Refined, kept_matches, refine
 from .step import Frame
@@ -25,6 +24,9 @@ class TrackRefinement:
     reference, as long as that shows it, and with the previous image otherwise. The newest image becomes the reference
     when the old one shows too few of the tracks. The search starts as far from the keypoint that the network found as
     the track was from the previous one.
+
+    A track goes on at the row of the keypoint nearest to its refined position, which need not be that of its match.
+    Where tracks came to the same place and outnumber the keypoints there, the youngest end.
     """
 
     def __init__(self) -> None:
@@ -36,23 +38,25 @@ class TrackRefinement:
         self._reference = None
 
     def update(
-        self, frame: Frame, previous: Frame, matches: Matches, reach: float, mask: Mask = None
+        self, frame: Frame, previous: Frame, matches: Matches, reach: float, pixel: float, mask: Mask = None
     ) -> tuple[Frame, Matches, float]:
         """The frame with refined keypoints, the matches to go on with, and the share of all whose refinement succeeded.
 
-        Where that is too small (see `kept_matches`), all matches go on; `Matches.refined` tells which were refined.
+        The matches have the rows of `frame` at which the tracks go on. Where the share is too small (see
+        `kept_matches`), all matches go on; `Matches.refined` tells which were refined.
 
         frame:    without rays, which belong to its keypoints.
         previous: the frame of the last update.
         matches:  rows of `frame` and of `previous`.
         reach:    most pixels from the start of the search.
+        pixel:    side of a pixel of the network's image, in pixels of the image.
         mask:     (H, W) uint8; a match whose keypoint would move to where it is 0 does not succeed.
         """
         if self._reference is None:
             self._reference, self._places = previous, previous.features.keypoints
         rows, before = matches.indices.T
         places = self._places[before]
-        points = frame.features.keypoints[rows] + previous.offsets[before]
+        points = frame.found.keypoints[rows] + previous.offsets[before]
         shown = np.isfinite(places).all(axis=1)
         succeeded = np.zeros(len(rows), bool)
 
@@ -63,29 +67,51 @@ class TrackRefinement:
         compare(shown, self._reference.image, places)
         shown &= succeeded
         compare(~shown, previous.image, previous.features.keypoints[before])
-        frame = frame.moved(rows[succeeded], points[succeeded])
-        if shown.sum() < FEWEST_SHOWN * succeeded.sum():
+        now = np.where(kept_matches(succeeded), rows, -1)
+        now[succeeded] = handed_over(
+            points[succeeded], frame.found.keypoints, pixel, previous.tracks.ages[before[succeeded]]
+        )
+        now[~succeeded & np.isin(rows, now[succeeded])] = -1
+        refined = succeeded & (now >= 0)
+        shown &= refined
+        frame = frame.moved(now[refined], points[refined])
+        if shown.sum() < FEWEST_SHOWN * refined.sum():
             self._reference, self._places = frame, frame.features.keypoints
         else:
             self._places = np.full_like(frame.features.keypoints, np.nan)
-            self._places[rows[shown]] = places[shown]
+            self._places[now[shown]] = places[shown]
         share = float(succeeded.mean()) if len(succeeded) else float("nan")
-        return frame, replace(matches, refined=succeeded).rows(kept_matches(succeeded)), share
+        pairs = np.stack([now, before], axis=1)
+        return frame, paired(frame.found, previous.found, pairs, refined), share
 
     def bridge(
-        self, frame: Frame, lost: Frame, matches: Matches, reach: float, mask: Mask = None, camera: Camera | None = None
+        self,
+        frame: Frame,
+        lost: Frame,
+        matches: Matches,
+        reach: float,
+        pixel: float,
+        free: NDArray[np.intp],
+        mask: Mask = None,
+        camera: Camera | None = None,
     ) -> tuple[Frame, Matches]:
         """The frame of the last update with more refined keypoints, and their matches whose refinement succeeded.
 
-        matches: rows of `frame` and of the older frame `lost`. camera: for the rays of the refined keypoints.
+        matches: rows of `frame` and of the older frame `lost`.
+        free:    rows of `frame` at which tracks may go on.
+        camera:  for the rays of the refined keypoints.
         """
         rows, before = matches.indices.T
-        points = frame.features.keypoints[rows] + lost.offsets[before]
+        points = frame.found.keypoints[rows] + lost.offsets[before]
         found = refine(lost.image, frame.image, lost.features.keypoints[before], points, reach)
         kept = _unmasked(found, mask)
+        now = np.full(len(rows), -1)
+        now[kept] = handed_over(found.points[kept], frame.found.keypoints, pixel, lost.tracks.ages[before[kept]], free)
+        kept = now >= 0
         self._places = self._places.copy()
-        self._places[rows] = np.nan
-        return frame.moved(rows[kept], found.points[kept], camera), matches.rows(kept)
+        self._places[now[kept]] = np.nan
+        frame = frame.moved(now[kept], found.points[kept], camera)
+        return frame, paired(frame.found, lost.found, np.stack([now, before], axis=1))
 
 
 def _unmasked(found: Refined, mask: Mask) -> NDArray[np.bool_]:

@@ -15,8 +15,10 @@ from silk_ros import Extractor
 from silk_ros.frontend import FrontEnd, FrontEndOptions
 from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.stereo_geometry import StereoGeometry
+from silk_ros.handover import LIMIT
 from silk_ros.step import Step
 from silk_ros.stereo import RightImage, StereoRules
+from silk_ros.tracker import others
 
 Image = NDArray[np.uint8]
 HEIGHT, WIDTH, FOCAL, BASELINE = 240, 320, 300.0, 0.1
@@ -117,6 +119,13 @@ def test_left_keypoints_that_a_track_moved_are_matched_as_well() -> None:
         assert step.stereo is not None
         counts.append(len(step.stereo.matches))
         assert np.median(np.abs(errors(step))) < 0.1
+        found = extractor()(right.image)
+        moved = np.linalg.norm(step.stereo.right.keypoints - found.keypoints, axis=1)
+        assert moved.max() <= LIMIT / extractor().scale + 1e-3
+        rows, rows_right = step.stereo.matches.indices.T
+        assert len(np.unique(rows_right)) == len(rows) and (moved[others(len(found), rows_right)] == 0).all()
+        cosines = (step.frame.found.descriptors[rows] * found.descriptors[rows_right]).sum(axis=1)
+        np.testing.assert_allclose(step.stereo.matches.similarity, cosines, atol=1e-5)
     assert min(counts[1:]) > 0.9 * counts[0]
 
 

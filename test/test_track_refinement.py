@@ -11,10 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from skimage import data
 
-from silk_ros import Extractor, Features
+from silk_ros import Extractor, Features, match
 from silk_ros.backends import Extracted
 from silk_ros.frontend import FrontEnd, FrontEndOptions
 from silk_ros.geometry.camera import Camera
+from silk_ros.handover import LIMIT
 from silk_ros.step import Step
 
 Image = NDArray[np.uint8]
@@ -143,6 +144,63 @@ def test_matches_tracks_and_features_agree() -> None:
             others = np.setdiff1d(np.arange(len(frame.features)), rows)
             assert (frame.offsets[others] == 0).all(), "what is not matched stays where the network found it"
         before = step
+
+
+@pytest.fixture(scope="module")
+def slow() -> list[Step]:
+    """What the network makes of a photo that moves by 0.3 px an image, for sixty images."""
+    scene, front_end = Scene(), FrontEnd(Extractor.load(max_keypoints=3000, scale=1 / PIXEL))
+    return [front_end.process(scene.view(np.array([0.25 * index, -0.17 * index])), index) for index in range(61)]
+
+
+def test_slow_tracks_live_on_and_never_leave_what_their_rows_describe(slow: list[Step]) -> None:
+    """Where a keypoint moves by parts of a pixel, the same pixel of the grid is matched again and again."""
+    for step in slow[1:]:
+        assert np.linalg.norm(step.frame.offsets, axis=1).max() <= LIMIT * PIXEL + 1e-3
+        assert step.refined_share > 0.9 and len(step.matches) > 0.5 * len(step.frame.features)
+    truth = np.float32([-0.25, 0.17]) * 60
+    _, rows, first_rows = np.intersect1d(slow[60].frame.tracks.ids, slow[0].frame.tracks.ids, return_indices=True)
+    moved = slow[60].frame.features.keypoints[rows] - slow[0].frame.features.keypoints[first_rows]
+    assert len(rows) > 50 and np.median(np.linalg.norm(moved - truth, axis=1)) < 0.2
+    offset = np.linalg.norm(
+        np.concatenate([step.frame.offsets[step.matches.indices[:, 0]] for step in slow[30:]]), axis=1
+    )
+    assert np.median(offset) < 0.6 * PIXEL, "most are at the nearest pixel of the grid"
+
+
+def test_each_row_is_of_the_nearest_keypoint_of_the_network(slow: list[Step]) -> None:
+    network = Extractor.load(max_keypoints=3000, scale=1 / PIXEL)
+    frame, matches, found = slow[60].frame, slow[60].matches, network(slow[60].frame.image)
+    np.testing.assert_array_equal(frame.found.keypoints, found.keypoints)
+    np.testing.assert_array_equal(frame.found.descriptors, found.descriptors)
+    rows, before = matches.indices.T
+    nearest = np.linalg.norm(found.keypoints[None] - frame.features.keypoints[rows, None], axis=2).argmin(axis=1)
+    assert (nearest == rows).mean() > 0.7, "a keypoint nearer than the own one is that of another track"
+    cosines = (found.descriptors[rows] * network(slow[59].frame.image).descriptors[before]).sum(axis=1)
+    np.testing.assert_allclose(matches.similarity, cosines, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.503])
+def test_descriptors_describe_the_refined_positions(scale: float) -> None:
+    """Matched again some images later, they find the same point more exactly than on the grid."""
+    scene, errors = Scene(), {}
+    for method in ("none", "subpixel"):
+        front_end = FrontEnd(Extractor.load(max_keypoints=3000, scale=scale), FrontEndOptions(refinement=method))
+        steps = [front_end.process(scene.view(drift(index)), index) for index in range(31)]
+        a, b = steps[30].frame.features, steps[17].frame.features
+        np.testing.assert_allclose(np.linalg.norm(a.descriptors, axis=1), 1, atol=1e-5)
+        now, before = match(a, b).indices.T
+        errors[method] = np.linalg.norm(a.keypoints[now] - b.keypoints[before] + drift(13), axis=1)
+    assert np.median(errors["subpixel"]) < 0.5 * np.median(errors["none"])
+    assert (errors["subpixel"] < 0.5).mean() > (errors["none"] < 0.5).mean()
+    assert (errors["subpixel"] < 1.5).mean() > 0.8
+
+
+def test_each_row_is_that_of_one_track(slow: list[Step]) -> None:
+    for step in slow[1:]:
+        rows, before = step.matches.indices.T
+        assert len(np.unique(rows)) == len(rows) == len(np.unique(before)) and (np.diff(rows) > 0).all()
+        assert len(np.unique(step.frame.tracks.ids)) == len(step.frame.features)
 
 
 def test_published_rows_have_the_same_positions() -> None:

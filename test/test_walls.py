@@ -39,7 +39,7 @@ ROOMS = {
     "silk_ros.evaluation": LIBRARY,
     "silk_ros.commands": [*LIBRARY, "silk_ros.parameters", "silk_ros.evaluation"],
     "silk_ros.ros": [*LIBRARY, "silk_ros.parameters", "silk_ros.odometry"],
-    "training": [*LIBRARY, "silk_ros.evaluation"],
+    "training": [*LIBRARY, "silk_ros.parameters", "silk_ros.evaluation"],
 }
 # The one door: of the formats of run_sequence, "bag" alone needs ROS, and is loaded by name when it is asked for.
 DOORS = {("silk_ros/commands/run_sequence.py", "silk_ros.ros.recording.feature_bag")}

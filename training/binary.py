@@ -2,10 +2,11 @@
 
     python -m training.binary models/silk_vggnp_mu.onnx --images train_photos train_photos/clothing_cc0=0.15
 
-A bit is a half-space of the network's float descriptors: 256 directions, each with a threshold that splits the
-descriptors in half. The directions start as random rotations and are learned from pairs of photographs under random
-homographies so that the Hamming distance separates true matches from the other keypoints of an image. The loss is that
-of training (double softmax, paper Sec. 3.4.4) on the bits, with the gradient of a smooth sign.
+A bit tells whether the projection of a float descriptor on a direction is in an interval. Directions, which start as
+random rotations, and intervals are learned from pairs of views of photographs with the keypoints that a SLAM system
+gets (preset orb_slam), so that the Hamming distance separates true matches from all other keypoints of an image but
+those around the true one. The loss is that of training (double softmax, paper Sec. 3.4.4) on the bits, with the
+gradient of a smooth sign, and limits of the distance: back-ends take what is nearer than a fixed number of bits.
 
 The network itself does not change: the code is an entry in the file's metadata. An int8 version beside the file gets
 the same code. Learning takes minutes on two cores; some hundred photographs suffice. For a network of your own, give
@@ -18,85 +19,47 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import onnx
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from silk_ros import Extractor, match
+from silk_ros import match
 from silk_ros.backends.model import ModelFile, int8_path, sha256
 from silk_ros.backends.quantization import set_metadata
 from silk_ros.binary import BITS, BinaryCode, hamming_match
-from silk_ros.geometry.homography import warp_points
 from silk_ros.matcher import TEMPERATURE
 from silk_ros.types import Features, Matches
 
-from .config import DEFAULT_CONFIG, load_config
-from .data import HomographyPairs
+from .binary_pairs import DescriptorPair, descriptor_pairs
 from .options import add_data, readable_errors
 from .photos import Photos
+from .slam_features import slam_extractor
 
-KEYPOINTS = 2000  # per crop: about the density of 5000 in a camera image
-PAIRS, HELD_OUT_PAIRS, HELD_OUT_PHOTOS = 200, 20, 16
-MAP_SIZE = 314  # side of a crop's map: a third of a camera image
-SAME_POINT = 1.0  # pixels; largest distance between two keypoints of the same point
-STEPS, QUERIES = 500, 256  # a step takes one pair; its queries are compared with all keypoints of the other image
+PAIRS, HELD_OUT_PAIRS, HELD_OUT_PHOTOS = 600, 30, 16
+STEPS, QUERIES = 2000, 400  # a step takes one pair; its queries are compared with all keypoints of the other image
+# Quantiles of the projections between which a bit is set at first. A half-space (0 and 0.5) has one end among the
+# descriptors, an interval has two, so that small differences flip more bits.
+QUANTILES = (0.2, 0.7)
+# Bits by which true matches should differ at most, and all others at least, and the softness of both limits. They make
+# half of the true matches between neighbouring camera images differ by at most 50 bits, which is ORB-SLAM's limit, and
+# few of the nearest wrong ones (docs/binary.md).
+TRUE_WITHIN, OTHERS_BEYOND, SOFTNESS = 56.0, 68.0, 4.0
 LEARNING_RATE = 5e-3
-BALANCE_EVERY = 20  # steps between updates of the thresholds
-SAMPLE = 8000  # descriptors whose medians are the thresholds during learning
-
-
-class DescriptorPair(NamedTuple):
-    """Features of two views of a photograph, and the rows (C, 2) of a and b that are the same point, one to one."""
-
-    a: Features
-    b: Features
-    same: NDArray[np.int64]
-
-    def recall(self, matches: Matches) -> float:
-        """Share of the same points that are matched."""
-        same, matched = (set(map(tuple, rows.tolist())) for rows in (self.same, matches.indices))
-        return len(same & matched) / len(same)
-
-
-def same_points(points0: NDArray[np.floating], points1: NDArray[np.floating], homography: np.ndarray) -> np.ndarray:
-    """Rows (C, 2) of keypoints (N, 2) and (M, 2) that are mutually nearest, within SAME_POINT pixels in image 1."""
-    warped = np.clip(warp_points(homography, points0, ahead=True), -1e6, 1e6)  # points at the horizon are inf
-    distance = torch.cdist(torch.from_numpy(warped), torch.from_numpy(points1.astype(np.float64)))
-    nearest, column = distance.min(dim=1)
-    back = distance.argmin(dim=0)[column]
-    rows = torch.nonzero((nearest <= SAME_POINT) & (back == torch.arange(len(points0))))[:, 0]
-    return torch.stack([rows, column[rows]], dim=1).numpy()
-
-
-def descriptor_pairs(extractor: Extractor, photos: Photos, count: int, seed: int) -> list[DescriptorPair]:
-    """Features of `count` pairs of views, with the homographies and augmentation of the shipped recipe.
-
-    Pairs without a common point are left out. Raises ValueError if no pair is left.
-    """
-    config = load_config(DEFAULT_CONFIG)
-    views = HomographyPairs(photos, config, extractor.backend.border, 1, count, MAP_SIZE, seed)
-    pairs = []
-    for index in tqdm(range(count), desc="describing", unit="pair"):
-        images, _, homography = views[index]
-        a, b = (extractor(np.ascontiguousarray(image[0].numpy())) for image in images)
-        same = same_points(a.keypoints, b.keypoints, homography.numpy())
-        if len(same):
-            pairs.append(DescriptorPair(a, b, same))
-    if not pairs:
-        raise ValueError("no keypoint of any image is found again in its second view: give photographs with texture")
-    return pairs
+SHOWN_EVERY = 20  # steps between two values of the loss on the progress bar
+SAMPLE = 8000  # descriptors whose quantiles are taken
+NEVER = -2.0  # similarity below all others
+UNBOUNDED = 1e4  # threshold beyond all projections
 
 
 def random_code(descriptor_dim: int, seed: int) -> BinaryCode:
     """Random hyperplanes through the origin (Charikar, STOC 2002): the baseline without learning."""
     normals = np.random.default_rng(seed).normal(size=(descriptor_dim, BITS))
-    return BinaryCode(normals / np.linalg.norm(normals, axis=0), np.zeros(BITS, np.float32))
+    thresholds = np.stack([np.zeros(BITS), np.full(BITS, UNBOUNDED)])
+    return BinaryCode(normals / np.linalg.norm(normals, axis=0), thresholds)
 
 
 def rotations(descriptor_dim: int, seed: int) -> Tensor:
@@ -109,42 +72,59 @@ def rotations(descriptor_dim: int, seed: int) -> Tensor:
 def _bits(descriptors: Tensor, directions: Tensor, thresholds: Tensor) -> Tensor:
     """Codes (N, 256) of +-1/16, with the gradient of a smooth sign (straight through; Bengio et al., 2013)."""
     spread = descriptors.shape[1] ** 0.5  # projections of unit descriptors are about 1 / spread
-    projected = spread * (descriptors @ directions - thresholds)
-    smooth = torch.tanh(projected)
-    return (smooth + (torch.where(projected > 0, 1.0, -1.0) - smooth).detach()) / BITS**0.5
+    projected, (lower, upper) = descriptors @ directions, thresholds
+    inside = spread * torch.minimum(projected - lower, upper - projected)
+    smooth = torch.tanh(inside)
+    return (smooth + (torch.where(inside > 0, 1.0, -1.0) - smooth).detach()) / BITS**0.5
+
+
+def _loss(query: Tensor, candidates: Tensor, same: Tensor, others: Tensor, scale: Tensor) -> Tensor:
+    """Loss of queries (Q, 256), of which candidates (M, 256) have the same point (Q,) and other points (Q, M).
+
+    scale: the inverse temperature of the similarity.
+    """
+    similarity = query @ candidates.T
+    right, wrong = similarity.gather(1, same[:, None]), torch.where(others, similarity, NEVER)
+    first = torch.zeros(len(query), dtype=torch.int64)
+    contrast = F.cross_entropy(scale * torch.cat([right, wrong], dim=1), first)
+    true_bits, other_bits = (BITS / 2 * (1 - each) for each in (right[:, 0], wrong.amax(dim=1)))
+    too_far, too_near = true_bits - TRUE_WITHIN, OTHERS_BEYOND - other_bits
+    return contrast + F.softplus(too_far / SOFTNESS).mean() + F.softplus(too_near / SOFTNESS).mean()
 
 
 def learn(pairs: Sequence[DescriptorPair], steps: int = STEPS, seed: int = 0) -> BinaryCode:
-    """A code whose Hamming distance separates the same points from all others; each bit is set in half of `pairs`."""
+    """A code whose Hamming distance separates the same points of `pairs` from all others."""
     rng = np.random.default_rng(seed)
     descriptors = np.concatenate([pair.a.descriptors for pair in pairs])
     sample = torch.from_numpy(rng.permutation(descriptors)[:SAMPLE])
-    weights = rotations(descriptors.shape[1], seed).requires_grad_()
-    # Logarithm of the inverse temperature of the similarity; learned, starting at the network's own.
+    weights = rotations(descriptors.shape[1], seed)
+    thresholds = torch.quantile(sample @ weights, torch.tensor(QUANTILES), dim=0).requires_grad_()
+    weights.requires_grad_()
+    # Logarithm of the inverse temperature, starting at the network's own.
     log_scale = torch.tensor(-np.log(TEMPERATURE), dtype=torch.float32, requires_grad=True)
-    optimizer = torch.optim.Adam([weights, log_scale], lr=LEARNING_RATE)
+    slow = LEARNING_RATE / descriptors.shape[1] ** 0.5  # projections change by as little
+    parameters = [{"params": [weights, log_scale]}, {"params": [thresholds], "lr": slow}]
+    optimizer = torch.optim.Adam(parameters, lr=LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     progress = tqdm(range(steps), desc="learning", unit="step")
     for step in progress:
-        directions = F.normalize(weights, dim=0)
-        if step % BALANCE_EVERY == 0:
-            thresholds = (sample @ directions.detach()).median(dim=0).values
         pair = pairs[int(rng.integers(len(pairs)))]
-        a, b = (
-            _bits(torch.from_numpy(side.descriptors), directions, thresholds) * (log_scale / 2).exp()
-            for side in (pair.a, pair.b)
-        )
-        rows, columns = torch.from_numpy(rng.permutation(pair.same)[:QUERIES]).T
-        loss = F.cross_entropy(a[rows] @ b.T, columns) + F.cross_entropy(b[columns] @ a.T, rows)
+        directions = F.normalize(weights, dim=0)
+        a, b = (_bits(torch.from_numpy(side.descriptors), directions, thresholds) for side in (pair.a, pair.b))
+        queries = rng.permutation(len(pair.same))[:QUERIES]
+        rows, columns = torch.from_numpy(pair.same[queries]).T
+        scale = log_scale.exp()
+        loss = _loss(a[rows], b, columns, torch.from_numpy(pair.other_b[queries]), scale)
+        loss = loss + _loss(b[columns], a, rows, torch.from_numpy(pair.other_a[queries]), scale)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-        if step % BALANCE_EVERY == 0:
+        if step % SHOWN_EVERY == 0:
             progress.set_postfix(loss=f"{loss.item():.3f}")
-    # Rounded to the stored float16 first, so that the thresholds halve these projections.
-    projection = F.normalize(weights.detach(), dim=0).numpy().astype(np.float16).astype(np.float32)
-    return BinaryCode(projection, np.median(descriptors @ projection, axis=0).astype(np.float16))
+    # Rounded as a file stores them.
+    stored = (values.detach().half().float().numpy() for values in (F.normalize(weights, dim=0), thresholds))
+    return BinaryCode(*stored)
 
 
 def mean_recall(pairs: Sequence[DescriptorPair], code: BinaryCode | None) -> float:
@@ -199,7 +179,7 @@ def main(arguments: list[str] | None = None) -> None:
     output = options.output or options.model
     if min(options.pairs, options.steps) < 1 or options.seed < 0:
         raise ValueError("--pairs and --steps must be at least 1, --seed at least 0")
-    extractor = Extractor.load(options.model, KEYPOINTS, precision="fp32")
+    extractor = slam_extractor(options.model)
     check_files(options.model, output)
     photos = Photos.from_sources(dict(options.images))
     if len(photos) < 2:

@@ -20,22 +20,19 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from silk_ros import Extractor
 from silk_ros.backends.model import sha256
 from silk_ros.binary import BinaryCode, Codes, binary_code
-from silk_ros.selection import Selection
 from silk_ros.vocabulary import Vocabulary, code_digest, similarity
 from silk_ros.vocabulary_files import check_output, vocabulary_path, write_vocabulary
 
 from .homography import HomographyRange, random_homography
 from .options import add_data, readable_errors
 from .photos import Photos
+from .slam_features import slam_extractor
 from .vocabulary_tree import MAX_NODES, train_vocabulary
 
 log = logging.getLogger(__name__)
 
-# What the back-end will see: the preset orb_slam at the node's scale.
-MAX_KEYPOINTS, SCALE, SELECTION = 2000, 0.5, Selection(cell_size=32, max_per_cell=10, border=19)
 HELD_OUT_PHOTOS = 32
 VIEW = HomographyRange(mixed_strength=True)
 
@@ -44,9 +41,9 @@ class CodesOfImages:
     """The binary codes of an image's selected keypoints."""
 
     def __init__(self, model: Path) -> None:
-        """Raises what `Extractor.load` and `binary_code` raise."""
+        """Raises what `slam_extractor` and `binary_code` raise."""
         self.code: BinaryCode = binary_code(model)
-        self._extractor = Extractor.load(model, MAX_KEYPOINTS, precision="fp32", scale=SCALE, selection=SELECTION)
+        self._extractor = slam_extractor(model)
 
     @property
     def min_size(self) -> int:

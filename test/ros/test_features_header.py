@@ -11,11 +11,11 @@ import pytest
 from cpp import READ_CLOUD, compiled, output, written
 from harness import ROOT, picture
 from sensor_msgs.msg import PointCloud2, PointField
-from silk_ros.ros.descriptor_formats import FORMATS, encoder
 from std_msgs.msg import Header
 
 from silk_ros import Extractor
 from silk_ros.binary import binary_code
+from silk_ros.descriptor_formats import FORMATS, encoder
 from silk_ros.paths import default_model
 from silk_ros.ros.messages import NO_TRACK, STEREO_MATCH_DTYPE, cloud_from_points, features_to_cloud, points_from_cloud
 from silk_ros.step import Frame

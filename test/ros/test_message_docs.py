@@ -79,7 +79,8 @@ def step() -> Step:
 
 
 def feature_clouds(sent: Frame) -> dict[str, PointCloud2]:
-    code = BinaryCode(np.random.default_rng(0).normal(size=(32, 256)).astype(np.float32), np.zeros(256, np.float32))
+    thresholds = np.repeat([[0], [1]], 256, axis=1)
+    code = BinaryCode(np.random.default_rng(0).normal(size=(32, 256)).astype(np.float32), thresholds)
     descriptors = sent.features.descriptors
     half = encoder("float16", None)(descriptors)
     encoded = {"float32": None, "float16": half, "binary256": code.encode(descriptors)}
