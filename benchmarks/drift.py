@@ -27,7 +27,7 @@ from silk_ros.binary import unit_vectors
 from silk_ros.evaluation.methods.base import Method
 from silk_ros.evaluation.methods.load import load_method
 from silk_ros.extractor import Extractor
-from silk_ros.frontend import CAMERA_MAX_KEYPOINTS
+from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS
 from silk_ros.geometry.trajectory import end_drift, path_length, read_tum, segment_drift, start_at
 from silk_ros.images.layouts.kitti import POSES, read_poses
 from silk_ros.parameters.settings import NetworkSettings

@@ -23,7 +23,8 @@ from benchmarks.common import interleaved, parser, save, verdict
 from benchmarks.selection import CORRECT, Found, Row, sequences
 from silk_ros import Extractor, match
 from silk_ros.evaluation.datasets.posed import PosedSequence, open_sequence
-from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
+from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
+from silk_ros.frontend import FrontEnd
 from silk_ros.geometry.epipolar import epipolar_distance, fundamental_from_poses
 from silk_ros.geometry.motion import back_project, motion_between, transform
 from silk_ros.images.flight import SyntheticFlight
@@ -131,20 +132,22 @@ def judge(clip: Clip, step: Step, index: int, before: int, milliseconds: float) 
 def summary(found: Sequence[Judged], reference: Sequence[Judged]) -> Row:
     """Means of an image. reference: the same images without a window and verification.
 
-    sigma: root mean square of the distances of right matches from the line. placed: share of the matches with known
-    depth that are at their true position. lost: keypoints with a right match in the reference only. worst: least number
-    of right matches of an image, as a share of those in the reference. ms: median time of all of the processor's cores
-    for the front-end without extraction. time: its ratio to the reference.
+    sigma:  root mean square of the distances of right matches from the line.
+    placed: share of the matches with known depth that are at their true position; left out without a depth.
+    lost:   keypoints with a right match in the reference only.
+    worst:  least number of right matches of an image, as a share of that of the reference.
+    ms:     median time of all cores for the front-end without extraction. time: its ratio to the reference.
     """
     distance, off = (np.concatenate([getattr(each, name) for each in found]) for name in ("distance", "off"))
     right = distance <= CORRECT
     pairs = [(each.right, other.right) for each, other in zip(found, reference)]
     shares = [len(one) / len(other) for one, other in pairs if len(other) >= FEW]
     ms, ms_reference = (np.median([each.milliseconds for each in judged]) for judged in (found, reference))
-    return {
+    known = off[np.isfinite(off)]
+    placed = {"placed": round(float((known <= PLACED).mean()), 4)} if len(known) else {}
+    return placed | {
         "right": round(float(right.sum()) / len(found), 1),
         "share": round(float(right.mean()), 4),
-        "placed": round(float((off[np.isfinite(off)] <= PLACED).mean()), 4) if np.isfinite(off).any() else float("nan"),
         "sigma": round(float(np.sqrt(np.mean(np.square(distance[right])))), 3),
         "lost": round(float(np.mean([len(np.setdiff1d(other, one)) for one, other in pairs])), 1),
         "worst": round(min(shares), 3),

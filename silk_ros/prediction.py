@@ -46,10 +46,10 @@ class MotionPrediction:
                   whole image where it cannot; of the whole image if they are None.
         """
         if self._motion is not None:
-            expected = self._expected(previous.features.keypoints, frame.stamp - previous.stamp)
+            expected = self._expected(previous.found.keypoints, frame.stamp - previous.stamp)
             found = find(expected)
             rows, before = found.indices.T
-            off = np.linalg.norm(frame.features.keypoints[rows] - expected[before], axis=1)
+            off = np.linalg.norm(frame.found.keypoints[rows] - expected[before], axis=1)
             if np.count_nonzero(off <= radius / 2) > FEWEST_INSIDE * len(found):
                 return found.rows(off <= radius)
         return find(None)

@@ -114,3 +114,10 @@ def test_a_whole_number_of_a_file_may_stand_for_a_decimal_one_but_not_a_boolean(
     assert value_of("scale", 1) == 1.0 and value_of("rectified", True) == "true"
     with pytest.raises(ValueError, match="takes a value of type float, not True"):
         value_of("scale", True)
+
+
+def test_a_radius_in_pixels_is_explained() -> None:
+    (radius,) = (declaration for declaration in DECLARATIONS if declaration.name == "matcher.radius")
+    assert value_of(radius.name, 1.0) == 1.0
+    with pytest.raises(ValueError, match=r"share of the image's width.* 40 pixels of an image 640 wide are 0\.0625"):
+        value_of(radius.name, 40.0)
