@@ -24,7 +24,7 @@ from tqdm import tqdm
 from benchmarks.common import interleaved, parser, save, verdict
 from benchmarks.live import own_ros
 from silk_ros.extractor import Extractor
-from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
+from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from silk_ros.geometry.epipolar import epipolar_distance, fundamental_from_poses
 from silk_ros.handover import handed_over
 from silk_ros.images.flight import SyntheticFlight

@@ -27,7 +27,7 @@ from silk_ros.binary import unit_vectors
 from silk_ros.evaluation.methods.base import Method
 from silk_ros.evaluation.methods.load import load_method
 from silk_ros.extractor import Extractor
-from silk_ros.frontend import CAMERA_MAX_KEYPOINTS
+from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS
 from silk_ros.geometry.trajectory import end_drift, path_length, read_tum, segment_drift, start_at
 from silk_ros.images.layouts.kitti import POSES, read_poses
 from silk_ros.parameters.settings import NetworkSettings
@@ -43,6 +43,8 @@ PATIENCE = 60.0  # seconds without a new pose until a run is given up
 
 class PeerExtractor:
     """An extractor that gives the features of one of OpenCV's methods."""
+
+    scale = 1.0
 
     def __init__(self, method: Method, backend: Any) -> None:
         self._method, self.backend = method, backend
@@ -79,6 +81,8 @@ def track(name: str, sequence: Path, count: int, offset: float, folder: Path) ->
     python = [sys.executable, "-m"]
     front_end = [*python, "benchmarks.drift", "--front-end", name, "--ros-args"]
     front_end += ["-p", "stereo.sync:=exact", "-p", "image_reliability:=reliable"]
+    if name != "silk":  # the refinement is for keypoints on the grid of a network
+        front_end += ["-p", "refinement:=none"]
     odometry = [*python, "silk_ros.ros.odometry_node", "--ros-args", "-r", "camera_info:=left/camera_info"]
     odometry += ["-p", "mode:=stereo", "-p", f"disparity_offset:={offset}", "-p", f"trajectory_file:={trajectory}"]
     processes = [subprocess.Popen(command) for command in (front_end, odometry)]

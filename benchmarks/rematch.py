@@ -20,7 +20,8 @@ from benchmarks.common import parser, save
 from benchmarks.selection import CORRECT, Row, sequences
 from silk_ros import Extractor, Features, match
 from silk_ros.evaluation.datasets.posed import open_sequence
-from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
+from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
+from silk_ros.frontend import FrontEnd
 from silk_ros.geometry.epipolar import epipolar_distance, fundamental_from_poses
 from silk_ros.images.flight import SyntheticFlight
 from silk_ros.refinement import METHODS

@@ -19,7 +19,8 @@ from silk_ros import Extractor, Features, Matches, match
 from silk_ros.evaluation.datasets.posed import open_sequence
 from silk_ros.evaluation.methods.base import DEFAULT_PRECISION
 from silk_ros.evaluation.options import DatasetError
-from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
+from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
+from silk_ros.frontend import FrontEnd
 from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.epipolar import epipolar_distance, fundamental_from_poses
 from silk_ros.verification import Verification

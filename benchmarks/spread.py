@@ -25,7 +25,7 @@ from silk_ros.evaluation.methods.base import DEFAULT_PRECISION, FloatMethod, Key
 from silk_ros.evaluation.options import DatasetError, Options
 from silk_ros.evaluation.tasks.odometry import evaluate_odometry
 from silk_ros.evaluation.tasks.relative_pose import evaluate_relative_pose
-from silk_ros.frontend import CAMERA_SCALE
+from silk_ros.front_end_options import CAMERA_SCALE
 from silk_ros.paths import default_model
 from silk_ros.selection import Selection
 

@@ -18,7 +18,8 @@ from benchmarks.selection import CORRECT, Row, sequences
 from silk_ros import Extractor
 from silk_ros.evaluation.datasets.posed import PosedSequence, open_sequence
 from silk_ros.evaluation.methods.base import DEFAULT_PRECISION
-from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
+from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
+from silk_ros.frontend import FrontEnd
 from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.epipolar import epipolar_distance, fundamental_from_poses
 from silk_ros.ros.front_end.tracks import TrackMessages

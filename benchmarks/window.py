@@ -24,7 +24,8 @@ from benchmarks.common import interleaved, parser, save, verdict
 from benchmarks.selection import CORRECT, Found, Row, sequences
 from silk_ros import Extractor, match
 from silk_ros.evaluation.datasets.posed import PosedSequence, open_sequence
-from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
+from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
+from silk_ros.frontend import FrontEnd
 from silk_ros.geometry.epipolar import epipolar_distance, fundamental_from_poses
 from silk_ros.geometry.motion import back_project, motion_between, transform
 from silk_ros.images.flight import SyntheticFlight

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from .extractor import Extractor
-from .frontend import FrontEnd, FrontEndOptions
+from .front_end_options import FrontEndOptions
+from .frontend import FrontEnd
 from .tracker import TrackIds
 
 CAMERAS = 4  # of a stream, that are kept apart

@@ -2,69 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .extractor import Extractor
+from .front_end_options import FrontEndOptions
 from .geometry.camera import Camera
 from .images.mask import mask_rows
 from .interpolation import interpolated
-from .matcher import check_filters, match
-from .prediction import MotionPrediction, check_radius
-from .refinement import METHODS, REACH
+from .matcher import match
+from .prediction import MotionPrediction
+from .refinement import REACH
 from .step import Frame, Step
-from .stereo import RightImage, StereoRules
+from .stereo import RightImage
 from .stereo_refinement import match_right
-from .track_refinement import TrackRefinement
+from .track_refinement import Mask, TrackRefinement
 from .tracker import Tracker, TrackIds, others
 from .types import Features, Matches
 from .verification import Verification
 
-# Settings that suit the frames of a camera (docs/evaluation.md has the sweep): the node's defaults.
-CAMERA_MAX_KEYPOINTS = 5000
-CAMERA_SCALE = 0.5
-
 BRIDGED_AGE = 2  # least number of images that saw a track which is taken up again
-
-
-@dataclass(frozen=True)
-class FrontEndOptions:
-    """Options of the front-end. The filters are those of `silk_ros.match`.
-
-    radius:        share of the image's width, 0 to 1. Keypoints are expected to move on as between the last two images,
-                   and are matched this close to there. At the start, and where they move otherwise, they are matched
-                   in the whole image. With 0 they always are. Where the whole image is matched anyway, by the
-                   backend or with double_softmax, matches farther away are dropped.
-    verification:  how matches are verified; by default they are not.
-    bridge:        take up tracks again that one frame did not see.
-    refinement:    "subpixel" moves matched keypoints to where the image shows the same as at their match, and drops
-                   matches for which it does not; "none" leaves keypoints on the grid of the network.
-    max_published: most keypoints that a frame hands out: those that are matched first, then the best. 0 for all.
-                   Matches are made between all keypoints, and handed out where both ends are.
-    stereo:        rules of matches with the right image.
-
-    Raises ValueError, naming the range or the choices, for other values.
-    """
-
-    ratio: float | None = None
-    min_similarity: float | None = None
-    double_softmax: float | None = None
-    radius: float = 1 / 16
-    verification: Verification = field(default_factory=Verification)
-    bridge: bool = False
-    refinement: str = "subpixel"
-    max_published: int = 0
-    stereo: StereoRules = field(default_factory=StereoRules)
-
-    def __post_init__(self) -> None:
-        check_filters(self.ratio, self.min_similarity, self.double_softmax)
-        check_radius(self.radius)
-        if self.max_published < 0:
-            raise ValueError(f"max_published must be 0 (all) or more, not {self.max_published}")
-        if self.refinement not in METHODS:
-            raise ValueError(f"unknown refinement '{self.refinement}': choose one of {', '.join(METHODS)}")
 
 
 class FrontEnd:
@@ -108,7 +67,7 @@ class FrontEnd:
         image: NDArray[np.uint8],
         stamp: int,
         camera: Camera | None = None,
-        mask: NDArray[np.uint8] | None = None,
+        mask: Mask = None,
         right: RightImage | None = None,
     ) -> Step:
         """Features of a grey image (H, W) uint8, and their matches with the previous image and the right one.
@@ -120,7 +79,8 @@ class FrontEnd:
 
         An image of another size, or one that is older than the previous one, starts new tracks.
         Raises what `Extractor` and `mask_rows` raise, and ValueError for a camera of another size, and then keeps the
-        previous frame. A right image that cannot be used is told in `Step.right_problem`.
+        previous frame; any other exception starts new tracks. A right image that cannot be used is told in
+        `Step.right_problem`.
         """
         if camera is None and right is not None and right.geometry is not None:
             camera = right.geometry.left
@@ -129,7 +89,19 @@ class FrontEnd:
         features, found = self._extract(image, mask)
         seen_right, right_problem = self._extract_right(right)  # may raise, so before the state changes
         frame = Frame(image, stamp, features)
-        if restarted := self._restart_reason(frame):
+        try:
+            step = self._follow(frame, found, camera, mask)
+            if right is None or seen_right is None:
+                return replace(step, right_problem=right_problem)
+            pair = match_right(step.frame, right, seen_right, self._options.stereo, self._pixel, self._reach)
+            return replace(step, stereo=pair.published(count) if (count := self._options.max_published) else pair)
+        except Exception:
+            self.reset()  # the state may be of two images
+            raise
+
+    def _follow(self, frame: Frame, found: Matches | None, camera: Camera | None, mask: Mask) -> Step:
+        """The step to a frame. found: its matches with the previous one where the backend made them."""
+        if restarted := frame.unlike(self._previous):
             self.reset()
         if self._previous is not None and self._previous.rays is None and camera is not None:
             rays = camera.rays(self._previous.features.keypoints)  # the calibration is new
@@ -140,7 +112,8 @@ class FrontEnd:
             frame = replace(frame, rays=camera.rays(frame.features.keypoints))
         matches, inliers, verified = self._verify(frame, matches, camera)
         frame, bridges = self._bridges(frame, matches, camera, mask)
-        tracks = self._tracker.update(matches, len(features), bridges)
+        frame = self._put_back(frame, matches, bridges, camera)
+        tracks = self._tracker.update(matches, len(frame.features), bridges)
         if frame.detected is not None:
             described = interpolated(frame.features, frame.detected.keypoints, self._pixel)
             frame = replace(frame, features=described)
@@ -150,10 +123,7 @@ class FrontEnd:
         step = Step(frame, previous, matches, inliers, verified, restarted, refined_share=refined)
         if self._options.max_published:
             step, self._published = step.published(self._options.max_published, self._published)
-        if right is None or seen_right is None:
-            return replace(step, right_problem=right_problem)
-        pair = match_right(step.frame, right, seen_right, self._options.stereo, self._pixel, self._reach)
-        return replace(step, stereo=pair.published(count) if (count := self._options.max_published) else pair)
+        return step
 
     @property
     def _pixel(self) -> float:
@@ -171,7 +141,7 @@ class FrontEnd:
         share, previous = self._options.radius, self._previous
         return share * previous.image.shape[1] if share and previous is not None else None
 
-    def _extract(self, image: NDArray[np.uint8], mask: NDArray[np.uint8] | None) -> tuple[Features, Matches | None]:
+    def _extract(self, image: NDArray[np.uint8], mask: Mask) -> tuple[Features, Matches | None]:
         """Features of an image, and their matches with the previous frame where the backend finds them itself."""
         options = self._options
         # A backend's own matches are mutual nearest neighbours of all keypoints.
@@ -181,17 +151,6 @@ class FrontEnd:
         if mask is not None:
             features = features.rows(np.flatnonzero(mask_rows(mask, features.keypoints, image.shape)))
         return features, None
-
-    def _restart_reason(self, frame: Frame) -> str:
-        """Why a frame cannot follow the previous one; empty where it can."""
-        if self._previous is None:
-            return ""
-        before, size = self._previous.image.shape, frame.image.shape
-        if size != before:
-            return f"image size changed from {before[1]}x{before[0]} to {size[1]}x{size[0]}"
-        if frame.stamp < self._previous.stamp:
-            return f"stamp went back by {(self._previous.stamp - frame.stamp) / 1e9:.3f} s"
-        return ""
 
     def _match(
         self, a: Features, b: Features, radius: float | None = None, expected: NDArray[np.float32] | None = None
@@ -215,7 +174,7 @@ class FrontEnd:
 
         return find() if radius is None else self._prediction.matches(frame, previous, radius, find)
 
-    def _refine(self, frame: Frame, matches: Matches, mask: NDArray[np.uint8] | None) -> tuple[Frame, Matches, float]:
+    def _refine(self, frame: Frame, matches: Matches, mask: Mask) -> tuple[Frame, Matches, float]:
         """The frame with refined keypoints, the matches to go on with, and the share of all that was refined."""
         previous, share = self._previous, float("nan")
         if previous is None:
@@ -240,7 +199,7 @@ class FrontEnd:
         return matches, inliers, verified
 
     def _bridges(
-        self, frame: Frame, matches: Matches, camera: Camera | None, mask: NDArray[np.uint8] | None
+        self, frame: Frame, matches: Matches, camera: Camera | None, mask: Mask
     ) -> tuple[Frame, Matches | None]:
         """The frame, and matches of its unmatched keypoints with tracks that the previous frame lost.
 
@@ -259,6 +218,15 @@ class FrontEnd:
             frame, bridges = update(frame, lost, bridges, self._reach, self._pixel, rows, mask, camera)
         verification = self._options.verification or Verification("fundamental")
         return frame, bridges.rows(verification.inliers_of(frame, lost, bridges.indices, camera))
+
+    def _put_back(self, frame: Frame, matches: Matches, bridges: Matches | None, camera: Camera | None) -> Frame:
+        """The frame with keypoints where the network found them, if their matches were dropped after the refinement."""
+        if frame.detected is None:
+            return frame
+        unmatched = others(len(frame.features), matches.indices[:, 0])
+        moved = unmatched[frame.offsets[unmatched].any(axis=1)]
+        rows = moved if bridges is None else np.setdiff1d(moved, bridges.indices[:, 0])
+        return self._refinement.put_back(frame, rows, camera)
 
     def _extract_right(self, right: RightImage | None) -> tuple[Features | None, str]:
         """Features of a right image; None, and the reason, where it cannot be used."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from .types import Features, Matches
+from .types import Matches
 
 # Pixels of the network's image between a refined position and the keypoint whose row, and so descriptor, it gets.
 LIMIT = 1.5
@@ -75,9 +75,13 @@ def _near(points: Points, grid: Points, pixel: float) -> tuple[Rows, NDArray[np.
     return candidates, dx * dx + dy * dy
 
 
-def paired(a: Features, b: Features, pairs: NDArray[np.integer], refined: NDArray[np.bool_] | None = None) -> Matches:
-    """The matches of pairs (M, 2) of rows of `a`, -1 for none, and of `b`, in the order of `a`."""
+def paired(
+    pairs: NDArray[np.integer], similarity: NDArray[np.float32], refined: NDArray[np.bool_] | None = None
+) -> Matches:
+    """The matches of pairs (M, 2) of rows, of which the first is -1 for none, in the order of the first.
+
+    similarity: (M,), which stays that of the rows that were matched. refined: (M,) of `Matches`.
+    """
     order = np.argsort(pairs[:, 0])[np.count_nonzero(pairs[:, 0] < 0) :]
-    rows, before = pairs[order].T
-    cosines = np.einsum("nd,nd->n", a.descriptors[rows], b.descriptors[before])
-    return Matches(pairs[order].astype(np.int32), cosines, None if refined is None else refined[order])
+    flags = None if refined is None else refined[order]
+    return Matches(pairs[order].astype(np.int32), similarity[order], flags)

@@ -105,6 +105,6 @@ def _at(values: NDArray[Any], points: Points) -> NDArray[Any]:
     return values[row, column]
 
 
-def kept_matches(succeeded: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which matches (N,) to go on with: those whose refinement succeeded; all of them where it did for too few."""
-    return succeeded if len(succeeded) and succeeded.mean() >= FEWEST_SUCCEEDED else np.ones(len(succeeded), bool)
+def enough_succeeded(succeeded: NDArray[np.bool_]) -> bool:
+    """Whether the refinement succeeded for enough matches (N,) to drop the others."""
+    return len(succeeded) > 0 and bool(succeeded.mean() >= FEWEST_SUCCEEDED)

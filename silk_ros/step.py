@@ -42,6 +42,17 @@ class Frame:
         """Where the keypoints are (N, 2) relative to where the network found them, in pixels."""
         return self.features.keypoints - self.found.keypoints
 
+    def unlike(self, previous: Frame | None) -> str:
+        """Why this frame cannot follow another one; empty where it can, or where there is none."""
+        if previous is None:
+            return ""
+        before, size = previous.image.shape, self.image.shape
+        if size != before:
+            return f"image size changed from {before[1]}x{before[0]} to {size[1]}x{size[0]}"
+        if self.stamp < previous.stamp:
+            return f"stamp went back by {(previous.stamp - self.stamp) / 1e9:.3f} s"
+        return ""
+
     def rows(self, rows: NDArray[np.intp]) -> Frame:
         """The frame with some of its features only, in the order of `rows`."""
         rays = None if self.rays is None else self.rays[rows]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .handover import handed_over, paired
+from .handover import handed_over
 from .interpolation import interpolated
-from .refinement import kept_matches, refine
+from .refinement import enough_succeeded, refine
 from .step import Frame
 from .stereo import RightImage, StereoPair, StereoRules, match_stereo, rectified, stereo_matches
 from .types import Features
@@ -41,14 +41,14 @@ def _refined(
 ) -> StereoPair:
     """The pair with refined keypoints of the right image, and the matches whose refinement succeeded.
 
-    Where too few did (see `kept_matches`), the pair is as it was. Rows of refined matches differ by the error of the
-    calibration only, which is the same for all.
+    Where too few did (see `enough_succeeded`), the pair is as it was. Rows of refined matches differ by the error of
+    the calibration only, which is the same for all.
     """
     geometry, matches, right = image.geometry, pair.matches, pair.right
     rows, rows_right = matches.indices.T
     points = frame.features.keypoints[rows]
     found = refine(frame.image, image.image, points, right.keypoints[rows_right] + frame.offsets[rows], reach)
-    if kept_matches(found.succeeded) is not found.succeeded:
+    if not enough_succeeded(found.succeeded):
         return pair
     rays, moved_rays = pair.rays, None
     if geometry is not None and rays is not None and frame.rays is not None:
@@ -66,8 +66,7 @@ def _refined(
         rays = rays.copy()
         rays[now] = moved_rays[1][kept]
     sigma = SIGMA + SIGMA_PER_DIFFERENCE * found.difference[kept]
-    pairs = np.stack([rows, now], axis=1)
-    similarity = paired(frame.found, right, pairs).similarity
+    pairs, similarity = np.stack([rows, now], axis=1), matches.similarity[kept]
     matches = stereo_matches(pairs, similarity, one[kept], other[kept], sigma.astype(np.float32), geometry)
     moved = interpolated(right.moved(now, found.points[kept]), right.keypoints, pixel)
     return StereoPair(moved, matches, rays)

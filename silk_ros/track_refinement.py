@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .geometry.camera import Camera
 from .handover import handed_over, paired
 from .images.mask import mask_rows
-from .refinement import Refined, kept_matches, refine
+from .refinement import Refined, enough_succeeded, refine
 from .step import Frame
 from .types import Matches
 
@@ -43,7 +43,7 @@ class TrackRefinement:
         """The frame with refined keypoints, the matches to go on with, and the share of all whose refinement succeeded.
 
         The matches have the rows of `frame` at which the tracks go on. Where the share is too small (see
-        `kept_matches`), all matches go on; `Matches.refined` tells which were refined.
+        `enough_succeeded`), all matches go on; `Matches.refined` tells which were refined.
 
         frame:    without rays, which belong to its keypoints.
         previous: the frame of the last update.
@@ -67,7 +67,7 @@ class TrackRefinement:
         compare(shown, self._reference.image, places)
         shown &= succeeded
         compare(~shown, previous.image, previous.features.keypoints[before])
-        now = np.where(kept_matches(succeeded), rows, -1)
+        now = np.where(enough_succeeded(succeeded) & ~succeeded, -1, rows)
         now[succeeded] = handed_over(
             points[succeeded], frame.found.keypoints, pixel, previous.tracks.ages[before[succeeded]]
         )
@@ -82,7 +82,7 @@ class TrackRefinement:
             self._places[now[shown]] = places[shown]
         share = float(succeeded.mean()) if len(succeeded) else float("nan")
         pairs = np.stack([now, before], axis=1)
-        return frame, paired(frame.found, previous.found, pairs, refined), share
+        return frame, paired(pairs, matches.similarity, refined), share
 
     def bridge(
         self,
@@ -111,7 +111,15 @@ class TrackRefinement:
         self._places = self._places.copy()
         self._places[now[kept]] = np.nan
         frame = frame.moved(now[kept], found.points[kept], camera)
-        return frame, paired(frame.found, lost.found, np.stack([now, before], axis=1))
+        return frame, paired(np.stack([now, before], axis=1), matches.similarity)
+
+    def put_back(self, frame: Frame, rows: NDArray[np.intp], camera: Camera | None = None) -> Frame:
+        """The frame of the last update with some keypoints where the network found them: their tracks end."""
+        points = frame.found.keypoints[rows]
+        is_reference = self._reference is not None and self._reference.image is frame.image
+        self._places = self._places.copy()
+        self._places[rows] = points if is_reference else np.nan
+        return frame.moved(rows, points, camera)
 
 
 def _unmasked(found: Refined, mask: Mask) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from silk_ros.cameras import (
     StreamWatch,
     quoted,
 )
-from silk_ros.frontend import FrontEndOptions
+from silk_ros.front_end_options import FrontEndOptions
 from silk_ros.stereo import RightImage
 
 

@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from silk_ros import Extractor, Features, Matches
 from silk_ros.backends import Extracted
-from silk_ros.frontend import FrontEnd, FrontEndOptions
+from silk_ros.front_end_options import FrontEndOptions
+from silk_ros.frontend import FrontEnd
 from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.stereo_geometry import StereoGeometry
 from silk_ros.prediction import last_motion
@@ -222,6 +226,41 @@ def test_outliers_are_dropped_or_flagged(photo: Image, outliers: str) -> None:
         assert len(step.matches) == 300 and step.inliers.mean() == step.verified
     else:
         assert step.inliers.all() and len(step.matches) == round(step.verified * 300)
+
+
+@pytest.mark.parametrize("filters", [{"min_similarity": 0.9}, {"stereo": StereoRules(min_similarity=0.9)}])
+def test_refined_matches_keep_what_the_filter_let_in(photo: Image, filters: dict[str, Any]) -> None:
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), FrontEndOptions(**filters))
+    for shift in range(4):
+        left, right = pair(photo, shift)
+        step = front_end.process(left, shift, right=RightImage(right))
+    assert step.stereo is not None and step.matches.refined is not None and step.matches.refined.any()
+    assert (step.stereo if "stereo" in filters else step).matches.similarity.min() >= 0.9
+
+
+@pytest.mark.parametrize("bridge", [False, True])
+def test_a_keypoint_whose_match_was_dropped_is_where_the_network_found_it(photo: Image, bridge: bool) -> None:
+    options = FrontEndOptions(verification=Verification("fundamental", 0.3), bridge=bridge)
+    front_end, dropped = FrontEnd(Extractor.load(max_keypoints=400), options), 0
+    for index, shift in enumerate((0, 1, 3, 4)):
+        image = view(photo, shift).copy()
+        image[30:60, 40:90] = photo[60:90, 40 + 2 * shift : 90 + 2 * shift]  # moves by itself
+        step = front_end.process(image, index)
+        dropped += round(len(step.matches) * (1 / step.verified - 1)) if step.verified > 0 else 0
+        moved = step.frame.offsets.any(axis=1)
+        assert (step.frame.tracks.ages[moved] > 1).all()
+    assert moved.any() and dropped > 0
+
+
+def test_an_unexpected_error_starts_new_tracks(photo: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    front_end = FrontEnd(Extractor.load(max_keypoints=400), FrontEndOptions(verification=Verification("fundamental")))
+    front_end.process(view(photo), 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Verification, "inliers_of", Mock(side_effect=cv2.error("no solution")))
+        with pytest.raises(cv2.error):
+            front_end.process(view(photo, 2)[:, :], 1)
+    assert front_end.process(view(photo, 4), 2).previous is None
+    assert len(front_end.process(view(photo, 6), 3).matches) > 50
 
 
 def test_a_track_lives_through_a_frame_that_did_not_see_it(photo: Image) -> None:

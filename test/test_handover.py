@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros import Features
 from silk_ros.handover import LIMIT, handed_over, paired
 
 
@@ -59,10 +58,9 @@ def test_nothing_is_handed_over_to_nothing(points: int, keypoints: int) -> None:
     assert rows.shape == (points,) and (keypoints or (rows == -1).all())
 
 
-def test_pairs_are_matches_in_the_order_of_the_first_with_their_cosines() -> None:
-    descriptors = np.eye(4, dtype=np.float32)
-    features = Features(np.zeros((4, 2), np.float32), np.ones(4, np.float32), descriptors)
-    matches = paired(features, features, np.array([[3, 3], [-1, 0], [1, 2]]), np.array([True, True, False]))
+def test_pairs_are_matches_in_the_order_of_the_first_with_the_similarity_they_had() -> None:
+    similarity = np.float32([0.9, 0.8, 0.7])
+    matches = paired(np.array([[3, 3], [-1, 0], [1, 2]]), similarity, np.array([True, True, False]))
     np.testing.assert_array_equal(matches.indices, [[1, 2], [3, 3]])
-    np.testing.assert_array_equal(matches.similarity, [0, 1])
+    np.testing.assert_array_equal(matches.similarity, similarity[[2, 0]])
     np.testing.assert_array_equal(matches.refined, [False, True])

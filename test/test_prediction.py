@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from silk_ros import Extractor, Matches
 from silk_ros.backends.base import Extracted
-from silk_ros.frontend import FrontEnd, FrontEndOptions
+from silk_ros.front_end_options import FrontEndOptions
+from silk_ros.frontend import FrontEnd
 
 COUNT, MOVED = 100, 12.0  # keypoints; pixels by which one of them moves
 STILL = np.stack(np.meshgrid(np.arange(10), np.arange(10)), axis=-1).reshape(-1, 2) * np.float32(8) + np.float32(10)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from skimage import data
 
 from silk_ros import Extractor
-from silk_ros.frontend import FrontEnd, FrontEndOptions
+from silk_ros.front_end_options import FrontEndOptions
+from silk_ros.frontend import FrontEnd
 from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.stereo_geometry import StereoGeometry
 from silk_ros.handover import LIMIT
@@ -124,8 +125,6 @@ def test_left_keypoints_that_a_track_moved_are_matched_as_well() -> None:
         assert moved.max() <= LIMIT / extractor().scale + 1e-3
         rows, rows_right = step.stereo.matches.indices.T
         assert len(np.unique(rows_right)) == len(rows) and (moved[others(len(found), rows_right)] == 0).all()
-        cosines = (step.frame.found.descriptors[rows] * found.descriptors[rows_right]).sum(axis=1)
-        np.testing.assert_allclose(step.stereo.matches.similarity, cosines, atol=1e-5)
     assert min(counts[1:]) > 0.9 * counts[0]
 
 

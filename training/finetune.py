@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from silk_ros.evaluation.pairs import Pair, epipolar_inliers, frame_pairs
 from silk_ros.extractor import Extractor
-from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
+from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from silk_ros.images.sampling import spaced_to_ends
 from silk_ros.images.sources import open_recorded
 from silk_ros.paths import share_directory

@@ -10,7 +10,7 @@ from ..backends.base import MAX_OPTIMIZATION_LEVEL, NO_DLA
 from ..backends.rules import MAX_PER_CELL
 from ..descriptor_formats import FORMATS
 from ..extractor import MAX_THREADS
-from ..frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
+from ..front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
 from ..prediction import check_radius
 from ..refinement import METHODS as REFINEMENTS
 from ..stereo import StereoRules

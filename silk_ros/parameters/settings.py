@@ -9,7 +9,7 @@ from typing import Any
 
 from ..backends import EngineOptions
 from ..extractor import Extractor, Region
-from ..frontend import FrontEndOptions
+from ..front_end_options import FrontEndOptions
 from ..selection import Selection
 from ..stereo import StereoRules
 from ..tracker import TrackRules

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from silk_ros.frontend import FrontEndOptions
+from silk_ros.front_end_options import FrontEndOptions
 from silk_ros.parameters.front_end import DECLARATIONS
 from silk_ros.parameters.settings import Settings, settings_from
 

@@ -14,7 +14,8 @@ from tqdm import tqdm
 from ...backends import processor
 from ...backends.parity import photographs
 from ...extractor import Extractor
-from ...frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEnd, FrontEndOptions
+from ...front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
+from ...frontend import FrontEnd
 from ...stereo import RightImage
 from ..datasets.gray_images import Image
 from .quality import table

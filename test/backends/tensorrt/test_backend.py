@@ -26,7 +26,8 @@ from silk_ros.backends.tensorrt.backend import TensorRtBackend
 from silk_ros.backends.tensorrt.build import BuildCancelled, Built
 from silk_ros.backends.tensorrt.cuda import Gpu
 from silk_ros.backends.tensorrt.runner import EngineRunner
-from silk_ros.frontend import FrontEnd, FrontEndOptions
+from silk_ros.front_end_options import FrontEndOptions
+from silk_ros.frontend import FrontEnd
 from silk_ros.paths import default_model
 
 COUNT = 300

@@ -16,7 +16,7 @@ from silk_ros.commands import benchmark as command
 from silk_ros.evaluation.speed import rate
 from silk_ros.evaluation.speed.quality import table
 from silk_ros.evaluation.speed.rate import CameraLoad, Candidate, candidates, find
-from silk_ros.frontend import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
+from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 
 FP32 = {"auto": "fp32"}
 
