@@ -5,8 +5,9 @@ python -m benchmarks.tracks path/to/sequences    # a folder of KITTI's or 7-Scen
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,17 +16,14 @@ from std_msgs.msg import Header
 
 from benchmarks.common import parser, save
 from benchmarks.selection import CORRECT, Row, sequences
-from silk_ros import Extractor
 from silk_ros.evaluation.datasets.posed import PosedSequence, open_sequence
 from silk_ros.evaluation.methods.base import DEFAULT_PRECISION
-from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE, FrontEndOptions
 from silk_ros.frontend import FrontEnd
 from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.epipolar import epipolar_distance, fundamental_from_poses
+from silk_ros.parameters.given import preset_file, read_parameter_file
+from silk_ros.parameters.settings import settings_with
 from silk_ros.ros.front_end.tracks import TrackMessages
-from silk_ros.selection import Selection
-from silk_ros.tracker import TrackRules
-from silk_ros.verification import Verification
 
 USED = 4  # observations from which VINS uses a track
 CELL = 64.0  # pixels; side of the cells that are counted
@@ -33,38 +31,29 @@ APART = (1, 5)  # images between two observations that are compared with the tru
 FIRST = 5  # messages that are not counted: tracks are young at the start
 
 
-@dataclass(frozen=True)
-class Variant:
-    """Parameters of the node."""
-
-    rules: TrackRules = field(default_factory=lambda: TrackRules(min_distance=10.0))
-    selection: Selection = field(default_factory=lambda: Selection(cell_size=32, max_per_cell=10))
-    verification: Verification = field(default_factory=lambda: Verification("essential", 1.0))
-    max_keypoints: int = CAMERA_MAX_KEYPOINTS
-
-
-PRESET = Variant()
-VARIANTS = {
-    "the node's defaults": Variant(TrackRules(), Selection(), Verification()),
-    "preset vins": PRESET,
-    "no distance": replace(PRESET, rules=TrackRules()),
-    "15 px": replace(PRESET, rules=TrackRules(min_distance=15.0)),
-    "150 tracks, 30 px": replace(PRESET, rules=TrackRules(max_count=150, min_distance=30.0)),
-    "no cells": replace(PRESET, selection=Selection()),
-    "2000 keypoints": replace(PRESET, max_keypoints=2000),
-    "no verification": replace(PRESET, verification=Verification()),
-    "fundamental": replace(PRESET, verification=Verification("fundamental", 1.0)),
-}
+def variants() -> dict[str, dict[str, Any]]:
+    """Parameters of the node that differ from its defaults, by the names of the variants."""
+    preset = read_parameter_file(preset_file("vins"))
+    changes: dict[str, dict[str, Any]] = {
+        "preset vins": {},
+        "no distance": {"tracks.min_distance": 0.0},
+        "15 px": {"tracks.min_distance": 15.0},
+        "150 tracks, 30 px": {"tracks.max_count": 150, "tracks.min_distance": 30.0},
+        "no cells": {"selection.cell_size": 0.0, "selection.max_per_cell": 0},
+        "2000 keypoints": {"max_keypoints": 2000},
+        "no verification": {"verification.method": "none"},
+        "fundamental": {"verification.method": "fundamental"},
+    }
+    return {"the node's defaults": {}} | {name: preset | changed for name, changed in changes.items()}
 
 
-def messages(sequence: PosedSequence, variant: Variant, images: int) -> list[PointCloud]:
+def messages(sequence: PosedSequence, given: Mapping[str, Any], images: int) -> list[PointCloud]:
     """The messages of the first images of a sequence, of which every pixel has a ray."""
     height, width = sequence[0].image.shape
     camera = Camera(width, height, sequence.matrix, np.zeros(5))
-    count, rule = variant.max_keypoints, variant.selection
-    extractor = Extractor.load(None, count, precision=DEFAULT_PRECISION, scale=CAMERA_SCALE, selection=rule)
-    front_end = FrontEnd(extractor, FrontEndOptions(verification=variant.verification))
-    tracks, sent = TrackMessages(variant.rules), []
+    settings = settings_with({**given, "precision": DEFAULT_PRECISION})
+    front_end = FrontEnd(settings.network.load(), settings.front_end)
+    tracks, sent = TrackMessages(settings.tracks), []
     for index in range(min(images, len(sequence))):
         frame = front_end.process(sequence[index].image, index, camera).frame
         assert frame.rays is not None
@@ -119,8 +108,8 @@ def main() -> None:
     found: dict[str, dict[str, Row]] = {}
     for folder in sequences(options.data):
         sequence = open_sequence(folder)
-        for name, variant in VARIANTS.items():
-            row = judge(sequence, messages(sequence, variant, options.images))
+        for name, given in variants().items():
+            row = judge(sequence, messages(sequence, given, options.images))
             found.setdefault(folder.name, {})[name] = row
             print(f"{folder.name}, {name}: {row}", flush=True)
     save("tracks", found)

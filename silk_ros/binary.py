@@ -101,7 +101,7 @@ class BinaryCode:
         if len(content) != expected:
             raise ValueError(
                 f"the binary code has {len(content)} bytes instead of the {expected} for descriptors of length "
-                f"{descriptor_dim}: train it again for this model"
+                f"{descriptor_dim}: train it again for this model with python -m training.binary"
             )
         values = np.frombuffer(content, "<f2").astype(np.float32).reshape(descriptor_dim + 2, BITS)
         return cls(values[:-2], values[-2:])

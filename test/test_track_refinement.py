@@ -148,9 +148,14 @@ def test_matches_tracks_and_features_agree() -> None:
 
 
 @pytest.fixture(scope="module")
-def slow() -> list[Step]:
+def network() -> Extractor:
+    return Extractor.load(max_keypoints=3000, scale=1 / PIXEL)
+
+
+@pytest.fixture(scope="module")
+def slow(network: Extractor) -> list[Step]:
     """What the network makes of a photo that moves by 0.3 px an image, for sixty images."""
-    scene, front_end = Scene(), FrontEnd(Extractor.load(max_keypoints=3000, scale=1 / PIXEL))
+    scene, front_end = Scene(), FrontEnd(network)
     return [front_end.process(scene.view(np.array([0.25 * index, -0.17 * index])), index) for index in range(61)]
 
 
@@ -169,8 +174,7 @@ def test_slow_tracks_live_on_and_never_leave_what_their_rows_describe(slow: list
     assert np.median(offset) < 0.6 * PIXEL, "most are at the nearest pixel of the grid"
 
 
-def test_each_row_is_of_the_nearest_keypoint_of_the_network(slow: list[Step]) -> None:
-    network = Extractor.load(max_keypoints=3000, scale=1 / PIXEL)
+def test_each_row_is_of_the_nearest_keypoint_of_the_network(network: Extractor, slow: list[Step]) -> None:
     frame, matches, found = slow[60].frame, slow[60].matches, network(slow[60].frame.image)
     np.testing.assert_array_equal(frame.found.keypoints, found.keypoints)
     np.testing.assert_array_equal(frame.found.descriptors, found.descriptors)

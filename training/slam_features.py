@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from silk_ros import Extractor
-from silk_ros.parameters.front_end import DECLARATIONS
-from silk_ros.parameters.given import preset_file, read_parameter_file, value_of
-from silk_ros.parameters.settings import settings_from
+from silk_ros.parameters.given import preset_file, read_parameter_file
+from silk_ros.parameters.settings import settings_with
 
 PRESET = "orb_slam"
 
@@ -17,6 +16,5 @@ def slam_extractor(model: Path) -> Extractor:
 
     Raises what `Extractor.load` raises.
     """
-    given = read_parameter_file(preset_file(PRESET)) | {"model_path": str(model), "precision": "fp32"}
-    defaults = {declaration.name: declaration.default for declaration in DECLARATIONS}
-    return settings_from(defaults | {name: value_of(name, value) for name, value in given.items()}).network.load()
+    given = read_parameter_file(preset_file(PRESET))
+    return settings_with(given | {"model_path": str(model), "precision": "fp32"}).network.load()

@@ -151,8 +151,9 @@ inline cv::Mat descriptors(const Cloud & cloud) {
   }
   if (field.datatype == PointField::UINT16) {
     cloud.check<std::uint16_t>(field, remedy);
-    cv::Mat values;
-    cloud.rows<std::uint16_t>(field, CV_16F).convertTo(values, CV_32F);
+    const cv::Mat halves = cloud.rows<std::uint16_t>(field, CV_16F);
+    cv::Mat values(halves.size(), CV_32F);
+    if (!halves.empty()) halves.convertTo(values, CV_32F);  // of nothing, it would not keep the columns and the type
     return values;
   }
   cloud.check<float>(field, remedy);

@@ -2,36 +2,74 @@
 
 from __future__ import annotations
 
-import heapq
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 from ..geometry.camera import RECTIFIED
 from .bag import BagSource
 from .source import Lost, Source, SourceImage
 
-LEFT, RIGHT = SIDES = ("left", "right")
+AHEAD = 30  # images of one side among which is sought where its stamps go back as those of the other side did
 
 
-class _Timed(NamedTuple):
-    """An image of one side, or the loss in its place.
+class _Side:
+    """The images of one camera in the order of the recording, some of which are read ahead.
 
-    time: how often the stamps of the side have gone back, as where a recording starts again, and its own in
-          nanoseconds.
+    newest: largest stamp so far, in nanoseconds, since the recording began or started again.
     """
 
-    time: tuple[int, int]
-    side: str
-    item: SourceImage | Lost
+    def __init__(self, name: str, items: Iterator[SourceImage | Lost]) -> None:
+        self.name, self.newest = name, 0
+        self._items, self._ahead = items, deque[SourceImage | Lost]()
+
+    def is_at_end(self) -> bool:
+        return self._read_ahead(1) == 0
+
+    @property
+    def stamp(self) -> int:
+        """The stamp of the next image; that of a loss without one is the newest."""
+        self._read_ahead(1)
+        return self._stamp_of(self._ahead[0])
+
+    def is_late(self) -> bool:
+        """Whether the stamp of the next image goes back."""
+        return self.stamp < self.newest
+
+    def goes_back_before(self, stamp: int) -> bool:
+        """Whether the stamp of one of the next images goes back, to one before the given stamp."""
+        self._read_ahead(AHEAD)
+        return any(self._stamp_of(item) < min(stamp, self.newest) for item in self._ahead)
+
+    def take(self) -> SourceImage | Lost:
+        """The next image."""
+        self.newest = max(self.newest, self.stamp)
+        return self._ahead.popleft()
+
+    def alone(self) -> Lost:
+        """The loss of the next image, which has no partner."""
+        stamp, item = self.stamp, self.take()
+        if isinstance(item, Lost):
+            return item
+        return Lost(f"{self.name} image at {stamp / 1e9:.6f} s", "the other camera has no image of that time")
+
+    def _stamp_of(self, item: SourceImage | Lost) -> int:
+        return self.newest if item.stamp is None else item.stamp
+
+    def _read_ahead(self, count: int) -> int:
+        """The number of images that are read ahead, up to a count."""
+        self._ahead.extend(islice(self._items, max(0, count - len(self._ahead))))
+        return len(self._ahead)
 
 
 class StereoBagSource(Source):
     """The images of two topics of a recording whose stamps differ by at most `max_interval` nanoseconds.
 
     The interval is below half the time between two images. An image without the other one of its pair is left out; of a
-    pair whose right image is damaged, the left one is used alone. Topics and `rectified` are those of `BagSource`.
+    pair whose right image is damaged, the left one is used alone. An image whose stamp goes back has no partner, unless
+    the stamps of both sides go back (a recording that starts again). Topics and `rectified` are those of `BagSource`.
     Raises as `BagSource` does, and ValueError for one topic given twice.
     """
 
@@ -41,7 +79,7 @@ class StereoBagSource(Source):
         self, path: Path, topic: str, right_topic: str, rectified: str = RECTIFIED[0], max_interval: int = 0
     ) -> None:
         super().__init__(str(path))
-        self._sides = {side: BagSource(path, each, rectified) for side, each in zip(SIDES, (topic, right_topic))}
+        self._sides = {"left": BagSource(path, topic, rectified), "right": BagSource(path, right_topic, rectified)}
         left, right = self._sides.values()
         if left.topic == right.topic:
             raise ValueError(f"'{left.topic}' is the topic of the left and of the right images: choose two")
@@ -50,44 +88,33 @@ class StereoBagSource(Source):
         self.about = f"left: {left.about}; right: {right.about}"
 
     def _read(self) -> Iterator[SourceImage | Lost]:
-        waiting: _Timed | None = None
-        for timed in heapq.merge(*map(self._timed, SIDES), key=lambda timed: timed.time):
-            if isinstance(timed.item, Lost) and timed.item.stamp is None:
-                yield timed.item
-            elif waiting is None:
-                waiting = timed
-            elif self._are_pair(waiting, timed):
-                yield from _pair({each.side: each.item for each in (waiting, timed)})
-                waiting = None
+        left, right = (_Side(name, source._read()) for name, source in self._sides.items())
+        while not (left.is_at_end() or right.is_at_end()):
+            if left.is_late() and right.is_late():
+                left.newest = right.newest = 0  # the recording starts again
+            if left.is_late() or right.is_late():
+                yield _without_partner(left, right).alone()
+            elif abs(left.stamp - right.stamp) <= self._max_interval:
+                yield from _pair(left.take(), right.take())
             else:
-                yield _alone(waiting)
-                waiting = timed
-        if waiting is not None:
-            yield _alone(waiting)
-
-    def _timed(self, side: str) -> Iterator[_Timed]:
-        """The images of a side in order of their times."""
-        restarts = last = 0
-        for item in self._sides[side]._read():
-            stamp = last if item.stamp is None else item.stamp
-            restarts, last = restarts + (stamp < last), stamp
-            yield _Timed((restarts, stamp), side, item)
-
-    def _are_pair(self, one: _Timed, other: _Timed) -> bool:
-        near = other.time[1] - one.time[1] <= self._max_interval
-        return one.side != other.side and one.time[0] == other.time[0] and near
+                yield min(left, right, key=lambda side: side.stamp).alone()
+        for side in (left, right):
+            while not side.is_at_end():
+                yield side.alone()
 
 
-def _pair(items: dict[str, SourceImage | Lost]) -> Iterator[SourceImage | Lost]:
+def _without_partner(left: _Side, right: _Side) -> _Side:
+    """The side whose next image has no partner, where the stamp of one side goes back.
+
+    It is the other side where that one goes back too, as in a recording that starts again: what is left of its first
+    part has no partner.
+    """
+    late, other = (left, right) if left.is_late() else (right, left)
+    return other if other.goes_back_before(late.newest) else late
+
+
+def _pair(left: SourceImage | Lost, right: SourceImage | Lost) -> Iterator[SourceImage | Lost]:
     """What can be used of a pair, and what is lost of it."""
-    left, right = items[LEFT], items[RIGHT]
     yield from (item for item in (left, right) if isinstance(item, Lost))
     if not isinstance(left, Lost):
         yield left if isinstance(right, Lost) else replace(left, right=right)
-
-
-def _alone(timed: _Timed) -> Lost:
-    """The loss of an image without a partner."""
-    if isinstance(timed.item, Lost):
-        return timed.item
-    return Lost(f"{timed.side} image at {timed.time[1] / 1e9:.6f} s", "the other camera has no image of that time")

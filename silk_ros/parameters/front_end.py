@@ -67,7 +67,8 @@ DECLARATIONS = (
         "matching in TensorRT, matches farther away are dropped. Above a tenth it is slower than 0."
     ),
     _live("selection.border", 0.0, (0.0, 10000.0)).described(
-        "Pixels along each side of the image, or of the region of interest, that are kept free of keypoints."
+        "Pixels along each side of the image, or of the region of interest, that the network keeps free of keypoints. "
+        "refinement moves some by up to 1.5 / scale pixels, also into the border or out of the region."
     ),
     _live("selection.nms_radius", 0.0, (0.0, 100.0)).described(
         "Of keypoints that are at most this many pixels apart in x and y, keep one; 0: keep all. At scale 0.5 "

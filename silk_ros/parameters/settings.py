@@ -16,6 +16,7 @@ from ..tracker import TrackRules
 from ..verification import Verification
 from .declarations import check_choices, given_path
 from .front_end import DECLARATIONS
+from .given import value_of
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,15 @@ class Settings:
     mask_file: Path | None
     diagnostics_period: float
     no_data_timeout: float
+
+
+def settings_with(given: Mapping[str, Any]) -> Settings:
+    """Settings from some parameters by name, as `read_parameter_file` gives them, and the defaults of the others.
+
+    Raises ValueError, naming the fix, for unknown parameters, and for values that cannot be or do not fit together.
+    """
+    defaults = {declaration.name: declaration.default for declaration in DECLARATIONS}
+    return settings_from(defaults | {name: value_of(name, value) for name, value in given.items()})
 
 
 def settings_from(values: Mapping[str, Any]) -> Settings:

@@ -87,6 +87,46 @@ def test_a_recording_that_starts_again_has_the_pairs_of_both_parts(tmp_path: Pat
     assert indexes(pairs(tmp_path, messages + again)) == [2, 3, 4, 0, 1, 2]
 
 
+@pytest.mark.parametrize("late_side", [LEFT, RIGHT])
+def test_a_recording_that_starts_again_after_one_side_ended_has_the_pairs_of_both_parts(
+    tmp_path: Path, late_side: str
+) -> None:
+    messages = [image(topic, index) for index in range(7) for topic in (LEFT, RIGHT) if topic != late_side or index < 4]
+    again = [image(topic, index, delay=10 * STEP) for index in range(3) for topic in (LEFT, RIGHT)]
+    assert indexes(pairs(tmp_path, messages + again)) == [0, 1, 2, 3, 0, 1, 2]
+
+
+@pytest.mark.parametrize("side", [LEFT, RIGHT])
+@pytest.mark.parametrize(
+    ("stamps", "lost"),
+    [
+        ([0, 1, 2, 3, 2.99, 5, 6, 7, 8, 9], [4]),  # late
+        ([0, 1, 2, 4, 3, 5, 6, 7, 8, 9], [3]),  # swapped
+        ([0, 1, 2, 3, 4, 5, 0, 1, 2, 9], [6, 7, 8]),  # the clock of one camera is wrong for a while
+    ],
+)
+def test_stamps_of_one_side_that_go_back_cost_only_their_own_pairs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, side: str, stamps: list[float], lost: list[int]
+) -> None:
+    other = RIGHT if side == LEFT else LEFT
+    messages = [image(other, index) for index in range(10)]
+    for index, stamp in enumerate(stamps):
+        shift = round((stamp - index) * STEP)
+        messages.append(image(side, index, shift=shift, delay=-shift))
+    found = pairs(tmp_path, messages)
+    kept = [BASE + index * STEP for index in range(10) if index not in lost]
+    assert [pair.stamp for pair in found] == [pair.right.stamp for pair in found if pair.right] == kept
+    assert f"{len(kept)} images were read, {2 * len(lost)} were left out" in caplog.text
+
+
+def test_stamps_that_go_back_on_each_side_in_other_places_are_no_new_start(tmp_path: Path) -> None:
+    late, shift = {(LEFT, 3), (RIGHT, 6)}, round(-1.01 * STEP)
+    places = [(topic, index) for topic in (LEFT, RIGHT) for index in range(10)]
+    messages = [image(*place, shift, -shift) if place in late else image(*place) for place in places]
+    found = pairs(tmp_path, messages)
+    assert [pair.stamp for pair in found] == [BASE + index * STEP for index in (0, 1, 2, 4, 5, 7, 8, 9)]
+
+
 def test_what_is_read_is_said_of_both_sides(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         pairs(tmp_path, [image(topic, index) for index in range(2) for topic in (LEFT, RIGHT)])

@@ -142,13 +142,18 @@ class Peer:
             self.executor.spin_once(timeout_sec=min(0.02, period))
 
     def send(self, message: Image) -> tuple[PointCloud2, PointCloud2]:
-        """Publish one image until its features and matches arrive."""
-        features, matches = len(self.features), len(self.matches)
-        self.spin_until(
-            lambda: len(self.features) > features and len(self.matches) > matches, lambda: self.images.publish(message)
-        )
+        """Publish one image until its features and matches arrive, whatever still arrives of earlier ones."""
+        before = len(self.features), len(self.matches)
+
+        def found() -> list[PointCloud2]:
+            arrived = (clouds[count:] for clouds, count in zip((self.features, self.matches), before))
+            of_it = ([cloud for cloud in clouds if cloud.header.stamp == message.header.stamp] for clouds in arrived)
+            return [clouds[0] for clouds in of_it if clouds]
+
+        self.spin_until(lambda: len(found()) == 2, lambda: self.images.publish(message))
         self.drain()
-        return self.features[features], self.matches[matches]
+        features, matches = found()
+        return features, matches
 
     def send_once(self, message: Image) -> None:
         """Publish one image, once, and wait for its features and matches."""

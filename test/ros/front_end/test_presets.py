@@ -15,7 +15,7 @@ from skimage import data
 from silk_ros.parameters.declarations import check_change
 from silk_ros.parameters.front_end import DECLARATIONS
 from silk_ros.parameters.given import read_parameter_file
-from silk_ros.parameters.settings import settings_from
+from silk_ros.parameters.settings import settings_with
 from silk_ros.ros.messages import points_from_cloud
 
 PRESETS = ROOT / "config" / "presets"
@@ -37,7 +37,7 @@ def test_a_preset_holds_declared_parameters_with_values_that_fit(preset: str) ->
     values = read_parameter_file(FILES[preset])
     for name, value in values.items():
         check_change(DECLARED[name], value, active=False)
-    settings_from({declaration.name: declaration.default for declaration in DECLARATIONS} | values)
+    settings_with(values)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from builtin_interfaces.msg import Time
 from harness import Graph, picture
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CameraInfo, Image, PointCloud, PointCloud2
@@ -27,6 +27,7 @@ from silk_ros.ros.messages import points_from_cloud
 from silk_ros.ros.recording.recorder import Recorder
 
 COUNT, SIZE, DISPARITY = 4, (160, 120), 6
+RELIABLE = QoSProfile(depth=5)
 TYPES = {"features": PointCloud2, "matches": PointCloud2, "tracks": PointCloud}
 STEREO_TYPES = {**TYPES, "stereo_matches": PointCloud2, "right/features": PointCloud2}
 # Other values than the defaults for all that changes what is published.
@@ -106,22 +107,11 @@ def published(graph: Graph, source: Path, types: dict[str, type], right_delay: i
         peer.create_subscription(kind, f"silk/{name}", received[name].append, 50)
     frames = list(read_frames(open_source(str(source))))
     sides = ["left/", "right/"] if len(frames[0].frame_ids) > 1 else [""]
-    images = [peer.create_publisher(Image, f"{side}image_raw", qos_profile_sensor_data) for side in sides]
-    infos = [peer.create_publisher(CameraInfo, f"{side}camera_info", qos_profile_sensor_data) for side in sides]
-    worker = graph.node._worker
-    assert worker is not None
-    outputs, calibration = worker._outputs._publishers, worker.calibration
-
-    def is_ready() -> bool:
-        known = [calibration.left, calibration.right][: len(sides)]
-        subscribed = [outputs[name] for name in types] + images
-        return all(side.received for side in known) and all(each.get_subscription_count() for each in subscribed)
-
-    def send_infos() -> None:
-        for publisher, (_, info) in zip(infos, views(frames[0])):
-            publisher.publish(info)
-
-    graph.spin_until(is_ready, send_infos)
+    images = [peer.create_publisher(Image, f"{side}image_raw", RELIABLE) for side in sides]
+    for side, (_, info) in zip(sides, views(frames[0])):
+        graph.deliver(info, f"/{side}camera_info")
+    outputs = [publisher for publisher in graph.node.publishers if publisher.topic_name.removeprefix("/silk/") in types]
+    graph.spin_until(lambda: all(publisher.get_subscription_count() for publisher in [*outputs, *images]))
     for number, frame in enumerate(frames, start=1):
         for publisher, (image, _) in zip(images, views(frame, right_delay)):
             publisher.publish(image)
@@ -132,7 +122,7 @@ def published(graph: Graph, source: Path, types: dict[str, type], right_delay: i
 def test_the_bag_of_one_camera_is_what_the_node_publishes(
     make_graph: Callable[..., Graph], pairs: Path, parameters: Path, tmp_path: Path
 ) -> None:
-    graph = make_graph(**read_parameter_file(parameters))
+    graph = make_graph(**read_parameter_file(parameters), image_reliability="reliable")
     expected = published(graph, pairs / "image_0", TYPES)
     assert bag_of(pairs / "image_0", tmp_path / "bag", "--params", str(parameters)) == expected
     features, matches = ([points_from_cloud(cloud) for cloud in expected[name]] for name in ("features", "matches"))
@@ -149,7 +139,8 @@ def test_the_bag_of_pairs_is_what_the_node_publishes(
     if given == "defaults":
         parameters.write_text("/**:\n  ros__parameters: {backend: onnxruntime, precision: fp32, scale: 0.5}\n")
     defaults = {"max_keypoints": 5000} if given == "defaults" else {}
-    graph = make_graph(**{**defaults, **read_parameter_file(parameters), "stereo.sync": "exact"})
+    of_the_node = {"stereo.sync": "exact", "image_reliability": "reliable"}
+    graph = make_graph(**{**defaults, **read_parameter_file(parameters), **of_the_node})
     expected = published(graph, pairs, STEREO_TYPES)
     assert bag_of(pairs, tmp_path / "bag", "--params", str(parameters)) == expected
     right, stereo = (
@@ -173,7 +164,8 @@ def test_the_bag_of_a_stereo_recording_has_the_stamps_of_both_images(
                 recorder.write(f"/{side}/{name}", message, frame.stamp + delay)
     recorder.close()
     sync = {"stereo.sync": "approximate", "stereo.max_interval": 0.01}
-    expected = published(make_graph(**read_parameter_file(parameters), **sync), pairs, STEREO_TYPES, delay)
+    graph = make_graph(**read_parameter_file(parameters), **sync, image_reliability="reliable")
+    expected = published(graph, pairs, STEREO_TYPES, delay)
     topics = ["--topic", "/left/image_raw", "--right-topic", "/right/image_raw"]
     settings = ["--params", str(parameters), *(f"--set={name}={value}" for name, value in sync.items())]
     assert bag_of(tmp_path / "recording", tmp_path / "bag", *topics, *settings) == expected
