@@ -114,7 +114,7 @@ def _given(read: Any) -> dict[str, Any]:
 def _assignment(text: str) -> Given:
     name, equals, value = text.partition("=")
     if not equals:
-        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=VALUE, such as selection.cell_size=32")
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=VALUE, such as selection.border=19")
     return _value(name, value)
 
 
