@@ -107,12 +107,13 @@ class BinaryCode:
         return cls(values[:-2], values[-2:])
 
 
-def binary_code(model: Path) -> BinaryCode:
+def binary_code(model: str | Path) -> BinaryCode:
     """The binary code in an exported ONNX file, which is read for it.
 
     Raises FileNotFoundError, or ValueError, naming the file and the fix, if the code is missing or damaged.
     """
-    return stored_code(model, Model(model).file("fp32").metadata)
+    path = Path(model)
+    return stored_code(path, Model(path).file("fp32").metadata)
 
 
 def stored_code(model: Path, metadata: Mapping[str, str]) -> BinaryCode:

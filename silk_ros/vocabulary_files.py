@@ -56,11 +56,12 @@ def write_vocabulary(vocabulary: Vocabulary, path: Path) -> None:
         path.write_bytes(_text(vocabulary))
 
 
-def read_vocabulary(path: Path) -> Vocabulary:
+def read_vocabulary(path: str | Path) -> Vocabulary:
     """Read a .txt.gz file that `write_vocabulary` wrote.
 
     Raises FileNotFoundError, or ValueError, naming the fix, for a damaged or foreign file.
     """
+    path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no vocabulary '{path}': train one with python -m training.vocabulary")
     with path.open("rb") as file:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from ..binary import binary_code
 from ..paths import default_model
 from ..vocabulary import check_code
 from ..vocabulary_files import check_output, read_vocabulary, vocabulary_path, write_vocabulary
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         check_output(options.output)
         model = options.model or default_model()
+        binary_code(model)  # its error comes first: a model without a code has no vocabulary either
         vocabulary = read_vocabulary(options.source or vocabulary_path(model))
         check_code(vocabulary, model)
         write_vocabulary(vocabulary, options.output)

@@ -53,7 +53,7 @@ def test_the_vocabulary_of_another_code_is_refused(tmp_path: Path, capsys: pytes
     [
         (["--output", "voc.yml"], "no suffix of a vocabulary: .txt and .txt.gz for ORB-SLAM, .fbow for FBoW"),
         (["--output", "nowhere/voc.txt"], "no folder 'nowhere'"),
-        (["nothing.onnx", "--output", "voc.txt"], "no vocabulary 'nothing_vocabulary.txt.gz': train one"),
+        (["nothing.onnx", "--output", "voc.txt"], "no model file at 'nothing.onnx'"),
         (["--from", "setup.py", "--output", "voc.txt"], "cannot read the vocabulary 'setup.py'"),
     ],
 )
@@ -64,6 +64,18 @@ def test_bad_input_is_one_line_that_names_the_fix(
     assert main(arguments) == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert line.startswith("vocabulary: ") and message in line
+
+
+def test_a_model_without_a_code_or_a_vocabulary_is_told_what_to_train_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = onnx.load(default_model())
+    shutil.copy(default_model(), tmp_path / "coded.onnx")
+    del network.metadata_props[:]
+    onnx.save(network, tmp_path / "plain.onnx")
+    for name, message in (("plain", "has no binary code: train one"), ("coded", "coded_vocabulary.txt.gz': train one")):
+        assert main([str(tmp_path / f"{name}.onnx"), "--output", str(tmp_path / "voc.txt")]) == 1
+        assert message in capsys.readouterr().err
 
 
 def test_a_robot_needs_no_pytorch(tmp_path: Path) -> None:
