@@ -16,8 +16,8 @@ from ...parameters.declarations import Declaration, check_value
 from ...parameters.given import declaration_of, value_of_text
 from .. import image_player, odometry_node
 
-EXAMPLES = """The whole front-end on one machine: player, front-end and odometry as processes over DDS. Each image is played once,
-when the one before is answered, so that the figures do not depend on the load.
+EXAMPLES = """The whole front-end on one machine: player, front-end and odometry as processes over DDS. Each image is
+played once, when the one before is answered, so that the figures do not depend on the load.
 
   make demo                                     a synthetic flight with known poses
   make demo SEQUENCE=my_images                  a folder of images or stereo pairs, a video or a recording
