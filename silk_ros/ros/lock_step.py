@@ -20,11 +20,13 @@ class LockStep:
         self._nanoseconds: int | None = None  # the stamp of the last image
         self._stamp = Time()
         self._answered = threading.Event()
+        self._lock = threading.Lock()  # of the two: an answer that comes twice is never one to the next image
         node.create_subscription(Header, "~/next", self._on_next, 10)
 
     def _on_next(self, message: Header) -> None:
-        if message.stamp == self._stamp:
-            self._answered.set()
+        with self._lock:
+            if message.stamp == self._stamp:
+                self._answered.set()
 
     def next_stamp(self, interval: float, recorded: int | None) -> Time:
         """The stamp of the next image, which depends on the source only and never on the time of day.
@@ -35,9 +37,10 @@ class LockStep:
             self._nanoseconds = recorded or FIRST_STAMP
         else:
             self._nanoseconds += round(interval * 1e9)
-        self._answered.clear()
         sec, nanosec = divmod(self._nanoseconds, 10**9)
-        self._stamp = Time(sec=sec, nanosec=nanosec)
+        with self._lock:
+            self._answered.clear()
+            self._stamp = Time(sec=sec, nanosec=nanosec)
         return self._stamp
 
     def wait_for_answer(self, stopping: threading.Event) -> None:

@@ -61,6 +61,7 @@ class DemoMonitor(Node):
         self.odometry: dict[int, NDArray[np.float64]] = {}  # camera to odometry frame, by stamp
         self.stereo, self.lock_step = bool(prefix), images is not None
         self.answers = Answers(2 if self.stereo else 1)
+        self.answered: list[float] = []  # when each image was answered, in seconds of the monotonic clock
         self._images = images
         self._arrivals: dict[int, float] = {}  # of images, in seconds of the monotonic clock
         self._keypoints: dict[int, int] = {}
@@ -100,6 +101,7 @@ class DemoMonitor(Node):
 
     def _note(self, stage: str, stamp: int) -> None:
         if self.answers.add(stage, stamp):
+            self.answered.append(time.monotonic())
             self._ask_for_next()
 
     def _ask_for_next(self) -> None:

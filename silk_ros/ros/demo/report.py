@@ -96,8 +96,10 @@ def _live(monitor: DemoMonitor) -> Table:
 
 
 def rate_line(monitor: DemoMonitor) -> str:
-    """The rate of a live camera that this machine follows, by what was measured in lock-step."""
-    reached = 1e3 / float(np.nanmedian([record.latency_ms for record in monitor.records]))
+    """The rate of a live camera that this machine follows, by the time from one answer to the next; empty without."""
+    if len(monitor.answered) < 2:
+        return ""
+    reached = 1 / float(np.median(np.diff(monitor.answered)))
     width, height = monitor.image_size or (0, 0)
     camera = f"a {'stereo ' if monitor.stereo else ''}{width}x{height} camera"
     line = f"this machine follows {camera} at {hertz(reached)}"

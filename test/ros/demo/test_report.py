@@ -23,6 +23,7 @@ def monitor(**changes: Any) -> Any:
     values = dict(
         diagnostics={"silk": {}, "odometry": {"mode": "mono", "failures": "0"}},
         image_stamps=[7 + index / 15 for index in range(100)],
+        answered=[3 + index / 20 for index in range(10)],
         image_size=(640, 480),
         records=records(10),
         odometry={},
