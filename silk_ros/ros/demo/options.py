@@ -79,7 +79,7 @@ def parse(arguments: list[str] | None) -> DemoOptions:
     offset = "pixels to add to disparities of a badly rectified pair (docs/odometry.md)"
     shift = _declared(odometry_node.DECLARATIONS, "disparity_offset")
     add("--disparity-offset", type=shift, default=0.0, help=offset)
-    add("--timeout", type=_positive, default=TIMEOUT, help="seconds that an answer may take (%(default)g)")
+    add("--timeout", type=_parameter("no_data_timeout"), default=TIMEOUT, help="seconds that an answer may take (%(default)g)")
     add("--output", type=Path, default=Path("demo_output"), help="folder for the results (%(default)s)")
     add("--domain", type=_whole(0, 232), help="ROS_DOMAIN_ID to run on (a random one)")
     options = parser.parse_args(arguments, DemoOptions())
