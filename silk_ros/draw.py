@@ -11,9 +11,9 @@ from .types import Features, Matches
 
 KEYPOINT_COLOUR = (110, 110, 110)
 HUES = 36  # colours of directions around the colour circle; the lines of one colour are drawn together
-_COLOURS = cv2.cvtColor(np.array([[(180 * hue / HUES, 220, 255) for hue in range(HUES)]], np.uint8), cv2.COLOR_HSV2BGR)[
-    0
-]
+STILL = 0.5  # pixels of motion below which its direction says nothing
+_CIRCLE = cv2.cvtColor(np.array([[(180 * hue / HUES, 220, 255) for hue in range(HUES)]], np.uint8), cv2.COLOR_HSV2BGR)
+_COLOURS = np.vstack([_CIRCLE[0], np.full((1, 3), 255, np.uint8)])  # and white, of what stands still
 MAX_LINES = 200  # between two images; more lines would hide them
 MANY_MATCHES = 500  # of an overlay; of more, one in each cell of a grid is drawn
 CELLS = 40  # of that grid along the longer side of the image
@@ -30,9 +30,9 @@ def draw_matches(
     """Overlay (H, W, 3) uint8 BGR: unmatched keypoints as grey dots, matches as lines from their previous positions.
 
     `matches.indices` pairs rows of `features` with rows of `previous`. The colour of a line is its direction, so that
-    matches which disagree with their neighbours stand out. Of more than MANY_MATCHES, the first one in each cell of a
-    grid is drawn: that of the best score, where features are in the order of scores. A legend explains the colours and
-    counts the matches shown, in images that are large enough for it.
+    matches which disagree with their neighbours stand out; motions below STILL pixels are white. Of more than
+    MANY_MATCHES, the first one in each cell of a grid is drawn: that of the best score, where features are in the order
+    of scores. A legend explains the colours and counts the matches shown, in images that are large enough for it.
     """
     overlay = _darker(image)
     unmatched = np.ones(len(features), bool)
@@ -90,9 +90,9 @@ def _spread_rows(points: NDArray[np.float32], cell: float) -> NDArray[np.intp]:
 
 
 def _hues(motions: NDArray[np.floating]) -> NDArray[np.intp]:
-    """Indices (N,) into the colours, by the directions of motions (N, 2)."""
+    """Indices (N,) into the colours, by the directions of motions (N, 2) in pixels."""
     turn = np.arctan2(motions[:, 1], motions[:, 0]) / (2 * np.pi) % 1
-    return np.asarray(turn * HUES, np.intp) % HUES
+    return np.where(np.hypot(*motions.T) < STILL, HUES, (turn * HUES).astype(np.intp) % HUES)
 
 
 def _draw_legend(overlay: NDArray[np.uint8], count: str) -> None:
@@ -100,7 +100,11 @@ def _draw_legend(overlay: NDArray[np.uint8], count: str) -> None:
 
     count: how many matches are drawn.
     """
-    rows = ["line: motion since the previous image,", "its colour is the direction", f"grey dot: no match; {count}"]
+    rows = [
+        "line: motion since the previous image,",
+        "colour: its direction; white: none",
+        f"grey dot: no match; {count}",
+    ]
     text_width = max(cv2.getTextSize(row, _FONT, _LEGEND_TEXT, 1)[0][0] for row in rows)
     width, height = 2 * _WHEEL + text_width + 18, len(rows) * _LEGEND_ROW + 6
     bottom, right = overlay.shape[:2]

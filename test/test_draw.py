@@ -50,6 +50,11 @@ def test_opposite_motions_differ_in_colour() -> None:
     assert np.abs(right.astype(int) - left).max() > 100
 
 
+def test_what_stands_still_has_no_direction() -> None:
+    picture = draw_matches(EMPTY, points((40, 30)), points((40.3, 29.8)), pairs(1))
+    assert (picture[30, 40] == 255).all()
+
+
 def test_unmatched_keypoints_are_dots() -> None:
     drawn = drawn_on(draw_matches(EMPTY, points((15.4, 20.6)), points((70, 50)), Matches.empty()))
     assert drawn[21, 15] and drawn.sum() < 20
