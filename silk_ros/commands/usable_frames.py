@@ -29,7 +29,7 @@ def usable_frames(source: Source, configuration: Configuration, options: argpars
         first = next(frames)
     except ValueError as error:
         if NO_PARTNER in str(error):
-            raise ValueError(f"{error}: {_pairing_remedy(configuration.settings)}") from error
+            raise ValueError(f"{error}; {_pairing_remedy(configuration.settings)}") from error
         raise
     _check_first(first, configuration, options)
     if options.format == "colmap" and source.stereo:
