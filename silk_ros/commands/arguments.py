@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+from .. import __version__
+
 
 def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """A parser whose help shows the docstring of a command's module as it is written."""
-    return argparse.ArgumentParser(name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """A parser with --version, whose help shows the docstring of a command's module as it is written."""
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(name, description=description, formatter_class=layout)
+    parser.add_argument("--version", action="version", version=f"%(prog)s of silk_ros {__version__}")
+    return parser
 
 
 def positive(text: str) -> int:

@@ -38,7 +38,11 @@ Given = tuple[str, Any]  # name and value
 
 def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     """Add `--preset`, `--params`, `--set` and its shortcuts; `parameter_values` reads what was given."""
-    group = parser.add_argument_group("parameters, as silk_node has them; --set overrides --params, and that --preset")
+    precedence = (
+        "--set overrides --params, and that --preset. The other options are short for --set: of two values for one "
+        "parameter, the last one given is taken."
+    )
+    group = parser.add_argument_group("parameters, as silk_node has them", precedence)
     add = group.add_argument
     add("--preset", metavar="NAME", help="parameters that suit a program downstream: orb_slam, vins, ...")
     add("--params", type=Path, metavar="FILE", help="parameter file of ROS, as silk_node takes it")
