@@ -31,6 +31,7 @@ from .messages import points_from_cloud, stamp_nanoseconds
 from .node.calibration import Calibration
 from .node.declarations import declare
 from .node.diagnostics import Counters, diagnostics_message
+from .node.interface import DIAGNOSTICS, Interface
 from .node.logs import ChangeLog, NodeLog
 from .node.process import WorkerNode, run_node
 from .node.rectified import images_are_rectified
@@ -53,6 +54,23 @@ DECLARATIONS = (
     Declaration("disparity_offset", 0.0, (-20.0, 20.0)).described(
         "Pixels to add to disparities of a misrectified pair."
     ),
+)
+
+INTERFACE = Interface(
+    "odometry_node",
+    __doc__,
+    DECLARATIONS,
+    subscribed={
+        "silk/matches": "sensor_msgs/PointCloud2, matches of silk_node",
+        "silk/stereo_matches": "sensor_msgs/PointCloud2, stereo matches of silk_node",
+        "camera_info": "sensor_msgs/CameraInfo of the camera, of the left one of a pair",
+    },
+    published={
+        "~/odometry": "nav_msgs/Odometry, the pose of the camera in odom_frame and its velocity",
+        "~/path": "nav_msgs/Path, the last poses, while someone subscribes",
+        "/tf": "tf2_msgs/TFMessage, the pose, with publish_tf",
+        **DIAGNOSTICS,
+    },
 )
 
 
@@ -215,6 +233,7 @@ class OdometryNode(WorkerNode):
 
 
 def main(args: list[str] | None = None) -> int:
+    INTERFACE.check_arguments(args)
     return run_node("odometry_node", OdometryNode, args)
 
 

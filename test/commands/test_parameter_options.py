@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from silk_ros.commands.parameter_options import OF_THE_NODE, add_parameter_options, parameter_help, parameter_values
+from silk_ros.commands.parameter_options import OF_THE_NODE, add_parameter_options, parameter_values, used_parameters
 from silk_ros.parameters.front_end import DECLARATIONS
+from silk_ros.parameters.help import parameter_help
 from silk_ros.paths import share_directory
 
 UNUSED = OF_THE_NODE | {"tracks": "of messages"}
@@ -94,7 +95,7 @@ def test_wrong_arguments_end_with_usage(wrong: list[str], message: str, capsys: 
 
 
 def test_the_help_names_the_parameters_that_have_an_effect() -> None:
-    text = parameter_help(UNUSED)
+    text = parameter_help(used_parameters(UNUSED))
     for declaration in DECLARATIONS:
         used = declaration.name not in UNUSED and not declaration.name.startswith("tracks.")
         assert (f"\n  {declaration.name}=" in text) == used, declaration.name
