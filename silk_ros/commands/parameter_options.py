@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..parameters.declarations import Declaration
+from ..parameters.declarations import Declaration, unknown_parameter
 from ..parameters.front_end import DECLARATIONS, KNOWN
 from ..parameters.given import preset_file, read_parameter_file, value_of, value_of_text
 
@@ -75,13 +75,13 @@ def parameter_values(
 
 def _from_file(path: Path, unused: Mapping[str, str]) -> Iterator[Given]:
     """The parameters of a file that are used; the others are named in the log."""
-    left_out, unknown = [], []
+    left_out = []
     for name, given in read_parameter_file(path).items():
         if reason := _reason(name, unused):
             default = KNOWN[name].default if name in KNOWN else None
             left_out += [f"{name} ({reason})"] if given != default else []
         elif name not in KNOWN:
-            unknown.append(name)
+            log.warning("'%s': %s", path, unknown_parameter(name, KNOWN))
         else:
             try:
                 yield name, value_of(name, given)
@@ -89,8 +89,6 @@ def _from_file(path: Path, unused: Mapping[str, str]) -> Iterator[Given]:
                 raise ValueError(f"'{path}': {error}") from error
     if left_out:
         log.info("'%s': not used here: %s", path, ", ".join(left_out))
-    if unknown:
-        log.warning("'%s': no such parameter: %s", path, ", ".join(unknown))
 
 
 def _reason(name: str, unused: Mapping[str, str]) -> str:

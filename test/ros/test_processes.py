@@ -149,8 +149,9 @@ START_ERRORS = {
     "foreign model": ("model_path:={folder}/foreign.onnx", "not of a SiLK network"),
     "unknown backend": ("backend:=abacus", "choose one of"),
     "unknown precision": ("precision:=fp3", "fp32"),
-    "out of range": ("max_keypoints:=0", "max_keypoints"),
-    "wrong type": ("max_keypoints:=many", "max_keypoints"),
+    "out of range": ("max_keypoints:=0", "max_keypoints is out of its range, 1 to 30000"),
+    "wrong type": ("max_keypoints:=many", "max_keypoints takes a value of type int"),
+    "whole number": ("scale:=1", "not 1: write 1.0"),
     "radius in pixels": ("matcher.radius:=40.0", "40 pixels of an image 640 wide are 0.0625"),
     "two filters": ("matcher.double_softmax:=0.9 matcher.ratio:=0.8", "alternatives"),
 }
