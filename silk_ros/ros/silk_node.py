@@ -46,7 +46,8 @@ INTERFACE = Interface(
         "mask": "sensor_msgs/Image of the size of the images: where it is black there are no keypoints",
     },
     published={
-        "~/features": "sensor_msgs/PointCloud2, the keypoints with scores, descriptors, rays and track ids",
+        "~/features": "sensor_msgs/PointCloud2, the keypoints with scores, descriptors, rays and track ids; of the "
+        "right image of a pair on ~/right/features",
         "~/matches": "sensor_msgs/PointCloud2, matches with the image before",
         "~/stereo_matches": "sensor_msgs/PointCloud2, matches of left and right with points in metres",
         "~/tracks": "sensor_msgs/PointCloud, tracks as VINS-Mono and VINS-Fusion take them",
@@ -108,7 +109,7 @@ class SilkNode(LifecycleNode, WorkerNode):
             self._worker = Worker(self, configuration, self._statistics, self._problems)
         except CONFIGURATION_ERRORS as error:
             return self._failed("configured", error)
-        self.get_logger().info(f"{configuration.extractor}, loaded in {time.monotonic() - started:.1f} s")
+        self.get_logger().info(f"{configuration.summary}, loaded in {time.monotonic() - started:.1f} s")
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -156,7 +157,7 @@ class SilkNode(LifecycleNode, WorkerNode):
         if change is None:
             return
         if change.configuration is not None and change.settings.network != old.network:
-            self.get_logger().info(f"changed to {change.configuration.extractor}")
+            self.get_logger().info(f"changed to {change.configuration.summary}")
         if change.settings.diagnostics_period != old.diagnostics_period:
             self._diagnostics_timer.timer_period_ns = round(change.settings.diagnostics_period * 1e9)
 
