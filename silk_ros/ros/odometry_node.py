@@ -36,6 +36,7 @@ from .node.logs import ChangeLog, NodeLog
 from .node.process import WorkerNode, run_node
 from .node.rectified import images_are_rectified
 from .odometry_outputs import OdometryOutputs, TumFile
+from .odometry_summary import OdometrySummary
 
 TOPICS = {"matches": "silk/matches", "stereo": "silk/stereo_matches"}
 QUEUE = 10  # clouds that a subscription holds
@@ -101,6 +102,7 @@ class OdometryNode(WorkerNode):
         self._outputs = OdometryOutputs(self, values["odom_frame"], values["publish_tf"])
         trajectory = given_path(values["trajectory_file"])
         self._file = TumFile(trajectory) if trajectory else None
+        self._done = OdometrySummary()
         self._problems = ChangeLog(self.get_logger().warning)
         self._log = NodeLog(self.get_logger())
         self._counters = Counters(OdometryCount)
@@ -126,6 +128,7 @@ class OdometryNode(WorkerNode):
         self._worker.join(timeout=STOP_TIMEOUT)
         if self._file is not None:
             self._file.close()
+        self.summary = self._done.text(self._state()[1], None if self._file is None else self._file.path)
         self._log.close()
 
     # Callbacks, in the executor's thread.
@@ -201,6 +204,7 @@ class OdometryNode(WorkerNode):
     def _process(self, kind: str, cloud: PointCloud2) -> None:
         """Publish the poses that are known after a cloud."""
         frame_id = cloud.header.frame_id
+        self._done.images += kind == "matches"
         try:
             camera = self._calibration.camera(frame_id)
         except ValueError as error:
@@ -219,6 +223,7 @@ class OdometryNode(WorkerNode):
     def _publish(self, estimate: Estimate, camera_frame: str) -> None:
         self._last = estimate
         self._counters.add(OdometryCount.FRAMES)
+        self._done.add(estimate, self._tracking.mode)
         if estimate.problem:
             self._counters.add(OdometryCount.FAILURES)
             self._problems.report("motion", f"motion is guessed: {estimate.problem}")

@@ -188,6 +188,31 @@ def test_finished_player_ends_with_zero(spawn: Spawn, image_folder: Path) -> Non
     assert process.returncode == 0 and "has ended" in errors
 
 
+def test_player_says_what_it_recorded_and_where(spawn: Spawn, image_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "recording"
+    given = f"source:={image_folder} rate:=100.0 loop:=false record:={folder}".split()
+    process = spawn("image_player", "--ros-args", *(part for each in given for part in ("-p", each)))
+    _, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0 and f"image_player: recorded 10 Image on /image_raw in '{folder}'\n" in errors
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_odometry_that_is_stopped_says_what_it_did(context: Context, spawn: Spawn, how: signal.Signals) -> None:
+    process = spawn("odometry_node")
+    node = rclpy.create_node("observer", context=context)
+    deadline = time.monotonic() + DEADLINE
+    while not node.count_publishers("/odometry/odometry"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    node.destroy_node()
+    code, errors = end(process, how)
+    assert code == 0 and errors.endswith(
+        "odometry_node: no poses from 0 images: no camera_info on /camera_info yet: remap camera_info to that of the "
+        "camera\n"
+    )
+    assert "Failed to publish" not in errors
+
+
 def test_malformed_request_does_not_end_a_process(context: Context, spawn: Spawn, image_folder: Path) -> None:
     """rclpy's own services raise for it, where the node leaves them to rclpy."""
     player = spawn("image_player", "--ros-args", "-p", f"source:={image_folder}", "-p", "rate:=10.0")
