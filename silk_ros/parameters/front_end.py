@@ -154,8 +154,8 @@ DECLARATIONS = (
     ),
     _live("diagnostics_period", 1.0, (0.1, 60.0)).described("Seconds between two messages on /diagnostics."),
     _live("no_data_timeout", 5.0, (0.5, 600.0)).described(
-        "Seconds without an image, since the last one or since a publisher appeared, after which the node warns, naming "
-        "the publishers and their QoS."
+        "Seconds without an image, since the last one or since a publisher appeared, after which the node warns, "
+        "naming the publishers and their QoS."
     ),
 )
 KNOWN = {declaration.name: declaration for declaration in DECLARATIONS}
