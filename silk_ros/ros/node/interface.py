@@ -35,7 +35,7 @@ class Interface:
     services: Mapping[str, str] = field(default_factory=dict)
 
     def check_arguments(self, arguments: list[str] | None) -> None:
-        """Refuse arguments that are not for ROS, and answer `--help` and `--version`; ROS is not started for that.
+        """Refuse arguments that ROS does not take, and answer `--help` and `--version`; ROS is not started for that.
 
         arguments: those of the process, without its name; None: from the command line.
 
@@ -49,8 +49,9 @@ class Interface:
         given = sys.argv[1:] if arguments is None else arguments
         try:
             given = remove_ros_args(given)
-        except RuntimeError:  # rclpy refuses these when the node starts
-            return
+        except RuntimeError as error:
+            reason = str(error).partition(", at ")[0]  # without the places in the source of ROS
+            parser.error(f"ROS does not take what is behind --ros-args ({reason}): '{self.name} --help' has the form")
         _, unknown = parser.parse_known_args(given)
         if unknown:
             first, here = self.declarations[0], " ".join(unknown)
