@@ -124,7 +124,7 @@ class ImagePlayer(WorkerNode):
             # Publishing fails once the context is shut down; the source and the recording may fail at any time.
             if self.context.ok() or isinstance(error, OSError):
                 self.failure = str(error) or repr(error)
-        if self._recorder is not None:
+        if self._recorder is not None and not self.failure:
             self.summary = f"recorded {self._recorder.summary}"
         self.context.try_shutdown()
 
