@@ -1,18 +1,8 @@
-"""The parser of a command, and types of its values, which raise ArgumentTypeError, naming the expected form."""
+"""Types of the values of a command's arguments, which raise ArgumentTypeError, naming the expected form."""
 
 from __future__ import annotations
 
 import argparse
-
-from .. import __version__
-
-
-def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """A parser with --version, whose help shows the docstring of a command's module as it is written."""
-    layout = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(name, description=description, formatter_class=layout)
-    parser.add_argument("--version", action="version", version=f"%(prog)s of silk_ros {__version__}")
-    return parser
 
 
 def positive(text: str) -> int:

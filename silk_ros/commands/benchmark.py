@@ -33,9 +33,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..backends import BACKENDS, processor
+from ..command_line import command_parser
 from ..evaluation.run_info import describe_run
 from ..extractor import Extractor
-from .arguments import command_parser, hertz, image_size, positive
+from .arguments import hertz, image_size, positive
 
 try:
     from ..evaluation.speed import matching

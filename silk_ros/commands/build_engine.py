@@ -22,11 +22,12 @@ from pathlib import Path
 from ..backends import PRECISIONS, BackendUnavailable
 from ..backends.base import MAX_OPTIMIZATION_LEVEL, EngineOptions
 from ..backends.model import Model
+from ..command_line import command_parser
 from ..front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from ..parameters.front_end import KNOWN
 from ..paths import default_model
 from ..selection import Selection
-from .arguments import command_parser, image_size, positive
+from .arguments import image_size, positive
 
 CAMERA_SIZE = (640, 480)
 

@@ -26,14 +26,16 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ..command_line import command_parser
 from ..images.console import console_log, progress_bar
 from ..images.sequence import SequenceFrame
 from ..images.sources import open_recorded
 from ..images.storage.names import is_recording
 from ..parameters.configuration import Configuration
+from ..parameters.help import parameter_help
 from ..parameters.settings import Settings, settings_from
-from .arguments import command_parser, positive
-from .parameter_options import OF_THE_NODE, add_parameter_options, parameter_help, parameter_values
+from .arguments import positive
+from .parameter_options import OF_THE_NODE, add_parameter_options, parameter_values, used_parameters
 from .usable_frames import frame_count, usable_frames
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ NOT_OF_COLMAP = {
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = command_parser("run_sequence", __doc__)
-    parser.epilog = parameter_help(OF_THE_NODE)
+    parser.epilog = parameter_help(used_parameters(OF_THE_NODE))
     add = parser.add_argument
     add("source", help="folder of images or pattern, data set, video, recording (rosbag2, .mcap, .bag), or flight")
     add("--output", type=Path, required=True, metavar="FOLDER", help="a new folder")

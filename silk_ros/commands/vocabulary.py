@@ -16,10 +16,10 @@ from pathlib import Path
 from shlex import quote
 
 from ..binary import binary_code
+from ..command_line import command_parser
 from ..paths import default_model
 from ..vocabulary import check_code
 from ..vocabulary_files import check_output, read_vocabulary, vocabulary_path, write_vocabulary
-from .arguments import command_parser
 
 
 def main(arguments: list[str] | None = None) -> int:
