@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ...command_line import command_parser
 from ...geometry.camera import Camera
 from ...images.calibration_file import read_calibration
 from ...images.sequence import pinhole_camera
 from ...images.sources import is_camera, open_source
-from ...parameters.declarations import Declaration, check_value
+from ...parameters.declarations import Declaration
 from ...parameters.given import declaration_of, value_of_text
 from .. import image_player, odometry_node
 
@@ -58,9 +59,7 @@ class DemoOptions(argparse.Namespace):
 
 def parse(arguments: list[str] | None) -> DemoOptions:
     """The options of a command line. Ends the process with a message for values that cannot be."""
-    parser = argparse.ArgumentParser(
-        prog="python -m silk_ros.ros.demo", description=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_parser("python -m silk_ros.ros.demo", EXAMPLES)
     add = parser.add_argument
     source = "flight, a camera index, a folder of images, a data set, a video, or a recording (%(default)s)"
     add("--sequence", dest="source", default="flight", help=source)
@@ -79,7 +78,12 @@ def parse(arguments: list[str] | None) -> DemoOptions:
     offset = "pixels to add to disparities of a badly rectified pair (docs/odometry.md)"
     shift = _declared(odometry_node.DECLARATIONS, "disparity_offset")
     add("--disparity-offset", type=shift, default=0.0, help=offset)
-    add("--timeout", type=_parameter("no_data_timeout"), default=TIMEOUT, help="seconds that an answer may take (%(default)g)")
+    add(
+        "--timeout",
+        type=_parameter("no_data_timeout"),
+        default=TIMEOUT,
+        help="seconds that an answer may take (%(default)g)",
+    )
     add("--output", type=Path, default=Path("demo_output"), help="folder for the results (%(default)s)")
     add("--domain", type=_whole(0, 232), help="ROS_DOMAIN_ID to run on (a random one)")
     options = parser.parse_args(arguments, DemoOptions())
@@ -137,7 +141,7 @@ def _declared(declarations: tuple[Declaration, ...], name: str) -> Callable[[str
 
     def read(text: str) -> float:
         value = _float(text)
-        check_value(declaration, value)
+        declaration.check(value)
         return value
 
     return _checked(read)
