@@ -20,6 +20,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import Header
 
 from ...geometry.epipolar import epipolar_distance, estimated_inliers, fundamental_from_poses
+from ...geometry.trajectory import tum_rows, write_tum
 from ...images.video_writer import VideoWriter, open_video_writer
 from ..messages import points_from_cloud, stamp_nanoseconds
 from ..poses import transform_from_pose
@@ -190,7 +191,7 @@ class DemoMonitor(Node):
             self._best = matches, overlay
 
     def close(self) -> None:
-        """Finish the video, and write the best overlay and the CSV."""
+        """Finish the video, and write the best overlay, the CSV, and the poses if there are any."""
         if self._video is not None:
             self._video.release()
         if self._best[1] is not None:
@@ -199,3 +200,7 @@ class DemoMonitor(Node):
             writer = csv.DictWriter(file, [field.name for field in fields(FrameRecord)])
             writer.writeheader()
             writer.writerows(asdict(record) for record in self.records)
+        if self.odometry:
+            stamps = sorted(self.odometry)
+            poses = np.array([self.odometry[stamp] for stamp in stamps])
+            write_tum(self._output / "odometry.txt", tum_rows(np.array(stamps) / 1e9, poses))

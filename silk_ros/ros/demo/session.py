@@ -73,7 +73,6 @@ class DemoSession:
         given = options.front_end().items()
         front_end += [text(name, value) if isinstance(value, str) else f"{name}:={value}" for name, value in given]
         odometry = [f"mode:={'stereo' if options.stereo else 'mono'}", f"disparity_offset:={options.disparity_offset}"]
-        odometry.append(text("trajectory_file", (self._folder / "odometry.txt").resolve()))
         remap = ["camera_info:=left/camera_info"] if options.stereo else []
         self._processes["silk_node"] = start("silk_node", *front_end)
         self._processes["odometry_node"] = start("odometry_node", *odometry, remap=remap)

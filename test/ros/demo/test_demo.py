@@ -71,7 +71,7 @@ def test_without_a_calibration_the_demo_says_how_to_give_one_and_nothing_old_sta
     assert result.returncode == 0, result.stderr
     assert "estimated epipolar geometry" in result.stdout
     assert "no pose: the source has no calibration: give --camera fx,fy,cx,cy" in result.stdout
-    assert set(os.listdir(output)) == {"overlay.mp4", "overlay.png", "frames.csv", "odometry.txt"}
+    assert set(os.listdir(output)) == {"overlay.mp4", "overlay.png", "frames.csv"}
     assert set(os.listdir(tmp_path)) == {"output", "images"}
     frames = rows(output)
     assert len(frames) == 10 and {int(row["keypoints"]) for row in frames} == {500}
