@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from silk_ros import match
 from silk_ros.backends.model import ModelFile, int8_path, sha256
-from silk_ros.backends.quantization import set_metadata
+from silk_ros.backends.quantization import save, set_metadata
 from silk_ros.binary import BITS, BinaryCode, hamming_match
 from silk_ros.matcher import TEMPERATURE
 from silk_ros.types import Features, Matches
@@ -160,10 +160,9 @@ def write_code(model: Path, output: Path, code: BinaryCode) -> list[Path]:
 
 def _copy(source: Path, target: Path, entries: dict[str, str]) -> None:
     """Copy a network's file with additional metadata, atomically."""
-    network, partial = onnx.load(source), target.with_suffix(".partial")
+    network = onnx.load(source)
     set_metadata(network, entries)
-    onnx.save(network, partial)
-    partial.replace(target)
+    save(network, target)
 
 
 @readable_errors

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
+
+from silk_ros.paths import write_atomically
 
 from .model import SiLK
 
@@ -49,12 +51,8 @@ class Checkpoint:
         tensors = {f"model.{name}": tensor for name, tensor in self.model.items()}
         tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.items()}
         metadata = {"format": FORMAT, **{name: json.dumps(getattr(self, name)) for name in IN_METADATA}}
-        partial = path.with_suffix(".partial")
-        try:
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        write_atomically(path, safetensors.torch.save(stored, metadata))
 
     def network(self, device: str | torch.device = "cpu") -> SiLK:
         """Network with these weights, in eval mode."""

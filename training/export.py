@@ -24,6 +24,8 @@ import torch.nn.functional as F
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
+from silk_ros.paths import write_atomically
+
 from .checkpoint import load_checkpoint
 from .fold import fold_batch_norms
 from .model import SiLK
@@ -168,7 +170,7 @@ def export_model(
     own |= {"descriptor_dim": model.architecture.descriptor_dim, **metadata}
     helper.set_model_props(proto, {name: str(value) for name, value in own.items()})
     onnx.checker.check_model(proto, full_check=True)
-    onnx.save(proto, output)
+    write_atomically(Path(output), proto.SerializeToString())
     return proto
 
 
