@@ -35,7 +35,7 @@ from silk_ros.matcher import TEMPERATURE
 from silk_ros.types import Features, Matches
 
 from .binary_pairs import DescriptorPair, descriptor_pairs
-from .options import add_data, readable_errors
+from .options import add_data, program, readable_errors
 from .photos import Photos
 from .slam_features import slam_extractor
 
@@ -192,6 +192,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, candidate in (("float descriptors", None), ("this code", code), ("random hyperplanes", random)):
         print(f"  {name}: {mean_recall(tested, candidate):.3f}")
     print("wrote " + ", ".join(map(str, written)))
+    print(f"next: {program('vocabulary', str(output), '--images', *(path for path, _ in options.images))}")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Checkpoint:
     optimizer: dict[str, Tensor]  # empty in files of weights alone
     step: int
     config: dict[str, Any]
-    provenance: dict[str, str]  # commit, data_hash and versions
+    provenance: dict[str, str]  # commit, data_hash and versions; steps_before, those of the network it began with
     scores: dict[str, float]  # of the validation at that step; empty without one
 
     def save(self, path: Path) -> None:
@@ -53,6 +53,11 @@ class Checkpoint:
         metadata = {"format": FORMAT, **{name: json.dumps(getattr(self, name)) for name in IN_METADATA}}
         stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         write_atomically(path, safetensors.torch.save(stored, metadata))
+
+    @property
+    def total_steps(self) -> int:
+        """All training steps of the network, with those of the network that this training began with."""
+        return self.step + int(self.provenance.get("steps_before", 0))
 
     def network(self, device: str | torch.device = "cpu") -> SiLK:
         """Network with these weights, in eval mode."""

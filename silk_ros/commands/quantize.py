@@ -87,7 +87,7 @@ def quantize(
     """
     from ..backends import quantization
 
-    with tqdm(images, desc="calibrating", unit=" image") as progress:
+    with tqdm(images, desc="calibrating", unit="image") as progress:
         network = quantization.quantize_network(reference.backend.model, images, iter(progress))
     with tempfile.TemporaryDirectory() as folder:
         # A file without figures, which is not called int8 yet.

@@ -132,7 +132,7 @@ def compare(reference: Extractor, quantised: Extractor, rounds: Iterable[Sequenc
     """
     rows: list[tuple[float, ...]] = []
     for pairs in rounds:
-        for pair in tqdm(pairs, desc="judging", unit=" pair"):
+        for pair in tqdm(pairs, desc="judging", unit="pair"):
             before, after = ((network(pair.first), network(pair.second)) for network in (reference, quantised))
             rows.append((*_kept(before[1], after[1]), *_right(pair, before, after)))
         report = _summary(np.array(rows))
