@@ -29,7 +29,7 @@ from silk_ros.geometry.epipolar import epipolar_distance, fundamental_from_poses
 from silk_ros.handover import handed_over
 from silk_ros.images.flight import SyntheticFlight
 from silk_ros.interpolation import interpolated
-from silk_ros.refinement import REACH, refine
+from silk_ros.refinement import REACH, Patches, refine
 from silk_ros.ros.messages import image_message, points_from_cloud
 from silk_ros.ros.node.subprocesses import start, stop
 from silk_ros.types import Features
@@ -140,7 +140,7 @@ def relative_time() -> float:
     points, ages = extractor(before).keypoints[:REFINED], np.ones(REFINED, np.uint32)
 
     def refinement() -> Features:
-        refined = refine(before, now, points, points, REACH * pixel).points
+        refined = refine(Patches(before), Patches(now), points, points, REACH * pixel).points
         rows = handed_over(refined, found.keypoints, pixel, ages)
         return interpolated(found.moved(rows[rows >= 0], refined[rows >= 0]), found.keypoints, pixel)
 

@@ -14,7 +14,7 @@ from .images.mask import mask_rows
 from .interpolation import interpolated
 from .matcher import match
 from .prediction import MotionPrediction
-from .refinement import REACH
+from .refinement import REACH, Patches
 from .step import Frame, Step
 from .stereo import RightImage
 from .stereo_refinement import match_right
@@ -88,7 +88,7 @@ class FrontEnd:
             camera.check_size(image.shape)
         features, found = self._extract(image, mask)
         seen_right, right_problem = self._extract_right(right)  # may raise, so before the state changes
-        frame = Frame(image, stamp, features)
+        frame = Frame(Patches(image), stamp, features)
         try:
             step = self._follow(frame, found, camera, mask)
             if right is None or seen_right is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import cv2
@@ -29,6 +30,34 @@ Image = NDArray[np.uint8]
 Points = NDArray[np.float32]
 
 
+class Patches:
+    """An image (H, W) uint8 as its patches are compared; what that needs is computed once, when it is first needed."""
+
+    def __init__(self, image: Image) -> None:
+        self.image = image
+
+    @cached_property
+    def means(self) -> Image:
+        """The mean of the surroundings of each pixel."""
+        return np.asarray(cv2.blur(self.image, (AROUND, AROUND)), np.uint8)
+
+    @cached_property
+    def _local(self) -> Image:
+        return self._difference(1.0)
+
+    def local(self, gain: float) -> Image:
+        """Differences from the mean around, times a gain: the light of a part of the image does not change them."""
+        return self._local if gain == 1 else self._difference(gain)
+
+    def _difference(self, gain: float) -> Image:
+        return np.asarray(cv2.addWeighted(self.image, gain, self.means, -gain, MIDDLE), np.uint8)
+
+    @cached_property
+    def contrast(self) -> Image:
+        """The mean deviation from the mean around, over the patch of each pixel."""
+        return np.asarray(cv2.blur(cv2.absdiff(self._local, np.array(MIDDLE)), (WINDOW, WINDOW)), np.uint8)
+
+
 class Refined(NamedTuple):
     """Refined positions.
 
@@ -42,29 +71,26 @@ class Refined(NamedTuple):
     difference: NDArray[np.float32]
 
 
-def refine(image_before: Image, image: Image, points_before: Points, points: Points, reach: float) -> Refined:
+def refine(before: Patches, now: Patches, points_before: Points, points: Points, reach: float) -> Refined:
     """Positions in an image that show what another image shows at `points_before`.
 
-    image_before, image: (H, W) uint8 of one size. A change of the exposure between them is compensated.
-    points_before:       (N, 2) x y in pixels of `image_before`.
-    points:              (N, 2) the same points in `image`, to be refined.
-    reach:               most pixels that a point may move.
+    before, now:   the other image and the image, of one size. A change of the exposure between them is compensated.
+    points_before: (N, 2) x y in pixels of `before`.
+    points:        (N, 2) the same points in `now`, to be refined.
+    reach:         most pixels that a point may move.
 
     Raises ValueError for images of different sizes.
     """
-    if image_before.shape != image.shape:
-        raise ValueError(f"refinement needs images of one size, not {image_before.shape} and {image.shape}")
+    height, width = now.image.shape
+    if before.image.shape != now.image.shape:
+        raise ValueError(f"refinement needs images of one size, not {before.image.shape} and {now.image.shape}")
     points = np.asarray(points, np.float32)
     if not len(points):
         return Refined(points, np.zeros(0, bool), np.zeros(0, np.float32))
-    means = [cv2.blur(each, (AROUND, AROUND)) for each in (image_before, image)]
-    gain = _gain(_at(means[0], points_before), _at(means[1], points))
-    # Differences from the mean around, so that neither the exposure nor the light of a part of the image moves a point.
-    local_before = cv2.addWeighted(image_before, gain, means[0], -gain, MIDDLE)
-    local = cv2.addWeighted(image, 1, means[1], -1, MIDDLE)
+    gain = _gain(_at(before.means, points_before), _at(now.means, points))
     found, status, error = cv2.calcOpticalFlowPyrLK(
-        local_before,
-        local,
+        before.local(gain),
+        now.local(1.0),
         np.ascontiguousarray(points_before, np.float32)[:, None],
         points[:, None].copy(),
         winSize=(WINDOW, WINDOW),
@@ -73,9 +99,7 @@ def refine(image_before: Image, image: Image, points_before: Points, points: Poi
         flags=cv2.OPTFLOW_USE_INITIAL_FLOW,
     )
     found = found[:, 0]
-    deviation = cv2.absdiff(local_before, np.array(MIDDLE))
-    contrast = _at(cv2.blur(deviation, (WINDOW, WINDOW)), points_before)
-    height, width = image.shape
+    contrast = gain * _at(before.contrast, points_before)
     with np.errstate(invalid="ignore", over="ignore"):
         difference = (error[:, 0] / (contrast + NOISE)).astype(np.float32)
         near = np.linalg.norm(found - points, axis=1) <= reach
@@ -89,10 +113,12 @@ def _gain(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
     if len(before) < FEWEST_FOR_EXPOSURE:
         return 1.0
     gain, agree = 1.0, np.ones(len(before), bool)
+    one, other = before.astype(np.float32), after.astype(np.float32)
     for _ in range(EXPOSURE_ROUNDS):
-        (variance, covariance), _ = np.cov(before[agree], after[agree])
-        gain = covariance / variance if variance > 1 else 1.0
-        apart = gain * before - after
+        first, second = one[agree] - one[agree].mean(), other[agree] - other[agree].mean()
+        squares = float(first @ first)
+        gain = float(first @ second) / squares if squares > len(first) else 1.0
+        apart = gain * one - other
         apart = np.abs(apart - apart[agree].mean())
         agree = apart <= max(2.0, 4 * float(np.median(apart)))
     return gain if gain > 0 and abs(gain - 1) > NO_GAIN else 1.0

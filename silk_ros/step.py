@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .geometry.camera import Camera
+from .refinement import Patches
 from .stereo import StereoPair
 from .tracker import Tracks, others
 from .types import Features, Matches
@@ -17,6 +18,7 @@ from .types import Features, Matches
 class Frame:
     """One processed image.
 
+    patches:  of the image, shared by the frames that are made of this one.
     stamp:    nanoseconds.
     tracks:   of the rows of `features`.
     rays:     (N, 3) float32, undistorted rays of the keypoints with z = 1, NaN where the calibration has none; None
@@ -25,12 +27,17 @@ class Frame:
               was moved by a refinement.
     """
 
-    image: NDArray[np.uint8]
+    patches: Patches
     stamp: int
     features: Features
     tracks: Tracks = field(default_factory=Tracks)
     rays: NDArray[np.float32] | None = None
     detected: Features | None = None
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """The image (H, W)."""
+        return self.patches.image
 
     @property
     def found(self) -> Features:

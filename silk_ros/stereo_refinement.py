@@ -6,7 +6,7 @@ import numpy as np
 
 from .handover import handed_over
 from .interpolation import interpolated
-from .refinement import enough_succeeded, refine
+from .refinement import Patches, enough_succeeded, refine
 from .step import Frame
 from .stereo import RightImage, StereoPair, StereoRules, match_stereo, rectified, stereo_matches
 from .types import Features
@@ -47,7 +47,9 @@ def _refined(
     geometry, matches, right = image.geometry, pair.matches, pair.right
     rows, rows_right = matches.indices.T
     points = frame.features.keypoints[rows]
-    found = refine(frame.image, image.image, points, right.keypoints[rows_right] + frame.offsets[rows], reach)
+    found = refine(
+        frame.patches, Patches(image.image), points, right.keypoints[rows_right] + frame.offsets[rows], reach
+    )
     if not enough_succeeded(found.succeeded):
         return pair
     rays, moved_rays = pair.rays, None

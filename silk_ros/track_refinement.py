@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .geometry.camera import Camera
 from .handover import handed_over, paired
 from .images.mask import mask_rows
-from .refinement import Refined, enough_succeeded, refine
+from .refinement import Patches, Refined, enough_succeeded, refine
 from .step import Frame
 from .types import Matches
 
@@ -60,13 +60,13 @@ class TrackRefinement:
         shown = np.isfinite(places).all(axis=1)
         succeeded = np.zeros(len(rows), bool)
 
-        def compare(which: NDArray[np.bool_], image: NDArray[np.uint8], seen: NDArray[np.float32]) -> None:
-            found = refine(image, frame.image, seen[which], points[which], reach)
+        def compare(which: NDArray[np.bool_], patches: Patches, seen: NDArray[np.float32]) -> None:
+            found = refine(patches, frame.patches, seen[which], points[which], reach)
             points[which], succeeded[which] = found.points, _unmasked(found, mask)
 
-        compare(shown, self._reference.image, places)
+        compare(shown, self._reference.patches, places)
         shown &= succeeded
-        compare(~shown, previous.image, previous.features.keypoints[before])
+        compare(~shown, previous.patches, previous.features.keypoints[before])
         now = np.where(enough_succeeded(succeeded) & ~succeeded, -1, rows)
         now[succeeded] = handed_over(
             points[succeeded], frame.found.keypoints, pixel, previous.tracks.ages[before[succeeded]]
@@ -103,7 +103,7 @@ class TrackRefinement:
         """
         rows, before = matches.indices.T
         points = frame.found.keypoints[rows] + lost.offsets[before]
-        found = refine(lost.image, frame.image, lost.features.keypoints[before], points, reach)
+        found = refine(lost.patches, frame.patches, lost.features.keypoints[before], points, reach)
         kept = _unmasked(found, mask)
         now = np.full(len(rows), -1)
         now[kept] = handed_over(found.points[kept], frame.found.keypoints, pixel, lost.tracks.ages[before[kept]], free)

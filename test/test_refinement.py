@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.refinement import refine
+from silk_ros.refinement import Patches, Refined
+from silk_ros.refinement import refine as refine_patches
 
 Image = NDArray[np.uint8]
 SHIFT = np.array([3.37, -1.81])  # pixels by which the content moves
 REACH = 2.0
+
+
+def refine(before: Image, now: Image, *points_and_reach: Any) -> Refined:
+    return refine_patches(Patches(before), Patches(now), *points_and_reach)
 
 
 def moved(photo: Image, shift: NDArray[np.float64] = SHIFT, noise: float = 1.0) -> Image:

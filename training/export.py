@@ -8,7 +8,6 @@ neighbourhoods that the descriptor head reads, and the head becomes two matrix p
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import logging
@@ -25,6 +24,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from silk_ros.backends.model import FEW_STEPS, few_steps
+from silk_ros.command_line import command_parser
 from silk_ros.paths import write_atomically
 
 from .checkpoint import load_checkpoint
@@ -188,7 +188,7 @@ def export(checkpoint: str | Path, output: str | Path, max_keypoints: int = DEFA
 
 @readable_errors
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(None, __doc__)
     parser.add_argument("checkpoint", type=Path, help="best.safetensors or last.safetensors of a training")
     parser.add_argument("output", type=Path, help="ONNX file to write")
     keypoints = "keypoints until a runtime changes it (%(default)s)"

@@ -6,7 +6,6 @@ python -m training.plot runs/a runs/b curves.png       # several runs in one pic
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import logging
 import shlex
@@ -19,6 +18,8 @@ from matplotlib import pyplot
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from silk_ros.command_line import command_parser
 
 from .options import readable_errors
 from .train import LOG_EVERY
@@ -90,7 +91,7 @@ def _draw(axis: Axes, color: str, steps: NDArray[np.float64], values: NDArray[np
 
 @readable_errors
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(None, __doc__)
     parser.add_argument("runs", type=Path, nargs="+", help="--output folders of training.train")
     parser.add_argument("picture", type=Path, help="PNG file to write")
     options = parser.parse_args(arguments)

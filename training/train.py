@@ -14,7 +14,6 @@ first; the exit status is then 130 or 143.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import math
 import signal
@@ -27,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
 
+from silk_ros.command_line import command_parser
 from silk_ros.images.console import counted
 
 from .checkpoint import Checkpoint, load_checkpoint
@@ -138,7 +138,7 @@ def train(
 
 @readable_errors
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(None, __doc__)
     add_data(
         parser,
         "--data",

@@ -23,6 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..backends.model import int8_path
+from ..command_line import command_parser
 from ..evaluation.datasets.gray_images import Image, resize
 from ..evaluation.pairs import (
     FRAME_PAIRS,
@@ -37,7 +38,6 @@ from ..extractor import Extractor
 from ..front_end_options import CAMERA_SCALE
 from ..images.console import console_log, counted
 from ..images.sampling import spaced_to_ends, spread
-from .arguments import command_parser
 
 CALIBRATION_IMAGES = 48
 MIN_FLOAT_PRECISION = 0.1  # share of right matches below which pairs judge nothing

@@ -17,6 +17,7 @@ from silk_ros import Extractor
 from silk_ros.binary import binary_code
 from silk_ros.descriptor_formats import FORMATS, encoder
 from silk_ros.paths import default_model
+from silk_ros.refinement import Patches
 from silk_ros.ros.messages import NO_TRACK, STEREO_MATCH_DTYPE, cloud_from_points, features_to_cloud, points_from_cloud
 from silk_ros.step import Frame
 from silk_ros.tracker import Tracks
@@ -91,7 +92,7 @@ def frame() -> Frame:
     features = Extractor.load(max_keypoints=200, precision="fp32")(picture())
     ids = np.arange(len(features), dtype=np.uint32)
     ids[::3] = NO_TRACK
-    return Frame(picture(), 1, features, Tracks(ids, np.ones(len(features), np.uint32)))
+    return Frame(Patches(picture()), 1, features, Tracks(ids, np.ones(len(features), np.uint32)))
 
 
 def cloud_of(frame: Frame, descriptor_format: str) -> PointCloud2:

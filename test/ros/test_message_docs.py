@@ -17,6 +17,7 @@ from std_msgs.msg import Header
 from silk_ros import Features, Matches
 from silk_ros.binary import BinaryCode
 from silk_ros.descriptor_formats import encoder
+from silk_ros.refinement import Patches
 from silk_ros.ros import messages
 from silk_ros.ros.front_end.statistics import Statistics
 from silk_ros.ros.front_end.tracks import TrackMessages
@@ -58,7 +59,7 @@ def frame(stamp: int, pixels: np.ndarray, first_id: int = 0) -> Frame:
     descriptors = rng.normal(size=(len(pixels), 32)).astype(np.float32)
     tracks = Tracks(np.arange(first_id, first_id + len(pixels), dtype=np.uint32), np.full(len(pixels), 3, np.uint32))
     scores = np.linspace(1, 0, len(pixels), dtype=np.float32)
-    return Frame(np.zeros((100, 100), np.uint8), stamp, Features(pixels, scores, descriptors), tracks)
+    return Frame(Patches(np.zeros((100, 100), np.uint8)), stamp, Features(pixels, scores, descriptors), tracks)
 
 
 def header(stamp: int) -> Header:

@@ -5,6 +5,7 @@ import pytest
 from std_msgs.msg import Header
 
 from silk_ros import Features, Matches
+from silk_ros.refinement import Patches
 from silk_ros.ros.messages import (
     NO_TRACK,
     cloud_from_points,
@@ -26,7 +27,7 @@ def frame(count: int, stamp: int = 0, dim: int = 32) -> Frame:
     descriptors = rng.normal(size=(count, dim)).astype(np.float32)
     features = Features(rng.uniform(0, 100, (count, 2)), np.linspace(1, 0, count), descriptors)
     return Frame(
-        np.zeros((100, 100), np.uint8),
+        Patches(np.zeros((100, 100), np.uint8)),
         stamp,
         features,
         Tracks(np.arange(count, dtype=np.uint32) + 7, np.ones(count, np.uint32)),

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from std_msgs.msg import Header
 
 from silk_ros import Features
+from silk_ros.refinement import Patches
 from silk_ros.ros.front_end.tracks import Observations, TrackMessages
 from silk_ros.step import Frame
 from silk_ros.tracker import TrackRules, Tracks
@@ -18,7 +19,9 @@ def frame(ids: list[int], ages: list[int], stamp: int = 0) -> Frame:
     count = len(ids)
     pixels = np.column_stack([np.arange(count) * 10.0, np.arange(count) + 100.0])
     features = Features(pixels, np.linspace(1, 0.5, count), np.zeros((count, 2)))
-    return Frame(np.zeros((1, 1), np.uint8), stamp, features, Tracks(np.array(ids, "u4"), np.array(ages, "u4")))
+    return Frame(
+        Patches(np.zeros((1, 1), np.uint8)), stamp, features, Tracks(np.array(ids, "u4"), np.array(ages, "u4"))
+    )
 
 
 def rays(*xy: tuple[float, float]) -> NDArray[np.float32]:
