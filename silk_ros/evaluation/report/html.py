@@ -43,7 +43,9 @@ def _setting_text(value: Any) -> str:
         return ", ".join(f"{name} {_setting_text(entry)}" for name, entry in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_setting_text, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _encoded(pictures: Sequence[Picture]) -> list[bytes]:
