@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .links import Floats
+from .observations import Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,6 +16,7 @@ class Estimate:
     motion:  (4, 4) moves points of the camera's frame `seconds` before into the camera's frame now.
     points:  number of tracks with a known depth; inliers: number of them that fit the motion.
     problem: reason why the motion was guessed instead of measured; empty if it was measured.
+    covariance: (6, 6) of the last keyframe in its own axes, rotation (radians) before position; None if unknown.
     """
 
     stamp: int
@@ -25,3 +26,4 @@ class Estimate:
     points: int
     inliers: int
     problem: str = ""
+    covariance: Floats | None = None

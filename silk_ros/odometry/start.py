@@ -1,0 +1,177 @@
+"""The start of one camera: its first window of keyframes, from matches alone.
+
+A moving camera gives an essential matrix, and where it sees a plane a homography. Each leaves several motions that two
+views cannot tell apart where the scene is nearly flat. A window of three keyframes is therefore adjusted for each of
+them, and one that fits much better than the others is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.optimize import least_squares
+
+from .landmarks import new_landmarks, triangulate
+from .localisation import localise
+from .observations import Floats, Observations, Tracks
+from .window import AdjustmentError, Window, project
+
+THRESHOLD = 1.5  # pixels, of matches to their epipolar line, homography or reprojection
+FEWEST = 50  # matches of the first frame with the last
+SUPPORT = 0.6  # share of the matches that have to agree with a motion
+PARALLAX = 15.0  # pixels by which the translation has to move the median match
+CLEAR = 1.3  # times the error of the best motion that all others must have
+LEADING = 0.95  # share of the support of any motion that the best one needs: its landmarks are those that agree with it
+AMBIGUOUS = 0.9  # share of the support of the best motion from which another one is as likely
+MOST = 0.75  # share of the observations of landmarks by which a motion is judged
+WORST = 1.5  # largest error of these, in standard deviations
+MOST_WAITING = 100  # frames
+MOST_REFINED = 300  # matches
+NO_TRACKS: Tracks = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class TwoViewMotion:
+    """A motion between two frames.
+
+    pose: (4, 4) of the last in the axes of the first, at the distance 1. support: number of matches that agree.
+    parallax: pixels by which the translation moves the median one of these.
+    """
+
+    pose: Floats
+    support: int
+    parallax: float
+
+    def like(self, other: TwoViewMotion) -> bool:
+        """Whether two motions differ by some degrees only."""
+        turn = np.linalg.norm(cv2.Rodrigues(self.pose[:3, :3].T @ other.pose[:3, :3])[0])
+        return bool(turn < 0.05 and self.pose[:3, 3] @ other.pose[:3, 3] > 0.95)
+
+
+class Start:
+    """Frames that wait for the first window; each with a guessed pose, of which the first and the distance hold."""
+
+    def __init__(self, focal_length: float) -> None:
+        """focal_length: of the camera, in pixels."""
+        self._focal_length = focal_length
+        self.waiting: list[tuple[Observations, Floats]] = []
+
+    def add(self, seen: Observations, guess: Floats) -> Window | None:
+        """Add a frame. Returns a window from the first frame that waits to this one, once their motion is known."""
+        self.waiting.append((seen, guess))
+        (first, pose), count = self.waiting[0], len(self.waiting)
+        if np.count_nonzero(seen.find(first.tracks) >= 0) < FEWEST or count > MOST_WAITING:
+            del self.waiting[: 1 + count // 3]
+            return None
+        if count < 3:
+            return None
+        motions = _motions(first, seen, self._focal_length)
+        if not motions or max(motion.parallax for motion in motions) < PARALLAX:
+            return None
+        distance = float(np.linalg.norm(guess[:3, 3] - pose[:3, 3])) or 1.0
+        windows = [self._window(motion.pose, distance) for motion in motions]
+        misfits = [np.inf if window is None else _misfit(window) for window in windows]
+        best = int(np.argmin(misfits))
+        most = max(motion.support for motion in motions)
+        if misfits[best] > WORST or motions[best].parallax < PARALLAX or motions[best].support < LEADING * most:
+            return None
+        for motion, misfit in zip(motions, misfits):
+            # Where the camera has moved too little for a window, its motion cannot be told from that of another one.
+            possible = motion.support > AMBIGUOUS * motions[best].support and motion.parallax < PARALLAX
+            if (possible or misfit < CLEAR * misfits[best]) and not motion.like(motions[best]):
+                return None
+        return windows[best]
+
+    def _window(self, motion: Floats, distance: float) -> Window | None:
+        """The window of the first, a middle and the last frame for a motion between first and last; None if it fails."""
+        (first, pose), (middle, _), (last, _) = (self.waiting[at] for at in (0, len(self.waiting) // 2, -1))
+        moved = motion.copy()
+        moved[:3, 3] *= distance
+        window, end = Window(self._focal_length), pose @ moved
+        try:
+            window.add(first, pose, NO_TRACKS, NO_TRACKS, np.empty((0, 3)))
+            tracks, points = new_landmarks(window, last, end, NO_TRACKS)
+            located = localise(middle, tracks, points, self._focal_length)
+            if located is None:
+                return None
+            seen = middle.find(tracks) >= 0
+            window.add(middle, located[0], NO_TRACKS, tracks[seen], points[seen])
+            agree = window.tracks
+            window.add(last, end, agree, *new_landmarks(window, last, end, agree), distance)
+            window.settle()
+        except AdjustmentError:
+            return None
+        return window
+
+
+def _motions(first: Observations, last: Observations, focal_length: float) -> list[TwoViewMotion]:
+    """The motions with which enough matches of two frames agree."""
+    rows = last.find(first.tracks)
+    rays, other = first.rays[rows >= 0], last.rays[rows[rows >= 0]]
+    found = []
+    for candidate in _candidates(rays, other, THRESHOLD / focal_length):
+        pose = _refined(candidate, rays, other, THRESHOLD / focal_length)
+        points, _ = triangulate(np.eye(4), pose, rays, other)
+        views = (np.eye(4), rays), (pose, other)
+        errors = [np.linalg.norm(project(view, points) - seen, axis=1) for view, seen in views]
+        agree = np.maximum(*errors) <= THRESHOLD / focal_length
+        if agree.sum() >= SUPPORT * len(rays):
+            turned = np.column_stack([rays, np.ones(len(rays))])[agree] @ pose[:3, :3]
+            moved = np.linalg.norm(turned[:, :2] / turned[:, 2:] - other[agree], axis=1)
+            found.append(TwoViewMotion(pose, int(agree.sum()), float(focal_length * np.median(moved))))
+    return found
+
+
+def _candidates(rays: Floats, other: Floats, threshold: float) -> Iterator[Floats]:
+    """Poses of the second view, with a translation of length 1, that explain matches of rays (N, 2)."""
+    motions = []
+    essential, _ = cv2.findEssentialMat(rays, other, np.eye(3), cv2.USAC_MAGSAC, 0.999, threshold)
+    if essential is not None and essential.shape == (3, 3):
+        turn, other_turn, translation = cv2.decomposeEssentialMat(essential)
+        motions += [(each, sign * translation) for each in (turn, other_turn) for sign in (1, -1)]
+    homography, _ = cv2.findHomography(rays, other, cv2.USAC_MAGSAC, threshold)
+    if homography is not None:
+        motions += list(zip(*cv2.decomposeHomographyMat(homography, np.eye(3))[1:3]))
+    for rotation, translation in motions:
+        if (length := np.linalg.norm(translation)) > 0:
+            motion = np.eye(4)
+            motion[:3, :3], motion[:3, 3] = rotation, translation.ravel() / length
+            yield np.linalg.inv(motion)
+
+
+def _refined(pose: Floats, rays: Floats, other: Floats, threshold: float) -> Floats:
+    """The pose of the second view that brings matches of rays (N, 2) closest to their epipolar lines, by Sampson's error.
+
+    A homography gives a rough motion where the scene is only nearly flat.
+    """
+    some = np.linspace(0, len(rays) - 1, min(len(rays), MOST_REFINED)).astype(int)
+    one, two = (np.column_stack([each[some], np.ones(len(some))]) for each in (rays, other))
+    motion = np.linalg.inv(pose)
+    sideways = np.linalg.svd(motion[None, :3, 3])[2][1:]  # directions in which a translation of length 1 can change
+
+    def moved(step: Floats) -> Floats:
+        found = np.eye(4)
+        found[:3, :3] = cv2.Rodrigues(step[:3])[0] @ motion[:3, :3]
+        translation = motion[:3, 3] + step[3:] @ sideways
+        found[:3, 3] = translation / np.linalg.norm(translation)
+        return found
+
+    def errors(step: Floats) -> Floats:
+        found = moved(step)
+        essential = np.cross(np.eye(3), found[:3, 3]).T @ found[:3, :3]
+        lines, back = one @ essential.T, two @ essential
+        length = np.sqrt((lines[:, :2] ** 2).sum(axis=1) + (back[:, :2] ** 2).sum(axis=1))
+        return np.asarray((two * lines).sum(axis=1) / length)
+
+    found = least_squares(errors, np.zeros(5), loss="cauchy", f_scale=threshold / 3, max_nfev=20)
+    return np.asarray(np.linalg.inv(moved(found.x)))
+
+
+def _misfit(window: Window) -> float:
+    """Error of what the keyframes see of the landmarks, in standard deviations; inf where there are few landmarks."""
+    errors = [window.errors(frame.seen, frame.pose) for frame in window.keyframes.values()]
+    seen = [frame.seen.find(window.tracks) >= 0 for frame in window.keyframes.values()]
+    return float(np.quantile(np.concatenate(errors)[np.concatenate(seen)], MOST)) if len(window.tracks) >= FEWEST // 2 else np.inf
