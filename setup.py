@@ -14,7 +14,7 @@ ROS = [
 RECORDINGS = ["rosbags>=0.11.7", "mcap>=1.2", "zstandard", "pyyaml"]
 PLAYER = [*RECORDINGS, "scikit-image>=0.22"]
 ODOMETRY = ["scipy>=1.9"]
-DEMO = ["matplotlib>=3.7"]
+DEMO = ["matplotlib>=3.7", "av>=12"]
 # OpenCV 5 moved AKAZE out of the packages that everybody has.
 EVALUATE = ["opencv-python-headless<5", "scipy>=1.9", "matplotlib>=3.7", "jinja2>=3"]
 OPENVINO = ["openvino>=2024.4"]

@@ -9,6 +9,7 @@ The sequence is a folder that `evaluate odometry` reads. COLMAP's scale is free:
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import matplotlib
@@ -30,9 +31,9 @@ def main() -> None:
     arguments.add_argument("--output", type=Path, required=True, help="file for the picture")
     options = arguments.parse_args()
     model = pycolmap.Reconstruction(options.model)
-    # run_sequence names an image by its index in the sequence.
+    # Images have the names of their files, whose last number is the index in the sequence.
     images = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
-    truth = open_sequence(options.sequence).poses[[int(Path(image.name).stem) for image in images]]
+    truth = open_sequence(options.sequence).poses[[int(re.findall(r"\d+", image.name)[-1]) for image in images]]
     estimate = np.tile(np.eye(4), (len(images), 1, 1))
     estimate[:, :3, 3] = [image.projection_center() for image in images]
     similarity = pycolmap.estimate_sim3d(estimate[:, :3, 3], truth[:, :3, 3])

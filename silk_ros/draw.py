@@ -11,12 +11,17 @@ from .types import Features, Matches
 
 KEYPOINT_COLOUR = (110, 110, 110)
 HUES = 36  # colours of directions around the colour circle; the lines of one colour are drawn together
-_COLOURS = cv2.cvtColor(np.array([[(180 * hue / HUES, 220, 255) for hue in range(HUES)]], np.uint8), cv2.COLOR_HSV2BGR)[
-    0
-]
+STILL = 0.5  # pixels of motion below which its direction says nothing
+_CIRCLE = cv2.cvtColor(np.array([[(180 * hue / HUES, 220, 255) for hue in range(HUES)]], np.uint8), cv2.COLOR_HSV2BGR)
+_COLOURS = np.vstack([_CIRCLE[0], np.full((1, 3), 255, np.uint8)])  # and white, of what stands still
 MAX_LINES = 200  # between two images; more lines would hide them
+MANY_MATCHES = 500  # of an overlay; of more, one in each cell of a grid is drawn
+CELLS = 40  # of that grid along the longer side of the image
 CORRECT_COLOUR, WRONG_COLOUR = (80, 200, 60), (50, 50, 230)
 _SUBPIXEL_BITS = 3
+_WHITE, _FONT = (255, 255, 255), cv2.FONT_HERSHEY_SIMPLEX
+_LEGEND_TEXT, _LEGEND_ROW = 0.4, 15  # size of its letters, and pixels of a row
+_WHEEL = 19  # radius of the circle of colours, in pixels
 
 
 def draw_matches(
@@ -25,24 +30,27 @@ def draw_matches(
     """Overlay (H, W, 3) uint8 BGR: unmatched keypoints as grey dots, matches as lines from their previous positions.
 
     `matches.indices` pairs rows of `features` with rows of `previous`. The colour of a line is its direction, so that
-    matches which disagree with their neighbours stand out.
+    matches which disagree with their neighbours stand out; motions below STILL pixels are white. Of more than
+    MANY_MATCHES, the first one in each cell of a grid is drawn: that of the best score, where features are in the order
+    of scores. A legend explains the colours and counts the matches shown, in images that are large enough for it.
     """
     overlay = _darker(image)
-    _draw_dots(overlay, features.keypoints, 1, KEYPOINT_COLOUR)
-    if previous is not None and len(matches):
-        now = features.keypoints[matches.indices[:, 0]]
-        before = previous.keypoints[matches.indices[:, 1]]
-        turn = np.arctan2(*(now - before).T[::-1]) / (2 * np.pi) % 1
-        hue = np.asarray(turn * HUES, np.intp) % HUES
-        ends = _fixed_point(before, now)
+    unmatched = np.ones(len(features), bool)
+    unmatched[matches.indices[:, 0]] = False
+    _draw_dots(overlay, features.keypoints[unmatched], 1, KEYPOINT_COLOUR)
+    shown = matches.rows(_spread_rows(features.keypoints[matches.indices[:, 0]], max(image.shape) / CELLS))
+    if previous is not None and len(shown):
+        now, before = features.keypoints[shown.indices[:, 0]], previous.keypoints[shown.indices[:, 1]]
+        hue, ends = _hues(now - before), _fixed_point(before, now)
         for index in np.unique(hue):
             colour = _COLOURS[index].tolist()
             cv2.polylines(overlay, list(ends[hue == index]), False, colour, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
         _draw_dots(overlay, now, 2, _COLOURS[hue])
+        _draw_legend(overlay, f"{len(shown)} of {len(matches)} matches shown")
     if caption:
-        (width, height), baseline = cv2.getTextSize(caption, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
+        (width, height), baseline = cv2.getTextSize(caption, _FONT, 0.5, 1)
         cv2.rectangle(overlay, (0, 0), (width + 12, height + baseline + 8), (0, 0, 0), -1)
-        cv2.putText(overlay, caption, (6, height + 5), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
+        cv2.putText(overlay, caption, (6, height + 5), _FONT, 0.5, _WHITE, 1, cv2.LINE_AA)
     return overlay
 
 
@@ -72,6 +80,46 @@ def draw_pair(
         for point in (start, end):
             cv2.circle(canvas, point, 2 << _SUBPIXEL_BITS, colour, -1, cv2.LINE_AA, _SUBPIXEL_BITS)
     return canvas
+
+
+def _spread_rows(points: NDArray[np.float32], cell: float) -> NDArray[np.intp]:
+    """Rows of points (N, 2) to show: all of a few, else the first one in each square cell of a grid."""
+    if len(points) <= MANY_MATCHES:
+        return np.arange(len(points))
+    return np.sort(np.unique(np.floor(points / cell), axis=0, return_index=True)[1])
+
+
+def _hues(motions: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Indices (N,) into the colours, by the directions of motions (N, 2) in pixels."""
+    turn = np.arctan2(motions[:, 1], motions[:, 0]) / (2 * np.pi) % 1
+    return np.where(np.hypot(*motions.T) < STILL, HUES, (turn * HUES).astype(np.intp) % HUES)
+
+
+def _draw_legend(overlay: NDArray[np.uint8], count: str) -> None:
+    """Explain lines and dots at the bottom left; images of which it would cover much go without.
+
+    count: how many matches are drawn.
+    """
+    rows = [
+        "line: motion since the previous image,",
+        "colour: its direction; white: none",
+        f"grey dot: no match; {count}",
+    ]
+    text_width = max(cv2.getTextSize(row, _FONT, _LEGEND_TEXT, 1)[0][0] for row in rows)
+    width, height = 2 * _WHEEL + text_width + 18, len(rows) * _LEGEND_ROW + 6
+    bottom, right = overlay.shape[:2]
+    if right < 1.5 * width or bottom < 4 * height:
+        return
+    box = overlay[bottom - height :, :width]
+    box[:] = 0
+    offsets = np.stack(np.meshgrid(*2 * [np.arange(-_WHEEL, _WHEEL + 1)]), axis=-1).reshape(-1, 2)
+    inside = offsets[np.hypot(*offsets.T) <= _WHEEL]
+    middle = np.array([_WHEEL + 6, height // 2])
+    x, y = (inside + middle).T
+    box[y, x] = _COLOURS[_hues(inside)]
+    for number, row in enumerate(rows, start=1):
+        place = 2 * _WHEEL + 14, number * _LEGEND_ROW - 1
+        cv2.putText(box, row, place, _FONT, _LEGEND_TEXT, _WHITE, 1, cv2.LINE_AA)
 
 
 def _darker(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

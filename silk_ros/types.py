@@ -16,7 +16,7 @@ def _array(value: object, dtype: type, shape: tuple[int | None, ...], name: str)
     return array
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Features:
     """Keypoints of one image with their descriptors, best score first.
 
@@ -41,6 +41,9 @@ class Features:
     def __len__(self) -> int:
         return len(self.keypoints)
 
+    def __repr__(self) -> str:
+        return f"Features({len(self)} keypoints, {self.descriptors.shape[1]}-D)"
+
     def rows(self, rows: NDArray[np.intp]) -> Features:
         """The features of some rows, in the order of `rows`."""
         return Features(self.keypoints[rows], self.scores[rows], self.descriptors[rows])
@@ -52,7 +55,7 @@ class Features:
         return Features(keypoints, self.scores, self.descriptors)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Matches:
     """Pairs of rows of two `Features`, in the order of the first.
 
@@ -77,6 +80,9 @@ class Matches:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def __repr__(self) -> str:
+        return f"Matches({len(self)})"
 
     def rows(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> Matches:
         """The matches of some rows, in the order of `rows`, or those that a mask (M,) keeps."""

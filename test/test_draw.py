@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from silk_ros import Features, Matches
-from silk_ros.draw import CORRECT_COLOUR, MAX_LINES, WRONG_COLOUR, draw_matches, draw_pair
+from silk_ros.draw import CORRECT_COLOUR, MANY_MATCHES, MAX_LINES, WRONG_COLOUR, draw_matches, draw_pair
 
 EMPTY = np.full((60, 80), 100, np.uint8)
 
@@ -50,6 +50,11 @@ def test_opposite_motions_differ_in_colour() -> None:
     assert np.abs(right.astype(int) - left).max() > 100
 
 
+def test_what_stands_still_has_no_direction() -> None:
+    picture = draw_matches(EMPTY, points((40, 30)), points((40.3, 29.8)), pairs(1))
+    assert (picture[30, 40] == 255).all()
+
+
 def test_unmatched_keypoints_are_dots() -> None:
     drawn = drawn_on(draw_matches(EMPTY, points((15.4, 20.6)), points((70, 50)), Matches.empty()))
     assert drawn[21, 15] and drawn.sum() < 20
@@ -64,6 +69,50 @@ def test_frames_without_matches_can_be_drawn(features: Features, previous: Featu
 def test_the_caption_is_written_at_the_top() -> None:
     drawn = drawn_on(draw_matches(EMPTY, points(), None, Matches.empty(), "12 matches"))
     assert drawn[:30].sum() > 50 and not drawn[30:].any()
+
+
+LARGE = np.full((480, 640), 100, np.uint8)
+
+
+def crowd(count: int) -> tuple[Features, Features]:
+    """Keypoints at random places above the legend, and the same ones five pixels further left, in order of scores."""
+    places = np.random.default_rng(0).uniform((20, 20), (620, 380), (count, 2))
+    scores = np.linspace(1, 0, count)
+    return Features(places, scores, np.ones((count, 1))), Features(places - (5, 0), scores, np.ones((count, 1)))
+
+
+def test_thousands_of_matches_are_thinned_to_the_best_one_of_each_cell() -> None:
+    now, before = crowd(4000)
+    many = draw_matches(LARGE, now, before, pairs(4000))
+    np.testing.assert_array_equal(many, draw_matches(LARGE, now, before, pairs(4000)))
+    cells = np.floor(now.keypoints / 16)
+    first = np.sort(np.unique(cells, axis=0, return_index=True)[1])
+    few = draw_matches(LARGE, now.rows(first), before.rows(first), pairs(len(first)))
+    np.testing.assert_array_equal(many[:400], few[:400])
+    assert drawn_on(many)[:400].mean() < 0.5
+
+
+def test_a_few_matches_are_all_shown() -> None:
+    now, before = crowd(MANY_MATCHES)
+    drawn = drawn_on(draw_matches(LARGE, now, before, pairs(MANY_MATCHES)))
+    x, y = np.rint(now.keypoints).astype(int).T
+    assert drawn[y, x].all()
+
+
+def test_a_match_that_is_not_shown_is_no_grey_dot() -> None:
+    now, before = crowd(4000)
+    assert not (draw_matches(LARGE, now, before, pairs(4000))[:400] == 110).all(axis=2).any()
+
+
+def test_a_legend_tells_colours_where_there_is_room() -> None:
+    picture = draw_matches(LARGE, points((300, 200)), points((280, 200)), pairs(1))
+    legend = (picture != picture[0, 0]).any(axis=2)[400:]
+    assert legend[40:, :100].any() and not legend[:, 500:].any()
+    red, cyan = picture[200, 290], draw_matches(LARGE, points((280, 200)), points((300, 200)), pairs(1))[200, 290]
+    centre = 480 - 26, 25  # of the disc: its right side has the colour of motions to the right
+    for at, colour in (((centre[0], centre[1] + 12), red), ((centre[0], centre[1] - 12), cyan)):
+        assert np.abs(picture[at].astype(int) - colour).max() < 60
+    assert not drawn_on(draw_matches(EMPTY, points((60, 10)), points((20, 10)), pairs(1)))[20:].any()
 
 
 def has_colour(picture: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:

@@ -80,6 +80,11 @@ def test_empty_matches_keep_their_shape() -> None:
     assert (len(none), none.indices.shape, none.similarity.shape) == (0, (0, 2), (0,))
 
 
+def test_they_print_as_one_line_without_their_arrays() -> None:
+    assert repr(features(3, 4)) == "Features(3 keypoints, 4-D)"
+    assert repr(silk_ros.Matches([[0, 5], [2, 1]], [0.9, 0.8])) == "Matches(2)"
+
+
 def test_fields_cannot_be_reassigned() -> None:
     with pytest.raises(FrozenInstanceError):
         features().scores = np.zeros(3)  # type: ignore[misc]

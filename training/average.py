@@ -7,7 +7,6 @@ The mean of such networks works: it combines the recipes and averages out the ra
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 
 from silk_ros.backends.model import sha256
+from silk_ros.command_line import command_parser
 
 from .checkpoint import Checkpoint, load_checkpoint
 from .options import parse_data, readable_errors
@@ -47,7 +47,7 @@ def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
 
 @readable_errors
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(None, __doc__)
     parser.add_argument("checkpoints", type=parse_data, nargs="+", metavar="FILE[=WEIGHT]", help="weight 1 by default")
     parser.add_argument("--output", type=Path, required=True, help=".safetensors file to write")
     options = parser.parse_args(arguments)

@@ -15,7 +15,6 @@ the images that it was trained on, or a recording of the camera.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +30,7 @@ from silk_ros import match
 from silk_ros.backends.model import ModelFile, int8_path, sha256
 from silk_ros.backends.quantization import set_metadata
 from silk_ros.binary import BITS, BinaryCode, hamming_match
+from silk_ros.command_line import command_parser
 from silk_ros.matcher import TEMPERATURE
 from silk_ros.types import Features, Matches
 
@@ -168,7 +168,7 @@ def _copy(source: Path, target: Path, entries: dict[str, str]) -> None:
 
 @readable_errors
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(None, __doc__)
     parser.add_argument("model", type=Path, help="the float ONNX file that training.export wrote")
     add_data(parser, "--images", "as training.train --data", required=True)
     parser.add_argument("--output", type=Path, help="file to write (default: the model itself)")

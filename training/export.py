@@ -8,7 +8,6 @@ neighbourhoods that the descriptor head reads, and the head becomes two matrix p
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import logging
@@ -23,6 +22,8 @@ import torch
 import torch.nn.functional as F
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
+
+from silk_ros.command_line import command_parser
 
 from .checkpoint import load_checkpoint
 from .fold import fold_batch_norms
@@ -181,7 +182,7 @@ def export(checkpoint: str | Path, output: str | Path, max_keypoints: int = DEFA
 
 @readable_errors
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(None, __doc__)
     parser.add_argument("checkpoint", type=Path, help="best.safetensors or last.safetensors of a training")
     parser.add_argument("output", type=Path, help="ONNX file to write")
     keypoints = "keypoints until a runtime changes it (%(default)s)"

@@ -12,7 +12,6 @@ other places.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from silk_ros.command_line import command_parser
 from silk_ros.evaluation.pairs import Pair, epipolar_inliers, frame_pairs
 from silk_ros.extractor import Extractor
 from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
@@ -117,7 +117,7 @@ def export_better(weights: Path, tuned: Path, pairs: list[Pair], output: Path) -
 
 @readable_errors
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(None, __doc__)
     parser.add_argument("source", help="folder of images, data set, video, or recording (rosbag2, .mcap, .bag)")
     parser.add_argument("--output", type=Path, required=True, help=f"folder for {ONNX_NAME}, checkpoints and logs")
     parser.add_argument("--topic", default="", help="image topic of a recording (the first usable one by name)")

@@ -6,7 +6,6 @@ python -m training.plot runs/a runs/b curves.png       # several runs in one pic
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
 from pathlib import Path
@@ -15,6 +14,8 @@ import matplotlib
 import numpy as np
 from matplotlib import pyplot
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from silk_ros.command_line import command_parser
 
 from .options import readable_errors
 
@@ -58,7 +59,7 @@ def draw_curves(runs: list[Path], path: Path) -> None:
 
 @readable_errors
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(None, __doc__)
     parser.add_argument("runs", type=Path, nargs="+", help="--output folders of training.train")
     parser.add_argument("picture", type=Path, help="PNG file to write")
     options = parser.parse_args(arguments)

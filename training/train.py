@@ -13,7 +13,6 @@ OUTPUT/best.safetensors the network with the lowest loss on held-out photos.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import math
 import sys
@@ -24,6 +23,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
 from tqdm import tqdm
+
+from silk_ros.command_line import command_parser
 
 from .checkpoint import load_checkpoint
 from .config import TrainConfig, load_config, parse_override
@@ -127,7 +128,7 @@ def train(
 
 @readable_errors
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(None, __doc__)
     add_data(
         parser,
         "--data",

@@ -10,7 +10,6 @@ that a SLAM system loads. Training takes minutes on one core.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from tqdm import tqdm
 
 from silk_ros.backends.model import sha256
 from silk_ros.binary import BinaryCode, Codes, binary_code
+from silk_ros.command_line import command_parser
 from silk_ros.vocabulary import Vocabulary, code_digest, similarity
 from silk_ros.vocabulary_files import check_output, vocabulary_path, write_vocabulary
 
@@ -104,7 +104,7 @@ def similarities(vocabulary: Vocabulary, codes_of: CodesOfImages, photos: Photos
 
 @readable_errors
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser(None, __doc__)
     parser.add_argument("model", type=Path, help="the ONNX file, with a code of training.binary")
     add_data(parser, "--images", "as training.train --data", required=True)
     parser.add_argument("--output", type=Path, help=".txt.gz file to write (default: beside the model)")

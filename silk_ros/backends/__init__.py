@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
+from . import processor
 from .base import (
     PRECISIONS,
     Backend,
@@ -18,6 +19,7 @@ from .base import (
     check_precision,
 )
 from .model import Model
+from .nvidia import has_gpu
 from .rules import SelectionRules
 
 __all__ = [
@@ -35,6 +37,21 @@ __all__ = [
 ]
 
 log = logging.getLogger(__name__)
+
+
+class _OnlyChanges(logging.Filter):
+    """Drops information that was logged last: networks are loaded again for other keypoints, and for many methods."""
+
+    last = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno != logging.INFO:
+            return True
+        before, self.last = self.last, record.getMessage()
+        return self.last != before
+
+
+log.addFilter(_OnlyChanges())
 
 
 def _load(name: str, model: Model, max_keypoints: int, precision: str, threads: int, engine: EngineOptions) -> Backend:
@@ -60,6 +77,7 @@ BACKENDS: dict[str, Callable[[Model, int, str, int, EngineOptions], Backend]] = 
     name: partial(_load, name) for name in PRECISIONS
 }
 AUTO = ("tensorrt", "onnxruntime_cuda", "openvino", "onnxruntime")  # fastest first
+ON_GPU = ("tensorrt", "onnxruntime_cuda", "onnxruntime_tensorrt")
 
 
 def select_backend(
@@ -71,7 +89,7 @@ def select_backend(
     engine: EngineOptions | None = None,
     rules: SelectionRules | None = None,
 ) -> Backend:
-    """Load the ONNX file `model` in a backend and log the choice.
+    """Load the ONNX file `model` in a backend, and log the choice in one line unless the last choice was the same.
 
     name:      a name from BACKENDS, which is loaded or raises; or "auto" for the first of AUTO that this machine has
                and that computes in the precision.
@@ -79,36 +97,51 @@ def select_backend(
     rules:     which keypoints the graph selects.
 
     Raises ValueError for an unknown name or precision, FileNotFoundError for a missing model, and BackendUnavailable,
-    naming the package to install, for a missing library or device.
+    naming the package to install or the precisions that there are, for a missing library or device.
     """
     options = engine or EngineOptions()
     if name not in ("auto", *BACKENDS):
         raise ValueError(f"unknown backend '{name}': choose auto or one of {', '.join(BACKENDS)}")
     opened = Model(model, rules)
+    passed_over: dict[str, str] = {}
     if name == "auto":
-        backend = _first_available(opened, max_keypoints, precision, threads, options)
+        backend = _first_available(opened, max_keypoints, precision, threads, options, passed_over)
     else:
         backend = BACKENDS[name](opened, max_keypoints, precision, threads, options)
     if backend.reason:
-        log.info("precision auto: %s: %s", backend.precision, backend.reason)
+        log.debug("precision auto: %s: %s", backend.precision, backend.reason)
+    slow = f" ({backend.reason})" if backend.reason and backend.precision == "fp32" else ""
+    choice = f"{backend.name} on {backend.device}, {backend.precision}{slow}"
+    log.info("%s", "; ".join([choice, *_in_few_words(passed_over)]))
     return backend
 
 
-def _first_available(model: Model, max_keypoints: int, precision: str, threads: int, options: EngineOptions) -> Backend:
-    if not any(precision in ("auto", *PRECISIONS[candidate]) for candidate in AUTO):
+def _first_available(
+    model: Model, max_keypoints: int, precision: str, threads: int, options: EngineOptions, passed_over: dict[str, str]
+) -> Backend:
+    """The first backend of AUTO for a precision. Adds to `passed_over` why those before it are not available."""
+    able = [name for name in AUTO if precision in ("auto", *PRECISIONS[name])]
+    if not able:
         known = ", ".join(dict.fromkeys(name for candidate in AUTO for name in PRECISIONS[candidate]))
         raise ValueError(f"unknown precision '{precision}': use auto or one of {known}")
-    unavailable: list[str] = []
-    for candidate in AUTO:
-        if precision not in ("auto", *PRECISIONS[candidate]):
-            log.info("backend auto: not %s: it does not compute in %s", candidate, precision)
-            continue
+    for name in able:
         try:
-            backend = BACKENDS[candidate](model, max_keypoints, precision, threads, options)
+            return BACKENDS[name](model, max_keypoints, precision, threads, options)
         except BackendUnavailable as error:
-            log.info("backend auto: not %s: %s", candidate, error)
-            unavailable.append(str(error))
-            continue
-        log.info("backend auto: %s on %s", backend.name, backend.device)
-        return backend
-    raise BackendUnavailable("; ".join(unavailable))
+            log.debug("backend auto: not %s: %s", name, error)
+            passed_over[name] = str(error)
+    if len(able) == len(AUTO):
+        raise BackendUnavailable("; ".join(passed_over.values()))
+    instead = _first_available(model, max_keypoints, "auto", threads, options, {}).name
+    there_are = [each for each in PRECISIONS[instead] if each != "bf16" or processor.computes_bf16()]
+    raise BackendUnavailable(
+        f"precision {precision} needs the backend {' or '.join(able)} ({'; '.join(_in_few_words(passed_over))}): "
+        f"{instead} computes here in {', '.join(there_are)}; auto takes the fastest of them"
+    )
+
+
+def _in_few_words(unavailable: Mapping[str, str]) -> list[str]:
+    """Why backends are not available: those of a GPU where there is none in one word, the others in their own."""
+    of_gpu = [reason for name, reason in unavailable.items() if name in ON_GPU]
+    others = [reason for name, reason in unavailable.items() if name not in ON_GPU]
+    return [*([of_gpu[0] if has_gpu() else "no NVIDIA GPU"] if of_gpu else []), *others]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..paths import cache_directory
 from .base import BackendUnavailable, Extracted, check_precision, unusable
 from .model import OUTPUTS, Model, ModelFile
+from .nvidia import has_gpu
 
 try:
     import onnxruntime
@@ -99,6 +100,8 @@ class OnnxRuntimeBackend:
 def _check_installed(name: str) -> None:
     provider = PROVIDERS[name][0]
     if provider not in onnxruntime.get_available_providers():
+        if not has_gpu():
+            raise BackendUnavailable(f"the {name} backend needs an NVIDIA GPU: use backend auto or openvino here")
         raise BackendUnavailable(
             f"the {name} backend needs ONNX Runtime with the {provider}: "
             "pip uninstall onnxruntime; pip install onnxruntime-gpu"

@@ -38,7 +38,7 @@ def gain_of_int8(what: str, load_fp32: Callable[[], Run], load_int8: Callable[[]
     if milliseconds is None:
         milliseconds = measure({"fp32": load_fp32(), "int8": load_int8()})
         times = ", ".join(f"{name} {value:.1f} ms" for name, value in milliseconds.items())
-        log.info("measured on this processor, once: %s for an image of %dx%d", times, *reversed(SIZE))
+        log.debug("measured on this processor, once: %s for an image of %dx%d", times, *reversed(SIZE))
         if file is not None:
             try:
                 write_atomically(file, json.dumps(milliseconds).encode())

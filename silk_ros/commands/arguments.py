@@ -1,13 +1,8 @@
-"""The parser of a command, and types of its values, which raise ArgumentTypeError, naming the expected form."""
+"""Types of the values of a command's arguments, which raise ArgumentTypeError, naming the expected form."""
 
 from __future__ import annotations
 
 import argparse
-
-
-def command_parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """A parser whose help shows the docstring of a command's module as it is written."""
-    return argparse.ArgumentParser(name, description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def positive(text: str) -> int:

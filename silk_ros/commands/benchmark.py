@@ -1,7 +1,7 @@
 """Measure the speed of extraction and matching on this machine, beside other features.
 
-    benchmark                                   everything, a few minutes
-    benchmark --quick                           a first look, half a minute
+    benchmark                                   everything, which takes minutes
+    benchmark --quick                           a first look; it says beforehand how long it takes
     benchmark --sizes 752x480 --keypoints 1500  the size of your camera's images, and the keypoints you need
     benchmark --image photo.jpg --threads 1     your own picture, one thread
     benchmark --rate 30 --size 640x480          node settings that hold a camera's rate, in less than a minute
@@ -33,9 +33,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..backends import BACKENDS, processor
+from ..command_line import command_parser
 from ..evaluation.run_info import describe_run
 from ..extractor import Extractor
-from .arguments import command_parser, hertz, image_size, positive
+from .arguments import hertz, image_size, positive
 
 try:
     from ..evaluation.speed import matching
@@ -50,6 +51,7 @@ except ModuleNotFoundError as error:
 SIZES, KEYPOINTS, REPEATS = ((640, 480), (320, 240)), (1000, 2000, 5000), 20
 QUICK_REPEATS = 3
 SIZE_NAMES = [f"{width}x{height}" for width, height in SIZES]
+CAMERA_RATE = 30  # Hz, in advice
 RATE_ONLY = ("size", "stereo")
 NOT_WITH_RATE = ("sizes", "keypoints", "backends", "threads", "repeats", "quick", "image")
 
@@ -90,6 +92,7 @@ def run(options: argparse.Namespace, command: str) -> None:
     """Measure, print and write. Raises OSError or ValueError, naming the fix."""
     options.output.mkdir(parents=True, exist_ok=True)
     images = [resized_image(options.image, *size) if options.image else noise_image(*size) for size in options.sizes]
+    print("trying which backends and detectors run here", flush=True)
     pipelines, skipped = find_pipelines(options.backends, images[0], options.threads)
     peers, missing = find_peers(PEERS)
     skipped |= missing
@@ -111,14 +114,18 @@ def run(options: argparse.Namespace, command: str) -> None:
     }
     path = options.output / "benchmark.json"
     path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    print(f"\nwrote {path}")
+    written = str(path)
     try:
         from ..evaluation.speed.chart import draw_chart
+
+        draw_chart(measured.extraction, f"Extraction on {machine}", path.with_suffix(".png"))
+        written += f" and {path.with_suffix('.png').name}"
     except ImportError as error:
-        print(f"no chart: {error}; pip install matplotlib")
-        return
-    draw_chart(measured.extraction, f"Extraction on {machine}", path.with_suffix(".png"))
-    print(f"wrote {path.with_suffix('.png')}")
+        print(f"\nno chart: {error}; pip install matplotlib")
+    width, height = options.sizes[0]
+    print(
+        f"\nwrote {written}; next: benchmark --rate {CAMERA_RATE} --size {width}x{height} (your camera's rate and size)"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple
 from pathlib import Path
+from shlex import quote
 
 from ..backends import processor
 from ..evaluation.report.tables import text_table
@@ -42,7 +43,7 @@ def run(camera: CameraLoad, output: Path) -> int:
     path.write_text(params_file(search.best.candidate, camera), encoding="utf-8")
     print(
         f"\n{_words(search.best.candidate)}: {search.best.ms:.1f} ms, holds {search.best.hertz:.0f} Hz\n\n"
-        f"wrote {path}\nros2 launch silk_ros silk.launch.py params_file:={path.resolve()}"
+        f"wrote {path}; next: ros2 launch silk_ros silk.launch.py params_file:={quote(str(path.resolve()))}"
     )
     return 0
 

@@ -15,16 +15,19 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import sys
 from pathlib import Path
 
 from ..backends import PRECISIONS, BackendUnavailable
 from ..backends.base import MAX_OPTIMIZATION_LEVEL, EngineOptions
 from ..backends.model import Model
+from ..command_line import command_parser
 from ..front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
+from ..parameters.front_end import KNOWN
 from ..paths import default_model
 from ..selection import Selection
-from .arguments import command_parser, image_size, positive
+from .arguments import image_size, positive
 
 CAMERA_SIZE = (640, 480)
 
@@ -68,6 +71,20 @@ def build_and_keep(options: argparse.Namespace, engine: EngineOptions) -> None:
         print(f"{width}x{height}, {made.precision}, up to {options.max_keypoints} keypoints: {state}")
         print(f"  {made.parity}")
         print(f"  {made.path or 'not kept: there is no usable cache folder'}")
+    if made.path is not None:
+        print(f"wrote the engines to {made.path.parent}; next: {_node(options, engine)}")
+
+
+def _node(options: argparse.Namespace, engine: EngineOptions) -> str:
+    """The command of a node that loads the engines."""
+    values = {"backend": "tensorrt", "max_keypoints": options.max_keypoints, "scale": options.scale}
+    others = {"model_path": options.model and options.model.resolve(), "precision": options.precision}
+    others |= {f"tensorrt.{name}": value for name, value in vars(engine).items()}
+    names = ("border", "nms_radius", "cell_size", "max_per_cell")
+    others |= {f"selection.{name}": getattr(options, name) for name in names}
+    values |= {name: value for name, value in others.items() if value and value != KNOWN[name].default}
+    given = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
+    return shlex.join(["ros2", "run", "silk_ros", "silk_node", "--ros-args", *given])
 
 
 def check_only(options: argparse.Namespace, engine: EngineOptions) -> None:

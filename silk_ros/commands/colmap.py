@@ -1,4 +1,4 @@
-"""A COLMAP database of features and matches, and the model that COLMAP builds from it. Needs pycolmap.
+"""A COLMAP database of features and matches. Needs pycolmap.
 
 COLMAP puts the centre of the top-left pixel at (0.5, 0.5), this package at (0, 0): keypoints and principal points are
 shifted by half a pixel. Descriptors are not stored: COLMAP only has types for its own features, and maps from matches.
@@ -15,20 +15,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
-from tqdm import tqdm
 
 from ..extractor import Extractor
+from ..images.console import progress_bar
 from ..images.mask import mask_rows
 from ..images.sequence import SequenceFrame
+from ..images.source import was
 from ..matcher import match
 from ..types import Features, Matches
 from .colmap_cameras import PIXEL_CENTRE, ColmapCamera, ColmapCameras, pycolmap
+from .colmap_images import ColmapImages
+from .colmap_mapping import DATABASE, IMAGES
 
 log = logging.getLogger(__name__)
-
-DATABASE, IMAGES, MODELS = "database.db", "images", "sparse"  # in the output folder
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,12 @@ class DatabaseWriter:
 
     def __init__(self, folder: Path, window: int, loop: int = 0, filters: Mapping[str, Any] | None = None) -> None:
         if folder.exists():
-            raise FileExistsError(f"'{folder}' exists: choose another folder for the database, or remove it")
-        self._images = folder / IMAGES
-        self._images.mkdir(parents=True)
+            raise FileExistsError(f"'{folder}' exists: choose another folder")
+        self._images = ColmapImages(folder / IMAGES)
         self._database = pycolmap.Database.open(folder / DATABASE)
         self._recent: deque[_Stored] = deque(maxlen=window)
         self._anchors: list[_Stored] = []
-        self._loop = loop
+        self._window, self._loop = window, loop
         self._match: Callable[[Features, Features], Matches] = partial(match, **filters or {})
         self._cameras = ColmapCameras(self._database)
         self._verification = pycolmap.TwoViewGeometryOptions()
@@ -79,14 +78,21 @@ class DatabaseWriter:
         self._count = self._pairs = self._left_out = 0
         self._inliers: list[int] = []
 
-    def add(self, view: SequenceFrame, features: Features) -> None:
-        """Store an image and its keypoints, and match it with earlier images."""
+    def pairs(self, images: int) -> int:
+        """The number of pairs that are matched for a number of images."""
+        looped = range(0, images, self._loop) if self._loop else ()
+        # Of the earlier images with which every loop-th is matched, those in the window are not matched again.
+        further = sum(-(-(number - self._window) // self._loop) for number in looped if number > self._window)
+        return sum(min(number, self._window) for number in range(images)) + further
+
+    def add(self, view: SequenceFrame, features: Features) -> int:
+        """Store an image and its keypoints, and match it with earlier images, whose number is returned."""
         camera = self._cameras.of(view)
         if camera.calibration is not None:
             known = np.isfinite(camera.calibration.rays(features.keypoints)).all(axis=1)
             self._left_out += int(np.count_nonzero(~known))
             features = features.rows(np.flatnonzero(known))
-        stored = _Stored(self._write_image(view, camera), camera, features)
+        stored = _Stored(self._write_image(self._images.add(view), camera), camera, features)
         self._database.write_keypoints(stored.id, features.keypoints + np.float32(PIXEL_CENTRE))
         earlier = {other.id: other for other in self._recent}
         if self._loop > 0 and self._count % self._loop == 0:
@@ -101,11 +107,9 @@ class DatabaseWriter:
             if len(geometry.inlier_matches):
                 self._inliers.append(len(geometry.inlier_matches))
         self._recent.append(stored)
+        return len(pairs)
 
-    def _write_image(self, view: SequenceFrame, camera: ColmapCamera) -> int:
-        name = f"{view.index:06d}.png"
-        if not cv2.imwrite(str(self._images / name), view.picture()):
-            raise OSError(f"cannot write '{self._images / name}': is the disk full?")
+    def _write_image(self, name: str, camera: ColmapCamera) -> int:
         image = pycolmap.Image(name=name, camera_id=camera.id)
         image.image_id = self._database.write_image(image)
         frame = pycolmap.Frame(rig_id=camera.id)
@@ -126,56 +130,30 @@ class DatabaseWriter:
         if not self._cameras.are_calibrated:
             log.warning("COLMAP starts from a guess of the focal length: give --camera if you know the intrinsics")
         if self._left_out:
-            log.warning("%d keypoints were left out: the calibration has no ray for them", self._left_out)
+            log.warning("%d keypoints %s left out: the calibration has no ray", self._left_out, was(self._left_out))
         inliers = float(np.mean(self._inliers)) if self._inliers else 0.0
         return DatabaseSummary(self._count, self._pairs, len(self._inliers), inliers)
 
 
-def write_database(views: Iterable[SequenceFrame], extractor: Extractor, writer: DatabaseWriter) -> DatabaseSummary:
-    """Extract and match a whole sequence, without the keypoints that masks leave out."""
+def write_database(
+    views: Iterable[SequenceFrame], extractor: Extractor, writer: DatabaseWriter, total: int | None = None
+) -> DatabaseSummary:
+    """Extract and match a whole sequence, without the keypoints that masks leave out.
+
+    total: number of images, for the progress bars; None where it is not known.
+    """
+    pairs = None if total is None else writer.pairs(total)
     try:
-        for view in views:
-            features = extractor(view.gray)
-            if view.mask is not None:
-                features = features.rows(np.flatnonzero(mask_rows(view.mask, features.keypoints, view.gray.shape)))
-            writer.add(view, features)
+        with (
+            progress_bar("extraction", "image", total) as extracted,
+            progress_bar("matching", "pair", pairs) as matched,
+        ):
+            for view in views:
+                features = extractor(view.gray)
+                if view.mask is not None:
+                    features = features.rows(np.flatnonzero(mask_rows(view.mask, features.keypoints, view.gray.shape)))
+                extracted.update()
+                matched.update(writer.add(view, features))
     finally:
         summary = writer.close()
     return summary
-
-
-def map_images(folder: Path) -> tuple[Path, Any]:
-    """Incremental mapping of the database in a folder by COLMAP, which refines the camera unless it is calibrated.
-
-    Writes models to sparse/0, 1, ... Returns the folder and pycolmap.Reconstruction of the model with most images.
-    Raises ValueError, naming the fix, if nothing can be mapped.
-    """
-    database = pycolmap.Database.open(folder / DATABASE)
-    count = database.num_images()
-    refine = not all(camera.has_prior_focal_length for camera in database.read_all_cameras())
-    database.close()
-    options = pycolmap.IncrementalPipelineOptions(
-        random_seed=0, ba_refine_focal_length=refine, ba_refine_extra_params=refine
-    )
-    options.mapper.abs_pose_refine_focal_length = options.mapper.abs_pose_refine_extra_params = refine
-    (folder / MODELS).mkdir(exist_ok=True)
-    level, pycolmap.logging.minloglevel = pycolmap.logging.minloglevel, int(pycolmap.logging.ERROR)
-    try:
-        with tqdm(desc="mapping", unit="image", total=count) as progress:
-            models = pycolmap.incremental_mapping(
-                folder / DATABASE,
-                folder / IMAGES,
-                folder / MODELS,
-                options,
-                initial_image_pair_callback=lambda: progress.update(2),
-                next_image_callback=lambda: progress.update(1),
-            )
-    finally:
-        pycolmap.logging.minloglevel = level
-    if not models:
-        raise ValueError(
-            f"COLMAP could not map '{folder}': the camera must move sideways and its views overlap; try a larger "
-            "--window or --every, and --camera if you know it"
-        )
-    largest = max(models, key=lambda number: models[number].num_reg_images())
-    return folder / MODELS / str(largest), models[largest]

@@ -31,8 +31,9 @@ from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 
+from ..command_line import command_parser
 from ..extractor import DEFAULT_SCALE
-from .arguments import command_parser, positive
+from .arguments import positive
 
 try:
     from ..evaluation.datasets.hpatches import SHORTER_EDGE

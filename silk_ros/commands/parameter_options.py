@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import textwrap
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ..parameters.declarations import Declaration, unknown_parameter
 from ..parameters.front_end import DECLARATIONS, KNOWN
 from ..parameters.given import preset_file, read_parameter_file, value_of, value_of_text
 
@@ -31,14 +31,17 @@ OF_THE_NODE = {
     **dict.fromkeys(("image_transport", "image_reliability", "qos_overrides"), "of topics"),
     "use_sim_time": "of a running node",
 }
-HELP_WIDTH = 110  # characters of a line
 
 Given = tuple[str, Any]  # name and value
 
 
 def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     """Add `--preset`, `--params`, `--set` and its shortcuts; `parameter_values` reads what was given."""
-    group = parser.add_argument_group("parameters, as silk_node has them; --set overrides --params, and that --preset")
+    precedence = (
+        "--set overrides --params, and that --preset. The other options are short for --set: of two values for one "
+        "parameter, the last one given is taken."
+    )
+    group = parser.add_argument_group("parameters, as silk_node has them", precedence)
     add = group.add_argument
     add("--preset", metavar="NAME", help="parameters that suit a program downstream: orb_slam, vins, ...")
     add("--params", type=Path, metavar="FILE", help="parameter file of ROS, as silk_node takes it")
@@ -47,16 +50,9 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
         add(f"--{option}", **_given(partial(_value, name)), metavar="VALUE", help=f"--set {name}=VALUE")
 
 
-def parameter_help(unused: Mapping[str, str]) -> str:
-    """What parameters there are, with defaults and limits, for the end of a help text; without unused ones."""
-    used = [declaration for declaration in DECLARATIONS if not _reason(declaration.name, unused)]
-    wrap = partial(textwrap.fill, width=HELP_WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
-    entries = []
-    for each in used:
-        limits = f" ({each.limits})" if each.limits else ""
-        head = f"  {each.name}={str(each.default).lower() if isinstance(each.default, bool) else each.default}{limits}"
-        entries += [textwrap.fill(head, HELP_WIDTH, subsequent_indent=" " * 6), wrap(each.description)]
-    return "\n".join(["parameters and their defaults:", *entries])
+def used_parameters(unused: Mapping[str, str]) -> list[Declaration]:
+    """The declarations of all parameters but the unused ones."""
+    return [declaration for declaration in DECLARATIONS if not _reason(declaration.name, unused)]
 
 
 def parameter_values(
@@ -83,13 +79,13 @@ def parameter_values(
 
 def _from_file(path: Path, unused: Mapping[str, str]) -> Iterator[Given]:
     """The parameters of a file that are used; the others are named in the log."""
-    left_out, unknown = [], []
+    left_out = []
     for name, given in read_parameter_file(path).items():
         if reason := _reason(name, unused):
             default = KNOWN[name].default if name in KNOWN else None
             left_out += [f"{name} ({reason})"] if given != default else []
         elif name not in KNOWN:
-            unknown.append(name)
+            log.warning("'%s': %s", path, unknown_parameter(name, KNOWN))
         else:
             try:
                 yield name, value_of(name, given)
@@ -97,8 +93,6 @@ def _from_file(path: Path, unused: Mapping[str, str]) -> Iterator[Given]:
                 raise ValueError(f"'{path}': {error}") from error
     if left_out:
         log.info("'%s': not used here: %s", path, ", ".join(left_out))
-    if unknown:
-        log.warning("'%s': no such parameter: %s", path, ", ".join(unknown))
 
 
 def _reason(name: str, unused: Mapping[str, str]) -> str:

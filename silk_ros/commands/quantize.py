@@ -23,12 +23,12 @@ import numpy as np
 from tqdm import tqdm
 
 from ..backends.model import check_gate, int8_path
+from ..command_line import command_parser
 from ..evaluation.datasets.gray_images import Image, resize
 from ..evaluation.pairs import KEYPOINTS, Pair, QuantizationReport, compare, read_gray_frames, read_pairs
 from ..extractor import Extractor
 from ..images.console import console_log
 from ..images.sampling import spaced_to_ends, spread
-from .arguments import command_parser
 
 CALIBRATION_IMAGES = 48
 CALIBRATION_SIZE = 320, 240  # width and height, those of a camera with 640x480 at half size

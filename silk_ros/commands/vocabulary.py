@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 
 from ..binary import binary_code
+from ..command_line import command_parser
 from ..paths import default_model
 from ..vocabulary import check_code
 from ..vocabulary_files import check_output, read_vocabulary, vocabulary_path, write_vocabulary
-from .arguments import command_parser
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,8 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
     except (OSError, ValueError) as error:
         print(f"vocabulary: {error}", file=sys.stderr)
         return 1
-    print(f"wrote {options.output}: {vocabulary.is_word.sum():,} words")
+    print(f"wrote {options.output} with {vocabulary.is_word.sum():,} words; next: {_next_step(options.output)}")
     return 0
+
+
+def _next_step(written: Path) -> str:
+    """What to do with a vocabulary of a format."""
+    if written.suffix == ".fbow":
+        return f"start stella_vslam with -v {quote(str(written))}"
+    return f"start ORB-SLAM with {quote(str(written))} as its first argument, in place of ORBvoc.txt"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The log on the terminal, for commands."""
+"""The log and the progress bars on the terminal, for commands."""
 
 from __future__ import annotations
 
@@ -36,3 +36,14 @@ def console_log(*programs: str) -> Iterator[None]:
         logging.root.removeHandler(handler)
         for logger, level in zip(loggers, levels):
             logger.setLevel(level)
+
+
+def progress_bar(description: str, unit: str, total: int | None = None) -> tqdm:
+    """A bar on standard error such as "matching: 40% |####      | pair 12 of 30 [00:08, 00:12 left]".
+
+    unit: what is counted, in the singular. total: None where it is not known; there is a counter then.
+    """
+    layout = "{desc}: {unit} {n_fmt} [{elapsed}]"
+    if total is not None:
+        layout = "{desc}: {percentage:3.0f}% |{bar}| {unit} {n_fmt} of {total_fmt} [{elapsed}, {remaining} left]"
+    return tqdm(desc=description, total=total, unit=unit, bar_format=layout, file=sys.stderr)

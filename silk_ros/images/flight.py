@@ -136,6 +136,7 @@ class FlightSource(Source):
 
     def __init__(self) -> None:
         super().__init__("flight")
+        self.length = round(LAP * DEFAULT_RATE)
         self._flight = SyntheticFlight()
 
     def _read(self) -> Iterator[SourceImage]:

@@ -47,6 +47,7 @@ class LayoutSource(Source):
         self._layout = layout
         self.stereo = layout.stereo
         self.about = layout.about() + order_note(frame.image for frame in layout.frames)
+        self.length = len(layout.frames)
         self.rate = usual_rate([frame.stamp for frame in layout.frames])
 
     def _read(self) -> Iterator[SourceImage | Lost]:
@@ -64,11 +65,11 @@ class LayoutSource(Source):
 
     def _load(self, path: Path, camera: Camera | None) -> SourceImage | Lost:
         """The image in a file, with its calibration if that is for images of its size."""
+        name = self._name(path)
         try:
-            image = SourceImage.from_array(decode_file(path))
+            image = SourceImage.from_array(decode_file(path), path=path, name=name)
         except ValueError as error:
-            folder = self._layout.folder
-            return Lost(str(path.relative_to(folder) if path.is_relative_to(folder) else path), str(error))
+            return Lost(name, str(error))
         if camera is None or (camera.width, camera.height) == (image.width, image.height):
             return replace(image, camera=camera)
         problem = (
@@ -76,6 +77,12 @@ class LayoutSource(Source):
             ": give all images the size of the calibration"
         )
         return replace(image, camera_problem=problem)
+
+    def _name(self, path: Path) -> str:
+        """The path of a file from the folder of the source; only the file's name where it lies elsewhere."""
+        folder = self._layout.folder
+        inside = path.relative_to(folder) if path.is_relative_to(folder) else Path(path.name)
+        return path.name if ".." in inside.parts else inside.as_posix()
 
 
 class FolderSource(LayoutSource):
@@ -113,4 +120,4 @@ def _folders_with_images(folder: Path) -> str:
     if not inside:
         return ""
     shown = ", ".join(inside[:SHOWN_FOLDERS]) + (", ..." if len(inside) > SHOWN_FOLDERS else "")
-    return f"; there are images in its folders {shown}: name one of these"
+    return f"; there are images in its folders {shown}: name one of these, or all as '{folder / EVERYWHERE}'"

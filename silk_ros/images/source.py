@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,8 @@ class SourceImage:
     data: raw buffer of `step` bytes per row. pose: camera-to-world (4, 4).
     camera: calibration; where it is None although the source has one, `camera_problem` says why and what to do.
     stamp, frame_id: of a recorded message's header, in nanoseconds.
+    path: of the file that holds this image alone. name: that path from the folder of the source, with / between
+    folders. Both are empty for an image of a video, a recording or a camera.
     right: the image of the right camera at that moment, where this is the left one of a stereo pair.
     value_range: of the values of all 16-bit images of the source so far.
     """
@@ -49,6 +52,8 @@ class SourceImage:
     camera_problem: str = ""
     stamp: int | None = None
     frame_id: str | None = None
+    path: Path | None = None
+    name: str = ""
     right: SourceImage | None = None
     value_range: ValueRange = field(default_factory=ValueRange)
 
@@ -78,6 +83,11 @@ class SourceImage:
         """The image in grey (H, W) uint8. Raises ValueError, naming the fix, for a buffer that cannot be read."""
         layout = self.height, self.width, self.encoding, self.step, self.is_bigendian
         return to_gray(self.data.data, *layout, value_range=self.value_range)
+
+
+def was(count: int) -> str:
+    """The verb of a sentence about a number of things."""
+    return "was" if count == 1 else "were"
 
 
 def usual_rate(stamps: Sequence[int | None]) -> float:
@@ -111,8 +121,10 @@ class Source(ABC):
     rate:   images per second, by the median of the differences between stamps where there are any.
     about:  what of the source is read, and why, for the log; empty where there is no choice.
     stereo: whether its images have right ones.
+    length: number of images, damaged ones included; None where it is not known before they are read.
     """
 
+    length: int | None = None
     rate = DEFAULT_RATE
     about = ""
     stereo = False
@@ -147,7 +159,7 @@ class Source(ABC):
         if not used:
             raise ValueError(f"no image of '{self.name}' can be used: {first}")
         if losses:
-            self._say("", f"'{self.name}': {used} images were read, {losses} were left out")
+            self._say("", f"'{self.name}': {used} images were read, {losses} {was(losses)} left out")
 
     def announce(self) -> None:
         """Log once what is read."""

@@ -34,6 +34,7 @@ class VideoSource(Source):
             if isinstance(source, Path):
                 frames = capture.get(cv2.CAP_PROP_FRAME_COUNT)
                 self._announced = int(frames) if 0 < frames <= MAX_FRAMES else 0
+                self.length = self._announced or None
                 self._patience = max(MIN_PATIENCE, self._announced)
                 self._check_rate(capture, header)
                 number = f"{self._announced} frames" if self._announced else "an unknown number of frames"

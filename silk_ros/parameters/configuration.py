@@ -37,6 +37,13 @@ class Configuration:
         mask = read_mask(settings.mask_file) if settings.mask_file else None
         return cls(settings, extractor, encoder(settings.descriptor_format, extractor.backend), mask)
 
+    @property
+    def summary(self) -> str:
+        """The network, and how many keypoints it gives, in a few words."""
+        extractor = self.extractor
+        keypoints = f"up to {extractor.max_keypoints} keypoints at scale {extractor.scale:g}"
+        return f"{extractor.backend.model.name}, {keypoints}"
+
     def changed(self, settings: Settings) -> Configuration:
         """The configuration for other settings; keeps what they do not change. Raises as `load` does."""
         if settings.network != self.settings.network:

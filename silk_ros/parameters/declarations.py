@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +53,26 @@ class Declaration:
         return str(given).lower() if self.takes_other_types and type(given) is other else given
 
     def check(self, given: Any) -> None:
-        """Raise ValueError for a value of which there is more to say than that it is out of range."""
-        if self.explain is not None and isinstance(given, float):
+        """Raise ValueError, naming the type, range or choices, for a value that the parameter can never take."""
+        if self.choices or self.numbers:
+            check_choices([self], {self.name: given})
+        number = isinstance(given, (int, float)) and not isinstance(given, bool)
+        if number and self.explain is not None:
             self.explain(given)
+        if number and self.range is not None and not self.range[0] <= given <= self.range[1]:
+            raise ValueError(f"{self.name} is out of its range, {self.limits}: {given:.9g} was given")
+        if type(given) is not type(self.default):
+            kind, hint = type(self.default).__name__, self._as_written(given)
+            raise ValueError(f"{self.name} takes a value of type {kind}, not {given!r:.40}{hint}")
+
+    def _as_written(self, given: Any) -> str:
+        """How to write a number that was given as one of another type, or a text that was read as something else."""
+        default = self.default
+        if isinstance(default, str):
+            return f": quote it twice, \"'{given}'\""
+        if type(default) in (int, float) and type(given) in (int, float) and given == type(default)(given):
+            return f": write {type(default)(given)}"
+        return ""
 
     @property
     def limits(self) -> str:
@@ -71,17 +89,14 @@ def check_change(declaration: Declaration, value: object, active: bool) -> None:
         raise ValueError(f"{name} is read-only: it is {NEVER}")
     if declaration.change == INACTIVE and active:
         raise ValueError(f"{name} cannot change while the node is active: deactivate it first")
-    check_value(declaration, value)
-
-
-def check_value(declaration: Declaration, value: object) -> None:
-    """Raise ValueError, naming the type or the range, for a value that a parameter can never take."""
-    name = declaration.name
-    if type(value) is not type(declaration.default):
-        raise ValueError(f"{name} takes a value of type {type(declaration.default).__name__}, not {value!r:.40}")
     declaration.check(value)
-    if declaration.range is not None and not declaration.range[0] <= value <= declaration.range[1]:  # type: ignore[operator]
-        raise ValueError(f"{name} is out of its range, {declaration.limits}")
+
+
+def unknown_parameter(name: str, known: Iterable[str]) -> str:
+    """What to say of a parameter that does not exist: similar ones, or where they are listed."""
+    similar = get_close_matches(name, list(known), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(similar)}?" if similar else "--help lists the parameters"
+    return f"no parameter '{name}': {hint}"
 
 
 def check_choices(declarations: Iterable[Declaration], values: Mapping[str, Any]) -> None:

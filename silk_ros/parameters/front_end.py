@@ -36,7 +36,7 @@ DECLARATIONS = (
     ),
     _live("precision", "auto", choices=("auto", *ALL_PRECISIONS)).described(
         "Number type of the backend: fp16 in tensorrt, bf16 in openvino; auto: 16 bits where the machine computes in "
-        "them, otherwise int8 if that is faster. The log says which and why."
+        "them, otherwise int8 if that is faster. The log says which, /diagnostics also why."
     ),
     _live("max_keypoints", CAMERA_MAX_KEYPOINTS, (1, 30000)).described("Keypoints extracted per image, at most."),
     _live("max_published", 0, (0, 30000)).described(
@@ -154,7 +154,8 @@ DECLARATIONS = (
     ),
     _live("diagnostics_period", 1.0, (0.1, 60.0)).described("Seconds between two messages on /diagnostics."),
     _live("no_data_timeout", 5.0, (0.5, 600.0)).described(
-        "Seconds without an image after which the node warns, naming the publishers and their QoS."
+        "Seconds without an image, since the last one or since a publisher appeared, after which the node warns, "
+        "naming the publishers and their QoS."
     ),
 )
 KNOWN = {declaration.name: declaration for declaration in DECLARATIONS}

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..paths import share_directory
-from .declarations import Declaration, check_choices, check_value
+from .declarations import Declaration, unknown_parameter
 from .front_end import KNOWN
 
 NODE = "silk"
@@ -57,8 +56,7 @@ def value_of(name: str, given: Any) -> Any:
     value = declaration.value(given)
     if isinstance(declaration.default, float) and type(value) is int:
         value = float(value)
-    check_value(declaration, value)
-    check_choices([declaration], {name: value})
+    declaration.check(value)
     return value
 
 
@@ -78,9 +76,7 @@ def value_of_text(name: str, text: str) -> Any:
 def declaration_of(name: str) -> Declaration:
     """The declaration of a parameter. Raises ValueError, naming similar ones, where there is none."""
     if name not in KNOWN:
-        similar = get_close_matches(name, KNOWN, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(similar)}?" if similar else "config/silk.yaml lists the parameters"
-        raise ValueError(f"no parameter '{name}': {hint}")
+        raise ValueError(unknown_parameter(name, KNOWN))
     return KNOWN[name]
 
 

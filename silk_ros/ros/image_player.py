@@ -26,6 +26,7 @@ from ..parameters.declarations import Declaration, given_path
 from .camera_messages import camera_info_message, compressed_message, raw_message
 from .messages import stamp_nanoseconds
 from .node.declarations import declare
+from .node.interface import Interface
 from .node.logs import NodeLog
 from .node.process import WorkerNode, run_node
 from .poses import pose_message
@@ -51,6 +52,18 @@ DECLARATIONS = (
     ),
     Declaration("record", "").described("New folder for a recording, with loop set to false; empty: none."),
     Declaration("reliability", "best_effort", choices=("best_effort", "reliable")).described("QoS of the images."),
+)
+
+INTERFACE = Interface(
+    "image_player",
+    __doc__,
+    DECLARATIONS,
+    published={
+        "image_raw": "sensor_msgs/Image. With transport compressed, image_raw/compressed of "
+        "sensor_msgs/CompressedImage. Of stereo pairs, both in the namespaces left and right, as camera_info",
+        "camera_info": "sensor_msgs/CameraInfo, where the calibration is known",
+        "ground_truth": "geometry_msgs/PoseStamped, the pose of the camera in the world where it is known",
+    },
 )
 
 
@@ -111,6 +124,8 @@ class ImagePlayer(WorkerNode):
             # Publishing fails once the context is shut down; the source and the recording may fail at any time.
             if self.context.ok() or isinstance(error, OSError):
                 self.failure = str(error) or repr(error)
+        if self._recorder is not None and not self.failure:
+            self.summary = f"recorded {self._recorder.summary}"
         self.context.try_shutdown()
 
     def _play(self) -> None:
@@ -165,6 +180,7 @@ class ImagePlayer(WorkerNode):
 
 
 def main(args: list[str] | None = None) -> int:
+    INTERFACE.check_arguments(args)
     return run_node("image_player", ImagePlayer, args)
 
 

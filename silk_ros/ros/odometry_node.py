@@ -31,10 +31,12 @@ from .messages import points_from_cloud, stamp_nanoseconds
 from .node.calibration import Calibration
 from .node.declarations import declare
 from .node.diagnostics import Counters, diagnostics_message
+from .node.interface import DIAGNOSTICS, Interface
 from .node.logs import ChangeLog, NodeLog
 from .node.process import WorkerNode, run_node
 from .node.rectified import images_are_rectified
 from .odometry_outputs import OdometryOutputs, TumFile
+from .odometry_summary import OdometrySummary
 
 TOPICS = {"matches": "silk/matches", "stereo": "silk/stereo_matches"}
 QUEUE = 10  # clouds that a subscription holds
@@ -53,6 +55,23 @@ DECLARATIONS = (
     Declaration("disparity_offset", 0.0, (-20.0, 20.0)).described(
         "Pixels to add to disparities of a misrectified pair."
     ),
+)
+
+INTERFACE = Interface(
+    "odometry_node",
+    __doc__,
+    DECLARATIONS,
+    subscribed={
+        "silk/matches": "sensor_msgs/PointCloud2, matches of silk_node",
+        "silk/stereo_matches": "sensor_msgs/PointCloud2, stereo matches of silk_node",
+        "camera_info": "sensor_msgs/CameraInfo of the camera, of the left one of a pair",
+    },
+    published={
+        "~/odometry": "nav_msgs/Odometry, the pose of the camera in odom_frame and its velocity",
+        "~/path": "nav_msgs/Path, the last poses, while someone subscribes",
+        "/tf": "tf2_msgs/TFMessage, the pose, with publish_tf",
+        **DIAGNOSTICS,
+    },
 )
 
 
@@ -83,6 +102,7 @@ class OdometryNode(WorkerNode):
         self._outputs = OdometryOutputs(self, values["odom_frame"], values["publish_tf"])
         trajectory = given_path(values["trajectory_file"])
         self._file = TumFile(trajectory) if trajectory else None
+        self._done = OdometrySummary()
         self._problems = ChangeLog(self.get_logger().warning)
         self._log = NodeLog(self.get_logger())
         self._counters = Counters(OdometryCount)
@@ -108,6 +128,7 @@ class OdometryNode(WorkerNode):
         self._worker.join(timeout=STOP_TIMEOUT)
         if self._file is not None:
             self._file.close()
+        self.summary = self._done.text(self._state()[1], None if self._file is None else self._file.path)
         self._log.close()
 
     # Callbacks, in the executor's thread.
@@ -183,6 +204,7 @@ class OdometryNode(WorkerNode):
     def _process(self, kind: str, cloud: PointCloud2) -> None:
         """Publish the poses that are known after a cloud."""
         frame_id = cloud.header.frame_id
+        self._done.images += kind == "matches"
         try:
             camera = self._calibration.camera(frame_id)
         except ValueError as error:
@@ -201,6 +223,7 @@ class OdometryNode(WorkerNode):
     def _publish(self, estimate: Estimate, camera_frame: str) -> None:
         self._last = estimate
         self._counters.add(OdometryCount.FRAMES)
+        self._done.add(estimate, self._tracking.mode)
         if estimate.problem:
             self._counters.add(OdometryCount.FAILURES)
             self._problems.report("motion", f"motion is guessed: {estimate.problem}")
@@ -215,6 +238,7 @@ class OdometryNode(WorkerNode):
 
 
 def main(args: list[str] | None = None) -> int:
+    INTERFACE.check_arguments(args)
     return run_node("odometry_node", OdometryNode, args)
 
 

@@ -87,6 +87,7 @@ class TumFile:
 
     def __init__(self, path: Path) -> None:
         write_tum(path, [])
+        self.path = path
         # Without a buffer, nothing is left to write when the process is killed or the disk is full.
         self._file = path.open("ab", buffering=0)
         self.close = self._file.close

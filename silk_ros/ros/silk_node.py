@@ -26,6 +26,7 @@ from .front_end.statistics import FrontEndCount, Statistics
 from .front_end.worker import Worker
 from .node.declarations import declare
 from .node.diagnostics import diagnostics_message
+from .node.interface import DIAGNOSTICS, Interface
 from .node.logs import ChangeLog, NodeLog
 from .node.process import WorkerNode, guard_transitions, run_node
 
@@ -33,6 +34,32 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 CONFIGURATION_ERRORS = (OSError, ValueError, ImportError, RuntimeError)
 # Attributes of the backend by their keys on /diagnostics.
 NETWORK_VALUES = dict(backend="name", device="device", precision="precision", precision_reason="reason", model="model")
+
+INTERFACE = Interface(
+    "silk_node",
+    __doc__,
+    DECLARATIONS,
+    subscribed={
+        "image_raw": "sensor_msgs/Image. With image_transport compressed, image_raw/compressed of "
+        "sensor_msgs/CompressedImage. With stereo.sync, both in the namespaces left and right, as camera_info",
+        "camera_info": "sensor_msgs/CameraInfo, for the rays of keypoints and the points of stereo matches",
+        "mask": "sensor_msgs/Image of the size of the images: where it is black there are no keypoints",
+    },
+    published={
+        "~/features": "sensor_msgs/PointCloud2, the keypoints with scores, descriptors, rays and track ids; of the "
+        "right image of a pair on ~/right/features",
+        "~/matches": "sensor_msgs/PointCloud2, matches with the image before",
+        "~/stereo_matches": "sensor_msgs/PointCloud2, matches of left and right with points in metres",
+        "~/tracks": "sensor_msgs/PointCloud, tracks as VINS-Mono and VINS-Fusion take them",
+        "~/image_overlay": "sensor_msgs/Image, the image with its tracks, while someone subscribes",
+        **DIAGNOSTICS,
+    },
+    services={
+        "~/reset": "std_srvs/Trigger, the next image starts new tracks",
+        "~/enable": "std_srvs/SetBool, switches the processing of images on and off",
+        "~/change_state": "lifecycle_msgs/ChangeState, and the other services of a managed node",
+    },
+)
 
 
 class SilkNode(LifecycleNode, WorkerNode):
@@ -82,7 +109,7 @@ class SilkNode(LifecycleNode, WorkerNode):
             self._worker = Worker(self, configuration, self._statistics, self._problems)
         except CONFIGURATION_ERRORS as error:
             return self._failed("configured", error)
-        self.get_logger().info(f"{configuration.extractor}, loaded in {time.monotonic() - started:.1f} s")
+        self.get_logger().info(f"{configuration.summary}, loaded in {time.monotonic() - started:.1f} s")
         return SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -130,7 +157,7 @@ class SilkNode(LifecycleNode, WorkerNode):
         if change is None:
             return
         if change.configuration is not None and change.settings.network != old.network:
-            self.get_logger().info(f"changed to {change.configuration.extractor}")
+            self.get_logger().info(f"changed to {change.configuration.summary}")
         if change.settings.diagnostics_period != old.diagnostics_period:
             self._diagnostics_timer.timer_period_ns = round(change.settings.diagnostics_period * 1e9)
 
@@ -186,6 +213,7 @@ class SilkNode(LifecycleNode, WorkerNode):
 
 
 def main(args: list[str] | None = None) -> int:
+    INTERFACE.check_arguments(args)
     return run_node("silk_node", SilkNode, args)
 
 

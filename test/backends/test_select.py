@@ -4,15 +4,15 @@ import logging
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import onnxruntime
 import pytest
 
-from silk_ros import Extractor
-from silk_ros.backends import AUTO, BACKENDS, BackendUnavailable, select_backend
+from silk_ros import Extractor, backends
+from silk_ros.backends import AUTO, BACKENDS, BackendUnavailable, nvidia, processor, select_backend
 from silk_ros.backends.onnxruntime import PROVIDERS
 from silk_ros.paths import default_model
 
@@ -53,6 +53,16 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return set_available
 
 
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[int], list[str]]]:
+    """What was logged at a level, on a machine without a GPU that has said nothing yet."""
+    monkeypatch.setattr(backends, "has_gpu", lambda: False)
+    (only_changes,) = backends.log.filters
+    monkeypatch.setattr(only_changes, "last", "")
+    with caplog.at_level(logging.DEBUG, "silk_ros.backends"):
+        yield lambda level: [record.getMessage() for record in caplog.records if record.levelno == level]
+
+
 @pytest.mark.parametrize(
     ("available", "chosen"),
     [
@@ -62,17 +72,54 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         (("onnxruntime",), "onnxruntime"),
     ],
 )
-def test_auto_takes_the_first_that_is_here_and_says_why(
-    here: Callable[..., None], caplog: pytest.LogCaptureFixture, available: tuple[str, ...], chosen: str
+def test_auto_takes_the_first_that_is_here_and_says_why_not_a_faster_one(
+    here: Callable[..., None], said: Callable[[int], list[str]], available: tuple[str, ...], chosen: str
 ) -> None:
     here(*available)
-    with caplog.at_level(logging.INFO, "silk_ros"):
-        assert select_backend("auto", "auto", default_model(), 50).name == chosen
-    *passed_over, taken, precision = caplog.messages
+    assert select_backend("auto", "auto", default_model(), 50).name == chosen
+    (line,) = said(logging.INFO)
+    told, *reasons = line.split("; ")
     expected = AUTO[: AUTO.index(chosen)]
+    assert told == f"{chosen} on device, precision"
+    # A machine without a GPU needs to hear no more of the backends that need one.
+    assert reasons == [*["no NVIDIA GPU"][: len(expected)], *(f"{name} needs a package" for name in expected[2:])]
+    *passed_over, precision = said(logging.DEBUG)
     assert passed_over == [f"backend auto: not {name}: {name} needs a package" for name in expected]
-    assert taken == f"backend auto: {chosen} on device"
     assert precision == "precision auto: precision: it suits the device"
+
+
+def test_with_a_gpu_the_remedy_is_in_the_log(
+    here: Callable[..., None], said: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here("openvino")
+    monkeypatch.setattr(backends, "has_gpu", lambda: True)
+    select_backend("auto", "auto", default_model(), 50)
+    assert said(logging.INFO) == ["openvino on device, precision; tensorrt needs a package"]
+
+
+def test_float32_that_auto_took_comes_with_the_reason(
+    here: Callable[..., None], said: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here("openvino")
+    load = BACKENDS["openvino"]
+
+    def load_float(*arguments: object) -> object:
+        backend = load(*arguments)
+        backend.precision, backend.reason = "fp32", "there is no int8 version"
+        return backend
+
+    monkeypatch.setitem(BACKENDS, "openvino", load_float)
+    select_backend("auto", "auto", default_model(), 50)
+    assert said(logging.INFO) == ["openvino on device, fp32 (there is no int8 version); no NVIDIA GPU"]
+
+
+def test_the_same_choice_is_not_said_again(here: Callable[..., None], said: Callable[[int], list[str]]) -> None:
+    here("openvino", "onnxruntime")
+    for keypoints in (50, 60, 70):
+        select_backend("openvino", "auto", default_model(), keypoints)
+    select_backend("onnxruntime", "auto", default_model(), 50)
+    select_backend("openvino", "auto", default_model(), 50)
+    assert [line.split()[0] for line in said(logging.INFO)] == ["openvino", "onnxruntime", "openvino"]
 
 
 def test_auto_with_nothing_here_names_every_remedy(here: Callable[..., None]) -> None:
@@ -95,6 +142,26 @@ def test_a_backend_asked_for_by_name_never_gives_way(here: Callable[..., None], 
 def test_auto_takes_one_that_computes_in_the_precision(here: Callable[..., None], precision: str, chosen: str) -> None:
     here(*BACKENDS)
     assert select_backend("auto", precision, default_model(), 50).name == chosen
+
+
+@pytest.mark.parametrize(("has_bf16", "there_are"), [(True, "fp32, bf16, int8"), (False, "fp32, int8")])
+def test_a_precision_that_no_backend_here_computes_in_lists_those_that_there_are(
+    here: Callable[..., None], monkeypatch: pytest.MonkeyPatch, has_bf16: bool, there_are: str
+) -> None:
+    here("openvino", "onnxruntime")
+    monkeypatch.setattr(backends, "has_gpu", lambda: False)
+    monkeypatch.setattr(processor, "computes_bf16", lambda: has_bf16)
+    with pytest.raises(BackendUnavailable) as caught:
+        select_backend("auto", "fp16", default_model(), 50)
+    assert str(caught.value) == (
+        "precision fp16 needs the backend tensorrt (no NVIDIA GPU): "
+        f"openvino computes here in {there_are}; auto takes the fastest of them"
+    )
+
+
+def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nvidia, "DRIVER", "libcuda-that-is-not-there.so.1")
+    assert not nvidia.has_gpu.__wrapped__()
 
 
 @pytest.mark.parametrize("backend", ["auto", "onnxruntime", "openvino", "tensorrt"])
@@ -121,10 +188,16 @@ silk_ros.Extractor.load(backend="onnxruntime")
 
 
 @pytest.mark.parametrize("name", ["onnxruntime_cuda", "onnxruntime_tensorrt"])
-def test_a_provider_that_is_missing_is_named_with_its_package(name: str) -> None:
-    if PROVIDERS[name][0] in onnxruntime.get_available_providers():
-        pytest.skip("this ONNX Runtime has it")
-    with pytest.raises(BackendUnavailable, match=rf"{name} backend needs .*ExecutionProvider: .*onnxruntime-gpu"):
+@pytest.mark.parametrize(
+    ("gpu", "fix"),
+    [(True, "ExecutionProvider: .*onnxruntime-gpu"), (False, "an NVIDIA GPU: use backend auto or openvino here$")],
+)
+def test_a_provider_that_is_missing_is_named_with_its_package_where_there_is_a_gpu(
+    name: str, gpu: bool, fix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    monkeypatch.setattr("silk_ros.backends.onnxruntime.has_gpu", lambda: gpu)
+    with pytest.raises(BackendUnavailable, match=rf"{name} backend needs .*{fix}"):
         select_backend(name, "auto", default_model(), 50)
 
 

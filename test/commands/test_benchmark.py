@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from silk_ros import match
 from silk_ros.backends import BackendUnavailable
 from silk_ros.commands import benchmark as command
 from silk_ros.evaluation.speed import matching
+from silk_ros.evaluation.speed.estimate import Cost, Trial, in_words
 from silk_ros.evaluation.speed.extraction import (
     Pipeline,
     Timing,
@@ -65,7 +67,10 @@ def test_the_command_writes_json_and_a_chart_and_prints_tables(
             assert row["gflops"] == pytest.approx(expected, abs=0.1) and row["of_gemm"] > 0
     assert set(results["by_threads"]["ms"]) == {"1"} and set(results["matching_ms"]) == {"30", "60"}
     assert results["threads"] == 1 and results["versions"]["onnxruntime"] and results["models"]["SiLK"]["sha256"]
-    printed = capsys.readouterr().out
+    captured = capsys.readouterr()
+    printed = captured.out
+    assert re.search(r"^about \d+ (s|min) on this machine", printed, re.MULTILINE) and "100% |" in captured.err
+    assert f"wrote {output / 'benchmark.json'} and benchmark.png; next: benchmark --rate 30 --size 80x64" in printed
     assert results["automatic"].startswith("backend and precision auto: ") and results["automatic"] in printed
     assert "onnxruntime int8" in printed and "ORB" in printed and "times faster" in printed
     chart = cv2.imread(str(output / "benchmark.png"))
@@ -178,6 +183,33 @@ def test_candidates_take_turns_and_the_first_round_is_not_timed() -> None:
     times = interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3, "test")
     assert calls == ["a", "b"] * 4
     assert set(times) == {"a", "b"} and times["a"].keys() == {"p25", "median", "p75"}
+
+
+def test_the_expected_time_follows_from_one_run_of_each() -> None:
+    small, large = noise_image(40, 20), noise_image(40, 40)
+    trial = Trial(
+        {Pipeline("a", "fp32"): Cost(3.0, 1.0), Pipeline("b", "int8"): Cost(2.0, 0.5)}, [Cost(0.5, 0.1)], 0.01
+    )
+    seconds = trial.seconds([small, large], [10, 20], {1000: 20, 2000: 20}, threads=2, repeats=9)
+    extraction = [5.5 + 10 * 1.6, 5.5 + 10 * 1.6, 5.5 + 10 * 3.2, 5.5 + 10 * 3.2]
+    by_threads = (2 + 10 * 0.5 * 2) + (2 + 10 * 0.5)
+    assert seconds == pytest.approx([*extraction, by_threads, 22 * 0.01, 22 * 0.04])
+    assert (in_words(0.2), in_words(25.4), in_words(240)) == ("1 s", "25 s", "4 min")
+
+
+def test_a_trial_runs_everything_once_to_load_and_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+
+    def load(self: Pipeline, keypoints: int, threads: int) -> object:
+        calls.append(f"load {self.name}")
+        return lambda image: calls.append(f"run {self.name}")
+
+    monkeypatch.setattr(Pipeline, "load", load)
+    monkeypatch.setattr("silk_ros.evaluation.speed.extraction.GEMM_SIDE", 32)
+    trial = Trial.of([Pipeline("a", "fp32")], ["orb"], noise_image(64, 64), 10, 1, 30)
+    assert calls == ["load a fp32", "run a fp32", "run a fp32"]
+    assert len(trial.others) == 2 and trial.matching > 0
+    assert all(cost.first >= 0 and cost.again >= 0 for cost in [*trial.pipelines.values(), *trial.others])
 
 
 def test_the_full_matrix_gives_the_matches_of_silk_ros() -> None:

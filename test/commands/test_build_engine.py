@@ -67,6 +67,10 @@ def test_on_a_gpu_it_tells_what_it_made(monkeypatch: pytest.MonkeyPatch, capsys:
     assert lines[1].strip() == str(Parity(0.98, 0.9999, 0.01)) and "98.0% of the keypoints" in lines[1]
     assert lines[2].strip() == "/cache/x.engine"
     assert lines[3] == "128x96, fp16, up to 5000 keypoints: already built"
+    node = "ros2 run silk_ros silk_node --ros-args -p backend:=tensorrt -p max_keypoints:=5000 -p scale:=0.5"
+    more = "-p tensorrt.optimization_level:=5 -p tensorrt.workspace_mb:=100 -p selection.border:=19.0"
+    cells = "-p selection.cell_size:=32.0 -p selection.max_per_cell:=10"
+    assert lines[-1] == f"wrote the engines to /cache; next: {node} {more} {cells}"
 
 
 @pytest.mark.parametrize(

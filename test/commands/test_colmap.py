@@ -12,8 +12,9 @@ pytest.importorskip("pycolmap", reason="the extra 'colmap' is not installed")
 import pycolmap
 
 from silk_ros import Features
-from silk_ros.commands.colmap import DATABASE, DatabaseSummary, DatabaseWriter, map_images
+from silk_ros.commands.colmap import DatabaseSummary, DatabaseWriter
 from silk_ros.commands.colmap_cameras import camera_model
+from silk_ros.commands.colmap_mapping import DATABASE, describe_model, map_images
 from silk_ros.geometry.camera import Camera
 from silk_ros.images.sequence import SequenceFrame
 from silk_ros.images.source import SourceImage
@@ -104,6 +105,36 @@ def test_a_distortion_without_a_model_is_refused() -> None:
         camera_model(camera(*[0.01] * 12, model="rational_polynomial"))
 
 
+def test_an_image_from_a_file_keeps_its_name_and_two_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    cv2.imwrite(str(file), np.full((HEIGHT, WIDTH), 7, np.uint8))
+    deep = np.full((HEIGHT, WIDTH), 7 * 256, np.uint16)
+    views = [view(0), view(1), view(2)]
+    named = [replace(each.image, path=file, name="sub/a.png") for each in views[:2]]
+    named.append(SourceImage.from_array(deep, path=file, name="deep.tif"))
+    writer = DatabaseWriter(tmp_path / "out", window=1)
+    for each, image in zip(views, named):
+        writer.add(replace(each, image=image), features(each.index))
+    writer.close()
+    database = pycolmap.Database.open(tmp_path / "out" / DATABASE)
+    names = [database.read_image(number).name for number in (1, 2, 3)]
+    database.close()
+    assert names == ["sub/a.png", "sub/a_000001.png", "deep.tif"]
+    images = tmp_path / "out" / "images"
+    assert [(images / name).read_bytes() == file.read_bytes() for name in names] == [True, True, False]
+    assert cv2.imread(str(images / "deep.tif"), cv2.IMREAD_UNCHANGED).dtype == np.uint8  # as the network saw it
+
+
+@pytest.mark.parametrize(("window", "loop"), [(1, 0), (2, 0), (10, 0), (1, 3), (2, 2), (4, 3)])
+@pytest.mark.parametrize("count", [1, 2, 7, 12])
+def test_the_number_of_pairs_is_known_beforehand(tmp_path: Path, window: int, loop: int, count: int) -> None:
+    writer = DatabaseWriter(tmp_path / "out", window, loop)
+    expected = writer.pairs(count)
+    few = features(0).rows(np.arange(3))
+    assert sum(writer.add(view(index), few) for index in range(count)) == expected
+    assert writer.close().pairs == expected
+
+
 def test_each_image_is_matched_with_the_window_and_every_third_with_all_such(tmp_path: Path) -> None:
     summary = write(tmp_path / "out", 7, camera(), window=1, loop=3)
     database = pycolmap.Database.open(tmp_path / "out" / DATABASE)
@@ -128,11 +159,34 @@ def test_colmap_maps_the_database(tmp_path: Path) -> None:
     assert folder == tmp_path / "out" / "sparse" / "0" and (folder / "images.bin").is_file()
     assert model.num_reg_images() == count and model.num_points3D() > 50
     assert model.compute_mean_reprojection_error() < 0.01  # the keypoints are exact
+    summary, line = describe_model(model, count)
+    assert summary.startswith("8 of 8 images registered, ") and "mean reprojection error 0.00 px" in summary
+    assert line == "camera 1, 320x240: PINHOLE fx 250, fy 250, cx 160.5, cy 120.5 (as given)"
     np.testing.assert_allclose(model.cameras[1].params, [FOCAL, FOCAL, 160.5, 120.5])  # a calibration is not touched
     centres = np.array([image.projection_center() for _, image in sorted(model.images.items())])
     truth = np.array([centre(index) for index in range(count)])
     aligned = pycolmap.estimate_sim3d(centres, truth)
     np.testing.assert_allclose([aligned * point for point in centres], truth, atol=1e-3)
+
+
+def test_an_estimated_camera_is_told_in_the_form_of_the_option(tmp_path: Path) -> None:
+    write(tmp_path / "out", 8, None, window=4)
+    model = map_images(tmp_path / "out")[1]
+    model.cameras[1].params = [251.5, 160, 120, 0.0125]
+    line = list(describe_model(model, 8))[1]
+    option = "--camera 251.50,251.50,159.50,119.50,0.01250,0,0,0"
+    assert (
+        line == f"camera 1, 320x240: SIMPLE_RADIAL f 251.5, cx 160, cy 120, k 0.0125 (estimated; as an option {option})"
+    )
+
+
+def test_images_that_do_not_overlap_say_so(tmp_path: Path) -> None:
+    writer = DatabaseWriter(tmp_path / "out", window=1)
+    for index in range(3):
+        writer.add(view(index, camera()), features(0).rows(np.arange(3 * index, 3 * index + 3)))
+    writer.close()
+    with pytest.raises(ValueError, match="give images that overlap more, with a smaller --every"):
+        map_images(tmp_path / "out")
 
 
 def test_what_cannot_be_mapped_says_what_to_try(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_the_readable_part_of_a_source_is_used_and_the_rest_counted(
     source = make_source(tmp_path / "data", kind, "half", views)
     assert run(source, tmp_path / "out") == 0
     printed = capsys.readouterr()
-    assert "1 were left out" in printed.err and str(source) in printed.err
+    assert "1 was left out" in printed.err and str(source) in printed.err
     assert (tmp_path / "out").exists()
     if run is not run_quantize:
         assert "11 images" in printed.out

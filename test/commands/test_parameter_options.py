@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from silk_ros.commands.parameter_options import OF_THE_NODE, add_parameter_options, parameter_help, parameter_values
+from silk_ros.commands.parameter_options import OF_THE_NODE, add_parameter_options, parameter_values, used_parameters
 from silk_ros.parameters.front_end import DECLARATIONS
+from silk_ros.parameters.help import parameter_help
 from silk_ros.paths import share_directory
 
 UNUSED = OF_THE_NODE | {"tracks": "of messages"}
@@ -53,11 +54,11 @@ def test_unused_parameters_of_a_file_are_named_and_keep_their_defaults(
     path.write_text(f"/**:\n  ros__parameters: {given}\n")
     with caplog.at_level(logging.INFO):
         assert values("--params", str(path)) == values()
-    ignored, unknown = (record.getMessage() for record in caplog.records)
+    unknown, ignored = (record.getMessage() for record in caplog.records)
     assert ignored.endswith(
         "not used here: autostart (of a running node), tracks.max_count (of messages), use_sim_time (of a running node)"
     )
-    assert unknown.endswith("no such parameter: max_keypoint")
+    assert f"'{path}': no parameter 'max_keypoint': did you mean max_keypoints" in unknown
 
 
 def test_the_whole_file_of_the_node_is_taken_and_nothing_said(caplog: pytest.LogCaptureFixture) -> None:
@@ -94,7 +95,7 @@ def test_wrong_arguments_end_with_usage(wrong: list[str], message: str, capsys: 
 
 
 def test_the_help_names_the_parameters_that_have_an_effect() -> None:
-    text = parameter_help(UNUSED)
+    text = parameter_help(used_parameters(UNUSED))
     for declaration in DECLARATIONS:
         used = declaration.name not in UNUSED and not declaration.name.startswith("tracks.")
         assert (f"\n  {declaration.name}=" in text) == used, declaration.name

@@ -10,9 +10,30 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from silk_ros.commands.run_sequence import main, parse
+from silk_ros.commands.run_sequence import main, parse, read_settings
 
 SMALL = ["--max-keypoints", "200", "--scale", "1"]
+
+
+def write_recording(folder: Path, image: NDArray[np.uint8], delay: int) -> Path:
+    """Pairs of images on /left/image_raw and /right/image_raw, the right stamps later by nanoseconds."""
+    pytest.importorskip("rosbags")
+    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.typesys import Stores, get_typestore
+
+    store = get_typestore(Stores.ROS2_JAZZY)
+    kind = "sensor_msgs/msg/Image"
+    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        topics = [writer.add_connection(f"/{side}/image_raw", kind, typestore=store) for side in ("left", "right")]
+        for index in range(4):
+            for topic, later in zip(topics, (0, delay)):
+                stamp = 10**11 + index * 10**8 + later
+                time = store.types["builtin_interfaces/msg/Time"](*divmod(stamp, 10**9))
+                header = store.types["std_msgs/msg/Header"](time, "camera")
+                height, width = image.shape
+                message = store.types[kind](header, height, width, "mono8", 0, width, image.ravel())
+                writer.write(topic, stamp, store.serialize_cdr(message, kind))
+    return folder
 
 
 @pytest.fixture
@@ -30,14 +51,90 @@ def test_a_folder_becomes_a_colmap_database(folder: Path, tmp_path: Path, capsys
     output = tmp_path / "out"
     arguments = [str(folder), "--output", str(output), "--format", "colmap", "--camera", "150,150,79.5,59.5"]
     assert main([*arguments, "--window", "1", *SMALL]) == 0
-    assert "3 images, 2 of 2 pairs verified" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "3 images, 2 of 2 pairs verified" in printed.out
+    assert f"wrote {output / 'database.db'}; next: mkdir {output / 'sparse'} && colmap mapper --" in printed.out
+    assert "image 3 of 3 [" in printed.err and "pair 2 of 2 [" in printed.err and "0image" not in printed.err
     database = pycolmap.Database.open(output / "database.db")
     points, rows = [database.read_keypoints(image)[:, :2] for image in (1, 2)], database.read_matches(1, 2)
     shifts = points[0][rows[:, 0]] - points[1][rows[:, 1]]
     assert len(points[0]) == 200 and (np.median(shifts, axis=0) == (4, 0)).all()
+    assert [database.read_image(number).name for number in (1, 2, 3)] == ["0.png", "1.png", "2.png"]
     database.close()
-    assert main([*arguments, *SMALL]) == 1
-    assert "choose another folder" in capsys.readouterr().err
+    assert (output / "images" / "1.png").read_bytes() == (folder / "1.png").read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["bag", "colmap"])
+def test_an_existing_folder_is_refused_before_anything_is_read(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["nowhere", "--output", str(tmp_path), "--format", kind]) == 1
+    assert capsys.readouterr().err == f"run_sequence: '{tmp_path}' exists: choose another folder\n"
+
+
+def test_sub_folders_are_kept_and_shown_by_the_command_for_colmaps_viewer(
+    tmp_path: Path, photo: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pycolmap = pytest.importorskip("pycolmap")
+    for index in range(4):
+        path = tmp_path / "images" / ("first", "then")[index // 2] / f"view {index % 2}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), photo[50:170, 4 * index : 4 * index + 160])
+    output = tmp_path / "out"
+    arguments = [str(tmp_path / "images" / "**" / "*"), "--output", str(output), "--format", "colmap", *SMALL]
+    assert main(arguments) == 0
+    database = pycolmap.Database.open(output / "database.db")
+    names = [database.read_image(number).name for number in (1, 2, 3, 4)]
+    database.close()
+    assert names == ["first/view 0.png", "first/view 1.png", "then/view 0.png", "then/view 1.png"]
+    assert all((output / "images" / name).is_file() for name in names)
+    capsys.readouterr()
+    assert main([str(tmp_path / "images"), "--output", str(tmp_path / "more"), "--format", "colmap"]) == 1
+    assert f"or all as '{tmp_path / 'images' / '**/*'}'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [
+        (["--max-keypoints", "90", "--set", "max_keypoints=50"], 50),
+        (["--set", "max_keypoints=50", "--max-keypoints", "90"], 90),
+    ],
+)
+def test_of_two_values_for_a_parameter_the_last_one_is_taken(given: list[str], number: int) -> None:
+    options = parse(["flight", "--output", "out", "--format", "bag", *given])
+    assert read_settings(options).network.max_keypoints == number
+
+
+def test_a_preset_for_tracks_without_a_calibration_names_the_option(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rclpy")
+    arguments = [str(folder), "--format", "bag", "--preset", "vins", *SMALL]
+    assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    assert "warning: the bag gets no tracks, as the images have no calibration: give" in printed.err
+    assert "image 3 of 3 [" in printed.err and f"wrote {tmp_path / 'out'}; next: ros2 bag play" in printed.out
+    assert main([*arguments, "--camera", "150,150,79.5,59.5", "--output", str(tmp_path / "calibrated")]) == 0
+    assert "no tracks" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "remedy"),
+    [
+        ([], "--set stereo.sync=approximate"),
+        (["--set", "stereo.sync=approximate", "--set", "stereo.max_interval=0.001"], "--set stereo.max_interval=0.002"),
+    ],
+)
+def test_pairs_of_other_stamps_name_the_parameter(
+    more: list[str], remedy: str, tmp_path: Path, photo: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = write_recording(tmp_path / "drive", photo[50:170, :160], delay=3_000_000)
+    arguments = [str(source), "--topic", "/left/image_raw", "--right-topic", "/right/image_raw", "--format", "bag"]
+    pytest.importorskip("rclpy")
+    assert main([*arguments, *more, "--output", str(tmp_path / "out")]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("run_sequence: no image of") and remedy in error
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_preset_and_a_mask_choose_the_keypoints_of_colmap(
@@ -84,6 +181,8 @@ def test_a_mask_of_another_size_than_the_first_image_is_an_error(
         (["flight", "--format", "bag", "--set", "mask_file=nowhere.png"], "there is no mask"),
         (["flight", "--format", "bag", "--set", "roi.width=9999"], "is not inside an image of"),
         (["0", "--format", "bag"], "record it first"),
+        (["flight", "--format", "bag", "--window", "10"], "leave out --window: only --format colmap uses that"),
+        (["flight", "--format", "bag", "--loop", "2", "--map"], "leave out --loop and --map: only --format colmap"),
     ],
 )
 def test_mistakes_name_the_fix(

@@ -27,7 +27,9 @@ def test_the_shipped_vocabulary_becomes_the_file_of_each_slam(
     assert (tmp_path / "silk.txt").read_bytes() == gzip.decompress(shipped.read_bytes())
     assert main(["--output", str(tmp_path / "silk.fbow")]) == 0
     assert FBoWBlocks.read(tmp_path / "silk.fbow").branching == read_vocabulary(shipped).branching
-    assert capsys.readouterr().out.count("words") == 2
+    text, fbow = capsys.readouterr().out.splitlines()
+    assert text.startswith(f"wrote {tmp_path / 'silk.txt'} with ") and "words; next: start ORB-SLAM with" in text
+    assert fbow.endswith(f"words; next: start stella_vslam with -v {tmp_path / 'silk.fbow'}")
 
 
 def test_a_vocabulary_elsewhere_can_be_named(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_photographs_may_lie_in_sub_folders_and_some_may_be_broken(
     assert [int(frame[0, 0]) for frame in read_gray_frames(str(tmp_path))] == [20, 10]
     (tmp_path / "b" / "1.png").write_bytes(b"broken")
     assert [int(frame[0, 0]) for frame in read_gray_frames(str(tmp_path))] == [20]
-    assert "1.png" in caplog.messages[0] and "1 were left out" in caplog.messages[1]
+    assert "1.png" in caplog.messages[0] and "1 was left out" in caplog.messages[1]
     (tmp_path / "a" / "2.png").write_bytes(b"broken")
     with pytest.raises(ValueError, match=r"no image of .* can be used: .*png"):
         list(read_gray_frames(str(tmp_path)))

@@ -393,7 +393,7 @@ def test_a_damaged_message_is_left_out_and_counted(
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 2
     assert f"message 5 of {topic}: left out: " in warnings[0]
-    assert warnings[1].endswith("9 images were read, 1 were left out")
+    assert warnings[1].endswith("9 images were read, 1 was left out")
 
 
 @pytest.mark.parametrize("size", [0, 3, 60, 700])

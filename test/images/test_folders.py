@@ -93,7 +93,7 @@ def test_an_unreadable_image_is_left_out_and_named(
     assert len(list(open_source(str(tmp_path)))) == 2
     first, last = caplog.messages
     assert f"{name}: left out: " in first and reason in first and "remove or replace the file" in first
-    assert "2 images were read, 1 were left out" in last
+    assert "2 images were read, 1 was left out" in last
 
 
 @pytest.mark.parametrize(

@@ -340,7 +340,7 @@ def test_damage_and_hidden_files_change_nothing_else(
     images[1].write_bytes(images[1].read_bytes()[:-100])
     read_stamps = [image.gray().tobytes() for image in open_source(str(folder))]
     assert read_stamps == [view(index).tobytes() for index in (0, 2, 3)]
-    assert "3 images were read, 1 were left out" in caplog.messages[-1]
+    assert "3 images were read, 1 was left out" in caplog.messages[-1]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-be-sig"])
@@ -442,7 +442,7 @@ def test_images_of_euroc_without_a_time_are_counted(tmp_path: Path, caplog: pyte
     write_images(folder / "mav0/cam0/data", ["left.png"])
     assert len(read(folder)) == COUNT
     assert "cam0/left.png: left out: data.csv has no time for it: add its row" in caplog.text
-    assert "4 images were read, 1 were left out" in caplog.messages[-1]
+    assert "4 images were read, 1 was left out" in caplog.messages[-1]
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".bmp"])

@@ -111,3 +111,16 @@ def test_a_data_set_beside_its_recording_is_the_data_set(tmp_path: Path, name: s
 def test_an_empty_folder_says_what_it_should_hold(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no images '.*': there should be .*\.png.* or one of these layouts: EuRoC"):
         open_source(str(tmp_path))
+
+
+def test_folders_and_videos_know_their_length_and_files_their_names(tmp_path: Path) -> None:
+    write_images(tmp_path / "all" / "a", numbered())
+    write_images(tmp_path / "all" / "b", numbered())
+    source = open_source(str(tmp_path / "all" / "**" / "*"))
+    images = list(source)
+    assert source.length == len(images) == 8
+    assert len({image.name for image in images}) == 8 and all(image.name[:2] in ("a/", "b/") for image in images)
+    assert all(image.path == tmp_path / "all" / image.name for image in images)
+    video = open_source(str(write_video(tmp_path / "v.avi")))
+    assert video.length == 20 and {(image.name, image.path) for image in video} == {("", None)}
+    assert FlightSource().length == 600

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from layouts import SIZE, view, write_video
 
+from silk_ros.images.source import was
 from silk_ros.images.sources import open_source
 from silk_ros.images.video import VideoSource
 
@@ -68,7 +69,8 @@ def test_damaged_frames_in_the_middle_are_left_out_and_counted(
     whole = [index for index in range(20) if index not in damaged]
     assert levels(path) == whole
     assert f"'{path}', frame {damaged[0]}: left out: it cannot be decoded" in caplog.messages[0]
-    assert caplog.messages[-1] == f"'{path}': {len(whole)} images were read, {len(damaged)} were left out"
+    count = len(damaged)
+    assert caplog.messages[-1] == f"'{path}': {20 - count} images were read, {count} {was(count)} left out"
     stamps = [image.stamp for image in open_source(str(path))]
     np.testing.assert_allclose(np.array(stamps, float), 1e9 + 1e8 * np.array(whole), atol=2e6)
 

@@ -46,7 +46,8 @@ def output_until(process: subprocess.Popen[str], text: str, seconds: float = 30.
 def test_launch_file_starts_the_node_with_its_arguments_and_ends_it_cleanly() -> None:
     process = launch("namespace:=robot", "backend:=onnxruntime", "precision:=int8", "log_level:=debug")
     try:
-        assert "silk_vggnp_mu.onnx in onnxruntime" in output_until(process, "loaded in")
+        said = output_until(process, "loaded in")
+        assert "onnxruntime on CPU, int8" in said and "silk_vggnp_mu.onnx" in said
     finally:
         process.send_signal(signal.SIGINT)
         rest, _ = process.communicate(timeout=30)

@@ -165,6 +165,9 @@ def test_stereo_odometry_is_in_metres_and_ros_axes(make_graph: Callable[..., Gra
     stamps, poses = read_tum(trajectory)  # complete while the node runs
     np.testing.assert_allclose(stamps, 1 + 0.1 * np.arange(12))
     np.testing.assert_allclose(poses[-1], pose, atol=1e-6)
+    graph.node.stop()
+    assert graph.node.summary.startswith(f"12 images, 12 poses, a path of {11 * STEP:.2f} m; ")
+    assert graph.node.summary.endswith(f"the poses are in '{trajectory}'")
 
 
 def test_mono_odometry_goes_the_same_way(make_graph: Callable[..., Graph]) -> None:

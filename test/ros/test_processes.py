@@ -149,8 +149,9 @@ START_ERRORS = {
     "foreign model": ("model_path:={folder}/foreign.onnx", "not of a SiLK network"),
     "unknown backend": ("backend:=abacus", "choose one of"),
     "unknown precision": ("precision:=fp3", "fp32"),
-    "out of range": ("max_keypoints:=0", "max_keypoints"),
-    "wrong type": ("max_keypoints:=many", "max_keypoints"),
+    "out of range": ("max_keypoints:=0", "max_keypoints is out of its range, 1 to 30000"),
+    "wrong type": ("max_keypoints:=many", "max_keypoints takes a value of type int"),
+    "whole number": ("scale:=1", "not 1: write 1.0"),
     "radius in pixels": ("matcher.radius:=40.0", "40 pixels of an image 640 wide are 0.0625"),
     "two filters": ("matcher.double_softmax:=0.9 matcher.ratio:=0.8", "alternatives"),
 }
@@ -185,6 +186,31 @@ def test_finished_player_ends_with_zero(spawn: Spawn, image_folder: Path) -> Non
     )
     _, errors = process.communicate(timeout=DEADLINE)
     assert process.returncode == 0 and "has ended" in errors
+
+
+def test_player_says_what_it_recorded_and_where(spawn: Spawn, image_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "recording"
+    given = f"source:={image_folder} rate:=100.0 loop:=false record:={folder}".split()
+    process = spawn("image_player", "--ros-args", *(part for each in given for part in ("-p", each)))
+    _, errors = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0 and f"image_player: recorded 10 Image on /image_raw in '{folder}'\n" in errors
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_odometry_that_is_stopped_says_what_it_did(context: Context, spawn: Spawn, how: signal.Signals) -> None:
+    process = spawn("odometry_node")
+    node = rclpy.create_node("observer", context=context)
+    deadline = time.monotonic() + DEADLINE
+    while not node.count_publishers("/odometry/odometry"):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    node.destroy_node()
+    code, errors = end(process, how)
+    assert code == 0 and errors.endswith(
+        "odometry_node: no poses from 0 images: no camera_info on /camera_info yet: remap camera_info to that of the "
+        "camera\n"
+    )
+    assert "Failed to publish" not in errors
 
 
 def test_malformed_request_does_not_end_a_process(context: Context, spawn: Spawn, image_folder: Path) -> None:

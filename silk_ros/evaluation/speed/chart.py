@@ -49,7 +49,9 @@ def _draw_panel(axes: Axes, timings: Sequence[Timing], order: Sequence[str], whi
         colour = lighter(PEER if timing.peer else OWN, white[timing.keypoints])
         axes.barh(y, middle, 0.9 * thickness, color=colour)
         axes.plot([low, high], [y, y], color=INK, linewidth=1)
-        axes.text(high + 0.015 * longest, y, f"{middle:.3g}", va="center", fontsize=9)
+        axes.text(
+            high + 0.015 * longest, y, f"{middle:.3g}" if middle < 100 else f"{middle:.0f}", va="center", fontsize=9
+        )
     axes.set_yticks(range(len(order)), order)
     axes.set_ylim(len(order) - 0.45, -0.55)  # the fastest on top
     axes.set_xlim(0, 1.1 * longest)

@@ -15,7 +15,7 @@ from ...backends import PRECISIONS, BackendUnavailable
 from ...extractor import Extractor
 from ..datasets.gray_images import Image, read_image
 from ..methods.load import load_method
-from .timing import Quartiles, interleaved
+from .timing import Quartiles, Rounds, interleaved
 
 PEERS = ("orb", "sift", "xfeat")
 GEMM = "GEMM"
@@ -98,18 +98,34 @@ def find_peers(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return [name for name in names if name not in skipped], skipped
 
 
+def load_peer(name: str, keypoints: int) -> Callable[[Image], Any]:
+    """The extraction of a peer."""
+    return load_method(name, keypoints).extract
+
+
+def gemm() -> Callable[[], Any]:
+    """A large float32 product in numpy."""
+    a, b = np.random.default_rng(0).random((2, GEMM_SIDE, GEMM_SIDE), dtype=np.float32)
+    return partial(np.matmul, a, b, out=np.empty_like(a))
+
+
 def measure_extraction(
-    pipelines: Sequence[Pipeline], peers: Sequence[str], image: Image, keypoints: int, threads: int, repeats: int
+    pipelines: Sequence[Pipeline],
+    peers: Sequence[str],
+    image: Image,
+    keypoints: int,
+    threads: int,
+    repeats: int,
+    rounds: Rounds,
 ) -> list[Timing]:
     """Time pipelines, peers and a GEMM in turn on a grey image (H, W)."""
     height, width = image.shape
     own: dict[str, Callable[[Image], Any]] = {each.name: each.load(keypoints, threads) for each in pipelines}
     others = {method.name: method.extract for method in (load_method(peer, keypoints) for peer in peers)}
-    runs = {name: partial(extract, image) for name, extract in (own | others).items()}
+    runs: dict[str, Callable[[], Any]] = {name: partial(extract, image) for name, extract in (own | others).items()}
     found = {name: len(run()) for name, run in runs.items()}
-    a, b = np.random.default_rng(0).random((2, GEMM_SIDE, GEMM_SIDE), dtype=np.float32)
-    runs[GEMM] = partial(np.matmul, a, b, out=np.empty_like(a))
-    times = interleaved(runs, repeats, f"{width}x{height}, K = {keypoints}")
+    runs[GEMM] = gemm()
+    times = interleaved(runs, repeats, f"{width}x{height}, K = {keypoints}", rounds)
     peak = 2 * GEMM_SIDE**3 / times[GEMM]["median"] / 1e6
     timings = []
     for name, count in found.items():
@@ -119,13 +135,17 @@ def measure_extraction(
     return timings
 
 
+def thread_counts(threads: int) -> list[int]:
+    """1, 2, 4 and so on up to `threads`."""
+    return sorted({*(1 << power for power in range(threads.bit_length())), threads})
+
+
 def measure_threads(
-    pipeline: Pipeline, image: Image, keypoints: int, threads: int, repeats: int
+    pipeline: Pipeline, image: Image, keypoints: int, threads: int, repeats: int, rounds: Rounds
 ) -> dict[int, Quartiles]:
-    """Times of a pipeline with 1, 2, 4 and so on up to `threads` threads, by their number."""
-    counts = sorted({*(1 << power for power in range(threads.bit_length())), threads})
-    runs = {count: partial(pipeline.load(keypoints, count), image) for count in counts}
-    return interleaved(runs, repeats, f"{pipeline.name}, threads")
+    """Times of a pipeline with each of `thread_counts`, by their number."""
+    runs = {count: partial(pipeline.load(keypoints, count), image) for count in thread_counts(threads)}
+    return interleaved(runs, repeats, f"{pipeline.name}, threads", rounds)
 
 
 def published_flops(width: int, height: int) -> float:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...matcher import match
 from ...types import Features
-from .timing import Quartiles, interleaved
+from .timing import Quartiles, Rounds, interleaved, with_bar
 
 SIZES = (1000, 2000, 5000, 10_000)
 DIM = 32
@@ -33,10 +33,10 @@ def full_matrix(a: Features, b: Features) -> NDArray[np.intp]:
     return np.stack([rows, best[rows]], axis=1)
 
 
-def measure_matching(count: int, repeats: int) -> dict[str, Quartiles]:
+def measure_matching(count: int, repeats: int, rounds: Rounds = with_bar) -> dict[str, Quartiles]:
     """Times of FULL and MATCH. Raises RuntimeError if their matches differ."""
     a, b = random_features(count, 1), random_features(count, 2)
     if not np.array_equal(match(a, b).indices, full_matrix(a, b)):
         raise RuntimeError(f"silk_ros.match and the full matrix match {count} descriptors differently")
     candidates: dict[str, Callable[[], object]] = {FULL: lambda: full_matrix(a, b), MATCH: lambda: match(a, b)}
-    return interleaved(candidates, repeats, f"matching, n = {count}")
+    return interleaved(candidates, repeats, f"matching, n = {count}", rounds)

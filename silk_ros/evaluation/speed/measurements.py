@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..datasets.gray_images import Image
 from ..report.tables import text_table
 from . import matching
+from .estimate import OverallBar, Trial, in_words
 from .extraction import PUBLISHED, Pipeline, Timing, measure_extraction, measure_threads
 from .timing import Quartiles
 
@@ -69,21 +71,28 @@ def measure(
     threads: int,
     repeats: int,
 ) -> Measurements:
-    """Time extraction on grey images (H, W), the fastest pipeline by threads, and matching."""
-    extraction = [
-        timing
-        for image in images
-        for count in keypoints
-        for timing in measure_extraction(pipelines, peers, image, count, threads, repeats)
-    ]
-    best = fastest(pipelines, extraction)
-    by_threads = measure_threads(best, images[0], keypoints[0], threads, repeats)
+    """Time extraction on grey images (H, W), the fastest pipeline by threads, and matching.
+
+    Prints how long it will take, and shows a progress bar.
+    """
+    trial = Trial.of(pipelines, peers, images[0], keypoints[0], threads, match_sizes[0])
     # Large matrices take up to half a second: fewer rounds.
-    rounds = {
+    match_rounds = {
         size: min(max(repeats, LARGE_REPEATS[0]), LARGE_REPEATS[1]) if size >= LARGE else max(repeats, SMALL_REPEATS)
         for size in match_sizes
     }
-    matched = {size: matching.measure_matching(size, count) for size, count in rounds.items()}
+    seconds = trial.seconds(images, keypoints, match_rounds, threads, repeats)
+    print(f"about {in_words(sum(seconds))} on this machine, by one run of each", flush=True)
+    with closing(OverallBar(seconds)) as bar:
+        extraction = [
+            timing
+            for image in images
+            for count in keypoints
+            for timing in measure_extraction(pipelines, peers, image, count, threads, repeats, bar.rounds)
+        ]
+        best = fastest(pipelines, extraction)
+        by_threads = measure_threads(best, images[0], keypoints[0], threads, repeats, bar.rounds)
+        matched = {size: matching.measure_matching(size, count, bar.rounds) for size, count in match_rounds.items()}
     return Measurements(extraction, best, by_threads, matched)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TypeVar
 
@@ -17,12 +17,25 @@ Quartiles = dict[str, float]  # "p25", "median", "p75", in milliseconds
 Name = TypeVar("Name")
 
 
+Rounds = Callable[[Sequence[int], str], Iterable[int]]  # hands out numbers of rounds, and shows where they are
+
+
+def with_bar(numbers: Sequence[int], description: str) -> Iterable[int]:
+    """The numbers of rounds, with a progress bar of their own."""
+    return tqdm(numbers, desc=description)
+
+
+def quietly(numbers: Sequence[int], description: str) -> Iterable[int]:
+    """The numbers of rounds, without a progress bar."""
+    return numbers
+
+
 def interleaved(
-    candidates: Mapping[Name, Callable[[], object]], repeats: int, description: str
+    candidates: Mapping[Name, Callable[[], object]], repeats: int, description: str, rounds: Rounds = with_bar
 ) -> dict[Name, Quartiles]:
     """Milliseconds of each candidate, in turn with the others; the first round warms up and is not timed."""
     times: dict[Name, list[float]] = {name: [] for name in candidates}
-    for repeat in tqdm(range(repeats + 1), desc=description):
+    for repeat in rounds(range(repeats + 1), description):
         for name, run in candidates.items():
             start = time.perf_counter()
             run()

@@ -18,6 +18,7 @@ from pathlib import Path
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
+from ...command_line import command_parser
 from ...images.sources import open_source
 from ..node.subprocesses import isolate_ros, start, stop, text
 from .monitor import FRONT_END, ODOMETRY, DemoMonitor
@@ -136,7 +137,7 @@ def run(options: DemoOptions) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_parser("demo", __doc__)
     source = "flight, a camera index, a folder of images, a data set, a video, or a recording (%(default)s)"
     parser.add_argument("--sequence", dest="source", default="flight", help=source)
     parser.add_argument("--topic", default="", help="image topic of a recording (the first usable one by name)")

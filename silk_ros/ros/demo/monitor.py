@@ -18,6 +18,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 
 from ...geometry.epipolar import epipolar_distance, estimated_inliers, fundamental_from_poses
+from ...images.video_writer import VideoWriter, open_video_writer
 from ..messages import points_from_cloud, stamp_nanoseconds
 from ..poses import transform_from_pose
 
@@ -53,7 +54,7 @@ class DemoMonitor(Node):
         self._keypoints: dict[int, int] = {}
         self._matrix: NDArray[np.float64] | None = None
         self._output, self._video_rate = output, video_rate
-        self._video: cv2.VideoWriter | None = None
+        self._video: VideoWriter | None = None
         self._video_frames = 0
         self._first_overlay = 0.0
         self._best: tuple[int, NDArray[np.uint8] | None] = -1, None  # the most matches, and the overlay that shows them
@@ -111,8 +112,8 @@ class DemoMonitor(Node):
         overlay = np.frombuffer(message.data, np.uint8).reshape(message.height, message.width, 3)
         stamp = stamp_nanoseconds(message.header.stamp) / 1e9
         if self._video is None:
-            path, codec = str(self._output / "overlay.mp4"), cv2.VideoWriter.fourcc(*"mp4v")
-            self._video = cv2.VideoWriter(path, codec, self._video_rate, (message.width, message.height))
+            path = self._output / "overlay.mp4"
+            self._video = open_video_writer(path, self._video_rate, message.width, message.height)
             self._first_overlay = stamp
         # A frame is repeated until the time of the next one, so that the video runs in real time.
         due = round((stamp - self._first_overlay) * self._video_rate) + 1

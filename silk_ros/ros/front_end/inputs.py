@@ -13,7 +13,6 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
-from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from ...cameras import CAMERAS, StreamWatch, quoted
@@ -23,6 +22,7 @@ from ..node.calibration import Calibration, StereoCalibration
 from ..node.logs import ChangeLog
 from ..node.rectified import images_are_rectified
 from .images import mask_from_message
+from .no_data import Silence, full_name
 from .statistics import FrontEndCount, Statistics
 from .stereo_sync import PairSync
 from .worker import ImageMessage, Worker
@@ -48,6 +48,8 @@ class Inputs:
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[settings.image_reliability.upper()])
         name, kind = IMAGE_TYPES[settings.image_transport]
         self._images = [self._subscribe(kind, side + name, partial(self._on_image, side), qos) for side in sides]
+        self._silences = [Silence(node, images, watch) for images, watch in zip(self._images, self._watches.values())]
+        self._flowing = time.monotonic()  # since when images come on all topics
         self._others = [self._subscribe(Image, "mask", self._on_mask)]
         calibrations = []
         for side, images in zip(sides, self._images):
@@ -105,20 +107,21 @@ class Inputs:
 
     def check_for_data(self, timeout: float) -> None:
         """Warn after `timeout` seconds of silence, naming the publishers and their QoS."""
-        if not self._worker.enabled or self._statistics.seconds_since_image() < timeout:
+        if not self._worker.enabled:
             return
+        reason = "; ".join(filter(None, [silence.problem(timeout) for silence in self._silences]))
         now = time.monotonic()
-        silent = [images for images, watch in zip(self._images, self._watches.values()) if now - watch.last >= timeout]
-        reason = "; ".join(no_data_warning(self._node, images, timeout) for images in silent)
-        if not silent and self._sync is None:  # an image has come just now
-            return
-        if not silent:
+        if any(silence.lasts(timeout) for silence in self._silences):
+            self._flowing = now
+        unpaired = min(now - self._flowing, self._statistics.seconds_since_image()) >= timeout
+        if unpaired and self._sync is not None:
             left, right = (images.topic_name for images in self._images)
             reason = (
                 f"images come on {left} and {right}, but for {timeout:g} s none with matching stamps: trigger the "
                 "cameras together, or set stereo.sync to approximate and stereo.max_interval to how far they differ"
             )
-        self._problems.report("no_data", reason)
+        if reason:
+            self._problems.report("no_data", reason)
 
     def check_streams(self) -> None:
         """Note which cameras send images, and warn once where a topic has those of several."""
@@ -136,21 +139,6 @@ class Inputs:
             self._node.destroy_subscription(subscription)
 
 
-def no_data_warning(node: Node, subscription: Subscription, timeout: float) -> str:
-    """Why a subscription may hear nothing: its topic, who publishes it, and the QoS of both sides."""
-    topic, own = subscription.topic_name, subscription.qos_profile.reliability.name
-    publishers = [
-        f"{_full_name(info)} ({info.topic_type}, {info.qos_profile.reliability.name})"
-        for info in node.get_publishers_info_by_topic(topic)
-    ]
-    if not publishers:
-        return f"no data on {topic} for {timeout:g} s and nobody publishes it: remap it to your camera's topic"
-    hint = "large images need config/fastdds.xml"
-    if own == "RELIABLE" and any("BEST_EFFORT" in publisher for publisher in publishers):
-        hint = "a RELIABLE subscription does not hear a BEST_EFFORT publisher"
-    return f"no data on {topic} for {timeout:g} s from {', '.join(publishers)}; this node asks for {own}: {hint}"
-
-
 def stream_problem(node: Node, images: Subscription, watch: StreamWatch, now: float) -> str:
     """Why the images of a topic are not those of one camera; empty where they are. now: in seconds of the watch."""
     topic, remedy = images.topic_name, "remap each camera to a node of its own"
@@ -165,14 +153,10 @@ def stream_problem(node: Node, images: Subscription, watch: StreamWatch, now: fl
         return f"each image on {topic} has another frame_id, so they are taken as those of one camera: {fix}"
     if not watch.goes_back(now):
         return ""
-    publishers = sorted(map(_full_name, node.get_publishers_info_by_topic(topic)))
+    publishers = sorted(map(full_name, node.get_publishers_info_by_topic(topic)))
     if len(publishers) > 1:
         return f"{topic} has images of several publishers with one frame_id, {', '.join(publishers)}: {remedy}"
     return (
         f"images on {topic} are out of order again and again, and each older stamp starts new tracks: they are of "
         f"several cameras ({remedy}), of a recording that is played in a loop, or of a driver with wrong stamps"
     )
-
-
-def _full_name(publisher: TopicEndpointInfo) -> str:
-    return f"{publisher.node_namespace.rstrip('/')}/{publisher.node_name}"

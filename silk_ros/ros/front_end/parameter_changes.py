@@ -11,7 +11,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from ...parameters.configuration import Configuration
-from ...parameters.declarations import check_change
+from ...parameters.declarations import check_change, unknown_parameter
 from ...parameters.front_end import KNOWN
 from ...parameters.settings import Settings, settings_from
 from ...paths import confined
@@ -67,12 +67,16 @@ class ParameterChanges:
         self._pending: ParameterChange | None = None
         answer_when_prepared(node, self.prepare)
 
-    async def prepare(self, parameters: list[Parameter]) -> None:
-        """Make the change that `accept` is going to be asked about, while the images go on."""
+    async def prepare(self, parameters: list[Parameter]) -> str:
+        """Make the change that `accept` is going to be asked about, while the images go on.
+
+        Returns why it is refused; empty where it is not.
+        """
         self.discard()
         change = self._converted(parameters)
         slow = change.worker is not None and change.settings.network != change.worker.configuration.settings.network
-        self._pending = await in_thread(self._node, change.loaded) if slow else change.loaded()
+        self._pending = change = await in_thread(self._node, change.loaded) if slow else change.loaded()
+        return "" if change.refusal is None else self._refused(change.refusal)
 
     def accept(self, parameters: list[Parameter]) -> SetParametersResult:
         """Accept a change as a whole, or refuse it with the reason; the old values then stay in force."""
@@ -90,9 +94,14 @@ class ParameterChanges:
             change = replace(change, refusal=self._converted(parameters).refusal)
         if change.refusal is None:
             return SetParametersResult(successful=True)
+        return SetParametersResult(successful=False, reason=self._refused(change.refusal))
+
+    def _refused(self, refusal: Exception) -> str:
+        """Give up the pending change. Returns the reason."""
         self.discard()
-        self._problems.report("parameters", f"parameters refused: {change.refusal}")
-        return SetParametersResult(successful=False, reason=str(change.refusal))
+        reason = str(refusal) or repr(refusal)
+        self._problems.report("parameters", f"parameters refused: {reason}")
+        return reason
 
     def apply(self, parameters: list[Parameter]) -> ParameterChange | None:
         """Let the accepted change take effect: the worker adopts it between two images.
@@ -123,6 +132,9 @@ class ParameterChanges:
         try:
             if any(parameter.name == "use_sim_time" for parameter in parameters):
                 raise ValueError("use_sim_time is read-only: it is set at start only")
+            for name, _ in asked:
+                if name not in KNOWN and not self._node.has_parameter(name):
+                    raise ValueError(unknown_parameter(name, KNOWN))
             changed = {name: KNOWN[name].value(value) for name, value in asked if name in KNOWN}
             for name, value in changed.items():
                 check_change(KNOWN[name], value, active)

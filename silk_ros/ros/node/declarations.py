@@ -8,29 +8,28 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, ParameterType
 from rclpy.node import Node
 
-from ...parameters.declarations import NEVER, Declaration, check_choices
+from ...parameters.declarations import NEVER, Declaration, unknown_parameter
 
 
 def declare(node: Node, declarations: Iterable[Declaration]) -> dict[str, Any]:
     """Declare parameters and return their values by name.
 
-    Raises rclpy's parameter exceptions for a wrong type or a number out of range, and ValueError, naming the choices,
-    for an unknown choice. A warning names given parameters that do not exist.
+    Raises ValueError, naming the fix, for a wrong type, a number out of range, and an unknown choice; in rclpy's own
+    words none of them has one. Warnings name given parameters that do not exist, and similar ones that do.
     """
     declarations, overrides = tuple(declarations), getattr(node, "_parameter_overrides", {})
     for declaration in declarations:
         if declaration.name in overrides:
-            declaration.check(overrides[declaration.name].value)
+            declaration.check(declaration.value(overrides[declaration.name].value))
     values = {
         declaration.name: declaration.value(
             node.declare_parameter(declaration.name, declaration.default, _descriptor(declaration)).value
         )
         for declaration in declarations
     }
-    check_choices(declarations, values)
     given = {name for name in overrides if not name.startswith("qos_overrides.")}
-    if unknown := sorted(given - {"use_sim_time"} - set(values)):
-        node.get_logger().warning(f"no such parameter: {', '.join(unknown)}; ros2 param list shows the existing ones")
+    for unknown in sorted(given - {"use_sim_time"} - set(values)):
+        node.get_logger().warning(unknown_parameter(unknown, values))
     return values
 
 

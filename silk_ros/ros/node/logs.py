@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from rclpy.impl.rcutils_logger import RcutilsLogger
+from rclpy.logging import LoggingSeverity
 
 REPEAT_AFTER = 30.0  # seconds until the same message of a kind is logged again
 AT_MOST_EVERY = 1.0  # seconds between two messages of a kind that differ
@@ -34,13 +35,16 @@ class ChangeLog:
 
 
 class NodeLog(logging.Handler):
-    """Sends what the package logs with Python's `logging` to a node's logger, until `close`."""
+    """Sends what the package logs with Python's `logging` to a node's logger, until `close`.
+
+    What is for debugging is sent where the node's logger takes it: with `--log-level debug`.
+    """
 
     def __init__(self, logger: RcutilsLogger) -> None:
-        super().__init__(logging.INFO)
+        super().__init__(logging.DEBUG if logger.is_enabled_for(LoggingSeverity.DEBUG) else logging.INFO)
         self._logger = logger
         LIBRARY.addHandler(self)
-        LIBRARY.setLevel(logging.INFO)
+        LIBRARY.setLevel(self.level)
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
@@ -49,8 +53,10 @@ class NodeLog(logging.Handler):
             self._logger.error(text)
         elif record.levelno >= logging.WARNING:
             self._logger.warning(text)
-        else:
+        elif record.levelno >= logging.INFO:
             self._logger.info(text)
+        else:
+            self._logger.debug(text)
 
     def close(self) -> None:
         LIBRARY.removeHandler(self)

@@ -31,17 +31,21 @@ def in_thread(node: Node, work: Callable[[], Any]) -> Future:
     return future
 
 
-def answer_when_prepared(node: Node, prepare: Callable[[list[Parameter]], Awaitable[None]]) -> None:
-    """Let the services that set parameters wait for `prepare` before the node's parameter callbacks are asked.
+def answer_when_prepared(node: Node, prepare: Callable[[list[Parameter]], Awaitable[str]]) -> None:
+    """Let the services that set parameters wait for `prepare` before rclpy looks at the change.
 
-    In rclpy, a callback that loads a network would hold up all others, and images would be lost; and a request that
-    holds no valid parameter raises, which is refused here.
+    prepare: returns why the change is refused; empty where it is not.
+
+    In rclpy, a callback that loads a network would hold up all others, and images would be lost; what has a wrong type
+    or range is refused, before any callback is asked, in words that name no fix; and a request that holds no valid
+    parameter raises, which is refused here.
     """
 
     async def answer(messages: Sequence[Any]) -> SetParametersResult:
         try:
             parameters = [Parameter.from_parameter_msg(message) for message in messages]
-            await prepare(parameters)
+            if refusal := await prepare(parameters):
+                return SetParametersResult(successful=False, reason=refusal)
             return node.set_parameters_atomically(parameters)
         except (TypeError, ValueError, ParameterNotDeclaredException) as error:
             return SetParametersResult(successful=False, reason=str(error))

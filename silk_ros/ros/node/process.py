@@ -24,9 +24,12 @@ MAX_FAILURES = 100  # callbacks in a row that may fail before the node gives up
 
 
 class WorkerNode(Node):
-    """A node with a thread of its own. `failure` is the reason why it ended early, or empty."""
+    """A node with a thread of its own, which leaves two texts behind, empty where there is nothing to say.
 
-    failure = ""
+    summary: what it did. failure: why it ended early.
+    """
+
+    summary = failure = ""
 
     def stop(self) -> None:
         """End the thread. Safe to call twice."""
@@ -71,10 +74,11 @@ def spin(node: Node, executor: SingleThreadedExecutor) -> None:
 def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | None) -> int:
     """Spin a node until SIGINT, SIGTERM or its own end. Returns the exit code, 0 in these cases.
 
-    When the node cannot start, or fails, the reason is printed in one line and the exit code is 1.
+    When the node cannot start, or fails, the reason is printed in one line and the exit code is 1. Its summary is
+    printed too: a log that goes to the topic /rosout fails at the end.
     """
     node = executor = None
-    failure = ""
+    summary = failure = ""
     try:
         rclpy.init(args=args)
         try:
@@ -99,12 +103,12 @@ def run_node(name: str, make_node: Callable[[], WorkerNode], args: list[str] | N
             signal.signal(number, signal.SIG_IGN)
         if node is not None:
             node.stop()
-            failure = node.failure
+            summary, failure = node.summary, node.failure
             node.destroy_node()
         rclpy.try_shutdown()
         # This waits for rclpy's signal thread, which may still use the executor: delete the executor afterwards.
         rclpy.uninstall_signal_handlers()
         del executor
-    if failure:
-        print(f"{name}: {failure}", file=sys.stderr)
+    for text in filter(None, (summary, failure)):
+        print(f"{name}: {text}", file=sys.stderr)
     return 1 if failure else 0

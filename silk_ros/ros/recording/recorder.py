@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class Recorder:
         self._folder = folder
         self._types = get_typestore(Stores.ROS2_JAZZY)
         self._connections: dict[str, Any] = {}
+        self._counts: Counter[tuple[str, str]] = Counter()  # of messages, by their type and topic
         self._writer = Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP)
         self._writer.open()
 
@@ -37,6 +39,13 @@ class Recorder:
             self._connections[topic] = self._writer.add_connection(topic, kind, typestore=self._types)
         with self._errors_named():
             self._writer.write(self._connections[topic], nanoseconds, serialize_message(message))
+        self._counts[type(message).__name__, topic] += 1
+
+    @property
+    def summary(self) -> str:
+        """What was written, and where."""
+        counts = ", ".join(f"{count} {kind} on {topic}" for (kind, topic), count in sorted(self._counts.items()))
+        return f"{counts or 'no messages'} in '{self._folder}'"
 
     def close(self) -> None:
         """Finish the files. Raises OSError."""

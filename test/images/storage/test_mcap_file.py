@@ -13,6 +13,7 @@ from mcap.writer import Writer as McapWriter
 from recorded import BASE, COUNT, ROS1_STORE, STEP, images_on, info_message, infos_on, read, ros1_message, write_mcap
 
 from silk_ros.images.bag import BagSource
+from silk_ros.images.source import was
 from silk_ros.images.storage import mcap_file
 from silk_ros.images.storage.mcap_index import read_chunk, read_index
 from silk_ros.images.storage.recording import Recording
@@ -144,7 +145,7 @@ def test_lost_messages_are_counted_once(
         damage(path, chunks[hit] + 200, bytes(range(100, 180)))
     lost = 2 * len(hits)
     assert len(read(path)) == COUNT - lost
-    assert f"{COUNT - lost} images were read, {lost} were left out" in caplog.text
+    assert f"{COUNT - lost} images were read, {lost} {was(lost)} left out" in caplog.text
 
 
 @pytest.mark.parametrize("has_end", [True, False])

@@ -3,6 +3,7 @@ import logging
 import pytest
 import rclpy
 from rclpy.context import Context
+from rclpy.logging import LoggingSeverity
 
 from silk_ros.ros.node import logs
 from silk_ros.ros.node.logs import ChangeLog, NodeLog
@@ -69,3 +70,16 @@ def test_what_the_package_logs_is_in_the_nodes_log(context: Context, capfd: pyte
     assert "[WARN]" in printed and "building an engine" in printed
     assert "[ERROR]" in printed and "it failed" in printed
     assert "[logging]: not this" not in printed
+
+
+def test_what_is_for_debugging_is_in_the_nodes_log_where_that_is_asked_for(
+    context: Context, capfd: pytest.CaptureFixture
+) -> None:
+    node = rclpy.create_node("debugging", context=context)
+    node.get_logger().set_level(LoggingSeverity.DEBUG)
+    log = NodeLog(node.get_logger())
+    logging.getLogger("silk_ros.backends").debug("backend auto: not tensorrt")
+    log.close()
+    node.destroy_node()
+    printed = capfd.readouterr().err
+    assert "[DEBUG]" in printed and "backend auto: not tensorrt" in printed

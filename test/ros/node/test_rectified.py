@@ -124,7 +124,7 @@ def test_rays_are_those_of_p_from_the_next_activation_on(make_graph: Callable[..
     for value in (True, "true"):
         graph.node.trigger_deactivate()
         assert graph.set_parameters(rectified="false") == [""] and graph.set_parameters(rectified=value) == [""]
-        assert "takes a value" in graph.set_parameters(rectified=3)[0]
+        assert "'3': choose one of auto, true, false" in graph.set_parameters(rectified=3)[0]
         assert "choose one of" in graph.set_parameters(rectified="perhaps")[0]
         graph.node.trigger_activate()
         assert errors(graph).max() < 1e-5

@@ -184,7 +184,7 @@ def test_a_pair_with_a_damaged_right_image_keeps_the_tracks_and_is_counted(
     assert all(len(points) > 100 for points in map(points_from_cloud, messages["matches"][1:]))
     said = capsys.readouterr().err
     assert "1 of 4 stereo pairs: no stereo matches: the right image is missing" in said
-    assert "4 images were read, 1 were left out" in said
+    assert "4 images were read, 1 was left out" in said
 
 
 def test_pairs_without_a_calibration_have_no_points_which_is_counted(

@@ -154,7 +154,7 @@ def test_images_below_the_receptive_field_are_left_out(
     recording = write_images(tmp_path / "recording", 5, 6, 7, 8, small=small)
     assert main([str(recording), "--output", str(tmp_path / "bag"), "--format", "bag", "--scale", "1"]) == 0
     printed = capsys.readouterr()
-    assert f"1 images were left out, first image {small}: an image of 4x4 pixels is smaller" in printed.err
+    assert f"one image was left out: image {small}: an image of 4x4 pixels is smaller" in printed.err
     assert "features and matches of 3 images" in printed.out
 
 
