@@ -7,12 +7,13 @@ them, and one that fits much better than the others is taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import least_squares
+from scipy.spatial.transform import Rotation
 
 from .landmarks import new_landmarks, triangulate
 from .localisation import localise
@@ -22,7 +23,9 @@ from .window import AdjustmentError, Window, project
 THRESHOLD = 1.5  # pixels, of matches to their epipolar line, homography or reprojection
 FEWEST = 50  # matches of the first frame with the last
 SUPPORT = 0.6  # share of the matches that have to agree with a motion
+ROUGH = 5.0  # times THRESHOLD, for motions that are not refined yet
 PARALLAX = 15.0  # pixels by which the translation has to move the median match
+STANDING = 5.0  # pixels by which the median match has to move beside a turn
 CLEAR = 1.3  # times the error of the best motion that all others must have
 LEADING = 0.95  # share of the support of any motion that the best one needs: its landmarks are those that agree with it
 AMBIGUOUS = 0.9  # share of the support of the best motion from which another one is as likely
@@ -37,13 +40,19 @@ NO_TRACKS: Tracks = np.empty(0, np.int64)
 class TwoViewMotion:
     """A motion between two frames.
 
-    pose: (4, 4) of the last in the axes of the first, at the distance 1. support: number of matches that agree.
-    parallax: pixels by which the translation moves the median one of these.
+    pose:     (4, 4) of the last in the axes of the first, at the distance 1.
+    agree:    (N,) whether a match agrees.
+    parallax: pixels by which the translation moves the median one of those that agree.
     """
 
     pose: Floats
-    support: int
+    agree: NDArray[np.bool_]
     parallax: float
+
+    @property
+    def support(self) -> int:
+        """Number of matches that agree."""
+        return int(np.count_nonzero(self.agree))
 
     def like(self, other: TwoViewMotion) -> bool:
         """Whether two motions differ by some degrees only."""
@@ -67,6 +76,8 @@ class Start:
             del self.waiting[: 1 + count // 3]
             return None
         if count < 3:
+            return None
+        if self._focal_length * _unturned(first, seen) < STANDING:
             return None
         motions = _motions(first, seen, self._focal_length)
         if not motions or max(motion.parallax for motion in motions) < PARALLAX:
@@ -107,39 +118,80 @@ class Start:
         return window
 
 
-def _motions(first: Observations, last: Observations, focal_length: float) -> list[TwoViewMotion]:
-    """The motions with which enough matches of two frames agree."""
+def _unturned(first: Observations, last: Observations) -> float:
+    """How far the median match moves between two frames that are turned to each other, at z = 1."""
     rows = last.find(first.tracks)
-    rays, other = first.rays[rows >= 0], last.rays[rows[rows >= 0]]
+    rays, other = (
+        np.column_stack([each, np.ones(len(each))]) for each in (first.rays[rows >= 0], last.rays[rows[rows >= 0]])
+    )
+    turned = Rotation.align_vectors(other, rays)[0].apply(rays)
+    return float(np.median(np.linalg.norm(turned[:, :2] / turned[:, 2:] - other[:, :2], axis=1)))
+
+
+def _motions(first: Observations, last: Observations, focal_length: float) -> list[TwoViewMotion]:
+    """The motions with which enough matches of two frames agree, the best supported first; no two are alike.
+
+    A general motion whose matches lie near a plane has a twin, which is found by the homography of these matches.
+    """
+    rows = last.find(first.tracks)
+    rays, other, threshold = first.rays[rows >= 0], last.rays[rows[rows >= 0]], THRESHOLD / focal_length
     found = []
-    for candidate in _candidates(rays, other, THRESHOLD / focal_length):
-        pose = _refined(candidate, rays, other, THRESHOLD / focal_length)
-        points, _ = triangulate(np.eye(4), pose, rays, other)
-        views = (np.eye(4), rays), (pose, other)
-        errors = [np.linalg.norm(project(view, points) - seen, axis=1) for view, seen in views]
-        agree = np.maximum(*errors) <= THRESHOLD / focal_length
-        if agree.sum() >= SUPPORT * len(rays):
-            turned = np.column_stack([rays, np.ones(len(rays))])[agree] @ pose[:3, :3]
-            moved = np.linalg.norm(turned[:, :2] / turned[:, 2:] - other[agree], axis=1)
-            found.append(TwoViewMotion(pose, int(agree.sum()), float(focal_length * np.median(moved))))
-    return found
+    homographies = [cv2.findHomography(rays, other, cv2.USAC_MAGSAC, threshold)[0]]
+    for candidate in _general(rays, other, threshold):
+        found += _judged(candidate, rays, other, focal_length)
+    homographies += [cv2.findHomography(rays[motion.agree], other[motion.agree])[0] for motion in found]
+    for homography in homographies:
+        for candidate in _planar(homography):
+            found += _judged(candidate, rays, other, focal_length)
+    kept: list[TwoViewMotion] = []
+    for motion in sorted(found, key=lambda motion: -motion.support):
+        if not any(motion.like(better) for better in kept):
+            kept.append(motion)
+    return kept
 
 
-def _candidates(rays: Floats, other: Floats, threshold: float) -> Iterator[Floats]:
-    """Poses of the second view, with a translation of length 1, that explain matches of rays (N, 2)."""
-    motions = []
+def _general(rays: Floats, other: Floats, threshold: float) -> list[Floats]:
+    """Poses of the second view, with a translation of length 1, by the essential matrix of matches of rays (N, 2)."""
     essential, _ = cv2.findEssentialMat(rays, other, np.eye(3), cv2.USAC_MAGSAC, 0.999, threshold)
-    if essential is not None and essential.shape == (3, 3):
-        turn, other_turn, translation = cv2.decomposeEssentialMat(essential)
-        motions += [(each, sign * translation) for each in (turn, other_turn) for sign in (1, -1)]
-    homography, _ = cv2.findHomography(rays, other, cv2.USAC_MAGSAC, threshold)
-    if homography is not None:
-        motions += list(zip(*cv2.decomposeHomographyMat(homography, np.eye(3))[1:3]))
-    for rotation, translation in motions:
-        if (length := np.linalg.norm(translation)) > 0:
-            motion = np.eye(4)
-            motion[:3, :3], motion[:3, 3] = rotation, translation.ravel() / length
-            yield np.linalg.inv(motion)
+    if essential is None or essential.shape != (3, 3):
+        return []
+    turn, other_turn, translation = cv2.decomposeEssentialMat(essential)
+    return [_inverse(each, sign * translation) for each in (turn, other_turn) for sign in (1, -1)]
+
+
+def _planar(homography: Floats | None) -> list[Floats]:
+    """Poses of the second view, with a translation of length 1, by the homography between two views of a plane."""
+    if homography is None:
+        return []
+    motions = zip(*cv2.decomposeHomographyMat(homography, np.eye(3))[1:3])
+    return [_inverse(rotation, translation) for rotation, translation in motions if translation.any()]
+
+
+def _inverse(rotation: Floats, translation: Floats) -> Floats:
+    motion = np.eye(4)
+    motion[:3, :3], motion[:3, 3] = rotation, translation.ravel() / np.linalg.norm(translation)
+    return np.linalg.inv(motion)
+
+
+def _judged(candidate: Floats, rays: Floats, other: Floats, focal_length: float) -> list[TwoViewMotion]:
+    """The motion, refined; none where too few matches agree with it."""
+    threshold = THRESHOLD / focal_length
+    if _agree(candidate, rays, other, ROUGH * threshold).sum() < SUPPORT * len(rays):
+        return []
+    pose = _refined(candidate, rays, other, threshold)
+    agree = _agree(pose, rays, other, threshold)
+    if agree.sum() < SUPPORT * len(rays):
+        return []
+    turned = np.column_stack([rays, np.ones(len(rays))])[agree] @ pose[:3, :3]
+    moved = np.linalg.norm(turned[:, :2] / turned[:, 2:] - other[agree], axis=1)
+    return [TwoViewMotion(pose, agree, float(focal_length * np.median(moved)))]
+
+
+def _agree(pose: Floats, rays: Floats, other: Floats, threshold: float) -> NDArray[np.bool_]:
+    """Whether matches (N,) meet in a point ahead of both cameras."""
+    points, _ = triangulate(np.eye(4), pose, rays, other)
+    views = (np.eye(4), rays), (pose, other)
+    return np.maximum(*(np.linalg.norm(project(view, points) - seen, axis=1) for view, seen in views)) <= threshold
 
 
 def _refined(pose: Floats, rays: Floats, other: Floats, threshold: float) -> Floats:
@@ -174,4 +226,8 @@ def _misfit(window: Window) -> float:
     """Error of what the keyframes see of the landmarks, in standard deviations; inf where there are few landmarks."""
     errors = [window.errors(frame.seen, frame.pose) for frame in window.keyframes.values()]
     seen = [frame.seen.find(window.tracks) >= 0 for frame in window.keyframes.values()]
-    return float(np.quantile(np.concatenate(errors)[np.concatenate(seen)], MOST)) if len(window.tracks) >= FEWEST // 2 else np.inf
+    return (
+        float(np.quantile(np.concatenate(errors)[np.concatenate(seen)], MOST))
+        if len(window.tracks) >= FEWEST // 2
+        else np.inf
+    )

@@ -53,9 +53,7 @@ class VisualOdometry:
         """The keyframes and landmarks; None during a start."""
         return self._window
 
-    def process(
-        self, now: Observations, before: Observations, features: NDArray[Any] | None = None
-    ) -> list[Estimate]:
+    def process(self, now: Observations, before: Observations, features: NDArray[Any] | None = None) -> list[Estimate]:
         """The new poses after a frame.
 
         before:   the tracks of `now` as the frame before saw them.

@@ -161,9 +161,7 @@ class Window:
 
     def keep(self, landmarks: NDArray[np.bool_]) -> None:
         """Keep some landmarks (L,). The observations of the others leave with their keyframes."""
-        self.tracks, self._keys, self.points = (
-            each[landmarks] for each in (self.tracks, self._keys, self.points)
-        )
+        self.tracks, self._keys, self.points = (each[landmarks] for each in (self.tracks, self._keys, self.points))
 
     def errors(self, seen: Observations, pose: Floats) -> Floats:
         """Distances (L,) of the landmarks from where a frame at a pose sees them, in standard deviations; 0 where not."""
