@@ -1,6 +1,6 @@
 # make demo                  the whole front-end on a synthetic flight, in a virtual environment of its own
 # make demo SEQUENCE=DIR     the same on a folder of images, a video, or a rosbag2 or .mcap recording
-# make demo OPTIONS=...      further options of the demo: make demo OPTIONS=--help
+# make demo OPTIONS=...      its options, such as OPTIONS="--camera 525,525,320,240"; make demo OPTIONS=--help lists them
 # make demo MODEL=FILE       the same with a network of your own
 # make test                  linters, type checks and tests
 # make test-avx2             the tests once more, as on a processor with AVX2 and nothing newer

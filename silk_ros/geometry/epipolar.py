@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 CONFIDENCE, MAX_ITERATIONS = 0.999, 2000  # of RANSAC
 FEWEST_FUNDAMENTAL, FEWEST_ESSENTIAL = 8, 5  # matches that an estimate needs
+STANDING = 0.2  # share of the threshold; a median motion below it is that of a camera that stands still
 
 Points = NDArray[np.floating]
 
@@ -38,9 +39,15 @@ def epipolar_distance(fundamental: Points, points: Points, points_prev: Points) 
 
 
 def estimated_inliers(points: Points, points_prev: Points, threshold: float) -> NDArray[np.bool_]:
-    """Which matches (N,) agree with the fundamental matrix that most of them share (MAGSAC), within pixels."""
+    """Which matches (N,) agree with the fundamental matrix that most of them share (MAGSAC), within pixels.
+
+    Of a camera that stands still, which has no such matrix, those that stay where they are.
+    """
     if len(points) < FEWEST_FUNDAMENTAL:
         return np.zeros(len(points), bool)
+    motion = np.linalg.norm(points - points_prev, axis=1)
+    if np.median(motion) < STANDING * threshold:  # OpenCV can search a minute for the matrix of noise
+        return np.asarray(motion <= threshold)
     cv2.setRNGSeed(0)
     _, mask = cv2.findFundamentalMat(points, points_prev, cv2.USAC_MAGSAC, threshold, CONFIDENCE, MAX_ITERATIONS)
     return _as_rows(mask, len(points))

@@ -64,6 +64,18 @@ def read_mounted(path: Path, *cameras: str) -> Mounted:
         raise ValueError(f"'{path}': {error}") from error
 
 
+def write_calibration(path: Path, camera: Camera) -> None:
+    """Write a YAML file of camera_calibration, which `read_calibration` reads. Raises OSError."""
+    matrices = {"camera_matrix": camera.matrix, "rectification_matrix": camera.rectification}
+    matrices["projection_matrix"] = camera.projection
+    matrices["distortion_coefficients"] = camera.distortion.reshape(1, -1)
+    values: Values = {"image_width": camera.width, "image_height": camera.height, "camera_name": path.stem}
+    values["distortion_model"] = camera.model
+    for name, matrix in matrices.items():
+        values[name] = {"rows": matrix.shape[0], "cols": matrix.shape[1], "data": matrix.ravel().tolist()}
+    path.write_text(yaml.safe_dump(values, sort_keys=False, default_flow_style=None), encoding="utf-8")
+
+
 def _foreign(path: Path, problem: str) -> ValueError:
     return ValueError(f"'{path}' is not a camera calibration ({problem}): write one with camera_calibration")
 

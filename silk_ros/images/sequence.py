@@ -95,7 +95,7 @@ def read_frames(
         if index % every:
             continue
         stamp = FIRST_STAMP + round(index * 1e9 / source.rate) if image.stamp is None else image.stamp
-        camera = image.camera if intrinsics is None else _camera(intrinsics, image)
+        camera = image.camera if intrinsics is None else pinhole_camera(intrinsics, image)
         names = (image.frame_id, right_names.get(image.frame_id)) if source.stereo else (image.frame_id,)
         defaults = PAIR_FRAME_IDS if source.stereo else (FRAME_ID,)
         frame_ids = tuple(default if name is None else name for name, default in zip(names, defaults))
@@ -106,7 +106,8 @@ def read_frames(
         log.warning("the mask was not used for %d of %d images, which have another size", without_mask, count)
 
 
-def _camera(intrinsics: list[float], image: SourceImage) -> Camera:
+def pinhole_camera(intrinsics: list[float], image: SourceImage) -> Camera:
+    """The camera of an image by fx, fy, cx, cy and no or four distortion coefficients k1, k2, p1, p2 (OpenCV's)."""
     fx, fy, cx, cy, *distortion = intrinsics
     matrix = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
     return Camera(image.width, image.height, matrix, np.array(distortion))

@@ -47,12 +47,13 @@ def open_recorded(
     source: str, topic: str = "", rectified: str = RECTIFIED[0], right_topic: str = "", max_interval: int = 0
 ) -> Source:
     """The source that a text names, for programs that read it to its end. Raises as `open_source`, and for a camera."""
-    if _is_camera(source):
+    if is_camera(source):
         raise ValueError(f"'{source}' is a camera, which never ends: record it first")
     return open_source(source, topic, rectified, right_topic, max_interval)
 
 
-def _is_camera(source: str) -> bool:
+def is_camera(source: str) -> bool:
+    """Whether a text names a camera of this machine by its index."""
     return source.isdecimal() and len(source) < 4 and not Path(source).exists()
 
 
@@ -71,7 +72,7 @@ def _open(source: str, topic: str, rectified: str) -> Source:
         return FolderSource(path.parent, glob.escape(path.name)) if is_image else VideoSource(path)
     if source == "flight":
         return FlightSource()
-    if _is_camera(source):
+    if is_camera(source):
         return VideoSource(int(source))
     return _open_pattern(source, path)
 

@@ -11,6 +11,7 @@ import threading
 import time
 from typing import Any
 
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -24,6 +25,7 @@ from ..images.source import SourceImage
 from ..images.sources import open_source
 from ..parameters.declarations import Declaration, given_path
 from .camera_messages import camera_info_message, compressed_message, raw_message
+from .lock_step import LockStep
 from .messages import stamp_nanoseconds
 from .node.declarations import declare
 from .node.interface import Interface
@@ -44,6 +46,10 @@ DECLARATIONS = (
     ),
     Declaration("rate", 0.0, (0.0, 1000.0)).described("Images per second; 0: as they were recorded, with all gaps."),
     Declaration("wait", False).described("Start only when the images have a subscriber and no new ones appear."),
+    Declaration("step", False).described(
+        "Lock-step: after each image, wait for its stamp on ~/next (std_msgs/Header). Stamps then depend on the source "
+        "only; set reliability to reliable here and image_reliability in the front-end."
+    ),
     Declaration("loop", True).described("Start again at the end of the source; otherwise the player exits there."),
     Declaration("camera_info_file", "").described("YAML file of camera_calibration; empty: the source's calibration."),
     Declaration("frame_id", "camera").described("Frame of the images, to which stereo pairs append _left and _right."),
@@ -58,6 +64,7 @@ INTERFACE = Interface(
     "image_player",
     __doc__,
     DECLARATIONS,
+    subscribed={"~/next": "std_msgs/Header, with step: the stamp of the image that is answered"},
     published={
         "image_raw": "sensor_msgs/Image. With transport compressed, image_raw/compressed of "
         "sensor_msgs/CompressedImage. Of stereo pairs, both in the namespaces left and right, as camera_info",
@@ -88,8 +95,9 @@ class ImagePlayer(WorkerNode):
         self._cameras = self._create_cameras(values["frame_id"], values["reliability"])
         self._pose_publisher = self.create_publisher(PoseStamped, "ground_truth", 10)
         self._recorder = Recorder(record) if record else None
-        rate = f"{self._rate or self._source.rate:.1f} Hz{', looping' if self._loop else ''}"
-        self.get_logger().info(f"playing {values['source']} at {rate}")
+        self._lock_step = LockStep(self) if values["step"] else None
+        rate = "step by step" if values["step"] else f"at {self._rate or self._source.rate:.1f} Hz"
+        self.get_logger().info(f"playing {values['source']} {rate}{', looping' if self._loop else ''}")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="player", daemon=True)
         self._thread.start()
@@ -137,11 +145,16 @@ class ImagePlayer(WorkerNode):
             pace = Pace(self._rate or self._source.rate)
             for image in self._source:
                 interval = pace.after_last(None if self._rate else image.stamp)
+                if self._stopping.is_set():
+                    return
+                if self._lock_step is not None:
+                    self._publish_and_wait(image, interval, self._lock_step)
+                    continue
                 now = time.monotonic()
                 due = now if due is None else max(due + interval, now - interval)  # never a burst to catch up
                 if self._stopping.wait(max(0.0, due - now)):
                     return
-                self._publish(image)
+                self._publish(image, self.get_clock().now().to_msg())
             if not self._loop:
                 self.get_logger().info("the source has ended")
                 return
@@ -158,9 +171,14 @@ class ImagePlayer(WorkerNode):
             if all(counts[::2]) and time.monotonic() >= changed + QUIET:
                 return
 
-    def _publish(self, image: SourceImage) -> None:
+    def _publish_and_wait(self, image: SourceImage, interval: float, lock_step: LockStep) -> None:
+        """Publish an image of lock-step, and wait for its answer. One without the other of its pair gets none."""
+        self._publish(image, lock_step.next_stamp(interval, image.stamp))
+        if image.right is not None or not self._source.stereo:
+            lock_step.wait_for_answer(self._stopping)
+
+    def _publish(self, image: SourceImage, stamp: Time) -> None:
         """Publish an image, or a stereo pair, with the pose and the calibrations that are known."""
-        stamp = self.get_clock().now().to_msg()
         if image.pose is not None:
             world = Header(stamp=stamp, frame_id="world")
             self._send(self._pose_publisher, PoseStamped(header=world, pose=pose_message(image.pose)))

@@ -20,6 +20,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, PointCloud2
+from std_msgs.msg import Header
 
 from ..cameras import StreamWatch
 from ..odometry.estimate import Estimate
@@ -69,6 +70,7 @@ INTERFACE = Interface(
     published={
         "~/odometry": "nav_msgs/Odometry, the pose of the camera in odom_frame and its velocity",
         "~/path": "nav_msgs/Path, the last poses, while someone subscribes",
+        "~/processed": "std_msgs/Header, that of each cloud that was handled, with or without a pose",
         "/tf": "tf2_msgs/TFMessage, the pose, with publish_tf",
         **DIAGNOSTICS,
     },
@@ -114,10 +116,13 @@ class OdometryNode(WorkerNode):
         self._followed = Followed(SILENCE)
         self._heard = dict.fromkeys(TOPICS, time.monotonic())  # arrival of the last cloud on each topic
         self._diagnostics_publisher = self.create_publisher(DiagnosticArray, "/diagnostics", 5)
+        self._processed_publisher = self.create_publisher(Header, "~/processed", QUEUE)
         self._queue: queue.Queue[tuple[str, PointCloud2] | None] = queue.Queue(MOST_WAITING)
+        # Of messages that wait together, the executor takes those of the first subscription first: the calibration is
+        # then known when the clouds of the same image come.
+        self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data)
         for kind, topic in TOPICS.items():
             self.create_subscription(PointCloud2, topic, partial(self._put, kind), QUEUE)
-        self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, qos_profile_sensor_data)
         self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._worker = threading.Thread(target=self._work, name="odometry-worker", daemon=True)
         self._worker.start()
@@ -190,7 +195,7 @@ class OdometryNode(WorkerNode):
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
             try:
-                self._process(*item)
+                self._answer(*item)
             except OtherSize as error:
                 self._reject("matches", OdometryCount.FRAMES_OF_ANOTHER_SIZE, str(error))
             except ValueError as error:
@@ -200,6 +205,13 @@ class OdometryNode(WorkerNode):
                     return
                 self._error(OdometryCount.FAILURES, f"{type(error).__name__}: {error}")
                 self._problems.report("failure", f"frame failed: {traceback.format_exc()}")
+
+    def _answer(self, kind: str, cloud: PointCloud2) -> None:
+        """Process a cloud, and tell who waits for it that this is done, with or without a pose."""
+        try:
+            self._process(kind, cloud)
+        finally:
+            self._processed_publisher.publish(cloud.header)
 
     def _process(self, kind: str, cloud: PointCloud2) -> None:
         """Publish the poses that are known after a cloud."""

@@ -47,3 +47,12 @@ def test_estimate_finds_the_matches_that_agree(views: tuple[np.ndarray, ...]) ->
 
 def test_too_few_matches_have_no_geometry() -> None:
     assert not estimated_inliers(np.zeros((7, 2)), np.zeros((7, 2)), 1.0).any()
+
+
+def test_of_a_camera_that_stands_still_the_points_that_stay_agree() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0, 600, (300, 2))
+    before = points + rng.normal(0, 0.02, points.shape)
+    before[:30] += 50
+    inliers = estimated_inliers(points, before, 1.5)
+    assert not inliers[:30].any() and inliers[30:].all()

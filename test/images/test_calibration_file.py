@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from silk_ros.images.calibration_file import read_calibration, read_mounted
+from silk_ros.images.calibration_file import read_calibration, read_mounted, write_calibration
 
 CALIBRATION = """
 image_width: 320
@@ -150,3 +150,13 @@ def test_the_motion_from_the_camera_before_comes_along(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_mounted(file, "cam1").from_previous, motion)
     assert read_mounted(file).from_previous is None and read_mounted(file, "cam1").pose is None
     np.testing.assert_array_equal(read_mounted(file, "cam2", "cam1").from_previous, motion)
+
+
+def test_a_written_calibration_is_read_again(tmp_path: Path) -> None:
+    (tmp_path / "camera.yaml").write_text(CALIBRATION + PROJECTION)
+    camera = read_calibration(tmp_path / "camera.yaml")
+    write_calibration(tmp_path / "again.yaml", camera)
+    again = read_calibration(tmp_path / "again.yaml")
+    assert (again.width, again.height, again.model) == (camera.width, camera.height, camera.model)
+    for name in ("matrix", "distortion", "rectification", "projection"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(camera, name))

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -16,6 +18,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
 
 from silk_ros.geometry.camera import camera_from_message
 from silk_ros.geometry.stereo_geometry import StereoGeometry
@@ -298,3 +301,50 @@ def test_player_that_waits_sends_its_first_image_when_somebody_listens(context: 
         executor.shutdown()
         listener.destroy_node()
     assert bytes(images[0].data) == picture(320, 240).tobytes()  # the first one of the folder
+
+
+def test_in_lock_step_each_image_waits_for_the_answer_to_the_last(
+    play: Callable[..., ImagePlayer], listener: Listener, image_folder: Path, context: Context
+) -> None:
+    answers = listener.node.create_publisher(Header, "/image_player/next", 10)
+    player = play(source=str(image_folder), step=True, wait=True, loop=False, reliability="reliable", rate=4.0)
+    listener.executor.add_node(player)
+    count = len(list(image_folder.iterdir()))
+    listener.spin_until(lambda: listener.images)
+
+    def send(answer: Header, end: Callable[[], object]) -> None:
+        """Repeat an answer, as the player may not know of its publisher at once, until something has come."""
+        deadline = monotonic() + DEADLINE
+        while not end() and monotonic() < deadline:
+            answers.publish(answer)
+            listener.executor.spin_once(timeout_sec=0.02)
+
+    for number in range(1, count):
+        answer = Header(stamp=listener.images[-1].header.stamp)
+        wrong = deepcopy(answer)
+        wrong.stamp.nanosec += 1
+        soon = monotonic() + 0.2
+        send(wrong, lambda soon=soon: monotonic() > soon)
+        assert len(listener.images) == number
+        send(answer, lambda number=number: len(listener.images) > number)
+    nominal = 10**9 + 250_000_000 * np.arange(count)  # whatever time it took
+    assert [stamp_nanoseconds(message.header.stamp) for message in listener.images] == nominal.tolist()
+    player._lock_step._on_next(Header(stamp=listener.images[-1].header.stamp))  # nothing spins while the context ends
+    player._thread.join(DEADLINE)
+    assert not context.ok() and player.failure == ""
+
+
+def test_lock_step_has_the_stamps_of_the_source_and_does_not_wait_for_half_a_pair(
+    play: Callable[..., ImagePlayer], listen: Callable[..., Listener], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = [5_000_000_000, 5_050_000_000, 5_300_000_000]
+    images = [SourceImage.from_array(picture(), stamp=stamp) for stamp in recorded]
+    images[2] = replace(images[2], right=images[2])
+    source = Listed(20.0, images)
+    source.stereo = True
+    monkeypatch.setattr("silk_ros.ros.image_player.open_source", lambda *_: source)
+    left, right = listen("left/"), listen("right/")
+    left.executor.add_node(right.node)
+    play(source="listed", rate=0.0, step=True, wait=True, reliability="reliable")
+    left.spin_until(lambda: right.images and len(left.images) == len(recorded))
+    assert [stamp_nanoseconds(message.header.stamp) for message in left.images] == recorded

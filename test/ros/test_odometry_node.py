@@ -192,6 +192,25 @@ def test_every_counter_is_published_and_clouds_before_camera_info_are_counted(
     assert graph.diagnostics["frames"] == "0" and not graph.odometry
 
 
+def test_every_cloud_is_answered_on_processed_with_or_without_a_pose(make_graph: Callable[..., Graph]) -> None:
+    graph = make_graph(mode="stereo")
+    processed: list[Header] = []
+    graph.peer.create_subscription(Header, "/odometry/processed", processed.append, 50)
+    graph.spin_until(lambda: graph.node.count_subscribers("/odometry/processed"))
+    [(matches, stereo)] = clouds(1)
+    for cloud in (matches, PointCloud2(header=matches.header)):  # without camera_info, and without any field
+        before = len(processed)
+        graph.spin_until(
+            lambda before=before: len(processed) > before, lambda cloud=cloud: graph.matches.publish(cloud)
+        )
+        assert processed[-1] == cloud.header and not graph.odometry
+    graph.calibrate()
+    graph.spin_until(lambda: graph.odometry, lambda: (graph.matches.publish(matches), graph.stereo.publish(stereo)))
+    before = len(processed)
+    graph.spin_until(lambda: len(processed) > before, lambda: graph.stereo.publish(stereo))
+    assert {(header.stamp.sec, header.frame_id) for header in processed} == {(1, "left_camera")}
+
+
 def test_bad_input_is_counted_and_survived(make_graph: Callable[..., Graph]) -> None:
     graph = make_graph(mode="stereo")
     graph.spin_until(lambda: graph.diagnostics)

@@ -47,17 +47,20 @@ class Inputs:
         self._watches = {side: StreamWatch() for side in sides}
         qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[settings.image_reliability.upper()])
         name, kind = IMAGE_TYPES[settings.image_transport]
-        self._images = [self._subscribe(kind, side + name, partial(self._on_image, side), qos) for side in sides]
-        self._silences = [Silence(node, images, watch) for images, watch in zip(self._images, self._watches.values())]
-        self._flowing = time.monotonic()  # since when images come on all topics
-        self._others = [self._subscribe(Image, "mask", self._on_mask)]
+        # Of messages that wait together, the executor takes those of the first subscription first: the calibration is
+        # then known when the first image is processed.
+        self._others = []
         calibrations = []
-        for side, images in zip(sides, self._images):
-            info = f"{side}camera_info"
-            rectified = images_are_rectified(node, settings.rectified, images.topic_name)
+        for side in sides:
+            info, images = f"{side}camera_info", node.resolve_topic_name(side + name)
+            rectified = images_are_rectified(node, settings.rectified, images)
             calibrations.append(Calibration(node.resolve_topic_name(info), rectified, self._watches[side]))
             take = partial(self._on_camera_info, calibrations[-1])
             self._others.append(self._subscribe(CameraInfo, info, take))
+        self._images = [self._subscribe(kind, side + name, partial(self._on_image, side), qos) for side in sides]
+        self._silences = [Silence(node, images, watch) for images, watch in zip(self._images, self._watches.values())]
+        self._flowing = time.monotonic()  # since when images come on all topics
+        self._others.append(self._subscribe(Image, "mask", self._on_mask))
         worker.listen_to(StereoCalibration(calibrations[0], calibrations[-1]))
 
     def _subscribe(

@@ -56,7 +56,7 @@ def test_the_odometry_has_the_topics_of_its_help(context: Context) -> None:
 
 @pytest.mark.parametrize("transport", ["raw", "compressed"])
 def test_the_player_has_the_topics_of_its_help(context: Context, image_folder: Path, transport: str) -> None:
-    values = {"source": str(image_folder), "transport": transport}
+    values = {"source": str(image_folder), "transport": transport, "step": True}
     overrides = [Parameter(name, value=value) for name, value in values.items()]
     node = ImagePlayer(context=context, parameter_overrides=overrides)
     assert_listed(image_player.INTERFACE, node)
