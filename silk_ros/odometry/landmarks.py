@@ -19,8 +19,8 @@ def triangulate(pose: Floats, other: Floats, rays: Floats, other_rays: Floats) -
 
     Angles are in degrees.
     """
-    views = [np.linalg.inv(each)[:3] for each in (pose, other)]
-    found = cv2.triangulatePoints(*views, rays.T, other_rays.T).T
+    views = [np.asarray(np.linalg.inv(each)[:3]) for each in (pose, other)]
+    found = cv2.triangulatePoints(views[0], views[1], rays.T, other_rays.T).T
     with np.errstate(divide="ignore", invalid="ignore"):
         points = np.asarray(found[:, :3] / found[:, 3:])
     lines = [(points - each[:3, 3]) / np.linalg.norm(points - each[:3, 3], axis=1)[:, None] for each in (pose, other)]
@@ -49,7 +49,7 @@ def new_landmarks(window: Window, seen: Observations, pose: Floats, agree: Track
             error = window.focal_length * np.linalg.norm(project(view, found) - of.rays[at], axis=1)
             fits &= error <= LARGEST_ERROR * of.noise[at]
         points[both[fits]] = found[fits]
-    known = np.isin(seen.tracks, window.tracks)
+    known = np.isin(seen.tracks, np.concatenate([window.tracks, window.gone]))
     rows = np.flatnonzero(np.isfinite(points[:, 0]) & ~known)
     spread = _spread(seen.rays, seen.find(agree), rows[np.argsort(-ages[rows], kind="stable")])
     chosen = np.sort(spread[: max(0, COUNT - len(agree))])

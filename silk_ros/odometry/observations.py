@@ -71,7 +71,8 @@ class Observations:
 
     def _sorted(self, arrays: dict[str, NDArray[Any]]) -> Observations:
         first = np.unique(arrays["tracks"], return_index=True)[1]
-        return replace(self, **{name: values[first] for name, values in arrays.items()})
+        changes: dict[str, Any] = {name: values[first] for name, values in arrays.items()}
+        return replace(self, **changes)
 
 
 def observations_of(stamp: int, matches: NDArray[Any], camera: Camera) -> tuple[Observations, Observations]:
@@ -114,11 +115,10 @@ def _observations(
     tracks, first = np.unique(points["track_id"][usable].astype(np.int64), return_index=True)
     rows = usable[first]
     refined = points["refined"][rows] if "refined" in (points.dtype.names or ()) else np.zeros(len(rows), bool)
-    unknown = np.full(len(points), np.nan)
-    stereo = (unknown if each is None else each for each in (disparities, noise))
-    return Observations(
-        stamp, tracks, rays[rows], np.where(refined, REFINED, UNREFINED), *(each[rows] for each in stereo)
-    )
+    spread = np.where(refined, REFINED, UNREFINED)
+    if disparities is None or noise is None:
+        disparities = noise = np.full(len(points), np.nan)
+    return Observations(stamp, tracks, rays[rows], spread, disparities[rows], noise[rows])
 
 
 def check_fields(points: NDArray[Any], topic: str, *names: str) -> None:

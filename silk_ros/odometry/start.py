@@ -8,6 +8,7 @@ them, and one that fits much better than the others is taken.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -97,7 +98,7 @@ class Start:
         return windows[best]
 
     def _window(self, motion: Floats, distance: float) -> Window | None:
-        """The window of the first, a middle and the last frame for a motion between first and last; None if it fails."""
+        """The window of the first, a middle and the last frame, for a motion from first to last; None if it fails."""
         (first, pose), (middle, _), (last, _) = (self.waiting[at] for at in (0, len(self.waiting) // 2, -1))
         moved = motion.copy()
         moved[:3, 3] *= distance
@@ -159,7 +160,7 @@ def _general(rays: Floats, other: Floats, threshold: float) -> list[Floats]:
     return [_inverse(each, sign * translation) for each in (turn, other_turn) for sign in (1, -1)]
 
 
-def _planar(homography: Floats | None) -> list[Floats]:
+def _planar(homography: Any) -> list[Floats]:
     """Poses of the second view, with a translation of length 1, by the homography between two views of a plane."""
     if homography is None:
         return []
@@ -167,10 +168,10 @@ def _planar(homography: Floats | None) -> list[Floats]:
     return [_inverse(rotation, translation) for rotation, translation in motions if translation.any()]
 
 
-def _inverse(rotation: Floats, translation: Floats) -> Floats:
+def _inverse(rotation: Any, translation: Any) -> Floats:
     motion = np.eye(4)
     motion[:3, :3], motion[:3, 3] = rotation, translation.ravel() / np.linalg.norm(translation)
-    return np.linalg.inv(motion)
+    return np.asarray(np.linalg.inv(motion))
 
 
 def _judged(candidate: Floats, rays: Floats, other: Floats, focal_length: float) -> list[TwoViewMotion]:
@@ -195,7 +196,7 @@ def _agree(pose: Floats, rays: Floats, other: Floats, threshold: float) -> NDArr
 
 
 def _refined(pose: Floats, rays: Floats, other: Floats, threshold: float) -> Floats:
-    """The pose of the second view that brings matches of rays (N, 2) closest to their epipolar lines, by Sampson's error.
+    """The pose of the second view with the least Sampson errors of matches of rays (N, 2).
 
     A homography gives a rough motion where the scene is only nearly flat.
     """

@@ -30,11 +30,14 @@ class VisualOdometry:
     Without stereo matches the first poses come when the camera has moved enough, for all frames since the start. A
     frame that sees too few of the landmarks continues the last motion, until landmarks are found again by their
     descriptors or, where that takes too long, the window begins anew.
+
+
+    stereo: whether a start waits for stereo matches.
     """
 
     def __init__(self, focal_length: float, stereo: bool = False) -> None:
-        """focal_length: of the camera, in pixels. stereo: whether the start waits for stereo matches."""
-        self._focal_length, self._stereo = focal_length, stereo
+        """focal_length: of the camera, in pixels."""
+        self._focal_length, self.stereo = focal_length, stereo
         self._window: Window | None = None
         self._appearance = Appearance()
         self._starting = Start(focal_length)
@@ -87,7 +90,7 @@ class VisualOdometry:
     def _start(self, now: Observations, before: Observations) -> list[Estimate]:
         guess = self._guess(now.stamp)
         guesses = [self._estimate(now.stamp, guess, len(now), 0, "the window begins anew")] if self.started else []
-        if self._stereo:
+        if self.stereo:
             if np.count_nonzero(now.disparities > 0) < FEWEST:
                 return guesses
             self._begin(now, guess)

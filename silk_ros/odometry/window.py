@@ -49,6 +49,7 @@ class Window:
         self.keyframes: dict[int, Keyframe] = {}
         self.tracks: Tracks = np.empty(0, np.int64)
         self.points: Floats = np.empty((0, 3))
+        self.gone: Tracks = np.empty(0, np.int64)  # tracks that the newest keyframe sees and that do not fit
         self.number = -1  # of the newest keyframe
         self._keys: NDArray[np.int64] = np.empty(0, np.int64)  # (L,) of the landmarks in the graph
         self._next_key = 0
@@ -121,7 +122,7 @@ class Window:
         rows = seen.find(tracks)
         near = seen.disparities > size / NEAR
         baseline = seen.focal_baseline / size
-        stereo = gtsam.Cal3_S2Stereo(size, size, 0, 0, 0, baseline) if baseline else None
+        stereo: Any = gtsam.Cal3_S2Stereo(size, size, 0, 0, 0, baseline) if baseline else None
         for row, key in zip(rows[rows >= 0].tolist(), keys[rows >= 0].tolist()):
             (x, y), noise = size * seen.rays[row], seen.noise[row]
             if near[row]:
@@ -131,10 +132,10 @@ class Window:
                     gtsam.GenericStereoFactor3D(point, _robust(noise, right, noise), X(number), L(key), stereo)
                 )
             else:
-                point = np.array([x, y])
+                place = np.array([x, y])
                 deviation = _robust(noise, noise)
                 graph.push_back(
-                    gtsam.GenericProjectionFactorCal3_S2(point, deviation, X(number), L(key), self._pinhole)
+                    gtsam.GenericProjectionFactorCal3_S2(place, deviation, X(number), L(key), self._pinhole)
                 )
 
     def settle(self) -> None:
@@ -157,28 +158,30 @@ class Window:
         kept = np.array([L(key) in known for key in self._keys.tolist()], bool)
         self.tracks, self._keys = self.tracks[kept], self._keys[kept]
         self.points = np.array([values.atPoint3(L(key)) for key in self._keys.tolist()]).reshape(-1, 3)
-        self.keep(self.errors(self.newest.seen, self.newest.pose) <= GONE)
-
-    def keep(self, landmarks: NDArray[np.bool_]) -> None:
-        """Keep some landmarks (L,). The observations of the others leave with their keyframes."""
-        self.tracks, self._keys, self.points = (each[landmarks] for each in (self.tracks, self._keys, self.points))
+        fits = self.errors(self.newest.seen, self.newest.pose) <= GONE
+        gone = np.concatenate([self.gone, self.tracks[~fits]])  # their observations leave with their keyframes
+        self.gone = gone[self.newest.seen.find(gone) >= 0]
+        self.tracks, self._keys, self.points = self.tracks[fits], self._keys[fits], self.points[fits]
 
     def errors(self, seen: Observations, pose: Floats) -> Floats:
-        """Distances (L,) of the landmarks from where a frame at a pose sees them, in standard deviations; 0 where not."""
+        """Distances (L,) of landmarks from where a frame at a pose sees them, in standard deviations; 0 where not."""
         rows = seen.find(self.tracks)
         places = self.focal_length * project(pose, self.points)
         error = np.linalg.norm(places - self.focal_length * seen.rays[rows], axis=1) / seen.noise[rows]
         return np.where(rows >= 0, error, 0.0)
 
-    def covariance(self) -> Floats:
-        """Covariance (6, 6) of the newest keyframe in its own axes: rotation (radians), then position."""
+    def covariance(self) -> Floats | None:
+        """Covariance (6, 6) of the newest keyframe in its axes: rotation (radians), then position; None if unknown."""
         values = self._smoother.calculateEstimate()
         order = gtsam.Ordering()
-        for key in [key for key in values.keys() if key != X(self.number)] + [X(self.number)]:
+        for key in sorted(map(int, values.keys()), key=lambda key: key == X(self.number)):  # the pose last
             order.push_back(key)
         hessian = self._smoother.getFactors().linearize(values).hessian(order)[0]
         with _blas().limit(limits=1, user_api="blas"):  # threads would wait for each other beside the front-end
-            last = np.linalg.cholesky(hessian)[-6:, -6:]
+            try:
+                last = np.linalg.cholesky(hessian)[-6:, -6:]
+            except np.linalg.LinAlgError:
+                return None
         return np.asarray(np.linalg.inv(last @ last.T))
 
 

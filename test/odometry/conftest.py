@@ -16,7 +16,10 @@ MATCHES = np.dtype(
     + [(name, "<u4") for name in ("index", "index_prev", "track_id", "prev_nanosec")]
     + [("prev_sec", "<i4")]
 )
-STEREO = np.dtype([("z", "<f4"), ("disparity", "<f4"), ("index", "<u4")])
+STEREO = np.dtype(
+    [(name, "<f4") for name in ("u", "v", "z", "disparity", "disparity_sigma")]
+    + [(name, "<u4") for name in ("index", "track_id")]
+)
 WIDTH, HEIGHT, FOCAL_LENGTH = 640, 480, 400.0
 PERIOD = 10**8  # nanoseconds
 
@@ -54,10 +57,19 @@ class Room:
         return np.array([np.linalg.matrix_power(motion, index) for index in range(count)])
 
     def clouds(
-        self, poses: NDArray[np.float64], noise: float = 0.0, wrong: float = 0.0, first_stamp: int = 10**9
+        self,
+        poses: NDArray[np.float64],
+        noise: float = 0.0,
+        wrong: float = 0.0,
+        disparity_noise: float = 0.0,
+        first_stamp: int = 10**9,
+        seed: int = 1,
     ) -> list[Cloud]:
-        """noise: of a match in pixels, standard deviation. wrong: share of matches that are anywhere in the image."""
-        rng = np.random.default_rng(1)
+        """noise, disparity_noise: of matches and disparities in pixels, standard deviation.
+
+        wrong: share of matches that are anywhere in the image.
+        """
+        rng = np.random.default_rng(seed)
         clouds, before = [], None
         for number, pose in enumerate(poses):
             stamp = first_stamp + number * PERIOD
@@ -71,8 +83,11 @@ class Room:
             stray = rng.random(len(ids)) < wrong
             pixels[stray] = rng.uniform(0, [WIDTH, HEIGHT], (stray.sum(), 2))
             stereo = np.empty(len(ids), STEREO)
-            stereo["z"], stereo["index"] = depths, np.arange(len(ids))
-            stereo["disparity"] = FOCAL_LENGTH * self.baseline / depths
+            stereo["index"] = np.arange(len(ids))
+            stereo["u"], stereo["v"], stereo["track_id"] = *pixels.T, ids
+            disparities = FOCAL_LENGTH * self.baseline / depths + rng.normal(0, disparity_noise, len(ids))
+            stereo["disparity"], stereo["disparity_sigma"] = disparities, disparity_noise or np.nan
+            stereo["z"] = FOCAL_LENGTH * self.baseline / disparities
             matches = np.empty(0, MATCHES)
             if before is not None:
                 old_stamp, old_ids, old_pixels = before

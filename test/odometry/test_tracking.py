@@ -12,9 +12,9 @@ import pytest
 from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.trajectory import end_drift, start_at
 from silk_ros.odometry.estimate import Estimate
-from silk_ros.odometry.links import links_from_matches
-from silk_ros.odometry.stereo_odometry import NEAR
+from silk_ros.odometry.observations import observations_of
 from silk_ros.odometry.tracking import Tracking
+from silk_ros.odometry.window import NEAR
 
 
 def follow(tracking: Tracking, clouds: Iterable[Any], camera: Camera, stereo: bool) -> list[Estimate]:
@@ -129,7 +129,7 @@ def test_impossible_points_are_left_out(room: Any, value: float) -> None:
         replace(cloud, matches=spoil(cloud.matches, ("u", "v_prev"), value), stereo=spoil(cloud.stereo, ("z",), np.nan))
         for cloud in room.clouds(room.path(40))
     ]
-    assert len(links_from_matches(1, clouds[5].matches, room.camera)) == pytest.approx(
+    assert len(observations_of(1, clouds[5].matches, room.camera)[0]) == pytest.approx(
         2 / 3 * len(clouds[5].matches), 2
     )
     stereo = follow(Tracking("stereo"), clouds, room.camera, stereo=True)
