@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from .observations import Floats
 
+MODES = ("auto", "mono", "stereo")  # of the odometry; auto is mono until stereo matches come
+
 
 @dataclass(frozen=True, eq=False)
 class Estimate:

@@ -8,9 +8,9 @@ import numpy as np
 from .observations import Floats, Observations, Rows, Tracks
 from .window import NEAR, Window, project
 
-COUNT = 60  # landmarks that a keyframe sees; more do not make the path more accurate
+COUNT = 80  # landmarks that a keyframe sees; more do not make the path more accurate
 LEAST_ANGLE = 1.0  # degrees between the rays of two keyframes to a new landmark
-LARGEST_ERROR = 3.0  # standard deviations of the positions
+LARGEST_ERROR = 2.0  # standard deviations of the positions
 CELL = 0.1  # side of the cells of the image that get about as many landmarks each, in units of the rays
 
 

@@ -15,7 +15,6 @@ from .image_size import SizeCheck
 from .observations import Floats, Observations, Tracks, observations_of, stereo_observations
 from .visual_odometry import NO_TRACKS, VisualOdometry
 
-MODES = ("auto", "mono", "stereo")
 LATEST = 10**9  # nanoseconds that a cloud may be late; an older stamp means that the clock was set back
 MOST_WAITING = 10  # clouds of one kind that wait for the other kind of the same stamp
 STEREO_MISSING = 5  # frames without stereo matches after which auto goes on without
@@ -28,7 +27,7 @@ class Tracking:
     """
 
     def __init__(self, mode: str = "auto", disparity_offset: float = 0.0) -> None:
-        """mode: one of MODES. disparity_offset: pixels to add to all disparities; `evaluate odometry` finds it."""
+        """mode: one of `MODES`. disparity_offset: pixels that `evaluate odometry` finds, added to disparities."""
         self._auto = mode == "auto"
         self.mode = "mono" if self._auto else mode
         self.late = 0
@@ -84,23 +83,26 @@ class Tracking:
         """Why the calibration may be that of other images; empty where nothing says so."""
         return self._size.doubt
 
+    def take_features(self, stamp: int, features: NDArray[Any], frame_id: str = "") -> None:
+        """Keep a cloud of ~/features, a structured array, for the matches of the same stamp (nanoseconds) to come.
+
+        Their descriptors help to find landmarks again after a loss.
+        """
+        if frame_id == self._frame_id:
+            self._features[stamp] = features
+            _keep_newest(self._features)
+
     def process(
         self, kind: str, stamp: int, points: NDArray[Any], camera: Camera, frame_id: str = ""
     ) -> list[Estimate]:
         """The new poses after a cloud, from none to many.
 
-        kind:   "matches", "stereo" or "features", for ~/matches, ~/stereo_matches or ~/features. Features help to find
-                landmarks again after a loss; those of a frame are to come before its matches.
+        kind:   "matches" or "stereo", for ~/matches or ~/stereo_matches.
         stamp:  of the images, nanoseconds. points: the cloud's, a structured array. camera: the (left) camera.
         frame_id: of the camera. Another one starts again.
 
         Raises ValueError for clouds with other fields, and OtherSize for matches outside of the camera's images.
         """
-        if kind == "features":
-            if frame_id == self._frame_id:
-                self._features[stamp] = points
-                _keep_newest(self._features)
-            return []
         if frame_id != self._frame_id:
             if self._frame_id is not None:
                 self._restart(f"matches come from {frame_id[:40]!r} and no more from {self._frame_id[:40]!r}")

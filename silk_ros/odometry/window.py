@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
-import gtsam
 import numpy as np
-from gtsam.symbol_shorthand import L, X
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from .observations import Floats, Observations, Tracks
+
+try:
+    import gtsam
+    from gtsam.symbol_shorthand import L, X
+except ImportError as error:
+    raise ImportError(
+        "odometry needs GTSAM: pip install 'silk_ros[odometry]'; it needs Python 3.11 or newer"
+    ) from error
 
 KEYFRAMES = 8  # keyframes after which one leaves the window; it goes on as a prior of those that saw the same
 HUBER = 1.345  # standard deviations from which a residual counts less
@@ -172,17 +176,12 @@ class Window:
 
     def covariance(self) -> Floats | None:
         """Covariance (6, 6) of the newest keyframe in its axes: rotation (radians), then position; None if unknown."""
-        values = self._smoother.calculateEstimate()
-        order = gtsam.Ordering()
-        for key in sorted(map(int, values.keys()), key=lambda key: key == X(self.number)):  # the pose last
-            order.push_back(key)
-        hessian = self._smoother.getFactors().linearize(values).hessian(order)[0]
-        with _blas().limit(limits=1, user_api="blas"):  # threads would wait for each other beside the front-end
-            try:
-                last = np.linalg.cholesky(hessian)[-6:, -6:]
-            except np.linalg.LinAlgError:
-                return None
-        return np.asarray(np.linalg.inv(last @ last.T))
+        graph = self._smoother.getFactors().linearize(self._smoother.calculateEstimate())
+        try:
+            root = graph.marginalMultifrontalBayesNet([X(self.number)]).matrix()[0]
+            return np.asarray(np.linalg.inv(root.T @ root))
+        except (RuntimeError, np.linalg.LinAlgError):
+            return None
 
 
 def project(pose: Floats, points: Floats) -> Floats:
@@ -190,11 +189,6 @@ def project(pose: Floats, points: Floats) -> Floats:
     moved = (points - pose[:3, 3]) @ pose[:3, :3]
     ahead = moved[:, 2:] > 1e-6
     return np.where(ahead, moved[:, :2] / np.where(ahead, moved[:, 2:], 1), np.inf)
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
 
 
 def _robust(*deviations: float) -> Any:
