@@ -10,7 +10,7 @@ from .window import NEAR, Window, project
 
 COUNT = 80  # landmarks that a keyframe sees; more do not make the path more accurate
 LEAST_ANGLE = 1.0  # degrees between the rays of two keyframes to a new landmark
-LARGEST_ERROR = 2.0  # standard deviations of the positions
+LARGEST_ERROR = 1.5  # standard deviations of the positions
 CELL = 0.1  # side of the cells of the image that get about as many landmarks each, in units of the rays
 
 

@@ -17,6 +17,7 @@ ARRAYS = ("tracks", "rays", "noise", "disparities", "disparity_noise")
 Floats = NDArray[np.float64]
 Tracks = NDArray[np.int64]
 Rows = NDArray[np.intp]
+NO_TRACKS: Tracks = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,64 +1,26 @@
 """The start of one camera: its first window of keyframes, from matches alone.
 
-A moving camera gives an essential matrix, and where it sees a plane a homography. Each leaves several motions that two
-views cannot tell apart where the scene is nearly flat. A window of three keyframes is therefore adjusted for each of
-them, and one that fits much better than the others is taken.
+Two views leave several motions. The frames between them tell these apart: the points that a motion gives are where
+these frames see them, or not.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
-
-import cv2
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import least_squares
-from scipy.spatial.transform import Rotation
 
 from .landmarks import new_landmarks, triangulate
 from .localisation import localise
-from .observations import Floats, Observations, Tracks
+from .observations import NO_TRACKS, Floats, Observations
+from .two_view import TwoViewMotion, two_view_motions, unturned
 from .window import AdjustmentError, Window, project
 
-THRESHOLD = 1.5  # pixels, of matches to their epipolar line, homography or reprojection
 FEWEST = 50  # matches of the first frame with the last
-SUPPORT = 0.6  # share of the matches that have to agree with a motion
-ROUGH = 5.0  # times THRESHOLD, for motions that are not refined yet
-PARALLAX = 15.0  # pixels by which the translation has to move the median match
 STANDING = 5.0  # pixels by which the median match has to move beside a turn
-CLEAR = 1.3  # times the error of the best motion that all others must have
-LEADING = 0.95  # share of the support of any motion that the best one needs: its landmarks are those that agree with it
-AMBIGUOUS = 0.9  # share of the support of the best motion from which another one is as likely
-MOST = 0.75  # share of the observations of landmarks by which a motion is judged
-WORST = 1.5  # largest error of these, in standard deviations
+PARALLAX = 15.0  # pixels by which the translation has to move the median match
+BETWEEN = 3  # frames between the first and the last by which motions are judged
+WRONG = 3.0  # standard deviations from which all errors count the same
+CLEAR = 1.15  # times the mean squared error of the best motion that all others must have
 MOST_WAITING = 100  # frames
-MOST_REFINED = 300  # matches
-NO_TRACKS: Tracks = np.empty(0, np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class TwoViewMotion:
-    """A motion between two frames.
-
-    pose:     (4, 4) of the last in the axes of the first, at the distance 1.
-    agree:    (N,) whether a match agrees.
-    parallax: pixels by which the translation moves the median one of those that agree.
-    """
-
-    pose: Floats
-    agree: NDArray[np.bool_]
-    parallax: float
-
-    @property
-    def support(self) -> int:
-        """Number of matches that agree."""
-        return int(np.count_nonzero(self.agree))
-
-    def like(self, other: TwoViewMotion) -> bool:
-        """Whether two motions differ by some degrees only."""
-        turn = np.linalg.norm(cv2.Rodrigues(self.pose[:3, :3].T @ other.pose[:3, :3])[0])
-        return bool(turn < 0.05 and self.pose[:3, 3] @ other.pose[:3, 3] > 0.95)
 
 
 class Start:
@@ -76,26 +38,40 @@ class Start:
         if np.count_nonzero(seen.find(first.tracks) >= 0) < FEWEST or count > MOST_WAITING:
             del self.waiting[: 1 + count // 3]
             return None
-        if count < 3:
+        if count < 3 or self._focal_length * unturned(first, seen) < STANDING:
             return None
-        if self._focal_length * _unturned(first, seen) < STANDING:
-            return None
-        motions = _motions(first, seen, self._focal_length)
+        motions = two_view_motions(first, seen, self._focal_length)
         if not motions or max(motion.parallax for motion in motions) < PARALLAX:
             return None
-        distance = float(np.linalg.norm(guess[:3, 3] - pose[:3, 3])) or 1.0
-        windows = [self._window(motion.pose, distance) for motion in motions]
-        misfits = [np.inf if window is None else _misfit(window) for window in windows]
-        best = int(np.argmin(misfits))
-        most = max(motion.support for motion in motions)
-        if misfits[best] > WORST or motions[best].parallax < PARALLAX or motions[best].support < LEADING * most:
+        errors = self._errors(motions)
+        best = int(np.argmin(errors))
+        if motions[best].parallax < PARALLAX or np.delete(errors, best).min(initial=np.inf) < CLEAR * errors[best]:
             return None
-        for motion, misfit in zip(motions, misfits):
-            # Where the camera has moved too little for a window, its motion cannot be told from that of another one.
-            possible = motion.support > AMBIGUOUS * motions[best].support and motion.parallax < PARALLAX
-            if (possible or misfit < CLEAR * misfits[best]) and not motion.like(motions[best]):
-                return None
-        return windows[best]
+        distance = float(np.linalg.norm(guess[:3, 3] - pose[:3, 3])) or 1.0
+        return self._window(motions[best].pose, distance)
+
+    def _errors(self, motions: list[TwoViewMotion]) -> Floats:
+        """Mean squared errors (M,) of the points of motions in frames between, in variances.
+
+        What no motion explains says nothing and is left out.
+        """
+        first, last = self.waiting[0][0], self.waiting[-1][0]
+        rows = last.find(first.tracks)
+        tracks, rays, other = first.tracks[rows >= 0], first.rays[rows >= 0], last.rays[rows[rows >= 0]]
+        between = np.unique(np.linspace(0, len(self.waiting) - 1, BETWEEN + 2).round().astype(int)[1:-1])
+        errors = []
+        for motion in motions:
+            points, _ = triangulate(np.eye(4), motion.pose, rays, other)
+            found = []
+            for seen in (self.waiting[at][0] for at in between):
+                rows = seen.find(tracks)
+                located = localise(seen, tracks[motion.agree], points[motion.agree], self._focal_length)
+                places = project(located[0], points[rows >= 0]) if located is not None else np.inf
+                error = np.linalg.norm(places - seen.rays[rows[rows >= 0]], axis=1)
+                found.append(self._focal_length * error / seen.noise[rows[rows >= 0]])
+            errors.append(np.minimum(np.nan_to_num(np.concatenate(found), nan=WRONG), WRONG))
+        explained = np.min(errors, axis=0) < WRONG
+        return np.mean(np.square(errors), axis=1, where=explained)
 
     def _window(self, motion: Floats, distance: float) -> Window | None:
         """The window of the first, a middle and the last frame, for a motion from first to last; None if it fails."""
@@ -109,126 +85,10 @@ class Start:
             located = localise(middle, tracks, points, self._focal_length)
             if located is None:
                 return None
-            seen = middle.find(tracks) >= 0
-            window.add(middle, located[0], NO_TRACKS, tracks[seen], points[seen])
-            agree = window.tracks
-            window.add(last, end, agree, *new_landmarks(window, last, end, agree), distance)
+            agree = np.isin(tracks, located[1])
+            window.add(middle, located[0], NO_TRACKS, tracks[agree], points[agree])
+            window.add(last, end, window.tracks, *new_landmarks(window, last, end, window.tracks), distance)
             window.settle()
         except AdjustmentError:
             return None
         return window
-
-
-def _unturned(first: Observations, last: Observations) -> float:
-    """How far the median match moves between two frames that are turned to each other, at z = 1."""
-    rows = last.find(first.tracks)
-    rays, other = (
-        np.column_stack([each, np.ones(len(each))]) for each in (first.rays[rows >= 0], last.rays[rows[rows >= 0]])
-    )
-    turned = Rotation.align_vectors(other, rays)[0].apply(rays)
-    return float(np.median(np.linalg.norm(turned[:, :2] / turned[:, 2:] - other[:, :2], axis=1)))
-
-
-def _motions(first: Observations, last: Observations, focal_length: float) -> list[TwoViewMotion]:
-    """The motions with which enough matches of two frames agree, the best supported first; no two are alike.
-
-    A general motion whose matches lie near a plane has a twin, which is found by the homography of these matches.
-    """
-    rows = last.find(first.tracks)
-    rays, other, threshold = first.rays[rows >= 0], last.rays[rows[rows >= 0]], THRESHOLD / focal_length
-    found = []
-    homographies = [cv2.findHomography(rays, other, cv2.USAC_MAGSAC, threshold)[0]]
-    for candidate in _general(rays, other, threshold):
-        found += _judged(candidate, rays, other, focal_length)
-    homographies += [cv2.findHomography(rays[motion.agree], other[motion.agree])[0] for motion in found]
-    for homography in homographies:
-        for candidate in _planar(homography):
-            found += _judged(candidate, rays, other, focal_length)
-    kept: list[TwoViewMotion] = []
-    for motion in sorted(found, key=lambda motion: -motion.support):
-        if not any(motion.like(better) for better in kept):
-            kept.append(motion)
-    return kept
-
-
-def _general(rays: Floats, other: Floats, threshold: float) -> list[Floats]:
-    """Poses of the second view, with a translation of length 1, by the essential matrix of matches of rays (N, 2)."""
-    essential, _ = cv2.findEssentialMat(rays, other, np.eye(3), cv2.USAC_MAGSAC, 0.999, threshold)
-    if essential is None or essential.shape != (3, 3):
-        return []
-    turn, other_turn, translation = cv2.decomposeEssentialMat(essential)
-    return [_inverse(each, sign * translation) for each in (turn, other_turn) for sign in (1, -1)]
-
-
-def _planar(homography: Any) -> list[Floats]:
-    """Poses of the second view, with a translation of length 1, by the homography between two views of a plane."""
-    if homography is None:
-        return []
-    motions = zip(*cv2.decomposeHomographyMat(homography, np.eye(3))[1:3])
-    return [_inverse(rotation, translation) for rotation, translation in motions if translation.any()]
-
-
-def _inverse(rotation: Any, translation: Any) -> Floats:
-    motion = np.eye(4)
-    motion[:3, :3], motion[:3, 3] = rotation, translation.ravel() / np.linalg.norm(translation)
-    return np.asarray(np.linalg.inv(motion))
-
-
-def _judged(candidate: Floats, rays: Floats, other: Floats, focal_length: float) -> list[TwoViewMotion]:
-    """The motion, refined; none where too few matches agree with it."""
-    threshold = THRESHOLD / focal_length
-    if _agree(candidate, rays, other, ROUGH * threshold).sum() < SUPPORT * len(rays):
-        return []
-    pose = _refined(candidate, rays, other, threshold)
-    agree = _agree(pose, rays, other, threshold)
-    if agree.sum() < SUPPORT * len(rays):
-        return []
-    turned = np.column_stack([rays, np.ones(len(rays))])[agree] @ pose[:3, :3]
-    moved = np.linalg.norm(turned[:, :2] / turned[:, 2:] - other[agree], axis=1)
-    return [TwoViewMotion(pose, agree, float(focal_length * np.median(moved)))]
-
-
-def _agree(pose: Floats, rays: Floats, other: Floats, threshold: float) -> NDArray[np.bool_]:
-    """Whether matches (N,) meet in a point ahead of both cameras."""
-    points, _ = triangulate(np.eye(4), pose, rays, other)
-    views = (np.eye(4), rays), (pose, other)
-    return np.maximum(*(np.linalg.norm(project(view, points) - seen, axis=1) for view, seen in views)) <= threshold
-
-
-def _refined(pose: Floats, rays: Floats, other: Floats, threshold: float) -> Floats:
-    """The pose of the second view with the least Sampson errors of matches of rays (N, 2).
-
-    A homography gives a rough motion where the scene is only nearly flat.
-    """
-    some = np.linspace(0, len(rays) - 1, min(len(rays), MOST_REFINED)).astype(int)
-    one, two = (np.column_stack([each[some], np.ones(len(some))]) for each in (rays, other))
-    motion = np.linalg.inv(pose)
-    sideways = np.linalg.svd(motion[None, :3, 3])[2][1:]  # directions in which a translation of length 1 can change
-
-    def moved(step: Floats) -> Floats:
-        found = np.eye(4)
-        found[:3, :3] = cv2.Rodrigues(step[:3])[0] @ motion[:3, :3]
-        translation = motion[:3, 3] + step[3:] @ sideways
-        found[:3, 3] = translation / np.linalg.norm(translation)
-        return found
-
-    def errors(step: Floats) -> Floats:
-        found = moved(step)
-        essential = np.cross(np.eye(3), found[:3, 3]).T @ found[:3, :3]
-        lines, back = one @ essential.T, two @ essential
-        length = np.sqrt((lines[:, :2] ** 2).sum(axis=1) + (back[:, :2] ** 2).sum(axis=1))
-        return np.asarray((two * lines).sum(axis=1) / length)
-
-    found = least_squares(errors, np.zeros(5), loss="cauchy", f_scale=threshold / 3, max_nfev=20)
-    return np.asarray(np.linalg.inv(moved(found.x)))
-
-
-def _misfit(window: Window) -> float:
-    """Error of what the keyframes see of the landmarks, in standard deviations; inf where there are few landmarks."""
-    errors = [window.errors(frame.seen, frame.pose) for frame in window.keyframes.values()]
-    seen = [frame.seen.find(window.tracks) >= 0 for frame in window.keyframes.values()]
-    return (
-        float(np.quantile(np.concatenate(errors)[np.concatenate(seen)], MOST))
-        if len(window.tracks) >= FEWEST // 2
-        else np.inf
-    )

@@ -12,8 +12,8 @@ from ..geometry.camera import Camera
 from ..geometry.motion import transform
 from .estimate import Estimate
 from .image_size import SizeCheck
-from .observations import Floats, Observations, Tracks, observations_of, stereo_observations
-from .visual_odometry import NO_TRACKS, VisualOdometry
+from .observations import NO_TRACKS, Floats, Observations, Tracks, observations_of, stereo_observations
+from .visual_odometry import VisualOdometry
 
 LATEST = 10**9  # nanoseconds that a cloud may be late; an older stamp means that the clock was set back
 MOST_WAITING = 10  # clouds of one kind that wait for the other kind of the same stamp

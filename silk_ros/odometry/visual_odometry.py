@@ -12,7 +12,7 @@ from ..geometry.motion import motion_between
 from .estimate import Estimate
 from .landmarks import new_landmarks
 from .localisation import FEWEST, localise
-from .observations import Floats, Observations, Tracks
+from .observations import NO_TRACKS, Floats, Observations, Tracks
 from .relocation import Appearance
 from .start import Start
 from .window import AdjustmentError, Window
@@ -21,7 +21,6 @@ KEYFRAME_PARALLAX = 15.0  # pixels by which the translation has moved the median
 KEYFRAME_LANDMARKS, KEYFRAME_TRACKS = 0.6, 0.4  # shares that a frame still sees; below either, it becomes a keyframe
 LONGEST_LOSS = 2 * 10**9  # nanoseconds without a pose after which one camera starts again
 LONGEST_GAP = 1.0  # seconds for which the last motion is extrapolated
-NO_TRACKS: Tracks = np.empty(0, np.int64)
 
 
 class VisualOdometry:

@@ -99,8 +99,9 @@ class Window:
         if distance is not None:
             deviation = gtsam.noiseModel.Isotropic.Sigma(1, FIXED)
             graph.push_back(gtsam.RangeFactorPose3(X(0), X(self.number), distance, deviation))
-        self._observe(graph, self.number, agree, self._keys[np.searchsorted(self.tracks, agree)])
-        times |= dict.fromkeys(map(L, self._keys[np.searchsorted(self.tracks, agree)].tolist()), float(self.number))
+        rows = np.searchsorted(self.tracks, agree)
+        self._observe(graph, self.number, agree, self._keys[rows], self.points[rows])
+        times |= dict.fromkeys(map(L, self._keys[rows].tolist()), float(self.number))
         keys = self._next_key + np.arange(len(tracks))
         self._next_key += len(tracks)
         for key, point in zip(keys.tolist(), points):
@@ -109,7 +110,7 @@ class Window:
             graph.push_back(gtsam.PriorFactorPoint3(L(key), point, loose))
         times |= dict.fromkeys(map(L, keys.tolist()), float(self.number))
         for number in self.keyframes:
-            self._observe(graph, number, tracks, keys)
+            self._observe(graph, number, tracks, keys, points)
         order = np.argsort(both := np.concatenate([self.tracks, tracks]))
         self.tracks, self._keys = both[order], np.concatenate([self._keys, keys])[order]
         try:
@@ -120,10 +121,13 @@ class Window:
         except RuntimeError as error:
             raise AdjustmentError(str(error).strip().splitlines()[0]) from error
 
-    def _observe(self, graph: Any, number: int, tracks: Tracks, keys: NDArray[np.int64]) -> None:
-        """Add the observations of landmarks in a keyframe to the graph."""
-        seen, size = self.keyframes[number].seen, self.focal_length
+    def _observe(self, graph: Any, number: int, tracks: Tracks, keys: NDArray[np.int64], points: Floats) -> None:
+        """Add the observations of landmarks in a keyframe to the graph, without those far from where they should be."""
+        frame, size = self.keyframes[number], self.focal_length
+        seen = frame.seen
         rows = seen.find(tracks)
+        errors = np.linalg.norm(project(frame.pose, points) - seen.rays[rows], axis=1)
+        rows[size * errors > GONE * seen.noise[rows]] = -1
         near = seen.disparities > size / NEAR
         baseline = seen.focal_baseline / size
         stereo: Any = gtsam.Cal3_S2Stereo(size, size, 0, 0, 0, baseline) if baseline else None
