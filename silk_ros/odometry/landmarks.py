@@ -6,11 +6,10 @@ import cv2
 import numpy as np
 
 from .observations import Floats, Observations, Rows, Tracks
-from .window import NEAR, Window, project
+from .window import GONE, NEAR, Keyframe, Window
 
-COUNT = 80  # landmarks that a keyframe sees; more do not make the path more accurate
+COUNT = 60  # landmarks that a keyframe sees; more do not make the path more accurate
 LEAST_ANGLE = 1.0  # degrees between the rays of two keyframes to a new landmark
-LARGEST_ERROR = 1.5  # standard deviations of the positions
 CELL = 0.1  # side of the cells of the image that get about as many landmarks each, in units of the rays
 
 
@@ -44,13 +43,12 @@ def new_landmarks(window: Window, seen: Observations, pose: Floats, agree: Track
         if not len(both):
             continue
         found, angles = triangulate(frame.pose, pose, frame.seen.rays[rows[both]], seen.rays[both])
-        fits = angles > LEAST_ANGLE
-        for view, at, of in ((frame.pose, rows[both], frame.seen), (pose, both, seen)):
-            error = window.focal_length * np.linalg.norm(project(view, found) - of.rays[at], axis=1)
-            fits &= error <= LARGEST_ERROR * of.noise[at]
-        points[both[fits]] = found[fits]
+        points[both[angles > LEAST_ANGLE]] = found[angles > LEAST_ANGLE]
+    fits = np.isfinite(points[:, 0])
+    for frame in (*window.keyframes.values(), Keyframe(seen, pose)):
+        fits[fits] = frame.errors(seen.tracks[fits], points[fits], window.focal_length) <= GONE
     known = np.isin(seen.tracks, np.concatenate([window.tracks, window.gone]))
-    rows = np.flatnonzero(np.isfinite(points[:, 0]) & ~known)
+    rows = np.flatnonzero(fits & ~known)
     spread = _spread(seen.rays, seen.find(agree), rows[np.argsort(-ages[rows], kind="stable")])
     chosen = np.sort(spread[: max(0, COUNT - len(agree))])
     return seen.tracks[chosen], points[chosen]

@@ -24,17 +24,17 @@ MOST_WAITING = 100  # frames
 
 
 class Start:
-    """Frames that wait for the first window; each with a guessed pose, of which the first and the distance hold."""
+    """Frames that wait for the first window, each with a guessed pose, of which the first one's holds."""
 
-    def __init__(self, focal_length: float) -> None:
-        """focal_length: of the camera, in pixels."""
-        self._focal_length = focal_length
+    def __init__(self, focal_length: float, speed: float = 0.0) -> None:
+        """focal_length: of the camera, in pixels. speed: a second, sets the scale; 0 for 1 between first and last."""
+        self._focal_length, self._speed = focal_length, speed
         self.waiting: list[tuple[Observations, Floats]] = []
 
     def add(self, seen: Observations, guess: Floats) -> Window | None:
         """Add a frame. Returns a window from the first frame that waits to this one, once their motion is known."""
         self.waiting.append((seen, guess))
-        (first, pose), count = self.waiting[0], len(self.waiting)
+        first, count = self.waiting[0][0], len(self.waiting)
         if np.count_nonzero(seen.find(first.tracks) >= 0) < FEWEST or count > MOST_WAITING:
             del self.waiting[: 1 + count // 3]
             return None
@@ -47,8 +47,7 @@ class Start:
         best = int(np.argmin(errors))
         if motions[best].parallax < PARALLAX or np.delete(errors, best).min(initial=np.inf) < CLEAR * errors[best]:
             return None
-        distance = float(np.linalg.norm(guess[:3, 3] - pose[:3, 3])) or 1.0
-        return self._window(motions[best].pose, distance)
+        return self._window(motions[best].pose, self._speed * (seen.stamp - first.stamp) / 1e9 or 1.0)
 
     def _errors(self, motions: list[TwoViewMotion]) -> Floats:
         """Mean squared errors (M,) of the points of motions in frames between, in variances.

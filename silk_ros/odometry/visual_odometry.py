@@ -102,7 +102,6 @@ class VisualOdometry:
             return guesses
         self._keyframe_landmarks, self._covariance = len(self._window.tracks), self._window.covariance()
         poses, frames = [], start.waiting if not self.started else start.waiting[-1:]
-        self._starting = Start(self._focal_length)
         for seen, _ in frames:
             found = localise(seen, self._window.tracks, self._window.points, self._focal_length)
             if found is not None:
@@ -145,6 +144,8 @@ class VisualOdometry:
             self._begin(now, guess)
         elif now.stamp - self._stamp > LONGEST_LOSS:
             self._window = None
+            speed = float(np.linalg.norm(self._motion[:3, 3])) / self._seconds if self._seconds > 0 else 0.0
+            self._starting = Start(self._focal_length, speed)
         problem = f"only {count} landmarks are seen" if count < FEWEST else f"no pose fits {count} landmarks"
         return self._estimate(now.stamp, guess, count, 0, problem)
 

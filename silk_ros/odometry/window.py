@@ -20,7 +20,7 @@ except ImportError as error:
 
 KEYFRAMES = 8  # keyframes after which one leaves the window; it goes on as a prior of those that saw the same
 HUBER = 1.345  # standard deviations from which a residual counts less
-RECTIFICATION = 0.7  # pixels, error of disparities that all points of a pair share, from its calibration
+RECTIFICATION = 1.0  # pixels, error of disparities that all points of a pair share, from its calibration
 # Baselines up to which a disparity counts. What the calibration adds to all disparities bends far depths the most, and
 # is the same for all of them: more far points do not make it smaller.
 NEAR = 25.0
@@ -29,7 +29,9 @@ FIXED = 1e-4  # standard deviation of what sets the origin and the scale
 # observations to robust weights. GTSAM takes a system for singular where two weights differ by 4096.
 LOOSE = 0.5
 ROUNDS, SETTLE = 1, 10  # steps of the adjustment after a keyframe, and at the start
-GONE = 6.0  # standard deviations beyond which a landmark is given up
+# Standard deviations beyond which a landmark is given up, and no new one is made. A smaller bound for new ones would
+# choose the disparities by the motion that they are to measure.
+GONE = 6.0
 
 
 class AdjustmentError(Exception):
@@ -42,6 +44,14 @@ class Keyframe:
 
     seen: Observations
     pose: Floats
+
+    def errors(self, tracks: Tracks, points: Floats, focal_length: float) -> Floats:
+        """Distances (N,) of tracks from where points (N, 3) are seen, in standard deviations; 0 for those not seen."""
+        rows = self.seen.find(tracks)
+        if not len(self.seen):
+            return np.zeros(len(tracks))
+        error = focal_length * np.linalg.norm(project(self.pose, points) - self.seen.rays[rows], axis=1)
+        return np.where(rows >= 0, error / self.seen.noise[rows], 0.0)
 
 
 class Window:
@@ -100,7 +110,7 @@ class Window:
             deviation = gtsam.noiseModel.Isotropic.Sigma(1, FIXED)
             graph.push_back(gtsam.RangeFactorPose3(X(0), X(self.number), distance, deviation))
         rows = np.searchsorted(self.tracks, agree)
-        self._observe(graph, self.number, agree, self._keys[rows], self.points[rows])
+        self._observe(graph, self.number, agree, self._keys[rows])
         times |= dict.fromkeys(map(L, self._keys[rows].tolist()), float(self.number))
         keys = self._next_key + np.arange(len(tracks))
         self._next_key += len(tracks)
@@ -110,7 +120,7 @@ class Window:
             graph.push_back(gtsam.PriorFactorPoint3(L(key), point, loose))
         times |= dict.fromkeys(map(L, keys.tolist()), float(self.number))
         for number in self.keyframes:
-            self._observe(graph, number, tracks, keys, points)
+            self._observe(graph, number, tracks, keys)
         order = np.argsort(both := np.concatenate([self.tracks, tracks]))
         self.tracks, self._keys = both[order], np.concatenate([self._keys, keys])[order]
         try:
@@ -121,13 +131,10 @@ class Window:
         except RuntimeError as error:
             raise AdjustmentError(str(error).strip().splitlines()[0]) from error
 
-    def _observe(self, graph: Any, number: int, tracks: Tracks, keys: NDArray[np.int64], points: Floats) -> None:
-        """Add the observations of landmarks in a keyframe to the graph, without those far from where they should be."""
-        frame, size = self.keyframes[number], self.focal_length
-        seen = frame.seen
+    def _observe(self, graph: Any, number: int, tracks: Tracks, keys: NDArray[np.int64]) -> None:
+        """Add the observations of landmarks in a keyframe to the graph."""
+        seen, size = self.keyframes[number].seen, self.focal_length
         rows = seen.find(tracks)
-        errors = np.linalg.norm(project(frame.pose, points) - seen.rays[rows], axis=1)
-        rows[size * errors > GONE * seen.noise[rows]] = -1
         near = seen.disparities > size / NEAR
         baseline = seen.focal_baseline / size
         stereo: Any = gtsam.Cal3_S2Stereo(size, size, 0, 0, 0, baseline) if baseline else None
@@ -166,17 +173,10 @@ class Window:
         kept = np.array([L(key) in known for key in self._keys.tolist()], bool)
         self.tracks, self._keys = self.tracks[kept], self._keys[kept]
         self.points = np.array([values.atPoint3(L(key)) for key in self._keys.tolist()]).reshape(-1, 3)
-        fits = self.errors(self.newest.seen, self.newest.pose) <= GONE
+        fits = self.newest.errors(self.tracks, self.points, self.focal_length) <= GONE
         gone = np.concatenate([self.gone, self.tracks[~fits]])  # their observations leave with their keyframes
         self.gone = gone[self.newest.seen.find(gone) >= 0]
         self.tracks, self._keys, self.points = self.tracks[fits], self._keys[fits], self.points[fits]
-
-    def errors(self, seen: Observations, pose: Floats) -> Floats:
-        """Distances (L,) of landmarks from where a frame at a pose sees them, in standard deviations; 0 where not."""
-        rows = seen.find(self.tracks)
-        places = self.focal_length * project(pose, self.points)
-        error = np.linalg.norm(places - self.focal_length * seen.rays[rows], axis=1) / seen.noise[rows]
-        return np.where(rows >= 0, error, 0.0)
 
     def covariance(self) -> Floats | None:
         """Covariance (6, 6) of the newest keyframe in its axes: rotation (radians), then position; None if unknown."""

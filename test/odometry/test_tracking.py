@@ -54,7 +54,7 @@ def test_scale_is_kept_with_noise_and_wrong_matches(room: Any, seed: int) -> Non
     found = follow(Tracking("mono"), clouds, room.camera, stereo=False)
     assert len(found) == len(clouds) and drift(found, clouds, free_scale=True) < 2
     steps = np.linalg.norm(np.diff([one.pose[:3, 3] for one in found], axis=0), axis=1)
-    assert np.median(steps[-20:]) == pytest.approx(np.median(steps[:30]), rel=0.05)  # the true speed is constant
+    assert np.median(steps[-20:]) == pytest.approx(np.median(steps[:30]), rel=0.1)  # the true speed is constant
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -72,7 +72,7 @@ def test_mono_goes_straight_on_with_little_parallax(room: Any, seed: int) -> Non
     poses[:, 2, 3] = 0.03 * np.arange(60)
     clouds = room.clouds(poses, noise=0.3, seed=seed)
     found = follow(Tracking("mono"), clouds, room.camera, stereo=False)
-    assert found[-1].stamp == clouds[-1].stamp and drift(found, clouds, free_scale=True) < 2
+    assert found[-1].stamp == clouds[-1].stamp and drift(found, clouds, free_scale=True) < 4
 
 
 @pytest.mark.parametrize("turn", [0.0, 1.0])
