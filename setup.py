@@ -18,7 +18,7 @@ DEMO = ["matplotlib>=3.7", "av>=12"]
 # OpenCV 5 moved AKAZE out of the packages that everybody has.
 EVALUATE = ["opencv-python-headless<5", "scipy>=1.9", "matplotlib>=3.7", "jinja2>=3"]
 OPENVINO = ["openvino>=2024.4"]
-QUANTIZE = ["onnx>=1.16"]
+QUANTIZE = ["onnx>=1.16", "scipy>=1.9"]
 # TensorRT for RTX, a complete wheel; a Jetson and other GPUs have TensorRT itself, which is preferred.
 TENSORRT = [
     "onnx>=1.16",

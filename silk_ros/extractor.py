@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .backends import Backend, ClosableBackend, EngineOptions, Extracted, MatchingBackend, select_backend
+from .backends.model import FEW_STEPS, few_steps
 from .paths import default_model
 from .selection import Selection
 from .types import Features, Matches
+
+log = logging.getLogger(__name__)
 
 DEFAULT_MAX_KEYPOINTS = 1000
 DEFAULT_SCALE = 1.0
@@ -111,13 +115,18 @@ class Extractor:
         model = default_model() if path is None else Path(path)
         rules = (selection or Selection()).rules(scale)
         loaded = select_backend(backend, precision, model, int(max_keypoints), threads, engine, rules)
+        if note := few_steps(loaded.metadata):
+            log.warning(
+                "'%s' was %s: below %d it finds few right matches; train on with training.train", model, note, FEW_STEPS
+            )
         return cls(loaded, scale, int(max_keypoints), selection, region)
 
     def __repr__(self) -> str:
         backend = self.backend
         why = f" ({backend.reason})" if backend.reason else ""
+        trained = f", {note}" if (note := few_steps(backend.metadata)) else ""
         return (
-            f"Extractor({backend.model.name} in {backend.name} on {backend.device}, {backend.precision}{why}, "
+            f"Extractor({backend.model.name}{trained} in {backend.name} on {backend.device}, {backend.precision}{why}, "
             f"up to {self.max_keypoints} keypoints at scale {self.scale:g})"
         )
 

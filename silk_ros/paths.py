@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "silk_vggnp_mu.onnx"
+PRIVATE, SHARED = 0o600, 0o666  # modes of files before the umask
 
 
 def share_directory() -> Path:
@@ -70,14 +72,18 @@ def cache_directory(name: str) -> Path | None:
     return base / name
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file, with mode 0600, that other processes see whole or not at all. Raises OSError."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as partial:
-        try:
-            partial.write(content)
-            partial.flush()
-            os.fsync(partial.fileno())
-            os.replace(partial.name, path)
-        except BaseException:
-            os.unlink(partial.name)
-            raise
+def write_atomically(path: Path, content: bytes, mode: int = SHARED) -> None:
+    """Write a file that other processes see whole or not at all: after a failure the old file is still complete.
+
+    mode: SHARED gives the permissions that the user's umask leaves; PRIVATE lets nobody else read the file, which suits
+    compiled networks, because they are executed. Raises OSError.
+    """
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -43,6 +43,20 @@ def test_no_cache_where_none_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert paths.cache_directory("engines") is None
 
 
+@pytest.mark.parametrize(("umask", "mode", "expected"), [(0o022, paths.SHARED, 0o644), (0o007, paths.SHARED, 0o660)])
+def test_a_written_file_has_the_permissions_of_the_umask(tmp_path: Path, umask: int, mode: int, expected: int) -> None:
+    before = os.umask(umask)
+    try:
+        paths.write_atomically(tmp_path / "file", b"content", mode)
+        paths.write_atomically(tmp_path / "private", b"content", paths.PRIVATE)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").read_bytes() == b"content"
+    assert (tmp_path / "file").stat().st_mode & 0o777 == expected
+    assert (tmp_path / "private").stat().st_mode & 0o777 == 0o600
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "private"}
+
+
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """models/ is allowed, secret/ is not; the process stands in models/ and calls it its home."""

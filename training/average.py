@@ -18,7 +18,7 @@ from silk_ros.backends.model import sha256
 from silk_ros.command_line import command_parser
 
 from .checkpoint import Checkpoint, load_checkpoint
-from .options import parse_data, readable_errors
+from .options import parse_data, program, readable_errors
 
 
 def average(paths: Sequence[Path], weights: Sequence[float]) -> Checkpoint:
@@ -56,7 +56,8 @@ def main(arguments: list[str] | None = None) -> None:
             parser.error(f"'{weight}' of '{path}' is not a weight: write FILE or FILE=2")
     paths, weights = zip(*options.checkpoints)
     average(list(map(Path, paths)), weights).save(options.output)
-    print(f"wrote {options.output}; training.export turns it into an ONNX file for the node")
+    print(f"wrote {options.output}")
+    print(f"next: {program('export', str(options.output), str(options.output.with_suffix('.onnx')))}")
 
 
 if __name__ == "__main__":

@@ -28,14 +28,14 @@ from tqdm import tqdm
 
 from silk_ros import match
 from silk_ros.backends.model import ModelFile, int8_path, sha256
-from silk_ros.backends.quantization import set_metadata
+from silk_ros.backends.quantization import save, set_metadata
 from silk_ros.binary import BITS, BinaryCode, hamming_match
 from silk_ros.command_line import command_parser
 from silk_ros.matcher import TEMPERATURE
 from silk_ros.types import Features, Matches
 
 from .binary_pairs import DescriptorPair, descriptor_pairs
-from .options import add_data, readable_errors
+from .options import add_data, program, readable_errors
 from .photos import Photos
 from .slam_features import slam_extractor
 
@@ -160,10 +160,9 @@ def write_code(model: Path, output: Path, code: BinaryCode) -> list[Path]:
 
 def _copy(source: Path, target: Path, entries: dict[str, str]) -> None:
     """Copy a network's file with additional metadata, atomically."""
-    network, partial = onnx.load(source), target.with_suffix(".partial")
+    network = onnx.load(source)
     set_metadata(network, entries)
-    onnx.save(network, partial)
-    partial.replace(target)
+    save(network, target)
 
 
 @readable_errors
@@ -193,6 +192,7 @@ def main(arguments: list[str] | None = None) -> None:
     for name, candidate in (("float descriptors", None), ("this code", code), ("random hyperplanes", random)):
         print(f"  {name}: {mean_recall(tested, candidate):.3f}")
     print("wrote " + ", ".join(map(str, written)))
+    print(f"next: {program('vocabulary', str(output), '--images', *(path for path, _ in options.images))}")
 
 
 if __name__ == "__main__":

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
+
+from silk_ros.paths import write_atomically
 
 from .model import SiLK
 
@@ -41,7 +43,7 @@ class Checkpoint:
     optimizer: dict[str, Tensor]  # empty in files of weights alone
     step: int
     config: dict[str, Any]
-    provenance: dict[str, str]  # commit, data_hash and versions
+    provenance: dict[str, str]  # commit, data_hash and versions; steps_before, those of the network it began with
     scores: dict[str, float]  # of the validation at that step; empty without one
 
     def save(self, path: Path) -> None:
@@ -49,12 +51,13 @@ class Checkpoint:
         tensors = {f"model.{name}": tensor for name, tensor in self.model.items()}
         tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.items()}
         metadata = {"format": FORMAT, **{name: json.dumps(getattr(self, name)) for name in IN_METADATA}}
-        partial = path.with_suffix(".partial")
-        try:
-            save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, partial, metadata)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        write_atomically(path, safetensors.torch.save(stored, metadata))
+
+    @property
+    def total_steps(self) -> int:
+        """All training steps of the network, with those of the network that this training began with."""
+        return self.step + int(self.provenance.get("steps_before", 0))
 
     def network(self, device: str | torch.device = "cpu") -> SiLK:
         """Network with these weights, in eval mode."""

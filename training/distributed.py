@@ -33,6 +33,11 @@ class Workplace:
         return values[0]
 
 
+def is_main_process() -> bool:
+    """Whether this process is alone or torchrun's first one; for what is printed outside a workplace."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def workplace(device: str | None = None) -> Iterator[Workplace]:
     """Join the process group of torchrun, if there is one. device: "cpu" or "cuda"; None selects a GPU if possible."""

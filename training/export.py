@@ -23,12 +23,16 @@ import torch.nn.functional as F
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
+from silk_ros.backends.model import FEW_STEPS, few_steps
 from silk_ros.command_line import command_parser
+from silk_ros.paths import write_atomically
 
 from .checkpoint import load_checkpoint
 from .fold import fold_batch_norms
 from .model import SiLK
-from .options import readable_errors
+from .options import how_to_use, readable_errors
+
+log = logging.getLogger(__name__)
 
 OPSET, IR_VERSION = 18, 9  # the newest that ONNX Runtime 1.17 reads
 DEFAULT_KEYPOINTS = 1000  # value in the file until a runtime replaces the initializer
@@ -169,14 +173,16 @@ def export_model(
     own |= {"descriptor_dim": model.architecture.descriptor_dim, **metadata}
     helper.set_model_props(proto, {name: str(value) for name, value in own.items()})
     onnx.checker.check_model(proto, full_check=True)
-    onnx.save(proto, output)
+    write_atomically(Path(output), proto.SerializeToString())
     return proto
 
 
 def export(checkpoint: str | Path, output: str | Path, max_keypoints: int = DEFAULT_KEYPOINTS) -> onnx.ModelProto:
     """Write the ONNX file of a checkpoint, with the provenance of the training in its metadata."""
     training = load_checkpoint(checkpoint)
-    metadata = {f"training_{name}": value for name, value in {**training.provenance, "steps": training.step}.items()}
+    metadata = {
+        f"training_{name}": value for name, value in {**training.provenance, "steps": training.total_steps}.items()
+    }
     return export_model(training.network(), output, metadata, max_keypoints)
 
 
@@ -189,7 +195,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--max-keypoints", type=int, default=DEFAULT_KEYPOINTS, help=keypoints)
     options = parser.parse_args(arguments)
     proto = export(options.checkpoint, options.output, options.max_keypoints)
-    print(f"wrote {options.output}: " + ", ".join(f"{entry.key}={entry.value}" for entry in proto.metadata_props))
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    if note := few_steps(metadata):
+        log.warning("the network was %s: below %d it finds few right matches (docs/training.md)", note, FEW_STEPS)
+    print(f"wrote {options.output}: " + ", ".join(f"{name}={value}" for name, value in metadata.items()))
+    print(f"next: {how_to_use(options.output)}")
 
 
 if __name__ == "__main__":

@@ -6,12 +6,15 @@
 
 The first part of the recording is for training, the last for the test: the matches that agree with the epipolar
 geometry are counted there before and after. OUTPUT/silk_finetuned.onnx is a model for the node (model_path:=...),
-written only if their number did not fall. With --base, photographs are mixed in so that the network does not forget
+written only if their number did not fall. A recording of 50 images is enough, 20 with --hold-out 0.5; at most 300
+evenly spread ones train. With --base, photographs are mixed in so that the network does not forget
 other places.
 """
 
 from __future__ import annotations
 
+import math
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -24,6 +27,7 @@ from silk_ros.command_line import command_parser
 from silk_ros.evaluation.pairs import Pair, epipolar_inliers, frame_pairs
 from silk_ros.extractor import Extractor
 from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
+from silk_ros.images.console import counted
 from silk_ros.images.sampling import spaced_to_ends
 from silk_ros.images.sources import open_recorded
 from silk_ros.paths import share_directory
@@ -32,9 +36,10 @@ from .checkpoint import load_checkpoint
 from .config import load_config, parse_override
 from .distributed import workplace
 from .export import export
-from .options import add_data, add_training_options, readable_errors
+from .options import add_data, add_training_options, how_to_use, program, readable_errors
 from .photos import MAX_FRAMES, Image, Photos
 from .run import LAST
+from .stopping import Stopped
 from .train import train
 
 SHIPPED_WEIGHTS = "silk_vggnp_mu.safetensors"
@@ -45,6 +50,11 @@ PAIRS = 20  # test pairs
 MIN_PAIRS = 5  # fewest test pairs of a recording
 GAP = 5  # frames from the first to the second image of a test pair
 INLIER_THRESHOLD = 1.5  # pixels from the epipolar line
+
+
+def fewest_images(hold_out: float) -> int:
+    """The fewest images that a recording must have."""
+    return math.ceil((GAP + MIN_PAIRS) / hold_out)
 
 
 def read_recording(source: str, hold_out: float, topic: str = "") -> tuple[list[Image], list[Pair]]:
@@ -59,12 +69,18 @@ def read_recording(source: str, hold_out: float, topic: str = "") -> tuple[list[
     split = round(count * (1 - hold_out))
     if split < 1 or count - split < GAP + MIN_PAIRS:
         raise ValueError(
-            f"'{source}' has {count} images: too few for {split} training and {count - split} test frames, at least "
-            f"{GAP + MIN_PAIRS}: record more, or hold out a larger share (--hold-out 0.5)"
+            f"'{source}' has {counted(count, 'image')}: too few for {split} training and {count - split} test frames, "
+            f"at least {GAP + MIN_PAIRS}: record at least {fewest_images(hold_out)} images, or hold out a larger share "
+            f"(--hold-out 0.5 needs {fewest_images(0.5)})"
         )
     kept = set(spaced_to_ends(0, split, MAX_FRAMES))
     frames = [image.gray() for index, image in enumerate(images) if index in kept]
-    return frames, frame_pairs((image.gray() for image in images), spaced_to_ends(split, count - GAP, PAIRS), GAP)
+    pairs = spaced_to_ends(split, count - GAP, PAIRS)
+    print(
+        f"'{source}' has {counted(count, 'image')}: {len(frames)} of the first {split} train (at most {MAX_FRAMES}), "
+        f"{counted(len(pairs), 'pair')} of the last {count - split} test"
+    )
+    return frames, frame_pairs((image.gray() for image in images), pairs, GAP)
 
 
 class Quality(NamedTuple):
@@ -82,7 +98,7 @@ class Quality(NamedTuple):
 def matching_quality(extractor: Extractor, pairs: list[Pair], label: str) -> Quality:
     """Match every pair as the node does, with a progress bar of this label."""
     counts = []
-    for pair in tqdm(pairs, label):
+    for pair in tqdm(pairs, label, unit="pair"):
         inliers = epipolar_inliers(extractor(pair.first), extractor(pair.second), INLIER_THRESHOLD)
         counts.append((len(inliers), inliers.sum()))
     return Quality(*np.mean(counts, axis=0).tolist())
@@ -123,14 +139,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--topic", default="", help="image topic of a recording (the first usable one by name)")
     add_data(parser, "--base", "photographs to mix in, with weights as in training.train --data", default=[])
     parser.add_argument("--weights", type=Path, help=f"checkpoint to start from (default: {SHIPPED_WEIGHTS})")
-    hold_out = f"last share of the frames, for {PAIRS} test pairs (%(default)s)"
+    hold_out = (
+        f"last share of the frames, for {PAIRS} test pairs (%(default)s; needs {fewest_images(HOLD_OUT)} images, "
+    )
+    hold_out += f"0.5 needs {fewest_images(0.5)})"
     parser.add_argument("--hold-out", type=float, default=HOLD_OUT, help=hold_out)
     add_training_options(parser)
     options = parser.parse_intermixed_args(arguments)
     weights = options.weights or share_directory() / "models" / SHIPPED_WEIGHTS
     config = load_config(Path("finetune")).changed(**dict(parse_override(text) for text in options.settings))
-    start = load_checkpoint(weights).network()
-    config = config.changed(architecture=start.name, data={options.source: 1.0, **dict(options.base)})
+    start = load_checkpoint(weights)
+    config = config.changed(architecture=start.config["architecture"], data={options.source: 1.0, **dict(options.base)})
     if (options.output / LAST).exists():
         raise FileExistsError(f"'{options.output}' holds a fine-tuning already: choose another --output")
     try:
@@ -138,16 +157,21 @@ def main(arguments: list[str] | None = None) -> int:
         photos = Photos.from_frames(frames, options.source)
         if options.base:
             photos = photos.mixed_with(Photos.from_sources(dict(options.base)), REPLAY)
-        print(f"{len(frames)} frames for training, {len(pairs)} pairs of frames for the test")
         with workplace(options.device) as place:
             last = train(config, photos, options.output, place, workers=options.workers, start=start)
         if not place.is_main:
             return 0
         path = export_better(weights, last, pairs, options.output)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         print("\nstopped: nothing was exported", file=sys.stderr)
-        return 130
-    print(f"wrote {path}\nros2 launch silk_ros silk.launch.py model_path:={path.resolve()}")
+        if isinstance(stopped, Stopped):
+            tuned = options.output / LAST
+            print(f"wrote {tuned}, after {counted(stopped.steps, 'step')}", file=sys.stderr)
+            export_untested = program("export", str(tuned), str(options.output / ONNX_NAME))
+            print(f"next: {export_untested}    # untested; or start again with another --output", file=sys.stderr)
+        return stopped.status if isinstance(stopped, Stopped) else 128 + signal.SIGINT
+    print(f"wrote {path}, and the weights {last}")
+    print(f"next: {how_to_use(path)}")
     return 0
 
 

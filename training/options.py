@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,20 @@ def readable_errors(main: Callable[[list[str] | None], int | None]) -> Callable[
             return 1
 
     return wrapped
+
+
+def program(name: str, *arguments: str) -> str:
+    """The command line, to copy, of a program of this package; torchrun's if this process is one of several."""
+    processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    several = name == "train" and processes != "1"
+    launcher = ["torchrun", "--nproc-per-node", processes] if several else ["python"]
+    return shlex.join([*launcher, "-m", f"{__package__}.{name}", *arguments])
+
+
+def how_to_use(model: Path) -> str:
+    """The commands, to copy, that show an ONNX file at work."""
+    on_robot = shlex.join(["ros2", "launch", "silk_ros", "silk.launch.py", f"model_path:={model.resolve()}"])
+    return f"{shlex.join(['make', 'demo', f'MODEL={model}'])}\n  or, on a robot: {on_robot}"
 
 
 def add_data(parser: argparse.ArgumentParser, name: str, meaning: str, **known: Any) -> None:

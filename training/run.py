@@ -32,7 +32,7 @@ class TrainingRun:
     config: TrainConfig  # with bf16 resolved for the device
     model: SiLK
     optimizer: torch.optim.Optimizer
-    provenance: dict[str, str]  # commit, data_hash, torch and processes at the first step
+    provenance: dict[str, str]  # commit, data_hash, torch, processes and steps_before at the first step
     first_step: int = 0  # to continue from
 
     def checkpoint(self, step: int, scores: dict[str, float] | None = None) -> Checkpoint:
@@ -42,19 +42,21 @@ class TrainingRun:
 
 
 def start_run(
-    config: TrainConfig, photos: Photos, place: Workplace, last: Path, resume: bool, start: SiLK | None
+    config: TrainConfig, photos: Photos, place: Workplace, last: Path, resume: bool, start: Checkpoint | None
 ) -> TrainingRun:
     """A training of `start` or a random network, or the one that `last` continues. Raises what `find_start` raises."""
     provenance = {"commit": git_commit(), "torch": str(torch.__version__)}
     provenance |= {"data_hash": photos.hash(), "processes": str(place.world)}
+    provenance |= {"steps_before": str(start.total_steps)} if start else {}
     checkpoint = find_start(last, resume, config, provenance)
     bf16, reason = resolve_bf16(config, place.device, checkpoint.config if checkpoint else None)
     if reason and place.is_main:
         print(reason)
     config = config.changed(bf16=place.from_main(bf16))
 
+    given = start.network() if start else None
     torch.manual_seed(config.seed)
-    model = (start or SiLK(config.architecture)).to(place.device)
+    model = (given or SiLK(config.architecture)).to(place.device)
     if config.only_keypoints:
         model.freeze_descriptors()
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]

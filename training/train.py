@@ -8,33 +8,37 @@
     python -m training.export runs/mu/best.safetensors silk.onnx               # the file that the node loads
 
 Watch the training with `tensorboard --logdir runs`. OUTPUT/last.safetensors is the checkpoint that --resume continues,
-OUTPUT/best.safetensors the network with the lowest loss on held-out photos.
+OUTPUT/best.safetensors the network with the lowest loss on held-out photos. Ctrl-C and SIGTERM write the checkpoint
+first; the exit status is then 130 or 143.
 """
 
 from __future__ import annotations
 
 import ctypes
 import math
+import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
-from tqdm import tqdm
 
 from silk_ros.command_line import command_parser
+from silk_ros.images.console import counted
 
-from .checkpoint import load_checkpoint
+from .checkpoint import Checkpoint, load_checkpoint
 from .config import TrainConfig, load_config, parse_override
 from .data import HomographyPairs
-from .distributed import Workplace, workplace
+from .distributed import Workplace, is_main_process, workplace
 from .loss import SiLKLoss, pair_loss
-from .model import SiLK
-from .options import add_data, add_training_options, readable_errors
+from .options import add_data, add_training_options, program, readable_errors
 from .photos import Photos
-from .run import LAST, TrainingOutput, TrainingRun, start_run
+from .progress import TrainingBar
+from .run import BEST, LAST, TrainingOutput, TrainingRun, start_run
+from .stopping import Stopped, StopRequest
 from .validation import Validation
 
 LOG_EVERY = 50  # steps
@@ -84,11 +88,13 @@ def train(
     place: Workplace,
     resume: bool = False,
     workers: int = 0,
-    start: SiLK | None = None,
+    start: Checkpoint | None = None,
 ) -> Path:
     """Train, writing checkpoints and TensorBoard logs into `output`. Returns the path of the last checkpoint.
 
     workers: number of processes that prepare pairs. start: network to begin with, instead of a random one.
+
+    Raises Stopped, with the last checkpoint written, after the step in which SIGINT or SIGTERM came.
     """
     keep_large_buffers()
     photos, held_out = photos.split(config.validation_photos)
@@ -104,23 +110,27 @@ def train(
     written = TrainingOutput(output, run, validation) if place.is_main else None
 
     model.train()
-    progress = tqdm(loader, model.name, config.steps, initial=first_step, unit="step", disable=not place.is_main)
-    for step, (images, correspondences, _) in enumerate(progress, start=first_step):
-        loss = optimise(parallel, run, images, correspondences, step)
-        done = step + 1
-        to_log = step % LOG_EVERY == 0
-        to_save = done % SAVE_EVERY == 0 or done == config.steps
-        to_validate = done % config.validation_every == 0 or done == config.steps
-        # Reading the loss waits for the GPU: not at every step.
-        if (to_log or to_save or to_validate) and not math.isfinite(loss.total.item()):
-            raise FloatingPointError(f"the loss became {loss.total.item()} at step {step}: lower learning_rate")
-        if written and to_log:
-            progress.set_postfix(loss=f"{loss.total.item():.2f}", matched=f"{loss.match_rate.item():.2f}")
-            written.log(step, loss)
-        if written and to_validate:
-            written.validate(done)
-        if written and to_save:
-            written.save(done)
+    progress = TrainingBar(loader, model.name, first_step, config.steps, place.is_main)
+    with StopRequest(place) as request:
+        for step, (images, correspondences, _) in enumerate(progress, start=first_step):
+            loss = optimise(parallel, run, images, correspondences, step)
+            progress.add(loss)
+            done = step + 1
+            to_stop = request.after(done)
+            to_log = step % LOG_EVERY == 0
+            to_save = done % SAVE_EVERY == 0 or done == config.steps or to_stop
+            to_validate = (done % config.validation_every == 0 or done == config.steps) and not to_stop
+            # Reading the loss waits for the GPU: not at every step.
+            if (to_log or to_save or to_validate) and not math.isfinite(loss.total.item()):
+                raise FloatingPointError(f"the loss became {loss.total.item()} at step {step}: lower learning_rate")
+            if written and to_log:
+                written.log(step, loss)
+            if written and to_validate:
+                written.validate(done)
+            if written and to_save:
+                written.save(done)
+            if to_stop:
+                raise Stopped(request.number, done)
     if written:
         written.close()
     return output / LAST
@@ -151,24 +161,47 @@ def main(arguments: list[str] | None = None) -> int:
             start, photos = load_start(options.start, config), Photos.from_sources(config.data)
             path = train(config, photos, options.output, place, options.resume, options.workers, start)
             if place.is_main:
-                print(f"wrote {path}")
-    except KeyboardInterrupt:
-        saved = (options.output / LAST).exists()
-        advice = "add --resume to continue from the last checkpoint" if saved else "no checkpoint yet, start again"
-        print(f"\nstopped: {advice}", file=sys.stderr)
-        return 130
+                print_written(path)
+    except KeyboardInterrupt as stopped:
+        if is_main_process():
+            print(f"\n{advice_to_resume(options.output / LAST, arguments)}", file=sys.stderr)
+        return stopped.status if isinstance(stopped, Stopped) else 128 + signal.SIGINT
     return 0
 
 
-def load_start(path: Path | None, config: TrainConfig) -> SiLK | None:
-    """The network of --start, None without it. Raises ValueError if it does not fit the settings."""
+def print_written(last: Path) -> None:
+    """Print the files of a finished training, and the command that exports it."""
+    best = last.with_name(BEST)
+    print(f"wrote {last}, the network after the last step, to continue from or to fine-tune")
+    if best.exists():
+        checkpoint = load_checkpoint(best)
+        loss = checkpoint.scores["loss"]
+        print(f"  and {best}, the lowest loss on held-out photos: {loss:.2f} after {counted(checkpoint.step, 'step')}")
+    print(f"logs: tensorboard --logdir {last.parent}")
+    export = program("export", str(best if best.exists() else last), str(last.with_name("silk.onnx")))
+    print(f"next: {export}")
+
+
+def advice_to_resume(last: Path, arguments: Sequence[str] | None) -> str:
+    """What a stopped training has left, and the command that continues it."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not last.exists():
+        return "stopped: no checkpoint yet, start again"
+    resume = [] if "--resume" in given else ["--resume"]
+    steps = counted(load_checkpoint(last).step, "step")
+    return f"stopped: wrote {last}, after {steps}\nnext: {program('train', *given, *resume)}"
+
+
+def load_start(path: Path | None, config: TrainConfig) -> Checkpoint | None:
+    """The checkpoint of --start, None without it. Raises ValueError if it does not fit the settings."""
     if path is None:
         if config.only_keypoints:
             raise ValueError("only_keypoints needs trained descriptors: give a checkpoint with --start")
         return None
-    start = load_checkpoint(path).network()
-    if start.name != config.architecture:
-        raise ValueError(f"'{path}' is a {start.name}, not a {config.architecture}: change architecture")
+    start = load_checkpoint(path)
+    architecture = start.config["architecture"]
+    if architecture != config.architecture:
+        raise ValueError(f"'{path}' is a {architecture}, not a {config.architecture}: change architecture")
     return start
 
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from silk_ros.draw import draw_matches
 from silk_ros.evaluation.metrics import corner_error
@@ -47,9 +48,15 @@ class Validation:
         The last is the share of views with a mean corner error below 3 px of the homography that RANSAC finds in the
         matches of the best 1000 keypoints (paper, Sec. 4.2).
         """
-        with torch.no_grad(), evaluating(model):
-            losses = [pair_loss(model, images, pairs, 0, 0, self._bf16) for images, pairs, _ in self._crops]
-            errors = [self._corner_error(model, images, truth.numpy()) for images, _, truth in self._views]
+        losses, errors = [], []
+        bar = tqdm(total=len(self._crops) + len(self._views), desc="validating", unit="pair", leave=False)
+        with torch.no_grad(), evaluating(model), bar:
+            for images, pairs, _ in self._crops:
+                losses.append(pair_loss(model, images, pairs, 0, 0, self._bf16))
+                bar.update()
+            for images, _, truth in self._views:
+                errors.append(self._corner_error(model, images, truth.numpy()))
+                bar.update()
         means = (float(np.mean([value.item() for value in values])) for values in zip(*losses))
         total, _, _, match_rate, precision, recall = means
         f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0

@@ -11,6 +11,7 @@ that a SLAM system loads. Training takes minutes on one core.
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from pathlib import Path
 
@@ -134,6 +135,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{len(codes):,} codes of {len(np.unique(numbers))} photographs, hash {learned.hash()}, seed {options.seed}")
     print(f"{len(vocabulary.parents):,} nodes, {vocabulary.is_word.sum():,} words")
     print(f"wrote {output}: {output.stat().st_size:,} bytes, sha256 {sha256(output)}")
+    convert = ["vocabulary", str(options.model), "--from", str(output), "--output", "silk.txt"]
+    print(f"next: {shlex.join(convert)}    # for ORB-SLAM3")
 
 
 if __name__ == "__main__":

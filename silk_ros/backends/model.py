@@ -22,6 +22,9 @@ MAX_MODEL_BYTES = 128 << 20  # five times the paper's largest network
 MIN_OVERLAP = 0.90  # share of the best keypoints that are the same
 MAX_PRECISION_LOSS = 0.01  # decrease of the share of correct matches
 
+# Training steps below which a network finds less than half of the matches that a trained one finds (docs/training.md).
+FEW_STEPS = 1000
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -147,6 +150,16 @@ class Model:
 def int8_path(model: Path) -> Path:
     """The path of the int8 version of a float file."""
     return model.with_name(f"{model.stem}_int8.onnx")
+
+
+def few_steps(metadata: Mapping[str, str]) -> str:
+    """What to call a network that was trained for too few steps to match well: "trained for 10 steps"; else "".
+
+    metadata: of its file; one that does not say, or says 0, was not written by a training.
+    """
+    text = metadata.get("training_steps", "")
+    steps = int(text) if text.isdecimal() else 0
+    return f"trained for {steps} step{'s' * (steps != 1)}" if 0 < steps < FEW_STEPS else ""
 
 
 def check_gate(path: Path, metadata: Mapping[str, str]) -> None:

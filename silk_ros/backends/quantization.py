@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..paths import write_atomically
 from .model import ModelFile
 
 try:
@@ -55,8 +56,8 @@ def quantize_network(model: Path, images: Sequence[Image], progress: Iterator[Im
 
 
 def save(network: onnx.ModelProto, path: Path) -> None:
-    """Write a network to an ONNX file."""
-    onnx.save(network, path)
+    """Write a network to an ONNX file, atomically."""
+    write_atomically(path, network.SerializeToString())
 
 
 def set_metadata(network: onnx.ModelProto, values: Mapping[str, object]) -> None:

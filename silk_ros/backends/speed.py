@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..paths import cache_directory, write_atomically
+from ..paths import PRIVATE, cache_directory, write_atomically
 from . import processor
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def gain_of_int8(what: str, load_fp32: Callable[[], Run], load_int8: Callable[[]
         log.debug("measured on this processor, once: %s for an image of %dx%d", times, *reversed(SIZE))
         if file is not None:
             try:
-                write_atomically(file, json.dumps(milliseconds).encode())
+                write_atomically(file, json.dumps(milliseconds).encode(), PRIVATE)
             except OSError as error:
                 log.warning("cannot store the speed of int8 (%s): the next start measures it again", error)
     return milliseconds["fp32"] / milliseconds["int8"]

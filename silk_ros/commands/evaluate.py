@@ -40,6 +40,7 @@ try:
     from ..evaluation.methods.base import DEFAULT_PRECISION, Method
     from ..evaluation.methods.load import METHODS, OnnxMethod, load_method
     from ..evaluation.options import Options
+    from ..evaluation.report.glossary import legend_text
     from ..evaluation.report.html import write_html
     from ..evaluation.report.plots import draw_outcome, method_styles
     from ..evaluation.report.report import Outcome, Report, slug, task_outcome
@@ -129,8 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     networks = {method.name: method.backend for method in methods if isinstance(method, OnnxMethod)}
     report = Report(describe_run(shlex.join(["evaluate", *arguments]), networks))
     for outcome in _outcomes(args, methods, report.failures):
+        _print(outcome, explained=outcome.task in [before.task for before in report.outcomes])
         report.outcomes.append(outcome)
-        _print(outcome)
     report.failures = list(dict.fromkeys(report.failures))  # a sweep repeats them
     for failure in report.failures:
         print(f"evaluate: {failure}", file=sys.stderr)
@@ -183,10 +184,13 @@ def _jobs(args: argparse.Namespace, failures: list[Failure]) -> list[tuple[str, 
     return jobs
 
 
-def _print(outcome: Outcome) -> None:
+def _print(outcome: Outcome, explained: bool) -> None:
+    """The tables of an outcome, with the meaning of their columns unless that is `explained` already."""
     print(f"\n{outcome.title}")
     for caption, grid in outcome.grids:
         print(*([f"\n{caption}"] if caption else []), console_table(grid), sep="\n")
+    if not explained:
+        print(f"\n{legend_text(outcome.legend)}")
     print(flush=True)
 
 
@@ -204,6 +208,7 @@ def _write(report: Report, names: Sequence[str], output: Path) -> None:
             write_tum(output / "trajectories" / f"{slug(outcome.title)}-{slug(name)}.txt", rows)
     write_html(report, plots, output / "report.html")
     print(f"wrote {output / 'report.html'}, {output / 'results.json'}")
+    print(f"next: open {output / 'report.html'} in a browser: plots, pictures of matches and how it was run")
 
 
 if __name__ == "__main__":

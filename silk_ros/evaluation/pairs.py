@@ -1,31 +1,28 @@
-"""Pairs of images, and the share of right matches that a network finds in them."""
+"""Pairs of images, and the matches of a network in them that are right."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
-from ..backends.parity import common_keypoints
-from ..extractor import Extractor
 from ..geometry.epipolar import estimated_inliers
-from ..geometry.homography import reprojection_error
 from ..images.folders import EVERYWHERE, FolderSource, photographs
+from ..images.sampling import evenly_spaced
 from ..images.sources import open_recorded
 from ..images.storage.names import is_recording
 from ..matcher import match
 from ..types import Features
 from .datasets.gray_images import Image
 from .datasets.hpatches import SHORTER_EDGE, find_sequences, is_hpatches
-from .metrics import share_within
 
 KEYPOINTS = 5000
 FRAME_GAP = 5  # between the two frames of a pair
-FRAME_PAIRS = 20
+FRAME_PAIRS = 20  # in the first round
+MAX_FRAME_PAIRS = 160
 CLOSE, NEAR = 1.0, 3.0  # pixels between a match and its true position
 
 
@@ -36,25 +33,6 @@ class Pair:
     first: Image
     second: Image
     homography: NDArray[np.float64] | None = None
-
-
-@dataclass(frozen=True)
-class QuantizationReport:
-    """What a quantised network keeps of the float one, means over pairs.
-
-    topk_overlap:      share of the best keypoints that both networks find.
-    descriptor_cosine: between the descriptors of these keypoints.
-    mma_1:             share of the matches within a pixel, of pairs with a homography.
-    match_precision:   share of the matches that are right: within 3 px of the homography, or epipolar inliers.
-    """
-
-    topk_overlap: float
-    descriptor_cosine: float
-    mma_1: float
-    float_mma_1: float
-    match_precision: float
-    float_match_precision: float
-    pairs: int
 
 
 def read_gray_frames(source: str, topic: str = "") -> Iterator[Image]:
@@ -78,20 +56,62 @@ def frame_pairs(frames: Iterable[Image], starts: Sequence[int], gap: int) -> lis
 
 
 def read_pairs(source: str, skip: Sequence[str] = (), topic: str = "") -> list[Pair]:
-    """Pairs of HPatches sequences without those named in `skip`, or of a source's frames. topic: of a recording.
+    """The first round of `PairSource`: all pairs of HPatches sequences, or FRAME_PAIRS of a source's frames."""
+    return next(iter(PairSource.open(source, skip, topic)))
 
-    Raises ValueError, naming the fix, as `find_sequences` and `open_recorded` do, and for too few frames.
+
+@dataclass(frozen=True)
+class PairSource:
+    """Pairs of images in rounds, each of which makes their number up to twice as large; a round is in memory at a time.
+
+    images: number of the source's images. counts: number of pairs in each round.
     """
-    root = Path(source)
-    if is_hpatches(root):
-        opened = (sequence.read() for sequence in find_sequences(root, SHORTER_EDGE, skip))
-        return [Pair(first, view.image, view.homography) for first, views in opened for view in views]
-    images = open_recorded(source, topic)
-    count = sum(1 for _ in images)
-    starts = range(0, count - FRAME_GAP, max(1, (count - FRAME_GAP) // FRAME_PAIRS))[:FRAME_PAIRS]
-    if not len(starts):
-        raise ValueError(f"'{source}' has {count} images: at least {FRAME_GAP + 1} are needed to pair them")
-    return frame_pairs((image.gray() for image in images), starts, FRAME_GAP)
+
+    images: int
+    counts: tuple[int, ...]
+    _rounds: Callable[[], Iterator[list[Pair]]]
+
+    @classmethod
+    def open(cls, source: str, skip: Sequence[str] = (), topic: str = "") -> PairSource:
+        """All pairs of HPatches sequences without those named in `skip`, in one round; or those of a source's frames.
+
+        topic: of a recording.
+
+        Raises ValueError, naming the fix, as `find_sequences` and `open_recorded` do, and for too few frames.
+        """
+        root = Path(source)
+        if is_hpatches(root):
+            opened = [sequence.read() for sequence in find_sequences(root, SHORTER_EDGE, skip)]
+            pairs = [Pair(first, view.image, view.homography) for first, views in opened for view in views]
+            return cls(len(opened) + len(pairs), (len(pairs),), lambda: iter([pairs]))
+        images = open_recorded(source, topic)
+        count = sum(1 for _ in images)
+        starts = list(_rounds_of_starts(count))
+        if not starts:
+            raise ValueError(
+                f"'{source}' has {count} images: at least {FRAME_GAP + 1} are needed to pair them, and some "
+                f"{FRAME_PAIRS + FRAME_GAP} to judge a network"
+            )
+
+        def rounds() -> Iterator[list[Pair]]:
+            return (frame_pairs((image.gray() for image in images), each, FRAME_GAP) for each in starts)
+
+        return cls(count, tuple(map(len, starts)), rounds)
+
+    def __iter__(self) -> Iterator[list[Pair]]:
+        return self._rounds()
+
+
+def _rounds_of_starts(count: int) -> Iterator[list[int]]:
+    """The first frames of the pairs among `count` frames, spread evenly in each round; MAX_FRAME_PAIRS in all."""
+    starts = list(range(count - FRAME_GAP))
+    chosen = starts[:: max(1, len(starts) // FRAME_PAIRS)][:FRAME_PAIRS]
+    taken = 0
+    while chosen:
+        yield chosen
+        taken += len(chosen)
+        starts = sorted(set(starts) - set(chosen))
+        chosen = [starts[index] for index in evenly_spaced(len(starts), min(taken, MAX_FRAME_PAIRS - taken))]
 
 
 def matched_points(a: Features, b: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -106,29 +126,3 @@ def epipolar_inliers(a: Features, b: Features, threshold: float = CLOSE) -> NDAr
     Both images are views of a rigid scene by one moving camera; the geometry is MAGSAC's fundamental matrix.
     """
     return estimated_inliers(*matched_points(a, b), threshold)
-
-
-def compare(reference: Extractor, quantised: Extractor, pairs: Sequence[Pair]) -> QuantizationReport:
-    """Compare a quantised network with the float one on pairs of images."""
-    rows = []
-    for pair in tqdm(pairs, desc="judging", unit="pair"):
-        before, after = ((network(pair.first), network(pair.second)) for network in (reference, quantised))
-        rows.append((*_kept(before[1], after[1]), *_right(pair, *after), *_right(pair, *before)))
-    overlap, cosine, mma, precision, float_mma, float_precision = np.mean(rows, axis=0).round(4).tolist()
-    return QuantizationReport(overlap, cosine, mma, float_mma, precision, float_precision, len(rows))
-
-
-def _kept(before: Features, after: Features) -> tuple[float, float]:
-    """The share of the keypoints that are still found, and the mean cosine of their descriptors."""
-    here, there = common_keypoints(before.keypoints, after.keypoints)
-    cosine = np.einsum("nd,nd->n", before.descriptors[here], after.descriptors[there])
-    return len(here) / max(1, len(before)), float(cosine.mean()) if len(here) else 0.0
-
-
-def _right(pair: Pair, a: Features, b: Features) -> tuple[float, float]:
-    """The share of the matches within a pixel (NaN without a homography), and the share that are right."""
-    if pair.homography is None:
-        inliers = epipolar_inliers(a, b)
-        return np.nan, float(inliers.mean()) if len(inliers) else 0.0
-    errors = reprojection_error(pair.homography, *matched_points(a, b))
-    return share_within(errors, CLOSE), share_within(errors, NEAR)

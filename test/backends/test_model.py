@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from silk_ros.backends import BACKENDS, select_backend
 from silk_ros.backends import model as model_module
-from silk_ros.backends.model import Model, ModelFile, check_gate, int8_path
+from silk_ros.backends.model import Model, ModelFile, check_gate, few_steps, int8_path
 from silk_ros.backends.onnx_graph import read_network
 from silk_ros.backends.onnxruntime import PROVIDERS
 from silk_ros.backends.quantization import quantize_network
@@ -102,6 +102,14 @@ def test_one_that_lost_too_much_is_refused_with_the_figures(figures: dict[str, s
 def test_one_that_does_not_say_is_refused(figures: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="does not say what its quantisation lost"):
         check_gate(Path("own_int8.onnx"), figures)
+
+
+@pytest.mark.parametrize(
+    ("steps", "note"),
+    [("1", "trained for 1 step"), ("999", "trained for 999 steps"), ("1000", ""), ("0", ""), ("tuned", ""), (None, "")],
+)
+def test_a_network_of_few_steps_is_called_so(steps: str | None, note: str) -> None:
+    assert few_steps({} if steps is None else {"training_steps": steps}) == note
 
 
 def test_the_sibling_must_be_of_this_very_file(path: Path) -> None:

@@ -116,6 +116,8 @@ def test_all_tasks_that_fit_go_into_one_report_and_what_fails_is_listed(
     assert (output / "plots" / "homography-on-hpatches-mma-over-threshold.png").is_file()
     shown = capsys.readouterr()
     assert "homography on hpatches\nmethod" in shown.out and "poses.txt" in shown.err
+    assert "within N px of their true position" in shown.out and "within N px of their true position" in page
+    assert shown.out.splitlines()[-1].startswith(f"next: open {output / 'report.html'}")
 
 
 def test_a_sweep_prints_its_table_and_draws_its_curves(

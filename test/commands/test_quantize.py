@@ -3,17 +3,20 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from skimage import data
 
 from silk_ros import Extractor
 from silk_ros.backends import model as model_file
 from silk_ros.backends import quantization
-from silk_ros.commands.quantize import CALIBRATION_IMAGES, CALIBRATION_SIZE, calibration_images, main
+from silk_ros.commands.quantize import CALIBRATION_IMAGES, CALIBRATION_SIZE, calibration_images, check_report, main
+from silk_ros.evaluation.quantization_loss import ConfidenceInterval, QuantizationReport
 from silk_ros.paths import default_model
 
 Image = NDArray[np.uint8]
@@ -31,7 +34,10 @@ def test_the_command_writes_a_sibling_that_runs(
     monkeypatch.setattr(model_file, "MIN_OVERLAP", 0.5)
     monkeypatch.setattr(model_file, "MAX_PRECISION_LOSS", 0.2)
     assert main([str(model), "--images", str(frames), "--pairs", str(frames)]) == 0
-    assert "keypoints" in capsys.readouterr().out
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("calibrating with 10 of the 10 images") and "judging by 5 of at most 5 pairs" in said[1]
+    assert said[-2] == f"wrote {model_file.int8_path(model)}" and said[-1].endswith("own_int8.onnx precision:=int8")
+    assert "keypoints" in said[3]
     extractor = Extractor.load(model, 100, "onnxruntime", "int8")
     assert extractor.backend.precision == "int8"
     entries = {entry.key: entry.value for entry in onnx.load(model_file.int8_path(model)).metadata_props}
@@ -53,6 +59,49 @@ def test_what_lost_too_much_is_not_written(
     assert main([str(model), "--images", str(frames), "--pairs", str(frames)]) == 1
     assert "lost too much by quantisation" in capsys.readouterr().err
     assert not model_file.int8_path(model).exists()
+
+
+def test_a_damaged_network_is_not_written(
+    model: Path, frames: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = quantization.quantize_network
+
+    def damaged(*arguments: object) -> onnx.ModelProto:
+        network = original(*arguments)
+        weights = next(tensor for tensor in network.graph.initializer if tensor.name == quantization.DESCRIBE)
+        values = numpy_helper.to_array(weights)
+        noise = np.random.default_rng(0).normal(scale=values.std(), size=values.shape)
+        quantization._replace(weights, values + noise)
+        return network
+
+    monkeypatch.setattr("silk_ros.commands.quantize.KEYPOINTS", 500)
+    monkeypatch.setattr(model_file, "MIN_OVERLAP", 0.5)
+    monkeypatch.setattr(quantization, "quantize_network", damaged)
+    assert main([str(model), "--images", str(frames), "--pairs", str(frames)]) == 1
+    assert "lost too much by quantisation" in capsys.readouterr().err
+    assert not model_file.int8_path(model).exists()
+
+
+@pytest.mark.parametrize(
+    ("losses", "advice"),
+    [([-0.016, 0.02] * 3, "give --pairs about 19 more images"), ([-0.02, 0.041] * 10, "try another --scale")],
+)
+def test_too_few_pairs_ask_for_more_or_for_another_way(losses: list[float], advice: str) -> None:
+    loss, overlap = ConfidenceInterval.of(np.array(losses)), ConfidenceInterval(0.95, 0.01, len(losses))
+    report = QuantizationReport(1.0, np.nan, np.nan, 0.5, 0.5, overlap, loss)
+    with pytest.raises(ValueError, match=f"too few pairs to tell .*no longer right.*{advice}"):
+        check_report(report, 0.5, Path("own_int8.onnx"))
+
+
+def test_unrelated_photographs_judge_nothing(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "unrelated"
+    folder.mkdir()
+    for index, image in enumerate(
+        (data.camera(), data.brick(), data.grass(), data.gravel(), data.coins(), data.page())
+    ):
+        cv2.imwrite(str(folder / f"{index}.png"), image[:180, :240])
+    assert main([str(model), "--images", str(folder), "--pairs", str(folder)]) == 1
+    assert "consecutive images of a moving camera" in capsys.readouterr().err
 
 
 def test_the_shipped_file_passes_its_gate() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -8,19 +9,13 @@ import pytest
 from numpy.typing import NDArray
 
 from silk_ros import Extractor, Features
-from silk_ros.evaluation.pairs import compare, epipolar_inliers, frame_pairs, read_gray_frames, read_pairs
+from silk_ros.evaluation import pairs as pairs_module
+from silk_ros.evaluation.pairs import FRAME_GAP, PairSource, epipolar_inliers, frame_pairs, read_gray_frames, read_pairs
 
 Image = NDArray[np.uint8]
 
 
-def test_a_network_compared_with_itself_keeps_all(frames: Path) -> None:
-    extractor = Extractor.load(max_keypoints=200, precision="fp32")
-    report = compare(extractor, extractor, read_pairs(str(frames)))
-    assert (report.topk_overlap, report.match_precision) == (1.0, report.float_match_precision)
-    assert report.descriptor_cosine == pytest.approx(1) and np.isnan(report.mma_1)
-
-
-def test_homographies_judge_where_there_are_any(tmp_path: Path, photo: Image) -> None:
+def test_sequences_with_homographies_are_pairs_in_one_round(tmp_path: Path, photo: Image) -> None:
     folder = tmp_path / "hpatches" / "wall"
     folder.mkdir(parents=True)
     cv2.imwrite(str(folder / "1.png"), photo[:-8, :-16])
@@ -28,8 +23,30 @@ def test_homographies_judge_where_there_are_any(tmp_path: Path, photo: Image) ->
     np.savetxt(folder / "H_1_2", [[1, 0, -16], [0, 1, -8], [0, 0, 1]])
     pairs = read_pairs(str(folder.parent))
     assert len(pairs) == 1 and pairs[0].homography is not None
-    extractor = Extractor.load(max_keypoints=500, precision="fp32")
-    assert compare(extractor, extractor, pairs).mma_1 > 0.5
+    assert PairSource.open(str(folder.parent)).counts == (1,)
+
+
+@pytest.mark.parametrize(
+    ("count", "counts"), [(6, (1,)), (28, (20, 3)), (150, (20, 20, 40, 65)), (10_000, (20, 20, 40, 80))]
+)
+def test_frames_are_paired_in_rounds_that_double_their_number(
+    count: int, counts: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Frame(NamedTuple):
+        index: int
+
+        def gray(self) -> Image:
+            return np.full((1, 1), self.index, np.uint16)
+
+    monkeypatch.setattr(pairs_module, "open_recorded", lambda *_: [Frame(index) for index in range(count)])
+    source = PairSource.open("drive.mp4")
+    assert (source.images, source.counts) == (count, counts)
+    starts = [[int(pair.first[0, 0]) for pair in pairs] for pairs in source]
+    assert tuple(map(len, starts)) == counts
+    flat = [start for each in starts for start in each]
+    assert len(set(flat)) == len(flat), "no pair twice"
+    assert min(flat) < count / 10 + 1 and max(flat) >= 0.9 * (count - FRAME_GAP) - 1, "spread over all frames"
+    assert starts[0] == [int(pair.first[0, 0]) for pair in read_pairs("drive.mp4")]
 
 
 def test_frames_are_paired_across_the_gap() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from harness import DEADLINE, ROOT
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import SetParameters
@@ -200,10 +201,14 @@ def test_player_says_what_it_recorded_and_where(spawn: Spawn, image_folder: Path
 def test_odometry_that_is_stopped_says_what_it_did(context: Context, spawn: Spawn, how: signal.Signals) -> None:
     process = spawn("odometry_node")
     node = rclpy.create_node("observer", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    heard: list[DiagnosticArray] = []
+    node.create_subscription(DiagnosticArray, "/diagnostics", heard.append, 10)
     deadline = time.monotonic() + DEADLINE
-    while not node.count_publishers("/odometry/odometry"):
+    while not heard:
         assert time.monotonic() < deadline
-        time.sleep(0.05)
+        executor.spin_once(timeout_sec=0.1)
     node.destroy_node()
     code, errors = end(process, how)
     assert code == 0 and errors.endswith(

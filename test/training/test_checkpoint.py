@@ -1,4 +1,5 @@
 import json
+import os
 import pickle
 from pathlib import Path
 
@@ -117,11 +118,10 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(
     checkpoint.save(path)
     before = path.read_bytes()
 
-    def half(tensors: dict[str, Tensor], target: Path, metadata: dict[str, str]) -> None:
-        Path(target).write_bytes(before[:1000])
+    def full(file: int) -> None:
         raise failure
 
-    monkeypatch.setattr(checkpoints, "save_file", half)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(type(failure)):
         checkpoint.save(path)
     assert path.read_bytes() == before

@@ -13,11 +13,12 @@ import torch
 import torch.nn.functional as F
 from onnx import TensorProto, numpy_helper
 
+from silk_ros import Extractor
 from silk_ros.backends import SelectionRules
 from silk_ros.backends.model import Model
 from silk_ros.backends.onnxruntime import OnnxRuntimeBackend
-from training.checkpoint import Checkpoint
-from training.export import export_model, main
+from training.checkpoint import Checkpoint, load_checkpoint
+from training.export import export, export_model, main
 from training.model import ARCHITECTURES, SiLK
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -194,7 +195,9 @@ def test_the_shipped_file_finds_the_same_things_in_a_shifted_image() -> None:
     assert len(shifted & {*map(tuple, b.keypoints.tolist())}) > 0.7 * len(shifted)
 
 
-def test_the_command_line_exports_a_checkpoint_and_where_it_comes_from(checkpoint: Path, tmp_path: Path) -> None:
+def test_the_command_line_exports_a_checkpoint_and_where_it_comes_from(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
     file = tmp_path / "silk.onnx"
     assert main([str(checkpoint), str(file), "--max-keypoints", "9"]) == 0
     assert len(run_onnx(file, gray(40, 40)).keypoints) == 9
@@ -203,6 +206,20 @@ def test_the_command_line_exports_a_checkpoint_and_where_it_comes_from(checkpoin
     assert metadata["training_commit"] == "c0ffee"
     assert metadata["training_data_hash"] == "feed"
     assert metadata["training_steps"] == "7"
+    printed = capsys.readouterr()
+    assert f"next: make demo MODEL={file}" in printed.out and f"model_path:={file}" in printed.out
+    assert "trained for 7 steps: below 1000 it finds few right matches" in printed.err
+    assert "trained for 7 steps" in str(Extractor.load(file, 9))
+
+
+def test_the_steps_of_the_network_it_began_with_count(checkpoint: Path, tmp_path: Path) -> None:
+    continued = load_checkpoint(checkpoint)
+    continued.provenance["steps_before"] = "2000"
+    continued.save(checkpoint)
+    export(checkpoint, tmp_path / "silk.onnx")
+    metadata = {entry.key: entry.value for entry in onnx.load(tmp_path / "silk.onnx").metadata_props}
+    assert (metadata["training_steps"], metadata["training_steps_before"]) == ("2007", "2000")
+    assert "trained" not in str(Extractor.load(tmp_path / "silk.onnx", 9))
 
 
 def test_a_missing_checkpoint_is_a_readable_error(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

@@ -1,4 +1,9 @@
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,8 +22,11 @@ from training.distributed import Workplace
 from training.loss import SiLKLoss
 from training.model import SiLK
 from training.photos import Photos
+from training.progress import WINDOW, TrainingBar
+from training.stopping import AGREE_EVERY, Stopped, StopRequest
 from training.train import learning_rate_factor, main, train
 
+ROOT = Path(__file__).resolve().parents[2]
 STEPS, SAVE_EVERY, VALIDATION_EVERY = 7, 3, 2
 HERE = Workplace(rank=0, world=1, device=torch.device("cpu"))
 
@@ -174,10 +182,13 @@ def test_larger_networks_train_as_well(config: TrainConfig, tmp_path: Path, arch
 
 def test_a_training_can_begin_with_a_given_network(config: TrainConfig, tmp_path: Path) -> None:
     torch.manual_seed(5)
-    start = SiLK()
-    before = {name: parameter.detach().clone() for name, parameter in start.named_parameters()}
+    network = SiLK()
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     config = config.changed(steps=1, learning_rate=1e-6, warmup=0)
-    given = load_checkpoint(run(config, tmp_path / "given", start=start)).model
+    start = Checkpoint(network.state_dict(), {}, 5, config.as_dict(), {"steps_before": "30"}, {})
+    trained = load_checkpoint(run(config, tmp_path / "given", start=start))
+    given = trained.model
+    assert (trained.step, trained.total_steps) == (1, 36)
     random = load_checkpoint(run(config, tmp_path / "random")).model
     assert all((given[name] - value).abs().max() < 2e-6 for name, value in before.items())
     assert (random["backbone.0.0.weight"] - before["backbone.0.0.weight"]).abs().max() > 0.01
@@ -418,7 +429,10 @@ def test_the_command_line_trains_the_default_configuration(
     assert config == load_config(DEFAULT_CONFIG).changed(data={str(photos): 1})
     assert opened.names == Photos.from_sources({str(photos): 1}).names
     assert (output, place, resume) == (tmp_path, HERE, False)
-    assert capsys.readouterr().out == f"wrote {tmp_path / 'last'}\n"
+    wrote, logs, following = capsys.readouterr().out.splitlines()
+    assert wrote.startswith(f"wrote {tmp_path / 'last'}, ")
+    assert logs == f"logs: tensorboard --logdir {tmp_path}"
+    assert following == f"next: python -m training.export {tmp_path / 'last'} {tmp_path / 'silk.onnx'}"
 
 
 def test_options_and_settings_reach_the_training(received: list[tuple], photos: Path, tmp_path: Path) -> None:
@@ -500,9 +514,70 @@ def test_ctrl_c_says_how_to_go_on(
     arguments = ["--data", str(photos), "--output", str(tmp_path), "--device", "cpu"]
     assert main(arguments) == 130
     assert "no checkpoint yet" in capsys.readouterr().err
-    (tmp_path / "last.safetensors").touch()
+    Checkpoint({}, {}, 3, {}, {}, {}).save(tmp_path / "last.safetensors")
     assert main(arguments) == 130
-    assert "--resume" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "after 3 steps" in error and f"next: python -m training.train {' '.join(arguments)} --resume" in error
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_a_training_after_a_whole_step(
+    number: int, validated: TrainConfig, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(number)
+
+    def send(loss: SiLKLoss) -> SiLKLoss:
+        if signal.getsignal(number) != before:
+            os.kill(os.getpid(), number)
+        return loss
+
+    with monkeypatch.context() as patch:
+        change_loss_at(4, send, patch)
+        with pytest.raises(Stopped) as stopped:
+            run(validated, tmp_path / "resumed")
+    assert (stopped.value.status, stopped.value.steps) == (128 + number, 5)
+    assert signal.getsignal(number) == before
+    assert load_checkpoint(tmp_path / "resumed" / "last.safetensors").step == 5
+    resumed, whole = run(validated, tmp_path / "resumed", resume=True), run(validated, tmp_path / "whole")
+    assert same(tensors(resumed), tensors(whole))
+
+
+def test_a_stopped_program_says_how_to_go_on(photos: Path, tmp_path: Path) -> None:
+    """As a user stops it, or a machine that shuts down."""
+    output = tmp_path / "run"
+    arguments = ["--data", str(photos), "--output", str(output), "--device", "cpu"]
+    settings = ["map_size=16", "bf16=false", "validation_photos=0"]
+    command = [sys.executable, "-m", "training.train", *arguments, *settings]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        while process.poll() is None and not (output / "last.safetensors").exists():
+            time.sleep(0.1)
+        process.terminate()
+        error = process.communicate(timeout=120)[1]
+    finally:
+        process.kill()
+    assert process.returncode == 143
+    steps = load_checkpoint(output / "last.safetensors").step
+    assert f"stopped: wrote {output / 'last.safetensors'}, after {steps} steps" in error
+    assert error.rstrip().endswith(f"next: python -m training.train {' '.join([*arguments, *settings])} --resume")
+
+
+def test_the_bar_shows_the_mean_of_the_last_losses(
+    capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bar = TrainingBar(range(60), "network", 0, 60, True)
+    bar._bar.mininterval = 0
+    for step in bar:
+        bar.add(SiLKLoss(*(torch.tensor(float(step)) for _ in SiLKLoss._fields)))
+    last = sum(range(60 - WINDOW, 60)) / WINDOW
+    assert f"mean loss {last:.2f}" in capsys.readouterr().err
+
+
+def test_several_processes_stop_after_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Workplace, "from_main", lambda place, value: True)
+    request = StopRequest(Workplace(rank=1, world=2, device=torch.device("cpu")))
+    assert [step for step in range(1, 31) if request.after(step)] == [AGREE_EVERY, 2 * AGREE_EVERY, 3 * AGREE_EVERY]
 
 
 def test_a_diverged_training_is_a_readable_error(
@@ -520,8 +595,8 @@ def test_a_diverged_training_is_a_readable_error(
 def test_the_keypoint_head_can_be_trained_on_descriptors_as_they_are(
     config: TrainConfig, tmp_path: Path, random_network: Callable[[str], SiLK]
 ) -> None:
-    start = random_network("vggnp-mu")
-    before = {name: tensor.clone() for name, tensor in start.state_dict().items()}
+    start = Checkpoint(random_network("vggnp-mu").state_dict(), {}, 5, config.as_dict(), {}, {})
+    before = {name: tensor.clone() for name, tensor in start.model.items()}
     after = load_checkpoint(run(config.changed(only_keypoints=True), tmp_path, start=start)).model
     changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"keypoint_head"}

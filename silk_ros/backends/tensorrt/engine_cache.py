@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...paths import cache_directory, write_atomically
+from ...paths import PRIVATE, cache_directory, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class EngineCache:
             return
         header = {"key": dict(key), "facts": dict(facts), "sha256": _digest(dict(facts), engine)}
         try:
-            write_atomically(path, MAGIC + json.dumps(header).encode() + b"\n" + engine)
+            write_atomically(path, MAGIC + json.dumps(header).encode() + b"\n" + engine, PRIVATE)
         except OSError as error:
             log.warning("cannot write '%s' (%s): the next start builds it again", path, error)
 

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from ..results import Picture
+from .glossary import READING
 from .plots import Plot
 from .report import Report, slug
 
@@ -26,7 +27,7 @@ def write_html(report: Report, plots: Sequence[Sequence[Plot]], path: Path) -> N
     environment = Environment(
         loader=PackageLoader("silk_ros.evaluation.report", "."), autoescape=True, undefined=StrictUndefined
     )
-    environment.globals["zip"] = zip
+    environment.globals |= {"zip": zip, "reading": READING}
     environment.filters |= {"slug": slug, "setting": _setting_text, "uri": _uri}
     images = iter(_encoded([picture for outcome in report.outcomes for picture in outcome.pictures]))
     sections = [
@@ -42,7 +43,9 @@ def _setting_text(value: Any) -> str:
         return ", ".join(f"{name} {_setting_text(entry)}" for name, entry in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_setting_text, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _encoded(pictures: Sequence[Picture]) -> list[bytes]:

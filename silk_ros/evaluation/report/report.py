@@ -28,6 +28,7 @@ from typing import Any
 
 from ..results import Curve, Failure, Picture, TaskResult
 from ..run_info import RunInfo
+from .glossary import legend
 from .tables import Grid, group_grid, method_grid
 
 GROUND_TRUTH = "ground truth"
@@ -54,6 +55,15 @@ class Outcome:
     json: dict[str, Any]
     pictures: Sequence[Picture] = ()
     trajectories: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+
+    @property
+    def task(self) -> str:
+        return str(self.json["task"])
+
+    @property
+    def legend(self) -> dict[str, str]:
+        """The meaning of the columns by their names."""
+        return legend(self.task, self.grids[0][1].columns)
 
 
 def task_outcome(data: str, result: TaskResult) -> Outcome:

@@ -80,7 +80,7 @@ def track(method: Method, sequence: PosedSequence, options: Options) -> Iterator
     """The N - 1 steps of a sequence of N frames."""
     focal_baseline = None if sequence.baseline is None else float(sequence.matrix[0, 0]) * sequence.baseline
     previous: tuple[Keypoints, NDArray[np.float64]] | None = None
-    for index in tqdm(range(len(sequence)), desc=f"odometry, {method.name}", leave=False):
+    for index in tqdm(range(len(sequence)), desc=f"odometry, {method.name}", unit="frame", leave=False):
         frame = sequence[index]
         found = method.extract(frame.image).best(options.top_k)
         if previous is not None:

@@ -119,7 +119,7 @@ def evaluate_registration(
     features = frame_features(method, sequence, options)
     rows: list[Row] = []
     pictures: list[Picture] = []
-    for first in tqdm(firsts, desc=f"registration, {method.name}", leave=False):
+    for first in tqdm(firsts, desc=f"registration, {method.name}", unit="frame", leave=False):
         found = features(first), features(first + gap)
         matches = method.match(*found, options.ratio, options.double_softmax)
         pair = _lift(sequence, (first, first + gap), found, matches)

@@ -102,7 +102,7 @@ def evaluate_relative_pose(method: Method, root: str | Path, options: Options, m
     features = frame_features(method, sequence, options)
     rows: list[Row] = []
     pictures: list[Picture] = []
-    for first, second in tqdm(pairs, desc=f"relative pose, {method.name}", leave=False):
+    for first, second in tqdm(pairs, desc=f"relative pose, {method.name}", unit="pair", leave=False):
         a, b = features(first), features(second)
         rows_a, rows_b = method.match(a, b, options.ratio, options.double_softmax).T
         points0, points1 = a.keypoints[rows_a], b.keypoints[rows_b]
