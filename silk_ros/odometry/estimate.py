@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from .observations import Floats
 
 MODES = ("auto", "mono", "stereo")  # of the odometry; auto is mono until stereo matches come
+START_MATCHES = 50  # of its first frame with its last that a start of one camera needs
+START_PARALLAX = 15.0  # pixels by which the translation has to move the median one of these
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from .estimate import START_MATCHES, START_PARALLAX
 from .landmarks import new_landmarks, triangulate
 from .localisation import localise
 from .observations import NO_TRACKS, Floats, Observations
 from .two_view import TwoViewMotion, two_view_motions, unturned
 from .window import AdjustmentError, Window, project
 
-FEWEST = 50  # matches of the first frame with the last
 STANDING = 5.0  # pixels by which the median match has to move beside a turn
-PARALLAX = 15.0  # pixels by which the translation has to move the median match
 BETWEEN = 3  # frames between the first and the last by which motions are judged
 WRONG = 3.0  # standard deviations from which all errors count the same
 CLEAR = 1.15  # times the mean squared error of the best motion that all others must have
@@ -35,17 +34,17 @@ class Start:
         """Add a frame. Returns a window from the first frame that waits to this one, once their motion is known."""
         self.waiting.append((seen, guess))
         first, count = self.waiting[0][0], len(self.waiting)
-        if np.count_nonzero(seen.find(first.tracks) >= 0) < FEWEST or count > MOST_WAITING:
+        if np.count_nonzero(seen.find(first.tracks) >= 0) < START_MATCHES or count > MOST_WAITING:
             del self.waiting[: 1 + count // 3]
             return None
         if count < 3 or self._focal_length * unturned(first, seen) < STANDING:
             return None
         motions = two_view_motions(first, seen, self._focal_length)
-        if not motions or max(motion.parallax for motion in motions) < PARALLAX:
+        if not motions or max(motion.parallax for motion in motions) < START_PARALLAX:
             return None
         errors = self._errors(motions)
         best = int(np.argmin(errors))
-        if motions[best].parallax < PARALLAX or np.delete(errors, best).min(initial=np.inf) < CLEAR * errors[best]:
+        if motions[best].parallax < START_PARALLAX or np.delete(errors, best).min(initial=np.inf) < CLEAR * errors[best]:
             return None
         return self._window(motions[best].pose, self._speed * (seen.stamp - first.stamp) / 1e9 or 1.0)
 
