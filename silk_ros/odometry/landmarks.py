@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .observations import Floats, Observations, Rows, Tracks
+from .observations import Floats, Rows, SeenTracks, Tracks
 from .window import GONE, NEAR, Keyframe, Window
 
 COUNT = 60  # landmarks that a keyframe sees; more do not make the path more accurate
@@ -26,7 +26,7 @@ def triangulate(pose: Floats, other: Floats, rays: Floats, other_rays: Floats) -
     return points, np.degrees(np.arccos(np.clip((lines[0] * lines[1]).sum(axis=1), -1, 1)))
 
 
-def new_landmarks(window: Window, seen: Observations, pose: Floats, agree: Tracks) -> tuple[Tracks, Floats]:
+def new_landmarks(window: Window, seen: SeenTracks, pose: Floats, agree: Tracks) -> tuple[Tracks, Floats]:
     """Tracks (N,), and their points (N, 3) in the odometry frame, that become landmarks with a keyframe at a pose.
 
     agree: tracks of the landmarks that the frame sees already; COUNT with the new ones.
@@ -54,7 +54,7 @@ def new_landmarks(window: Window, seen: Observations, pose: Floats, agree: Track
     return seen.tracks[chosen], points[chosen]
 
 
-def _least_disparity(seen: Observations, focal_length: float) -> float:
+def _least_disparity(seen: SeenTracks, focal_length: float) -> float:
     """The disparity from which points are near enough; less where few are."""
     known = np.sort(seen.disparities[np.isfinite(seen.disparities)])[::-1]
     return min([focal_length / NEAR, *known[COUNT : COUNT + 1]]) if len(known) else focal_length

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from .observations import Floats, Observations, Tracks
+from .observations import Floats, SeenTracks, Tracks
 
 THRESHOLD = 4.0  # standard deviations up to which an observation agrees with a pose
 FEWEST = 10  # observations that have to agree
@@ -14,7 +14,7 @@ ROUNDS = 3
 
 
 def localise(
-    seen: Observations, tracks: Tracks, points: Floats, focal_length: float
+    seen: SeenTracks, tracks: Tracks, points: Floats, focal_length: float
 ) -> tuple[Floats, Tracks, int] | None:
     """The pose (4, 4) of a frame, the landmarks that agree with it, and the number that it sees; None if too few agree.
 

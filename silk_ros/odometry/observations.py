@@ -21,7 +21,7 @@ NO_TRACKS: Tracks = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, eq=False)
-class Observations:
+class SeenTracks:
     """The tracks that a frame sees, in the order of their ids.
 
     stamp:          nanoseconds.
@@ -49,11 +49,11 @@ class Observations:
         rows = np.searchsorted(self.tracks, tracks).clip(max=len(self) - 1)
         return np.where(self.tracks[rows] == tracks, rows, -1)
 
-    def joined(self, other: Observations) -> Observations:
+    def joined(self, other: SeenTracks) -> SeenTracks:
         """These observations, and another object's of tracks that are not among these."""
         return self._sorted({name: np.concatenate([getattr(self, name), getattr(other, name)]) for name in ARRAYS})
 
-    def with_stereo(self, other: Observations) -> Observations:
+    def with_stereo(self, other: SeenTracks) -> SeenTracks:
         """These observations with the disparities of another object, of the same frame, and its other tracks."""
         rows = other.find(self.tracks)
         disparities, noise = (
@@ -63,20 +63,20 @@ class Observations:
         found = replace(self, disparities=disparities, disparity_noise=noise, focal_baseline=other.focal_baseline)
         return found.joined(other)
 
-    def renamed(self, tracks: Tracks, names: Tracks) -> Observations:
+    def renamed(self, tracks: Tracks, names: Tracks) -> SeenTracks:
         """These observations with other ids (M,) for some tracks (M,)."""
         rows = self.find(tracks)
         ids = self.tracks.copy()
         ids[rows[rows >= 0]] = names[rows >= 0]
         return self._sorted({name: getattr(self, name) for name in ARRAYS} | {"tracks": ids})
 
-    def _sorted(self, arrays: dict[str, NDArray[Any]]) -> Observations:
+    def _sorted(self, arrays: dict[str, NDArray[Any]]) -> SeenTracks:
         first = np.unique(arrays["tracks"], return_index=True)[1]
         changes: dict[str, Any] = {name: values[first] for name, values in arrays.items()}
         return replace(self, **changes)
 
 
-def observations_of(stamp: int, matches: NDArray[Any], camera: Camera) -> tuple[Observations, Observations]:
+def observations_of(stamp: int, matches: NDArray[Any], camera: Camera) -> tuple[SeenTracks, SeenTracks]:
     """The observations in a cloud of matches (M,), a structured array: of its frame, and of the frame before.
 
     Those without a ray, and with one beyond WIDEST, are left out. Raises ValueError for a cloud that lacks the fields
@@ -87,7 +87,7 @@ def observations_of(stamp: int, matches: NDArray[Any], camera: Camera) -> tuple[
     return _observations(stamp, matches, camera), _observations(previous, matches, camera, "u_prev", "v_prev")
 
 
-def stereo_observations(stamp: int, matches: NDArray[Any], camera: Camera, offset: float = 0.0) -> Observations:
+def stereo_observations(stamp: int, matches: NDArray[Any], camera: Camera, offset: float = 0.0) -> SeenTracks:
     """The observations in a cloud of stereo matches (M,), a structured array; those without a depth are left out.
 
     offset: pixels to add to all disparities. Raises ValueError for a cloud that lacks the fields of ~/stereo_matches.
@@ -110,7 +110,7 @@ def _observations(
     v: str = "v",
     disparities: Floats | None = None,
     noise: Floats | None = None,
-) -> Observations:
+) -> SeenTracks:
     rays = camera.rays(np.stack([points[u], points[v]], axis=1))[:, :2].astype(np.float64)
     usable = np.flatnonzero((np.abs(rays) < WIDEST).all(axis=1))  # and not NaN
     tracks, first = np.unique(points["track_id"][usable].astype(np.int64), return_index=True)
@@ -119,7 +119,7 @@ def _observations(
     spread = np.where(refined, REFINED, UNREFINED)
     if disparities is None or noise is None:
         disparities = noise = np.full(len(points), np.nan)
-    return Observations(stamp, tracks, rays[rows], spread, disparities[rows], noise[rows])
+    return SeenTracks(stamp, tracks, rays[rows], spread, disparities[rows], noise[rows])
 
 
 def check_fields(points: NDArray[Any], topic: str, *names: str) -> None:

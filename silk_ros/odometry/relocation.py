@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .observations import Observations, Tracks
+from .observations import SeenTracks, Tracks
 from .window import Window
 
 FEWEST = 15  # landmarks that have to be found
@@ -57,6 +57,6 @@ class Appearance:
         self._earlier = earlier[first]
         return True
 
-    def named(self, seen: Observations) -> Observations:
-        """Observations with the earlier ids of tracks that were found again."""
+    def named(self, seen: SeenTracks) -> SeenTracks:
+        """SeenTracks with the earlier ids of tracks that were found again."""
         return seen.renamed(self._later, self._earlier) if len(self._later) else seen

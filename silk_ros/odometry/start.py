@@ -11,7 +11,7 @@ import numpy as np
 from .estimate import START_MATCHES, START_PARALLAX
 from .landmarks import new_landmarks, triangulate
 from .localisation import localise
-from .observations import NO_TRACKS, Floats, Observations
+from .observations import NO_TRACKS, Floats, SeenTracks
 from .two_view import TwoViewMotion, two_view_motions, unturned
 from .window import AdjustmentError, Window, project
 
@@ -28,9 +28,9 @@ class Start:
     def __init__(self, focal_length: float, speed: float = 0.0) -> None:
         """focal_length: of the camera, in pixels. speed: a second, sets the scale; 0 for 1 between first and last."""
         self._focal_length, self._speed = focal_length, speed
-        self.waiting: list[tuple[Observations, Floats]] = []
+        self.waiting: list[tuple[SeenTracks, Floats]] = []
 
-    def add(self, seen: Observations, guess: Floats) -> Window | None:
+    def add(self, seen: SeenTracks, guess: Floats) -> Window | None:
         """Add a frame. Returns a window from the first frame that waits to this one, once their motion is known."""
         self.waiting.append((seen, guess))
         first, count = self.waiting[0][0], len(self.waiting)
@@ -43,8 +43,8 @@ class Start:
         if not motions or max(motion.parallax for motion in motions) < START_PARALLAX:
             return None
         errors = self._errors(motions)
-        best = int(np.argmin(errors))
-        if motions[best].parallax < START_PARALLAX or np.delete(errors, best).min(initial=np.inf) < CLEAR * errors[best]:
+        best, second = int(np.argmin(errors)), np.sort([*errors, np.inf])[1]
+        if motions[best].parallax < START_PARALLAX or second < CLEAR * errors[best]:
             return None
         return self._window(motions[best].pose, self._speed * (seen.stamp - first.stamp) / 1e9 or 1.0)
 

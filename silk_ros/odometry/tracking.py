@@ -12,7 +12,7 @@ from ..geometry.camera import Camera
 from ..geometry.motion import transform
 from .estimate import Estimate
 from .image_size import SizeCheck
-from .observations import NO_TRACKS, Floats, Observations, Tracks, observations_of, stereo_observations
+from .observations import NO_TRACKS, Floats, SeenTracks, Tracks, observations_of, stereo_observations
 from .visual_odometry import VisualOdometry
 
 LATEST = 10**9  # nanoseconds that a cloud may be late; an older stamp means that the clock was set back
@@ -41,8 +41,8 @@ class Tracking:
 
     def _restart(self, reason: str) -> None:
         self._odometry: VisualOdometry | None = None
-        self._seen: dict[int, tuple[Observations, Observations]] = {}  # in the frame and the one before, that wait
-        self._stereo: dict[int, Observations] = {}  # that wait
+        self._seen: dict[int, tuple[SeenTracks, SeenTracks]] = {}  # in the frame and the one before, that wait
+        self._stereo: dict[int, SeenTracks] = {}  # that wait
         self._features: dict[int, NDArray[Any]] = {}
         self._stamp = -LATEST  # of the last frame
         self._origin = self._pose

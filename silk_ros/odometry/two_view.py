@@ -16,7 +16,7 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from .landmarks import triangulate
-from .observations import Floats, Observations
+from .observations import Floats, SeenTracks
 from .window import project
 
 THRESHOLD = 1.5  # pixels, of matches to their epipolar line, homography or reprojection
@@ -49,7 +49,7 @@ class TwoViewMotion:
         return bool(turn < 0.05 and self.pose[:3, 3] @ other.pose[:3, 3] > 0.95)
 
 
-def unturned(first: Observations, last: Observations) -> float:
+def unturned(first: SeenTracks, last: SeenTracks) -> float:
     """How far the median match moves between two frames that are turned to each other, at z = 1."""
     rows = last.find(first.tracks)
     rays, other = (
@@ -59,7 +59,7 @@ def unturned(first: Observations, last: Observations) -> float:
     return float(np.median(np.linalg.norm(turned[:, :2] / turned[:, 2:] - other[:, :2], axis=1)))
 
 
-def two_view_motions(first: Observations, last: Observations, focal_length: float) -> list[TwoViewMotion]:
+def two_view_motions(first: SeenTracks, last: SeenTracks, focal_length: float) -> list[TwoViewMotion]:
     """The motions with which enough matches of two frames agree, the best supported first; no two are alike.
 
     A general motion whose matches lie near a plane has a twin, which is found by the homography of these matches.

@@ -12,7 +12,7 @@ from ..geometry.motion import motion_between
 from .estimate import Estimate
 from .landmarks import new_landmarks
 from .localisation import FEWEST, localise
-from .observations import NO_TRACKS, Floats, Observations, Tracks
+from .observations import NO_TRACKS, Floats, SeenTracks, Tracks
 from .relocation import Appearance
 from .start import Start
 from .window import AdjustmentError, Window
@@ -55,7 +55,7 @@ class VisualOdometry:
         """The keyframes and landmarks; None during a start."""
         return self._window
 
-    def process(self, now: Observations, before: Observations, features: NDArray[Any] | None = None) -> list[Estimate]:
+    def process(self, now: SeenTracks, before: SeenTracks, features: NDArray[Any] | None = None) -> list[Estimate]:
         """The new poses after a frame.
 
         before:   the tracks of `now` as the frame before saw them.
@@ -78,7 +78,7 @@ class VisualOdometry:
             try:
                 self._add(now, pose, agree)
             except AdjustmentError as error:
-                self._begin(now, self._guess(stamp))
+                self._forget()
                 return [self._estimate(stamp, self._guess(stamp), count, 0, str(error))]
             pose = window.newest.pose
             self._appearance.learn(window, features)
@@ -86,7 +86,7 @@ class VisualOdometry:
 
     # The start.
 
-    def _start(self, now: Observations, before: Observations) -> list[Estimate]:
+    def _start(self, now: SeenTracks, before: SeenTracks) -> list[Estimate]:
         guess = self._guess(now.stamp)
         guesses = [self._estimate(now.stamp, guess, len(now), 0, "the window begins anew")] if self.started else []
         if self.stereo:
@@ -101,21 +101,31 @@ class VisualOdometry:
         if self._window is None:
             return guesses
         self._keyframe_landmarks, self._covariance = len(self._window.tracks), self._window.covariance()
-        poses, frames = [], start.waiting if not self.started else start.waiting[-1:]
-        for seen, _ in frames:
+        poses = []
+        if not self.started:
+            poses.append(self._measured(start.waiting[0][0].stamp, np.eye(4), len(now), len(now)))
+        for seen, _ in start.waiting[1:] if poses else start.waiting[-1:]:
             found = localise(seen, self._window.tracks, self._window.points, self._focal_length)
             if found is not None:
                 poses.append(self._measured(seen.stamp, found[0], found[2], len(found[1])))
         return poses
 
-    def _begin(self, seen: Observations, pose: Floats) -> None:
+    def _begin(self, seen: SeenTracks, pose: Floats) -> None:
         """Begin a window with a keyframe at a known pose."""
         self._window = Window(self._focal_length)
-        self._add(seen, pose, NO_TRACKS)
+        try:
+            self._add(seen, pose, NO_TRACKS)
+        except AdjustmentError:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Wait for a new start; its scale is that of the last speed."""
+        speed = float(np.linalg.norm(self._motion[:3, 3])) / self._seconds if self._seconds > 0 else 0.0
+        self._window, self._starting = None, Start(self._focal_length, speed)
 
     # Keyframes.
 
-    def _is_keyframe(self, now: Observations, pose: Floats, agree: Tracks) -> bool:
+    def _is_keyframe(self, now: SeenTracks, pose: Floats, agree: Tracks) -> bool:
         assert self._window is not None
         last = self._window.newest
         rows = now.find(last.seen.tracks)
@@ -126,7 +136,7 @@ class VisualOdometry:
         moved = np.linalg.norm(turned[:, :2] / turned[:, 2:] - seen, axis=1)
         return bool(self._focal_length * np.median(moved) > KEYFRAME_PARALLAX)
 
-    def _add(self, seen: Observations, pose: Floats, agree: Tracks) -> None:
+    def _add(self, seen: SeenTracks, pose: Floats, agree: Tracks) -> None:
         """Make a frame the newest keyframe. Raises AdjustmentError."""
         assert self._window is not None
         tracks, points = new_landmarks(self._window, seen, pose, agree)
@@ -136,16 +146,14 @@ class VisualOdometry:
 
     # Poses.
 
-    def _lost(self, now: Observations) -> Estimate:
+    def _lost(self, now: SeenTracks) -> Estimate:
         """The last motion goes on."""
         assert self._window is not None
         guess, count = self._guess(now.stamp), int(np.count_nonzero(now.find(self._window.tracks) >= 0))
         if np.count_nonzero(now.disparities > 0) >= FEWEST:
             self._begin(now, guess)
         elif now.stamp - self._stamp > LONGEST_LOSS:
-            self._window = None
-            speed = float(np.linalg.norm(self._motion[:3, 3])) / self._seconds if self._seconds > 0 else 0.0
-            self._starting = Start(self._focal_length, speed)
+            self._forget()
         problem = f"only {count} landmarks are seen" if count < FEWEST else f"no pose fits {count} landmarks"
         return self._estimate(now.stamp, guess, count, 0, problem)
 

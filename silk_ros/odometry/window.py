@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .observations import Floats, Observations, Tracks
+from .observations import Floats, SeenTracks, Tracks
 
 try:
     import gtsam
@@ -42,7 +42,7 @@ class AdjustmentError(Exception):
 class Keyframe:
     """A frame of the window. pose: (4, 4) camera to odometry frame."""
 
-    seen: Observations
+    seen: SeenTracks
     pose: Floats
 
     def errors(self, tracks: Tracks, points: Floats, focal_length: float) -> Floats:
@@ -78,13 +78,13 @@ class Window:
     def newest(self) -> Keyframe:
         return self.keyframes[self.number]
 
-    def see(self, seen: Observations) -> None:
+    def see(self, seen: SeenTracks) -> None:
         """Add to the newest keyframe what the next frame matches in it for the first time."""
         self.keyframes[self.number] = replace(self.newest, seen=self.newest.seen.joined(seen))
 
     def add(
         self,
-        seen: Observations,
+        seen: SeenTracks,
         pose: Floats,
         agree: Tracks,
         tracks: Tracks,

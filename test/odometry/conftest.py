@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from silk_ros.geometry.camera import Camera
-from silk_ros.odometry.observations import Observations
+from silk_ros.odometry.observations import SeenTracks
 
 MATCHES = np.dtype(
     [(name, "<f4") for name in ("u", "v", "u_prev", "v_prev")]
@@ -54,13 +54,13 @@ class Room:
 
     def seen(
         self, pose: NDArray[np.float64], tracks: NDArray[np.int64], stamp: int = 0, noise: float = 0.0, seed: int = 1
-    ) -> Observations:
+    ) -> SeenTracks:
         """Points by their numbers as a camera at a pose sees them, by one camera; noise in pixels."""
         rng = np.random.default_rng(seed)
         moved = (self.points[tracks] - pose[:3, 3]) @ pose[:3, :3]
         rays = moved[:, :2] / moved[:, 2:] + rng.normal(0, noise, (len(tracks), 2)) / FOCAL_LENGTH
         unknown = np.full(len(tracks), np.nan)
-        return Observations(stamp, tracks, rays, np.full(len(tracks), 0.5), unknown, unknown)
+        return SeenTracks(stamp, tracks, rays, np.full(len(tracks), 0.5), unknown, unknown)
 
     def ahead(self, count: int) -> NDArray[np.int64]:
         """Numbers (count,), ascending, of points around the middle of what the first camera sees."""

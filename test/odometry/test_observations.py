@@ -7,17 +7,17 @@ from silk_ros.odometry.observations import (
     REFINED,
     UNREFINED,
     WIDEST,
-    Observations,
+    SeenTracks,
     observations_of,
     stereo_observations,
 )
 
 
-def some(tracks: list[int], disparities: list[float] | None = None) -> Observations:
+def some(tracks: list[int], disparities: list[float] | None = None) -> SeenTracks:
     """Tracks whose rays are their ids."""
     ids, count = np.array(tracks, np.int64), len(tracks)
     values = np.full(count, np.nan) if disparities is None else np.array(disparities)
-    return Observations(7, ids, np.stack([ids, -ids], axis=1).astype(float), np.ones(count), values, values / 10, 80.0)
+    return SeenTracks(7, ids, np.stack([ids, -ids], axis=1).astype(float), np.ones(count), values, values / 10, 80.0)
 
 
 def test_tracks_are_found_by_their_ids() -> None:
