@@ -58,5 +58,5 @@ class Appearance:
         return True
 
     def named(self, seen: SeenTracks) -> SeenTracks:
-        """SeenTracks with the earlier ids of tracks that were found again."""
+        """The tracks with the earlier ids of tracks that were found again."""
         return seen.renamed(self._later, self._earlier) if len(self._later) else seen

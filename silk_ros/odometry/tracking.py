@@ -42,6 +42,7 @@ class Tracking:
     def _restart(self, reason: str) -> None:
         self._odometry: VisualOdometry | None = None
         self._seen: dict[int, tuple[SeenTracks, SeenTracks]] = {}  # in the frame and the one before, that wait
+        self._unused = self._seen  # of the last frame, where it gave no pose
         self._stereo: dict[int, SeenTracks] = {}  # that wait
         self._features: dict[int, NDArray[Any]] = {}
         self._stamp = -LATEST  # of the last frame
@@ -111,8 +112,9 @@ class Tracking:
             return []
         late = self._stamp - stamp  # nanoseconds
         if kind == "stereo" and self.mode == "mono" and not 0 < late < LATEST:
+            unused = self._unused
             self._restart("stereo matches have arrived: motion is in metres from now on")
-            self.mode = "stereo"
+            self.mode, self._seen = "stereo", unused
         if self._camera is not None and not camera.same_intrinsics(self._camera):
             self._restart("the camera has changed")
         self._camera = camera
@@ -148,6 +150,7 @@ class Tracking:
         self._odometry = self._odometry or VisualOdometry(float(camera.matrix[0, 0]))
         self._odometry.stereo = self.mode == "stereo"
         found = self._odometry.process(now, before, self._features.get(stamp))
+        self._unused = {} if found else {stamp: (now, before)}
         placed = [replace(estimate, pose=self._origin @ estimate.pose) for estimate in found]
         if placed:
             self._pose = placed[-1].pose
