@@ -13,7 +13,7 @@ ROS = [
 ]
 RECORDINGS = ["rosbags>=0.11.7", "mcap>=1.2", "zstandard", "pyyaml"]
 PLAYER = [*RECORDINGS, "scikit-image>=0.22"]
-ODOMETRY = ["scipy>=1.9"]
+ODOMETRY = ["scipy>=1.9", 'gtsam==4.3.*; python_version >= "3.11"']
 DEMO = ["matplotlib>=3.7", "av>=12"]
 # OpenCV 5 moved AKAZE out of the packages that everybody has.
 EVALUATE = ["opencv-python-headless<5", "scipy>=1.9", "matplotlib>=3.7", "jinja2>=3"]
@@ -78,6 +78,7 @@ setup(
     extras_require={
         # ROS 2 Jazzy without a ROS installation. Never on a robot that has one: the wheels would shadow it.
         "ros": [*ROS, *PLAYER, *ODOMETRY, *DEMO],
+        "odometry": ODOMETRY,
         "recordings": RECORDINGS,
         "openvino": OPENVINO,
         "tensorrt": TENSORRT,

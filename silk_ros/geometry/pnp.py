@@ -27,7 +27,6 @@ class DepthMatches:
     matches:        number of matches with or without a depth.
     focal_baseline: focal length times baseline (pixels times metres) of the stereo pair that gave the depths, whose
                     disparities are as uncertain as pixels; None for exact depths.
-    far:            (N,) stereo points of which only the direction counts; None for none.
     """
 
     pixels: NDArray[np.float64]
@@ -35,7 +34,6 @@ class DepthMatches:
     next_pixels: NDArray[np.float64]
     matches: int
     focal_baseline: float | None = None
-    far: NDArray[np.bool_] | None = None
 
     def points(self, matrix: Points) -> NDArray[np.float64]:
         """Points (N, 3) in the frame of the first camera with the intrinsics `matrix` (3, 3)."""
@@ -45,8 +43,8 @@ class DepthMatches:
         """Residuals (N, 2) in pixels between the matches and the points, moved by a motion (4, 4) and projected.
 
         Those of stereo points are in units of the expected error: an error of the disparity moves the projection along
-        a line, on which the residual is scaled down, to 0 for `far` points. Otherwise far points, whose disparity says
-        little, would outweigh near ones.
+        a line, on which the residual is scaled down. Otherwise far points, whose disparity says little, would outweigh
+        near ones.
         """
         difference = project(matrix, transform(motion, self.points(matrix))) - self.next_pixels
         if self.focal_baseline is None:
@@ -61,8 +59,6 @@ class DepthMatches:
         square = np.maximum((line**2).sum(axis=1, keepdims=True), 1e-12)
         along = (line * difference).sum(axis=1, keepdims=True)
         scale = 1 / np.sqrt(1 + square)
-        if self.far is not None:
-            scale[self.far] = 0
         return difference - line * along * (1 - scale) / square
 
     def errors(self, motion: Points, matrix: Points) -> NDArray[np.float64]:
@@ -77,7 +73,6 @@ class DepthMatches:
             pixels=self.pixels[rows],
             depths=self.depths[rows],
             next_pixels=self.next_pixels[rows],
-            far=None if self.far is None else self.far[rows],
         )
 
 

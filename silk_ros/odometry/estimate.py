@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .links import Floats
+from .observations import Floats
+
+MODES = ("auto", "mono", "stereo")  # of the odometry; auto is mono until stereo matches come
+START_MATCHES = 50  # of its first frame with its last that a start of one camera needs
+START_PARALLAX = 15.0  # pixels by which the translation has to move the median one of these
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,6 +20,7 @@ class Estimate:
     motion:  (4, 4) moves points of the camera's frame `seconds` before into the camera's frame now.
     points:  number of tracks with a known depth; inliers: number of them that fit the motion.
     problem: reason why the motion was guessed instead of measured; empty if it was measured.
+    covariance: (6, 6) of the last keyframe in its own axes, rotation (radians) before position; None if unknown.
     """
 
     stamp: int
@@ -25,3 +30,4 @@ class Estimate:
     points: int
     inliers: int
     problem: str = ""
+    covariance: Floats | None = None

@@ -9,15 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.camera import Camera
+from ..geometry.motion import transform
 from .estimate import Estimate
 from .image_size import SizeCheck
-from .links import Links, links_from_matches
-from .mono_odometry import MonoOdometry
-from .stereo_odometry import StereoOdometry, StereoPoints, points_from_stereo_matches
+from .observations import NO_TRACKS, Floats, SeenTracks, Tracks, observations_of, stereo_observations
+from .visual_odometry import VisualOdometry
 
-MODES = ("auto", "mono", "stereo")
 LATEST = 10**9  # nanoseconds that a cloud may be late; an older stamp means that the clock was set back
 MOST_WAITING = 10  # clouds of one kind that wait for the other kind of the same stamp
+STEREO_MISSING = 5  # frames without stereo matches after which auto goes on without
 
 
 class Tracking:
@@ -27,7 +27,7 @@ class Tracking:
     """
 
     def __init__(self, mode: str = "auto", disparity_offset: float = 0.0) -> None:
-        """mode: one of MODES. disparity_offset: pixels to add to all disparities; `evaluate odometry` finds it."""
+        """mode: one of `MODES`. disparity_offset: pixels that `evaluate odometry` finds, added to disparities."""
         self._auto = mode == "auto"
         self.mode = "mono" if self._auto else mode
         self.late = 0
@@ -40,11 +40,12 @@ class Tracking:
         self._restart("")
 
     def _restart(self, reason: str) -> None:
-        self._mono: MonoOdometry | None = None
-        self._stereo: StereoOdometry | None = None
-        self._links: dict[int, Links] = {}
-        self._points: dict[int, StereoPoints] = {}
-        self._stamp = -LATEST  # of the last cloud that was used
+        self._odometry: VisualOdometry | None = None
+        self._seen: dict[int, tuple[SeenTracks, SeenTracks]] = {}  # in the frame and the one before, that wait
+        self._unused = self._seen  # of the last frame, where it gave no pose
+        self._stereo: dict[int, SeenTracks] = {}  # that wait
+        self._features: dict[int, NDArray[Any]] = {}
+        self._stamp = -LATEST  # of the last frame
         self._origin = self._pose
         if reason:
             self._restarts.append(f"starting again from the last pose: {reason}")
@@ -52,7 +53,26 @@ class Tracking:
     @property
     def started(self) -> bool:
         """Whether poses are known yet."""
-        return self._stereo is not None or (self._mono is not None and self._mono.started)
+        return self._odometry is not None and self._odometry.started
+
+    @property
+    def keyframe(self) -> int | None:
+        """Stamp of the newest keyframe; None where there is none."""
+        window = self._odometry.window if self._odometry is not None else None
+        return window.newest.seen.stamp if window is not None else None
+
+    def keyframes(self) -> Floats:
+        """Poses (K, 4, 4) of the keyframes in the odometry frame, the newest last."""
+        window = self._odometry.window if self._odometry is not None else None
+        poses = [self._origin @ frame.pose for frame in window.keyframes.values()] if window is not None else []
+        return np.array(poses).reshape(-1, 4, 4)
+
+    def landmarks(self) -> tuple[Tracks, Floats]:
+        """Tracks (L,) of the landmarks, and their points (L, 3) in the odometry frame."""
+        window = self._odometry.window if self._odometry is not None else None
+        if window is None:
+            return NO_TRACKS, np.empty((0, 3))
+        return window.tracks, transform(self._origin, window.points)
 
     def restarts(self) -> list[str]:
         """Reasons why estimators were started again since the last call."""
@@ -63,6 +83,15 @@ class Tracking:
     def doubt(self) -> str:
         """Why the calibration may be that of other images; empty where nothing says so."""
         return self._size.doubt
+
+    def take_features(self, stamp: int, features: NDArray[Any], frame_id: str = "") -> None:
+        """Keep a cloud of ~/features, a structured array, for the matches of the same stamp (nanoseconds) to come.
+
+        Their descriptors help to find landmarks again after a loss.
+        """
+        if frame_id == self._frame_id:
+            self._features[stamp] = features
+            _keep_newest(self._features)
 
     def process(
         self, kind: str, stamp: int, points: NDArray[Any], camera: Camera, frame_id: str = ""
@@ -79,46 +108,55 @@ class Tracking:
             if self._frame_id is not None:
                 self._restart(f"matches come from {frame_id[:40]!r} and no more from {self._frame_id[:40]!r}")
             self._frame_id = frame_id
-        if kind == "stereo" and self.mode == "mono":
-            if not self._auto:
-                return []
+        if kind == "stereo" and self.mode == "mono" and not self._auto:
+            return []
+        late = self._stamp - stamp  # nanoseconds
+        if kind == "stereo" and self.mode == "mono" and not 0 < late < LATEST:
+            unused = self._unused
             self._restart("stereo matches have arrived: motion is in metres from now on")
-            self.mode = "stereo"
+            self.mode, self._seen = "stereo", unused
         if self._camera is not None and not camera.same_intrinsics(self._camera):
             self._restart("the camera has changed")
         self._camera = camera
         if kind == "matches":
             self._size.check(points, camera)
         if stamp <= self._stamp:
-            if stamp > self._stamp - LATEST:
+            if late < LATEST:
                 self.late += 1
                 return []
-            self._restart(f"stamps went back by {(self._stamp - stamp) / 1e9:.3f} s")
-        if self.mode == "stereo":
-            found = self._process_stereo(kind, stamp, points, camera)
+            self._restart(f"stamps went back by {late / 1e9:.3f} s")
+        if kind == "matches":
+            self._seen[stamp] = observations_of(stamp, points, camera)
         else:
-            links = links_from_matches(stamp, points, camera)
-            self._stamp = stamp
-            self._mono = self._mono or MonoOdometry(float(camera.matrix[0, 0]))
-            found = self._mono.process(links)
+            self._stereo[stamp] = stereo_observations(stamp, points, camera, self._disparity_offset)
+        return [estimate for ready in self._ready() for estimate in self._estimates(ready, camera)]
+
+    def _ready(self) -> list[int]:
+        """Stamps of the frames that need not wait any longer, in order: those up to one that has both clouds."""
+        if self._auto and self.mode == "stereo" and len(self._seen) > STEREO_MISSING and not self._stereo:
+            self.mode = "mono"
+        last = max(self._seen.keys() if self.mode == "mono" else self._seen.keys() & self._stereo.keys(), default=0)
+        for waiting in (self._seen, self._stereo):
+            _keep_newest(waiting)
+        return sorted(stamp for stamp in self._seen if stamp <= last)
+
+    def _estimates(self, stamp: int, camera: Camera) -> list[Estimate]:
+        """The new poses after a frame that waits."""
+        now, before = self._seen.pop(stamp)
+        if stamp in self._stereo:
+            now = now.with_stereo(self._stereo[stamp])
+        self._stereo = {other: waiting for other, waiting in self._stereo.items() if other > stamp}
+        self._stamp = stamp
+        self._odometry = self._odometry or VisualOdometry(float(camera.matrix[0, 0]))
+        self._odometry.stereo = self.mode == "stereo"
+        found = self._odometry.process(now, before, self._features.get(stamp))
+        self._unused = {} if found else {stamp: (now, before)}
         placed = [replace(estimate, pose=self._origin @ estimate.pose) for estimate in found]
         if placed:
             self._pose = placed[-1].pose
         return placed
 
-    def _process_stereo(self, kind: str, stamp: int, points: NDArray[Any], camera: Camera) -> list[Estimate]:
-        """Estimates once both clouds of a stamp are there."""
-        if kind == "matches":
-            self._links[stamp] = links_from_matches(stamp, points, camera)
-        else:
-            self._points[stamp] = points_from_stereo_matches(stamp, points)
-        if stamp not in self._links or stamp not in self._points:
-            for waiting in (self._links, self._points):
-                if len(waiting) > MOST_WAITING:
-                    del waiting[min(waiting)]
-            return []
-        links, stereo_points, self._stamp = self._links[stamp], self._points[stamp], stamp
-        self._links = {other: waiting for other, waiting in self._links.items() if other > stamp}
-        self._points = {other: waiting for other, waiting in self._points.items() if other > stamp}
-        self._stereo = self._stereo or StereoOdometry(camera.matrix, self._disparity_offset)
-        return [self._stereo.process(links, stereo_points)]
+
+def _keep_newest(waiting: dict[int, Any]) -> None:
+    for stamp in sorted(waiting)[:-MOST_WAITING]:
+        del waiting[stamp]

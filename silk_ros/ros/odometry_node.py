@@ -23,10 +23,9 @@ from sensor_msgs.msg import CameraInfo, PointCloud2
 from std_msgs.msg import Header
 
 from ..cameras import StreamWatch
-from ..odometry.estimate import Estimate
+from ..odometry.estimate import MODES, Estimate
 from ..odometry.followed import Followed
 from ..odometry.image_size import OtherSize
-from ..odometry.tracking import MODES, Tracking
 from ..parameters.declarations import RECTIFIED_DECLARATION, Declaration, given_path
 from .messages import points_from_cloud, stamp_nanoseconds
 from .node.calibration import Calibration
@@ -39,9 +38,10 @@ from .node.rectified import images_are_rectified
 from .odometry_outputs import OdometryOutputs, TumFile
 from .odometry_summary import OdometrySummary
 
-TOPICS = {"matches": "silk/matches", "stereo": "silk/stereo_matches"}
+# In the order in which the executor takes clouds that wait together: the features of an image before its matches.
+TOPICS = {"features": "silk/features", "matches": "silk/matches", "stereo": "silk/stereo_matches"}
 QUEUE = 10  # clouds that a subscription holds
-MOST_WAITING = 100  # clouds that wait for the worker: the start of mono takes as long as some frames
+MOST_WAITING = 200  # clouds that wait for the worker: the start of mono takes as long as some frames
 IMAGES = ("image_raw", "left/image_raw")  # of the front-end; their names tell whether they are rectified
 SILENCE = 5.0  # seconds without clouds after which diagnostics are stale, and another camera is followed
 STOP_TIMEOUT = 10.0  # seconds
@@ -63,6 +63,7 @@ INTERFACE = Interface(
     __doc__,
     DECLARATIONS,
     subscribed={
+        "silk/features": "sensor_msgs/PointCloud2, features of silk_node, to find landmarks again after a loss",
         "silk/matches": "sensor_msgs/PointCloud2, matches of silk_node",
         "silk/stereo_matches": "sensor_msgs/PointCloud2, stereo matches of silk_node",
         "camera_info": "sensor_msgs/CameraInfo of the camera, of the left one of a pair",
@@ -70,6 +71,8 @@ INTERFACE = Interface(
     published={
         "~/odometry": "nav_msgs/Odometry, the pose of the camera in odom_frame and its velocity",
         "~/path": "nav_msgs/Path, the last poses, while someone subscribes",
+        "~/landmarks": "sensor_msgs/PointCloud2, x y z in odom_frame and track_id, while someone subscribes",
+        "~/keyframes": "geometry_msgs/PoseArray, those of the window in odom_frame, while someone subscribes",
         "~/processed": "std_msgs/Header, that of each cloud that was handled, with or without a pose",
         "/tf": "tf2_msgs/TFMessage, the pose, with publish_tf",
         **DIAGNOSTICS,
@@ -92,12 +95,14 @@ class OdometryCount(Enum):
 
 
 class OdometryNode(WorkerNode):
-    """Subscribes to `silk/matches`, `silk/stereo_matches` and `camera_info`; publishes `~/odometry` and `~/path`.
+    """Subscribes to `silk/matches`, `silk/stereo_matches`, `silk/features` and `camera_info`; publishes `~/odometry`.
 
     Raises rclpy's parameter exceptions, OSError, ValueError or ImportError when it cannot start.
     """
 
     def __init__(self, **node_options: Any) -> None:
+        from ..odometry.tracking import Tracking  # the only part that needs GTSAM, which --help and the demo do not
+
         super().__init__("odometry", **node_options)
         values = declare(self, DECLARATIONS)
         self._tracking = Tracking(values["mode"], values["disparity_offset"])
@@ -176,7 +181,7 @@ class OdometryNode(WorkerNode):
         now = time.monotonic()
         if self._calibration.problem:
             return DiagnosticStatus.WARN, self._calibration.problem
-        needed = TOPICS if self._tracking.mode == "stereo" else ("matches",)
+        needed = ("matches", "stereo") if self._tracking.mode == "stereo" else ("matches",)
         silent = [TOPICS[kind] for kind in needed if now - self._heard[kind] > SILENCE]
         if silent:
             topics = " and ".join(map(self.resolve_topic_name, silent))
@@ -207,15 +212,19 @@ class OdometryNode(WorkerNode):
                 self._problems.report("failure", f"frame failed: {traceback.format_exc()}")
 
     def _answer(self, kind: str, cloud: PointCloud2) -> None:
-        """Process a cloud, and tell who waits for it that this is done, with or without a pose."""
+        """Process a cloud, and tell who waits for matches that this is done, with or without a pose."""
         try:
             self._process(kind, cloud)
         finally:
-            self._processed_publisher.publish(cloud.header)
+            if kind != "features":
+                self._processed_publisher.publish(cloud.header)
 
     def _process(self, kind: str, cloud: PointCloud2) -> None:
         """Publish the poses that are known after a cloud."""
-        frame_id = cloud.header.frame_id
+        frame_id, stamp = cloud.header.frame_id, stamp_nanoseconds(cloud.header.stamp)
+        if kind == "features":
+            self._tracking.take_features(stamp, points_from_cloud(cloud), frame_id)
+            return
         self._done.images += kind == "matches"
         try:
             camera = self._calibration.camera(frame_id)
@@ -223,9 +232,10 @@ class OdometryNode(WorkerNode):
             self._error(OdometryCount.FRAMES_WITHOUT_CAMERA_INFO, str(error))
             self._problems.report("camera", f"no pose without a calibration: {error}")
             return
-        late, stamp = self._tracking.late, stamp_nanoseconds(cloud.header.stamp)
+        late = self._tracking.late
         for estimate in self._tracking.process(kind, stamp, points_from_cloud(cloud), camera, frame_id):
             self._publish(estimate, frame_id)
+        self._outputs.publish_map(self._tracking)
         for reason in self._tracking.restarts():
             self._problems.report("restart", reason)
         if doubt := self._tracking.doubt:

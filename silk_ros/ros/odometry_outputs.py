@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import PoseStamped, Transform, TransformStamped, Vector3
+from geometry_msgs.msg import PoseArray, PoseStamped, Transform, TransformStamped, Vector3
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
+from numpy.typing import NDArray
 from rclpy.node import Node
 from scipy.spatial.transform import Rotation
+from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
+from ..geometry.motion import transform
 from ..geometry.trajectory import tum_line, tum_rows, write_tum
 from ..odometry.estimate import Estimate
-from .messages import stamp_nanoseconds
+from .messages import cloud_from_points, stamp_nanoseconds
 from .poses import pose_message
+
+if TYPE_CHECKING:
+    from ..odometry.tracking import Tracking
 
 # From a camera's optical axes (x right, y down, z forward) to those of REP 103 (x forward, y left, z up).
 OPTICAL_TO_BODY = np.array([[0.0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+LANDMARK_DTYPE = np.dtype([*((name, "<f4") for name in "xyz"), ("track_id", "<u4")])
 UNKNOWN = -1.0  # first element of an unknown covariance, as in sensor_msgs/Imu
 LONGEST_PATH = 5000  # poses
 PATH_PERIOD = 5 * 10**8  # smallest time between two messages on ~/path, in nanoseconds: they are long
@@ -32,7 +40,8 @@ def odometry_message(estimate: Estimate, odom_frame: str, camera_frame: str) -> 
     header = Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=odom_frame)
     message = Odometry(header=header, child_frame_id=camera_frame)
     message.pose.pose = pose_message(OPTICAL_TO_BODY @ estimate.pose)
-    message.pose.covariance[0] = message.twist.covariance[0] = UNKNOWN
+    message.twist.covariance[0] = UNKNOWN
+    message.pose.covariance = _covariance(estimate)
     if estimate.seconds > 0:
         moved = np.linalg.inv(estimate.motion)  # the camera's own motion, in the axes that it had before
         rotation, twist = moved[:3, :3], message.twist.twist
@@ -41,8 +50,17 @@ def odometry_message(estimate: Estimate, odom_frame: str, camera_frame: str) -> 
     return message
 
 
+def _covariance(estimate: Estimate) -> NDArray[np.float64]:
+    """The covariance (36,) of the pose in the order and axes of nav_msgs: position, then rotation, in odom_frame."""
+    if estimate.covariance is None:
+        return np.array([UNKNOWN, *[0.0] * 35])
+    turn = np.zeros((6, 6))
+    turn[:3, 3:] = turn[3:, :3] = OPTICAL_TO_BODY[:3, :3] @ estimate.pose[:3, :3]
+    return np.ravel(turn @ estimate.covariance @ turn.T)
+
+
 class OdometryOutputs:
-    """The publishers of the odometry node for its estimates: `~/odometry`, `~/path`, and /tf if that is wanted.
+    """The publishers of the odometry node: `~/odometry`, `~/path`, `~/landmarks`, `~/keyframes`, and /tf if wanted.
 
     Raises ImportError, naming the fix, if transforms are wanted and the messages of tf2 are missing.
     """
@@ -52,6 +70,9 @@ class OdometryOutputs:
         self._path = PathMessage(header=Header(frame_id=odom_frame))
         self._odometry_publisher = node.create_publisher(Odometry, "~/odometry", 10)
         self._path_publisher = node.create_publisher(PathMessage, "~/path", 2)
+        self._landmarks_publisher = node.create_publisher(PointCloud2, "~/landmarks", 2)
+        self._keyframes_publisher = node.create_publisher(PoseArray, "~/keyframes", 2)
+        self._keyframe: int | None = None  # stamp of the last one
         self._send_transform: Callable[[TransformStamped], None] | None = None
         if publish_tf:
             try:
@@ -77,6 +98,23 @@ class OdometryOutputs:
         if due and self._path_publisher.get_subscription_count():
             self._path.header.stamp = header.stamp
             self._path_publisher.publish(self._path)
+
+    def publish_map(self, tracking: Tracking) -> None:
+        """Publish the landmarks and the keyframes if the newest keyframe is new, while someone subscribes."""
+        stamp, self._keyframe = self._keyframe, tracking.keyframe
+        if self._keyframe is None or self._keyframe == stamp:
+            return
+        sec, nanosec = divmod(self._keyframe, 10**9)
+        header = Header(stamp=Time(sec=sec, nanosec=nanosec), frame_id=self._odom_frame)
+        if self._landmarks_publisher.get_subscription_count():
+            tracks, points = tracking.landmarks()
+            landmarks = np.empty(len(tracks), LANDMARK_DTYPE)
+            landmarks["x"], landmarks["y"], landmarks["z"] = transform(OPTICAL_TO_BODY, points).T
+            landmarks["track_id"] = tracks
+            self._landmarks_publisher.publish(cloud_from_points(header, landmarks))
+        if self._keyframes_publisher.get_subscription_count():
+            poses = [pose_message(OPTICAL_TO_BODY @ pose) for pose in tracking.keyframes()]
+            self._keyframes_publisher.publish(PoseArray(header=header, poses=poses))
 
 
 class TumFile:

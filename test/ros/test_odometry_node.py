@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from geometry_msgs.msg import PoseArray
 from harness import DEADLINE
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
@@ -26,19 +27,22 @@ from std_msgs.msg import Header
 from silk_ros.geometry.camera import Camera
 from silk_ros.geometry.trajectory import read_tum
 from silk_ros.ros.camera_messages import camera_info_message
-from silk_ros.ros.messages import MATCH_DTYPE, cloud_from_points
+from silk_ros.ros.messages import MATCH_DTYPE, STEREO_MATCH_DTYPE, cloud_from_points, points_from_cloud
 from silk_ros.ros.odometry_node import OdometryCount, OdometryNode
 from silk_ros.ros.poses import transform_from_pose
 
 CAMERA = Camera(4000, 3000, np.array([[400.0, 0, 1999.5], [0, 400, 1499.5], [0, 0, 1]]), np.zeros(5))
-STEREO_DTYPE = np.dtype([("z", "<f4"), ("disparity", "<f4"), ("index", "<u4")])
 STEP = 0.1  # metres a frame along the optical axis, at ten frames a second
+
+
+def world() -> np.ndarray:
+    """Points (N, 3) in the axes of the first camera, by their track ids."""
+    return np.random.default_rng(0).uniform([-3, -2, 4], [3, 2, 9], (400, 3))
 
 
 def clouds(count: int) -> Iterator[tuple[PointCloud2, PointCloud2]]:
     """Matches and stereo matches of a camera that goes straight ahead, and every point in every frame."""
-    rng = np.random.default_rng(0)
-    points = rng.uniform([-3, -2, 4], [3, 2, 9], (400, 3))
+    points = world()
     ids = np.arange(len(points))
     previous, before = 0, np.empty((0, 2))
     for number in range(count):
@@ -54,7 +58,8 @@ def clouds(count: int) -> Iterator[tuple[PointCloud2, PointCloud2]]:
             matches["u_prev"], matches["v_prev"] = before.T
             matches["index"] = matches["index_prev"] = matches["track_id"] = ids
             matches["prev_sec"], matches["prev_nanosec"] = divmod(previous, 10**9)
-        stereo = np.zeros(len(points), STEREO_DTYPE)
+        stereo = np.zeros(len(points), STEREO_MATCH_DTYPE)
+        stereo["u"], stereo["v"], stereo["track_id"], stereo["disparity_sigma"] = *pixels.T, ids, 0.1
         stereo["z"], stereo["disparity"], stereo["index"] = moved[:, 2], 80 / moved[:, 2], ids
         yield cloud_from_points(header, matches), cloud_from_points(header, stereo)
         previous, before = stamp, pixels
@@ -157,17 +162,49 @@ def test_stereo_odometry_is_in_metres_and_ros_axes(make_graph: Callable[..., Gra
     np.testing.assert_allclose(pose[:3, :3], [[0, 0, 1], [-1, 0, 0], [0, -1, 0]], atol=1e-3)  # of an optical frame
     velocity = last.twist.twist.linear
     np.testing.assert_allclose([velocity.x, velocity.y, velocity.z], [0, 0, 10 * STEP], atol=0.01)  # in that frame
-    assert last.pose.covariance[0] == last.twist.covariance[0] == -1  # unknown
+    assert last.twist.covariance[0] == -1  # unknown
+    covariance = last.pose.covariance.reshape(6, 6)
+    np.testing.assert_allclose(covariance, covariance.T, atol=1e-12)
+    assert 0 < np.sqrt(np.diag(covariance)).max() < 0.05  # metres and radians
+    assert np.linalg.eigvalsh(covariance).min() > 0
     graph.spin_until(lambda: graph.paths and graph.diagnostics.get("frames") == "12")
     assert graph.paths[-1].header.frame_id == "odom" and len(graph.paths[-1].poses) > 5
     assert graph.diagnostics["mode"] == "stereo" and graph.diagnostics["failures"] == "0"
-    assert int(graph.diagnostics["inliers"]) > 350
+    assert int(graph.diagnostics["inliers"]) == int(graph.diagnostics["points"]) > 50
     stamps, poses = read_tum(trajectory)  # complete while the node runs
     np.testing.assert_allclose(stamps, 1 + 0.1 * np.arange(12))
     np.testing.assert_allclose(poses[-1], pose, atol=1e-6)
     graph.node.stop()
     assert graph.node.summary.startswith(f"12 images, 12 poses, a path of {11 * STEP:.2f} m; ")
     assert graph.node.summary.endswith(f"the poses are in '{trajectory}'")
+
+
+def test_landmarks_and_keyframes_are_published_in_the_odometry_frame(make_graph: Callable[..., Graph]) -> None:
+    landmarks: list[PointCloud2] = []
+    keyframes: list[PoseArray] = []
+    graph = make_graph(mode="stereo", odom_frame="map")
+    graph.peer.create_subscription(PointCloud2, "/odometry/landmarks", landmarks.append, 10)
+    graph.peer.create_subscription(PoseArray, "/odometry/keyframes", keyframes.append, 10)
+    graph.spin_until(lambda: all(map(graph.node.count_subscribers, ("/odometry/landmarks", "/odometry/keyframes"))))
+    graph.calibrate()
+    graph.send(12, stereo=True)
+    graph.spin_until(lambda: len(landmarks) > 1 and len(landmarks) == len(keyframes))
+    points, poses = points_from_cloud(landmarks[-1]), keyframes[-1].poses
+    assert landmarks[-1].header.frame_id == keyframes[-1].header.frame_id == "map"
+    assert landmarks[-1].header.stamp == keyframes[-1].header.stamp
+    true = world()[points["track_id"]][:, [2, 0, 1]] * [1, -1, -1]  # x forward, y left, z up
+    np.testing.assert_allclose(np.stack([points[name] for name in "xyz"], axis=1), true, atol=0.02)
+    number = round((keyframes[-1].header.stamp.sec - 1 + keyframes[-1].header.stamp.nanosec / 1e9) * 10)
+    np.testing.assert_allclose(transform_from_pose(poses[-1])[:3, 3], [number * STEP, 0, 0], atol=1e-3)
+    assert len(poses) == len(keyframes)  # the window is not full yet
+
+
+def test_odometry_without_gtsam_is_refused_with_the_remedy(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("gtsam", "silk_ros.odometry"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "gtsam", None)
+    with pytest.raises(ImportError, match=r"pip install 'silk_ros\[odometry\]'.* Python 3\.11 or newer"):
+        OdometryNode(context=context)
 
 
 def test_mono_odometry_goes_the_same_way(make_graph: Callable[..., Graph]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...odometry.mono_odometry import MIN_INLIERS, START_PARALLAX
+from ...odometry.estimate import START_MATCHES, START_PARALLAX
 from .monitor import FRONT_END, ODOMETRY_NODE, DemoMonitor
 from .trajectory import Comparison, compare, draw_trajectories
 from .wording import counted
@@ -53,9 +53,9 @@ def cause(monitor: DemoMonitor) -> str:
 def _mono_cause(monitor: DemoMonitor) -> str:
     """Why one camera with a calibration has no pose."""
     paired = monitor.records[1:]  # the first frame has nothing to match
-    lost = sum(record.matches < MIN_INLIERS for record in paired)
+    lost = sum(record.matches < START_MATCHES for record in paired)
     if lost > LOST * len(paired):
-        few = f"{lost} of {counted(len(paired), 'image')} have fewer than {MIN_INLIERS} matches with the one before"
+        few = f"{lost} of {counted(len(paired), 'image')} have fewer than {START_MATCHES} matches with the one before"
         return f"tracks are lost, as {few}: give images that overlap more, or of more texture"
     moved = float(np.nansum([record.motion for record in paired]))
     needed = f"poses start after {START_PARALLAX:.0f} pixels of parallax"

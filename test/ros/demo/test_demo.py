@@ -86,7 +86,7 @@ def test_a_folder_of_kitti_with_one_camera_and_numbers_for_its_calibration(domai
     result = run_demo(domain_id, tmp_path / "output", "--sequence", str(tmp_path / "00"), *camera)
     assert result.returncode == 0, result.stderr
     assert "no pose: the camera did not move enough" in result.stdout
-    assert "poses start after 40 pixels of parallax" in result.stdout
+    assert "poses start after 15 pixels of parallax" in result.stdout
     assert (tmp_path / "output" / "camera.yaml").exists() and len(rows(tmp_path / "output")) == 12
 
 

@@ -60,7 +60,7 @@ def test_rate_of_a_live_camera_and_the_command_that_raises_it() -> None:
             dict(diagnostics={"odometry": {"frames_of_another_size": "9", "last_error": "of another size"}}),
             "of another size",
         ),
-        (dict(records=records(10, matches=3)), "tracks are lost, as 9 of 9 images have fewer than 15 matches"),
+        (dict(records=records(10, matches=3)), "tracks are lost, as 9 of 9 images have fewer than 50 matches"),
         (dict(records=records(3, motion=1.0)), "did not move enough, 2 pixels in 2 steps"),
         (dict(records=records(30, motion=9.0)), "without enough parallax"),
     ],
