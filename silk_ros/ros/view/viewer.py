@@ -1,0 +1,85 @@
+"""Where the view is shown: in a window, on a page for a browser, or later from a file."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from pathlib import Path
+from urllib.parse import quote
+from uuid import uuid4
+
+import rerun as rr
+import rerun_cli
+
+from .blueprint import blueprint
+
+LOOPBACK = "127.0.0.1"
+MEMORY = "1GB"  # of data that a viewer holds before it forgets the oldest
+START_TIMEOUT = 30.0  # seconds
+FLUSH_TIMEOUT = 10.0  # seconds
+
+
+class Viewer:
+    """A recording, and the program that shows what is logged to it.
+
+    kind: one of `VIEWERS`. auto is a window where there is a display, else a page. file: the recording of `file`; an old
+    one is overwritten. port: on loopback, where a window or a page listens for data; the page itself is on the next
+    one. A window that listens there already is used again, and stays open at the end.
+
+    Raises OSError, naming the fix, if a viewer cannot be started or a file cannot be written.
+    """
+
+    def __init__(self, kind: str, file: Path, port: int) -> None:
+        self.recording = rr.RecordingStream("silk_ros", recording_id=uuid4())
+        self._program: subprocess.Popen | None = None
+        if kind == "auto":
+            kind = "spawn" if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") else "web"
+        if kind == "file":
+            file.open("wb").close()  # an error here is an OSError that names the file
+            self.recording.save(file, default_blueprint=blueprint())
+            self.place = f"the view is recorded in {file}: open it with the program rerun"
+            return
+        data = f"rerun+http://{LOOPBACK}:{port}/proxy"
+        if kind == "spawn":
+            if not _answers(port):
+                _start(port, "--memory-limit", MEMORY)
+            self.place = "the view is in the window of Rerun"
+        else:
+            if _answers(port) or _answers(port + 1):
+                raise OSError(f"ports {port} and {port + 1} are not both free: give the parameter port another value")
+            self._program = _start(port, "--serve-web", "--web-viewer-port", str(port + 1))
+            self.place = f"the view is at http://{LOOPBACK}:{port + 1}/?url={quote(data, safe='')}"
+        self.recording.connect_grpc(data, default_blueprint=blueprint())
+
+    def close(self) -> None:
+        """Write out what is left. The page ends, a window stays open. Safe to call twice."""
+        self.recording.flush(timeout_sec=FLUSH_TIMEOUT)
+        self.recording.disconnect()
+        if self._program is not None:
+            self._program.terminate()
+            self._program.wait()
+            self._program = None
+
+
+def _start(port: int, *options: str) -> subprocess.Popen:
+    """Start Rerun's program and wait until it listens. It is not in the terminal's group, whose Ctrl+C would end it
+    before the last data has come."""
+    binary = Path(rerun_cli.__file__).with_name("rerun")  # the wrapper around it would not pass a signal on
+    command = [str(binary), "--bind", LOOPBACK, "--port", str(port), "--server-memory-limit", MEMORY, *options]
+    program = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + START_TIMEOUT
+    while not _answers(port):
+        if program.poll() is not None or time.monotonic() > deadline:
+            program.kill()
+            fix = "without a display set viewer to web or file"
+            raise OSError(f"Rerun's viewer does not start (exit code {program.poll()}), see the log above: {fix}")
+        time.sleep(0.05)
+    return program
+
+
+def _answers(port: int) -> bool:
+    """Whether a program listens on a port of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0
