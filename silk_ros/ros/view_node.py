@@ -172,8 +172,11 @@ class ViewNode(WorkerNode):
                 self._scene.show_state(own[status.name], status.level[0], status.message, values)
 
     def _publish_diagnostics(self) -> None:
-        level, summary = (DiagnosticStatus.WARN, self._problem) if self._problem else (DiagnosticStatus.OK, "running")
-        self._problem = ""
+        problem, self._problem = self._problem, ""
+        if self._viewer.ended:
+            problem = "the viewer has ended and nothing is shown any more: start view_node again"
+            self._problems.report("viewer", problem)
+        level, summary = (DiagnosticStatus.WARN, problem) if problem else (DiagnosticStatus.OK, "running")
         self._diagnostics_publisher.publish(diagnostics_message(self, level, summary, self._counters.values()))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import rerun.blueprint as rrb
 
-TIMELINE = "stamp"  # the header stamps of the messages
 WORLD = "world"  # the odometry frame: x forward, y left, z up
 CAMERA = f"{WORLD}/camera"
 IMAGE = f"{CAMERA}/image"
@@ -39,7 +38,7 @@ def blueprint() -> rrb.Blueprint:
             rrb.Horizontal(*curves, states),
             row_shares=[2, 1],
         ),
-        rrb.TimePanel(state="collapsed", timeline=TIMELINE),
+        rrb.TimePanel(state="collapsed"),
         rrb.BlueprintPanel(state="collapsed"),
         rrb.SelectionPanel(state="collapsed"),
     )

@@ -11,10 +11,11 @@ import rerun as rr
 from numpy.typing import NDArray
 
 from ...geometry.camera import Camera
-from .blueprint import CAMERA, CURVES, DIAGNOSTICS, IMAGE, STATES, TIMELINE, WORLD
+from .blueprint import CAMERA, CURVES, DIAGNOSTICS, IMAGE, STATES, WORLD
 from .landmark_map import LandmarkMap
 from .paths import Paths
 
+TIMELINE = "stamp"  # the header stamps of the messages
 JPEG_QUALITY = 80
 MOST_POINTS = 20_000  # of a message that are shown
 TAIL = 8  # frames over which the motion of a track is drawn

@@ -18,15 +18,14 @@ from .blueprint import blueprint
 LOOPBACK = "127.0.0.1"
 MEMORY = "1GB"  # of data that a viewer holds before it forgets the oldest
 START_TIMEOUT = 30.0  # seconds
-FLUSH_TIMEOUT = 10.0  # seconds
 
 
 class Viewer:
     """A recording, and the program that shows what is logged to it.
 
-    kind: one of `VIEWERS`. auto is a window where there is a display, else a page. file: the recording of `file`; an old
-    one is overwritten. port: on loopback, where a window or a page listens for data; the page itself is on the next
-    one. A window that listens there already is used again, and stays open at the end.
+    kind: one of `VIEWERS`; auto is a window where there is a display, else a page. file: that of a recording, an old
+    one is overwritten. port: on loopback, where a window or a page gets its data; the page itself is on the next one.
+    A window that is open there already is used again, and stays open at the end.
 
     Raises OSError, naming the fix, if a viewer cannot be started or a file cannot be written.
     """
@@ -34,6 +33,7 @@ class Viewer:
     def __init__(self, kind: str, file: Path, port: int) -> None:
         self.recording = rr.RecordingStream("silk_ros", recording_id=uuid4())
         self._program: subprocess.Popen | None = None
+        self._page: subprocess.Popen | None = None
         if kind == "auto":
             kind = "spawn" if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") else "web"
         if kind == "file":
@@ -44,23 +44,26 @@ class Viewer:
         data = f"rerun+http://{LOOPBACK}:{port}/proxy"
         if kind == "spawn":
             if not _answers(port):
-                _start(port, "--memory-limit", MEMORY)
+                self._program = _start(port, "--memory-limit", MEMORY)
             self.place = "the view is in the window of Rerun"
         else:
             if _answers(port) or _answers(port + 1):
                 raise OSError(f"ports {port} and {port + 1} are not both free: give the parameter port another value")
-            self._program = _start(port, "--serve-web", "--web-viewer-port", str(port + 1))
+            self._program = self._page = _start(port, "--serve-web", "--web-viewer-port", str(port + 1))
             self.place = f"the view is at http://{LOOPBACK}:{port + 1}/?url={quote(data, safe='')}"
         self.recording.connect_grpc(data, default_blueprint=blueprint())
 
+    @property
+    def ended(self) -> bool:
+        """Whether the program that shows the recording has ended, such as when its window was closed."""
+        return self._program is not None and self._program.poll() is not None
+
     def close(self) -> None:
         """Write out what is left. The page ends, a window stays open. Safe to call twice."""
-        self.recording.flush(timeout_sec=FLUSH_TIMEOUT)
         self.recording.disconnect()
-        if self._program is not None:
-            self._program.terminate()
-            self._program.wait()
-            self._program = None
+        if self._page is not None:
+            self._page.terminate()
+            self._page.wait()
 
 
 def _start(port: int, *options: str) -> subprocess.Popen:
@@ -68,7 +71,8 @@ def _start(port: int, *options: str) -> subprocess.Popen:
     before the last data has come."""
     binary = Path(rerun_cli.__file__).with_name("rerun")  # the wrapper around it would not pass a signal on
     command = [str(binary), "--bind", LOOPBACK, "--port", str(port), "--server-memory-limit", MEMORY, *options]
-    program = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL)
+    environment = {"RUST_LOG": "warn", **os.environ}  # without this it logs its own addresses
+    program = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, env=environment)
     deadline = time.monotonic() + START_TIMEOUT
     while not _answers(port):
         if program.poll() is not None or time.monotonic() > deadline:
