@@ -31,6 +31,7 @@ from .messages import points_from_cloud, stamp_nanoseconds
 from .node.calibration import Calibration
 from .node.declarations import declare
 from .node.diagnostics import Counters, diagnostics_message
+from .node.interface import DIAGNOSTICS, Interface
 from .node.logs import ChangeLog
 from .node.process import WorkerNode, run_node
 from .node.rectified import images_are_rectified
@@ -47,11 +48,32 @@ DECLARATIONS = (
         "a window where there is a display, else a page."
     ),
     Declaration("file", "silk.rrd").described("File of the recording, with viewer set to file."),
-    Declaration("port", 9876, (1024, 65534)).described(
-        "TCP port on loopback where window or page get their data; the page itself is on the next port."
+    Declaration("port", 9876, (1024, 65500)).described(
+        "TCP port on loopback where a window or a page gets its data. The page itself is on the next one; it takes later "
+        "ones where these are in use."
     ),
     replace(declaration_of("image_transport"), change=NEVER),
     RECTIFIED_DECLARATION,
+)
+
+
+INTERFACE = Interface(
+    "view_node",
+    __doc__,
+    DECLARATIONS,
+    subscribed={
+        "image_raw": "sensor_msgs/Image of the camera, of the left one of a pair",
+        "image_raw/compressed": "sensor_msgs/CompressedImage instead, with image_transport set to compressed",
+        "camera_info": "sensor_msgs/CameraInfo of the same camera",
+        "silk/features": "sensor_msgs/PointCloud2, features of silk_node",
+        "silk/matches": "sensor_msgs/PointCloud2, matches of silk_node",
+        "odometry/odometry": "nav_msgs/Odometry of odometry_node",
+        "odometry/landmarks": "sensor_msgs/PointCloud2, landmarks of odometry_node",
+        "odometry/keyframes": "geometry_msgs/PoseArray, keyframes of odometry_node",
+        "ground_truth": "geometry_msgs/PoseStamped, the true pose of the camera, where it is known",
+        "/diagnostics": "diagnostic_msgs/DiagnosticArray, of which those of silk_node and odometry_node are shown",
+    },
+    published=DIAGNOSTICS,
 )
 
 
@@ -186,6 +208,7 @@ def _columns(points: NDArray, *names: str) -> NDArray[np.float32]:
 
 
 def main(args: list[str] | None = None) -> int:
+    INTERFACE.check_arguments(args)
     return run_node("view_node", ViewNode, args)
 
 

@@ -17,6 +17,7 @@ from .blueprint import blueprint
 
 LOOPBACK = "127.0.0.1"
 MEMORY = "1GB"  # of data that a viewer holds before it forgets the oldest
+PORTS = 20  # that are tried for a page
 START_TIMEOUT = 30.0  # seconds
 
 
@@ -25,7 +26,7 @@ class Viewer:
 
     kind: one of `VIEWERS`; auto is a window where there is a display, else a page. file: that of a recording, an old
     one is overwritten. port: on loopback, where a window or a page gets its data; the page itself is on the next one.
-    A window that is open there already is used again, and stays open at the end.
+    A page takes later ports where these are in use. A window that is open there already is used again, and stays open at the end.
 
     Raises OSError, naming the fix, if a viewer cannot be started or a file cannot be written.
     """
@@ -41,17 +42,15 @@ class Viewer:
             self.recording.save(file, default_blueprint=blueprint())
             self.place = f"the view is recorded in {file}: open it with the program rerun"
             return
-        data = f"rerun+http://{LOOPBACK}:{port}/proxy"
         if kind == "spawn":
             if not _answers(port):
                 self._program = _start(port, "--memory-limit", MEMORY)
             self.place = "the view is in the window of Rerun"
         else:
-            if _answers(port) or _answers(port + 1):
-                raise OSError(f"ports {port} and {port + 1} are not both free: give the parameter port another value")
+            port = _free(port)
             self._program = self._page = _start(port, "--serve-web", "--web-viewer-port", str(port + 1))
-            self.place = f"the view is at http://{LOOPBACK}:{port + 1}/?url={quote(data, safe='')}"
-        self.recording.connect_grpc(data, default_blueprint=blueprint())
+            self.place = f"the view is at http://{LOOPBACK}:{port + 1}/?url={quote(_address(port), safe='')}"
+        self.recording.connect_grpc(_address(port), default_blueprint=blueprint())
 
     @property
     def ended(self) -> bool:
@@ -81,6 +80,18 @@ def _start(port: int, *options: str) -> subprocess.Popen:
             raise OSError(f"Rerun's viewer does not start (exit code {program.poll()}), see the log above: {fix}")
         time.sleep(0.05)
     return program
+
+
+def _address(port: int) -> str:
+    return f"rerun+http://{LOOPBACK}:{port}/proxy"
+
+
+def _free(first: int) -> int:
+    """The first of PORTS ports that is free and so is the next one. Raises OSError where there is none."""
+    for port in range(first, first + PORTS):
+        if not _answers(port) and not _answers(port + 1):
+            return port
+    raise OSError(f"ports {first} to {first + PORTS} are in use: give the parameter port another value")
 
 
 def _answers(port: int) -> bool:
