@@ -49,8 +49,8 @@ DECLARATIONS = (
     ),
     Declaration("file", "silk.rrd").described("File of the recording, with viewer set to file."),
     Declaration("port", 9876, (1024, 65500)).described(
-        "TCP port on loopback where a window or a page gets its data. The page itself is on the next one; it takes later "
-        "ones where these are in use."
+        "TCP port on loopback where a window or a page gets its data. The page itself is on the next one. It takes "
+        "later ones where these are in use."
     ),
     replace(declaration_of("image_transport"), change=NEVER),
     RECTIFIED_DECLARATION,
@@ -153,13 +153,17 @@ class ViewNode(WorkerNode):
         self._arrivals[stamp] = arrival
         while len(self._arrivals) > MOST_ARRIVALS:
             del self._arrivals[next(iter(self._arrivals))]
-        if self._calibration.received:
-            camera = self._calibration.of(image.shape, message.header.frame_id)
-            if camera is not self._camera:
-                self._camera = camera
-                self._scene.show_camera(camera)
         self._scene.show_image(stamp, image)
         self._counters.add(ViewCount.FRAMES)
+        try:
+            camera = self._calibration.of(image.shape, message.header.frame_id)
+        except ValueError as error:
+            self._problem = f"the camera is not shown in 3-D: {error}"
+            self._problems.report("camera", self._problem)
+            return
+        if camera is not self._camera:
+            self._camera = camera
+            self._scene.show_camera(camera)
 
     def _on_features(self, cloud: PointCloud2, _: int) -> None:
         points = points_from_cloud(cloud)

@@ -26,7 +26,8 @@ class Viewer:
 
     kind: one of `VIEWERS`; auto is a window where there is a display, else a page. file: that of a recording, an old
     one is overwritten. port: on loopback, where a window or a page gets its data; the page itself is on the next one.
-    A page takes later ports where these are in use. A window that is open there already is used again, and stays open at the end.
+    A page takes later ports where these are in use. A window that is open there already is used again; it stays open
+    at the end.
 
     Raises OSError, naming the fix, if a viewer cannot be started or a file cannot be written.
     """
