@@ -62,8 +62,7 @@ INTERFACE = Interface(
     __doc__,
     DECLARATIONS,
     subscribed={
-        "image_raw": "sensor_msgs/Image of the camera, of the left one of a pair",
-        "image_raw/compressed": "sensor_msgs/CompressedImage instead, with image_transport set to compressed",
+        "image_raw": "sensor_msgs/Image of the camera, of the left one of a pair, or image_raw/compressed",
         "camera_info": "sensor_msgs/CameraInfo of the same camera",
         "silk/features": "sensor_msgs/PointCloud2, features of silk_node",
         "silk/matches": "sensor_msgs/PointCloud2, matches of silk_node",
