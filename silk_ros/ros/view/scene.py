@@ -18,6 +18,7 @@ from .paths import Paths
 TIMELINE = "stamp"  # the header stamps of the messages
 JPEG_QUALITY = 80
 MOST_POINTS = 20_000  # of a message that are shown
+MOST_TRACKS = 500  # that are drawn
 TAIL = 8  # frames over which the motion of a track is drawn
 RESTART = 10**9  # nanoseconds by which stamps go back where a source has started again
 MAP_PERIOD = 10**9  # nanoseconds between two drawings of the former landmarks
@@ -87,13 +88,16 @@ class Scene:
     ) -> None:
         """Matches with the ids (N,) of their tracks and their pixels (N, 2) in this image and the one before.
 
+        Of many, the MOST_TRACKS oldest tracks are drawn: more would hide the image, and one another.
+
         latency: seconds from the image to its matches; None where it is unknown.
         """
         self._at(stamp)
         self._scalar(f"{CURVES}/matches", len(ids))
         if latency is not None:
             self._scalar(f"{CURVES}/latency", 1e3 * latency)
-        ids, lines = ids[:MOST_POINTS], np.stack([before, pixels], axis=1)[:MOST_POINTS]
+        oldest = np.argsort(ids)[:MOST_TRACKS]
+        ids, lines = ids[oldest], np.stack([before, pixels], axis=1)[oldest]
         if not len(ids):  # tracks have new ids from here on
             self._tails.clear()
         self._tails.append((ids, lines))
