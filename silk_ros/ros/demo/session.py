@@ -36,6 +36,7 @@ class DemoSession:
         self._options, self._folder = options, folder
         isolate_ros(options.domain)
         rclpy.init()
+        self._nodes = NODES | ({"view_node": "view"} if options.view else {})
         images = None if options.live else options.max_images
         self.monitor = DemoMonitor(folder, VIDEO_RATE, "left/" if options.stereo else "", images)
         self._executor = SingleThreadedExecutor()
@@ -50,7 +51,7 @@ class DemoSession:
         Raises DemoError when an answer is missing for too long or a process ends early.
         """
         self._start_listeners()
-        self._spin_until(lambda: set(NODES.values()) <= self.monitor.diagnostics.keys())
+        self._spin_until(lambda: set(self._nodes.values()) <= self.monitor.diagnostics.keys())
         self._start_player()
         if self._options.live:
             self._watch_live()
@@ -76,6 +77,10 @@ class DemoSession:
         remap = ["camera_info:=left/camera_info"] if options.stereo else []
         self._processes["silk_node"] = start("silk_node", *front_end)
         self._processes["odometry_node"] = start("odometry_node", *odometry, remap=remap)
+        if options.view:
+            file = text("file", (self._folder / "demo.rrd").resolve())
+            remap += ["image_raw:=left/image_raw"] if options.stereo else []
+            self._processes["view_node"] = start("view_node", f"viewer:={options.view}", file, remap=remap)
 
     def _start_player(self) -> None:
         options = self._options
@@ -117,7 +122,7 @@ class DemoSession:
         monitor, now = self.monitor, time.monotonic()
         while time.monotonic() < now + LAST_MESSAGES:
             self._spin_once()
-            fresh = all(monitor.diagnosed[node] > now + 0.5 for node in NODES.values())
+            fresh = all(monitor.diagnosed[node] > now + 0.5 for node in self._nodes.values())
             if fresh and (self._options.live or monitor.shown == len(monitor.records)):
                 return
 
@@ -151,7 +156,7 @@ class DemoSession:
 
     def _silent_process(self) -> str:
         """The process that others wait for."""
-        for process, node in NODES.items():
+        for process, node in self._nodes.items():
             if node not in self.monitor.diagnostics:
                 return process
         return self.monitor.answers.silent()

@@ -13,12 +13,13 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from silk_ros.parameters.help import parameter_table
-from silk_ros.ros import image_player, odometry_node, silk_node
+from silk_ros.ros import image_player, odometry_node, silk_node, view_node
 from silk_ros.ros.image_player import ImagePlayer
 from silk_ros.ros.node.interface import Interface
 from silk_ros.ros.odometry_node import OdometryNode
 
-INTERFACES = {each.name: each for each in (silk_node.INTERFACE, odometry_node.INTERFACE, image_player.INTERFACE)}
+MODULES = (silk_node, odometry_node, image_player, view_node)
+INTERFACES = {module.INTERFACE.name: module.INTERFACE for module in MODULES}
 OF_RCLPY = {"/rosout", "/parameter_events", "/clock", "~/transition_event"}
 
 
@@ -50,6 +51,17 @@ def test_the_odometry_has_the_topics_of_its_help(context: Context) -> None:
     interface = odometry_node.INTERFACE
     without_tf = {name: meaning for name, meaning in interface.published.items() if name != "/tf"}  # with publish_tf
     assert_listed(replace(interface, published=without_tf), node)
+    node.stop()
+    node.destroy_node()
+
+
+@pytest.mark.parametrize("transport", ["raw", "compressed"])
+def test_the_view_has_the_topics_of_its_help(context: Context, tmp_path: Path, transport: str) -> None:
+    pytest.importorskip("rerun", reason="rerun-sdk is not installed: pip install 'silk_ros[view]'")
+    values = {"viewer": "file", "file": str(tmp_path / "view.rrd"), "image_transport": transport}
+    overrides = [Parameter(name, value=value) for name, value in values.items()]
+    node = view_node.ViewNode(context=context, parameter_overrides=overrides)
+    assert_listed(view_node.INTERFACE, node)
     node.stop()
     node.destroy_node()
 
