@@ -44,7 +44,7 @@ PATIENCE = 60.0  # seconds without a new pose until a run is given up
 class PeerExtractor:
     """An extractor that gives the features of one of OpenCV's methods."""
 
-    scale = 1.0
+    scale, max_keypoints = 1.0, CAMERA_MAX_KEYPOINTS
 
     def __init__(self, method: Method, backend: Any) -> None:
         self._method, self.backend = method, backend
