@@ -33,13 +33,15 @@ def draw_matches(
     matches which disagree with their neighbours stand out; motions below STILL pixels are white. Of more than
     MANY_MATCHES, the first one in each cell of a grid is drawn: that of the best score, where features are in the order
     of scores. A legend explains the colours and counts the matches shown, in images that are large enough for it.
+    Without a previous image, all keypoints are dots and there is no legend.
     """
     overlay = _darker(image)
     unmatched = np.ones(len(features), bool)
-    unmatched[matches.indices[:, 0]] = False
+    if previous is not None:
+        unmatched[matches.indices[:, 0]] = False
     _draw_dots(overlay, features.keypoints[unmatched], 1, KEYPOINT_COLOUR)
-    shown = matches.rows(_spread_rows(features.keypoints[matches.indices[:, 0]], max(image.shape) / CELLS))
-    if previous is not None and len(shown):
+    if previous is not None:
+        shown = matches.rows(_spread_rows(features.keypoints[matches.indices[:, 0]], max(image.shape) / CELLS))
         now, before = features.keypoints[shown.indices[:, 0]], previous.keypoints[shown.indices[:, 1]]
         hue, ends = _hues(now - before), _fixed_point(before, now)
         for index in np.unique(hue):

@@ -66,6 +66,18 @@ def test_frames_without_matches_can_be_drawn(features: Features, previous: Featu
     assert draw_matches(EMPTY, features, previous, Matches.empty()).shape == (60, 80, 3)
 
 
+def test_without_a_previous_image_all_keypoints_are_dots() -> None:
+    drawn = drawn_on(draw_matches(EMPTY, points((15, 20), (40, 30)), None, pairs(2)))
+    assert drawn[20, 15] and drawn[30, 40]
+
+
+def test_a_frame_without_matches_has_a_legend_too() -> None:
+    """Else it would flicker in a video."""
+    frames = [draw_matches(LARGE, points((300, 200)), points((280, 200)), matches) for matches in (pairs(1), pairs(0))]
+    one, none = (drawn_on(frame[:, ::-1])[400:] for frame in frames)
+    assert none[:, 500:].any() and abs(int(one.sum()) - int(none.sum())) < 100
+
+
 def test_the_caption_is_written_at_the_top() -> None:
     drawn = drawn_on(draw_matches(EMPTY, points(), None, Matches.empty(), "12 matches"))
     assert drawn[:30].sum() > 50 and not drawn[30:].any()

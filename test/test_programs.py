@@ -82,16 +82,23 @@ def test_a_node_prints_its_help_without_starting_ros(node: str, arguments: str) 
     ("arguments", "fix"),
     [
         ("-p scale:=0.7", "silk_node --ros-args -p scale:=0.7"),
-        ("--scale 0.7", "silk_node --ros-args -p autostart:=true"),
+        ("--scale 0.7", "silk_node --ros-args -p scale:=0.7"),
         (
             "--ros-args -p scale:=0.7 -- more",
             "unknown arguments 'more': parameters and remappings stand behind --ros-args",
         ),
-        ("--ros-args --help", "['--help']): 'silk_node --help' has the form"),
-        ("--ros-args -p scale=0.7", "'-p scale=0.7'"),
+        ("more", "silk_node --ros-args -p autostart:=true"),
+        ("--scale=0.7 --autostart --params-file a.yaml", "--ros-args -p scale:=0.7 -p autostart:=true --params-file a"),
+        ("--log-level debug -r a:=b", "--ros-args --log-level debug -r a:=b"),
+        ("image_raw:=cam", "silk_node --ros-args -r image_raw:=cam"),
+        ("--ros-args --frob", "['--frob']): 'silk_node --help' has the form"),
+        ("--ros-args -p scale=0.7", "'-p scale=0.7' sets no parameter: write NAME:=VALUE, for example -p scale:=0.5"),
+        ("--ros-args -p scale", "write NAME:=VALUE, for example -p scale:=0.5"),
+        ("--ros-args --param scale:=", "write NAME:=VALUE, for example -p scale:=0.5"),
     ],
 )
 def test_arguments_that_ros_does_not_take_are_refused_with_the_fix(arguments: str, fix: str) -> None:
     skip_without("silk_node")
     result = run("-c", WITHOUT_ROS.format(module="silk_node"), *arguments.split())
     assert result.returncode == 2 and "Traceback" not in result.stderr and fix in result.stderr
+    assert "[WARN]" not in result.stderr and "rcl/" not in result.stderr

@@ -18,8 +18,8 @@ from .base import (
     MatchingBackend,
     check_precision,
 )
-from .model import Model
-from .nvidia import has_gpu
+from .model import Model, int8_path
+from .nvidia import gpu_problem
 from .rules import SelectionRules
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "Extracted",
     "MatchingBackend",
     "SelectionRules",
+    "forget_choice",
     "select_backend",
 ]
 
@@ -40,7 +41,10 @@ log = logging.getLogger(__name__)
 
 
 class _OnlyChanges(logging.Filter):
-    """Drops information that was logged last: networks are loaded again for other keypoints, and for many methods."""
+    """Drops a line of information that is the same as the last one.
+
+    Networks are loaded again for other keypoints, and for many methods, and the choice of a backend seldom changes.
+    """
 
     last = ""
 
@@ -51,7 +55,13 @@ class _OnlyChanges(logging.Filter):
         return self.last != before
 
 
-log.addFilter(_OnlyChanges())
+_only_changes = _OnlyChanges()
+log.addFilter(_only_changes)
+
+
+def forget_choice() -> None:
+    """Let `select_backend` log its next choice even where it is the last one again, as for a node that starts anew."""
+    _only_changes.last = ""
 
 
 def _load(name: str, model: Model, max_keypoints: int, precision: str, threads: int, engine: EngineOptions) -> Backend:
@@ -132,16 +142,29 @@ def _first_available(
             passed_over[name] = str(error)
     if len(able) == len(AUTO):
         raise BackendUnavailable("; ".join(passed_over.values()))
-    instead = _first_available(model, max_keypoints, "auto", threads, options, {}).name
-    there_are = [each for each in PRECISIONS[instead] if each != "bf16" or processor.computes_bf16()]
+    # In the precision of the file, a backend loads without measuring which precision is faster.
+    instead = _first_available(model, max_keypoints, model.file("fp32").precision, threads, options, {})
+    if isinstance(instead, ClosableBackend):
+        instead.close()
+    there_are = [each for each in PRECISIONS[instead.name] if _is_possible(each, model)]
     raise BackendUnavailable(
         f"precision {precision} needs the backend {' or '.join(able)} ({'; '.join(_in_few_words(passed_over))}): "
-        f"{instead} computes here in {', '.join(there_are)}; auto takes the fastest of them"
+        f"{instead.name} computes here in {', '.join(there_are)}; auto takes the fastest of them"
     )
 
 
+def _is_possible(precision: str, model: Model) -> bool:
+    """Whether this processor and the files of a model have what a precision needs."""
+    if model.file("fp32").precision == "int8":
+        return precision == "int8"
+    return processor.computes_bf16() if precision == "bf16" else precision != "int8" or int8_path(model.path).is_file()
+
+
 def _in_few_words(unavailable: Mapping[str, str]) -> list[str]:
-    """Why backends are not available: those of a GPU where there is none in one word, the others in their own."""
+    """Why backends are not available, with one reason for all that need a GPU.
+
+    That is the problem of the GPU where it has one, and the reason of the first of these backends elsewhere.
+    """
     of_gpu = [reason for name, reason in unavailable.items() if name in ON_GPU]
     others = [reason for name, reason in unavailable.items() if name not in ON_GPU]
-    return [*([of_gpu[0] if has_gpu() else "no NVIDIA GPU"] if of_gpu else []), *others]
+    return [*([gpu_problem() or of_gpu[0]] if of_gpu else []), *others]

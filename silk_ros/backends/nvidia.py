@@ -1,19 +1,27 @@
-"""Whether this machine has an NVIDIA GPU, as its driver says; no package for GPUs is needed to know."""
+"""Whether this machine has an NVIDIA GPU that works; no package for GPUs is needed to know."""
 
 from __future__ import annotations
 
 import ctypes
 from functools import cache
+from pathlib import Path
 
 DRIVER = "libcuda.so.1"
+DEVICES = Path("/dev")
+DEVICE_FILES = ("nvidia*", "nvhost-gpu", "nvgpu")  # the last two are those of a Jetson
+NO_GPU = "no NVIDIA GPU"
 
 
 @cache
-def has_gpu() -> bool:
-    """Whether the driver is installed and offers a GPU to this process."""
+def gpu_problem() -> str:
+    """Why this process has no GPU to use, with the remedy where it has one whose driver fails; empty where it has."""
+    if not any(any(DEVICES.glob(pattern)) for pattern in DEVICE_FILES):
+        return NO_GPU
     try:
         driver = ctypes.CDLL(DRIVER)
     except OSError:
-        return False
+        return f"an NVIDIA GPU without {DRIVER}: install NVIDIA's driver"
+    if error := driver.cuInit(0):
+        return f"an NVIDIA GPU whose driver does not answer (cuInit error {error}): install the driver again, or reboot"
     count = ctypes.c_int()
-    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    return "" if driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0 else NO_GPU

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..paths import cache_directory
 from .base import BackendUnavailable, Extracted, check_precision, unusable
 from .model import OUTPUTS, Model, ModelFile
-from .nvidia import has_gpu
+from .nvidia import gpu_problem
 
 try:
     import onnxruntime
@@ -100,8 +100,8 @@ class OnnxRuntimeBackend:
 def _check_installed(name: str) -> None:
     provider = PROVIDERS[name][0]
     if provider not in onnxruntime.get_available_providers():
-        if not has_gpu():
-            raise BackendUnavailable(f"the {name} backend needs an NVIDIA GPU: use backend auto or openvino here")
+        if problem := gpu_problem():
+            raise BackendUnavailable(f"the {name} backend does not run here, {problem}: use backend auto or openvino")
         raise BackendUnavailable(
             f"the {name} backend needs ONNX Runtime with the {provider}: "
             "pip uninstall onnxruntime; pip install onnxruntime-gpu"

@@ -69,7 +69,7 @@ class Declaration:
         """How to write a number that was given as one of another type, or a text that was read as something else."""
         default = self.default
         if isinstance(default, str):
-            return f": quote it twice, \"'{given}'\""
+            return f": {written_as_text(given)}"
         if type(default) in (int, float) and type(given) in (int, float) and given == type(default)(given):
             return f": write {type(default)(given)}"
         return ""
@@ -80,6 +80,11 @@ class Declaration:
         if self.choices:
             return ", ".join(self.choices)
         return "" if self.range is None else f"{self.range[0]:.9g} to {self.range[1]:.9g}"
+
+
+def written_as_text(given: object) -> str:
+    """How to write what ROS reads as a number or a boolean, so that it stays a text."""
+    return f"write it as a text: '{given}' in a file, \"'{given}'\" on a command line"
 
 
 def check_change(declaration: Declaration, value: object, active: bool) -> None:
@@ -95,7 +100,7 @@ def check_change(declaration: Declaration, value: object, active: bool) -> None:
 def unknown_parameter(name: str, known: Iterable[str]) -> str:
     """What to say of a parameter that does not exist: similar ones, or where they are listed."""
     similar = get_close_matches(name, list(known), n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(similar)}?" if similar else "--help lists the parameters"
+    hint = f"did you mean {' or '.join(similar)}?" if similar else "'silk_node --help' or 'ros2 param list' lists them"
     return f"no parameter '{name}': {hint}"
 
 
@@ -104,7 +109,7 @@ def check_choices(declarations: Iterable[Declaration], values: Mapping[str, Any]
     for declaration in declarations:
         value = values[declaration.name]
         if declaration.numbers and not isinstance(value, str):
-            raise ValueError(f"parameter {declaration.name} is {value!r}, which is no text: quote it twice, \"'text'\"")
+            raise ValueError(f"parameter {declaration.name} is {value!r}, which is no text: {written_as_text(value)}")
         if declaration.choices and value not in declaration.choices:
             raise ValueError(f"parameter {declaration.name} is '{value}': choose one of {declaration.limits}")
 

@@ -33,4 +33,6 @@ def parameter_table(declarations: Iterable[Declaration]) -> str:
 def default_text(declaration: Declaration) -> str:
     """The default of a parameter as it is written on a command line."""
     default = declaration.default
+    if isinstance(default, list):
+        return f"[{', '.join(filter(None, default))}]"  # ROS has no empty list of texts: [""] stands for it
     return str(default).lower() if isinstance(default, bool) else str(default)

@@ -17,6 +17,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool, Trigger
 
+from ..backends import forget_choice
 from ..parameters.configuration import Configuration
 from ..parameters.front_end import DECLARATIONS
 from .front_end.drop_warning import DropWatch
@@ -104,6 +105,7 @@ class SilkNode(LifecycleNode, WorkerNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the network. Fails, with the reason in the log, where it cannot be loaded."""
         started = time.monotonic()
+        forget_choice()
         try:
             configuration = Configuration.load(self._changes.settings)
             self._worker = Worker(self, configuration, self._statistics, self._problems)

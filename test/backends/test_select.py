@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import onnxruntime
 import pytest
@@ -56,9 +58,8 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[int], list[str]]]:
     """What was logged at a level, on a machine without a GPU that has said nothing yet."""
-    monkeypatch.setattr(backends, "has_gpu", lambda: False)
-    (only_changes,) = backends.log.filters
-    monkeypatch.setattr(only_changes, "last", "")
+    monkeypatch.setattr(backends, "gpu_problem", lambda: nvidia.NO_GPU)
+    backends.forget_choice()
     with caplog.at_level(logging.DEBUG, "silk_ros.backends"):
         yield lambda level: [record.getMessage() for record in caplog.records if record.levelno == level]
 
@@ -92,7 +93,7 @@ def test_with_a_gpu_the_remedy_is_in_the_log(
     here: Callable[..., None], said: Callable[[int], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here("openvino")
-    monkeypatch.setattr(backends, "has_gpu", lambda: True)
+    monkeypatch.setattr(backends, "gpu_problem", lambda: "")
     select_backend("auto", "auto", default_model(), 50)
     assert said(logging.INFO) == ["openvino on device, precision; tensorrt needs a package"]
 
@@ -120,6 +121,9 @@ def test_the_same_choice_is_not_said_again(here: Callable[..., None], said: Call
     select_backend("onnxruntime", "auto", default_model(), 50)
     select_backend("openvino", "auto", default_model(), 50)
     assert [line.split()[0] for line in said(logging.INFO)] == ["openvino", "onnxruntime", "openvino"]
+    backends.forget_choice()
+    select_backend("openvino", "auto", default_model(), 50)
+    assert len(said(logging.INFO)) == 4
 
 
 def test_auto_with_nothing_here_names_every_remedy(here: Callable[..., None]) -> None:
@@ -149,7 +153,7 @@ def test_a_precision_that_no_backend_here_computes_in_lists_those_that_there_are
     here: Callable[..., None], monkeypatch: pytest.MonkeyPatch, has_bf16: bool, there_are: str
 ) -> None:
     here("openvino", "onnxruntime")
-    monkeypatch.setattr(backends, "has_gpu", lambda: False)
+    monkeypatch.setattr(backends, "gpu_problem", lambda: nvidia.NO_GPU)
     monkeypatch.setattr(processor, "computes_bf16", lambda: has_bf16)
     with pytest.raises(BackendUnavailable) as caught:
         select_backend("auto", "fp16", default_model(), 50)
@@ -159,9 +163,37 @@ def test_a_precision_that_no_backend_here_computes_in_lists_those_that_there_are
     )
 
 
+def test_int8_is_offered_only_where_there_is_an_int8_version(
+    here: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here("onnxruntime")
+    model = Path(shutil.copy(default_model(), tmp_path))
+    with pytest.raises(BackendUnavailable, match=r"onnxruntime computes here in fp32; auto takes"):
+        select_backend("auto", "fp16", model, 50)
+
+
 def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nvidia, "DRIVER", "libcuda-that-is-not-there.so.1")
-    assert not nvidia.has_gpu.__wrapped__()
+    assert nvidia.gpu_problem.__wrapped__()
+
+
+@pytest.mark.parametrize(
+    ("device", "error", "problem"),
+    [
+        ("null", 999, r"^no NVIDIA GPU$"),
+        ("nvidia0", 999, r"driver does not answer \(cuInit error 999\): install the driver again"),
+        ("nvgpu", 803, r"driver does not answer \(cuInit error 803\)"),
+        ("nvhost-gpu", 0, r"^no NVIDIA GPU$"),
+    ],
+)
+def test_a_gpu_whose_driver_fails_is_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, error: int, problem: str
+) -> None:
+    (tmp_path / device).touch()
+    driver = SimpleNamespace(cuInit=lambda _: error, cuDeviceGetCount=lambda _: 0)
+    monkeypatch.setattr(nvidia, "DEVICES", tmp_path)
+    monkeypatch.setattr(nvidia.ctypes, "CDLL", lambda _: driver)
+    assert re.search(problem, nvidia.gpu_problem.__wrapped__())
 
 
 @pytest.mark.parametrize("backend", ["auto", "onnxruntime", "openvino", "tensorrt"])
@@ -190,14 +222,18 @@ silk_ros.Extractor.load(backend="onnxruntime")
 @pytest.mark.parametrize("name", ["onnxruntime_cuda", "onnxruntime_tensorrt"])
 @pytest.mark.parametrize(
     ("gpu", "fix"),
-    [(True, "ExecutionProvider: .*onnxruntime-gpu"), (False, "an NVIDIA GPU: use backend auto or openvino here$")],
+    [
+        ("", "needs .*ExecutionProvider: .*onnxruntime-gpu"),
+        ("no NVIDIA GPU", "does not run here, no NVIDIA GPU: use backend auto or openvino$"),
+        ("a GPU: reboot", "does not run here, a GPU: reboot: use backend auto or openvino$"),
+    ],
 )
 def test_a_provider_that_is_missing_is_named_with_its_package_where_there_is_a_gpu(
-    name: str, gpu: bool, fix: str, monkeypatch: pytest.MonkeyPatch
+    name: str, gpu: str, fix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    monkeypatch.setattr("silk_ros.backends.onnxruntime.has_gpu", lambda: gpu)
-    with pytest.raises(BackendUnavailable, match=rf"{name} backend needs .*{fix}"):
+    monkeypatch.setattr("silk_ros.backends.onnxruntime.gpu_problem", lambda: gpu)
+    with pytest.raises(BackendUnavailable, match=rf"{name} backend {fix}"):
         select_backend(name, "auto", default_model(), 50)
 
 

@@ -103,7 +103,7 @@ def test_texts_become_values_of_the_type_of_the_parameter(name: str, text: str, 
         ("tracks.bridge", "1", "takes a value of type bool"),
         ("backend", "cuda", "choose one of auto, tensorrt"),
         ("selection.cellsize", "32", "did you mean selection.cell_size"),
-        ("xyz", "1", "--help lists the parameters"),
+        ("xyz", "1", "'silk_node --help' or 'ros2 param list' lists them"),
     ],
 )
 def test_texts_that_are_no_values_are_refused_with_the_fix(name: str, text: str, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,19 @@ def test_metres_are_not_added_to_what_has_no_scale(summary: OdometrySummary) -> 
     for x, mode in ((0, "mono"), (50, "mono"), (50, "stereo"), (51, "stereo")):
         summary.add(estimate(x), mode)
     assert "a path of 1.00 m" in summary.text("running", None)
+
+
+def test_the_text_can_be_read_while_poses_are_added(summary: OdometrySummary) -> None:
+    def add() -> None:
+        for index in range(3000):
+            summary.add(estimate(0, chr(200 + index)), "mono")
+
+    adding = threading.Thread(target=add)
+    adding.start()
+    while adding.is_alive():
+        summary.text("running", None)
+    adding.join()
+    assert ", 3000 poses, 3000 with a guessed motion" in summary.text("running", None)
 
 
 def test_without_poses_the_state_says_why(summary: OdometrySummary) -> None:

@@ -112,19 +112,20 @@ class Inputs:
         """Warn after `timeout` seconds of silence, naming the publishers and their QoS."""
         if not self._worker.enabled:
             return
-        reason = "; ".join(filter(None, [silence.problem(timeout) for silence in self._silences]))
+        reasons = {silence.topic: silence.problem(timeout) for silence in self._silences}
         now = time.monotonic()
         if any(silence.lasts(timeout) for silence in self._silences):
             self._flowing = now
         unpaired = min(now - self._flowing, self._statistics.seconds_since_image()) >= timeout
         if unpaired and self._sync is not None:
             left, right = (images.topic_name for images in self._images)
-            reason = (
+            reasons["pairs"] = (
                 f"images come on {left} and {right}, but for {timeout:g} s none with matching stamps: trigger the "
                 "cameras together, or set stereo.sync to approximate and stereo.max_interval to how far they differ"
             )
-        if reason:
-            self._problems.report("no_data", reason)
+        for what, reason in reasons.items():
+            if reason:
+                self._problems.report(f"no data: {what}", reason)
 
     def check_streams(self) -> None:
         """Note which cameras send images, and warn once where a topic has those of several."""

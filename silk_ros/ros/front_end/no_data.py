@@ -28,6 +28,11 @@ class Silence:
         self._since = time.monotonic()  # the topic has, or has not, got a publisher
         self._suspected = self._said = False
 
+    @property
+    def topic(self) -> str:
+        """The resolved name of the topic."""
+        return self._images.topic_name
+
     def lasts(self, timeout: float) -> bool:
         """Whether no image has come in the last `timeout` seconds."""
         return time.monotonic() - self._watch.last >= timeout
@@ -39,7 +44,7 @@ class Silence:
         where the process got no time to run, images may wait behind the first one.
         """
         now = time.monotonic()
-        publishers = self._node.get_publishers_info_by_topic(self._images.topic_name)
+        publishers = self._node.get_publishers_info_by_topic(self.topic)
         if bool(publishers) != self._published:
             self._published, self._since, self._said = bool(publishers), now, False
         suspected, self._suspected = self._suspected, now - max(self._watch.last, self._since) >= timeout
@@ -52,7 +57,7 @@ class Silence:
 
     def _unheard(self, publishers: list[TopicEndpointInfo], timeout: float) -> str:
         """That publishers are not heard: who they are, and the QoS of both sides."""
-        topic, own = self._images.topic_name, self._images.qos_profile.reliability.name
+        topic, own = self.topic, self._images.qos_profile.reliability.name
         known = [f"{full_name(each)} ({each.topic_type}, {each.qos_profile.reliability.name})" for each in publishers]
         hint = "large images need config/fastdds.xml"
         if own == "RELIABLE" and any("BEST_EFFORT" in publisher for publisher in known):
@@ -61,7 +66,7 @@ class Silence:
 
     def _unpublished(self, timeout: float) -> str:
         """That nobody publishes the topic, and the topics that may be meant instead."""
-        topic = self._images.topic_name
+        topic = self.topic
         fix = "start the camera's driver, or remap it to your camera's topic"
         if offered := sorted(self._offered(), key=lambda name: -SequenceMatcher(None, name, topic).ratio()):
             fix = f"remap it to your camera's topic; images come on {', '.join(offered[:MOST_NAMED])}"

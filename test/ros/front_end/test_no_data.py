@@ -9,7 +9,10 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 
 from silk_ros.cameras import StreamWatch
 from silk_ros.ros.front_end import no_data
+from silk_ros.ros.front_end.inputs import Inputs
 from silk_ros.ros.front_end.no_data import IMAGE_KINDS, Silence
+from silk_ros.ros.node import logs
+from silk_ros.ros.node.logs import ChangeLog
 
 TIMEOUT = 5.0
 IMAGE, COMPRESSED = IMAGE_KINDS
@@ -132,6 +135,31 @@ def test_images_that_wait_behind_a_late_check_are_no_silence(
         watch.take(graph.now, "camera", index)
         graph.now += 1
         assert silence.problem(TIMEOUT) == ""
+
+
+def test_two_topics_that_fall_silent_one_tick_apart_are_both_named(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is said once only, so that the log may not take the second for a repetition of the first."""
+    monkeypatch.setattr(logs, "time", graph)
+    lines: list[str] = []
+    sides = ["/left/image_raw", "/right/image_raw"]
+    qos = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+    watches = [StreamWatch(), StreamWatch()]
+    inputs = Inputs.__new__(Inputs)  # without its subscriptions
+    inputs._worker, inputs._sync = SimpleNamespace(enabled=True), None
+    inputs._statistics = SimpleNamespace(seconds_since_image=lambda: 0.0)
+    inputs._problems, inputs._flowing = ChangeLog(lines.append), graph.now
+    inputs._silences = [
+        Silence(graph, SimpleNamespace(topic_name=side, qos_profile=qos), watch)  # type: ignore[arg-type]
+        for side, watch in zip(sides, watches)
+    ]
+    watches[0].take(graph.now, "camera", 0)
+    watches[1].take(graph.now + 0.9, "camera", 0)
+    for _ in range(40):
+        graph.now += 0.9
+        inputs.check_for_data(TIMEOUT)
+    assert [line.split()[3] for line in lines] == sides
 
 
 @pytest.mark.parametrize("name", ["_NODE_NAME_UNKNOWN_", "_CREATED_BY_BARE_DDS_APP_"])

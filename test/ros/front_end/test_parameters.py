@@ -41,7 +41,11 @@ def test_every_parameter_is_described_and_every_number_has_a_range(context: Cont
         ("matcher.radius", 40, "a share of the image's width, 0 (off) to 1, not 40; 40 pixels"),
         ("matcher.radius", 40.0, "a share of the image's width, 0 (off) to 1, not 40; 40 pixels"),
         ("tracks.bridge", 1, "tracks.bridge takes a value of type bool, not 1"),
-        ("mask_file", 5, "mask_file takes a value of type str, not 5: quote it twice, \"'5'\""),
+        (
+            "mask_file",
+            5,
+            "mask_file takes a value of type str, not 5: write it as a text: '5' in a file, \"'5'\" on a command line",
+        ),
         ("refinement", 5, "parameter refinement is '5': choose one of none, subpixel"),
     ],
 )
@@ -61,4 +65,4 @@ def test_unknown_parameters_are_named_with_similar_ones(context: Context, capfd:
     warnings = [line for line in capfd.readouterr().err.splitlines() if "[WARN]" in line]
     assert ["no parameter" in line for line in warnings] == [True, True]
     assert "no parameter 'max_keypoint': did you mean max_keypoints" in warnings[0]
-    assert "no parameter 'xyz': --help lists the parameters" in warnings[1]
+    assert "no parameter 'xyz': 'silk_node --help' or 'ros2 param list' lists them" in warnings[1]

@@ -21,6 +21,7 @@ from silk_ros.ros.odometry_node import OdometryNode
 MODULES = (silk_node, odometry_node, image_player, view_node)
 INTERFACES = {module.INTERFACE.name: module.INTERFACE for module in MODULES}
 OF_RCLPY = {"/rosout", "/parameter_events", "/clock", "~/transition_event"}
+TYPES_OF_RCLPY = ("rcl_interfaces", "lifecycle_msgs", "type_description_interfaces")  # of the services of all nodes
 
 
 def names(node: Node, endpoints: list) -> set[str]:
@@ -33,8 +34,16 @@ def names(node: Node, endpoints: list) -> set[str]:
     return {topic if topic in absolute else topic.removeprefix("/").removesuffix("/compressed") for topic in topics}
 
 
+def services(node: Node) -> set[str]:
+    """The services of a node as the help text has them, without those that rclpy makes for every node."""
+    own = node.get_fully_qualified_name()
+    offered = [each for each in node.services if each.srv_type.__module__.partition(".")[0] not in TYPES_OF_RCLPY]
+    return {each.service_name.replace(f"{own}/", "~/") for each in offered}
+
+
 def assert_listed(interface: Interface, *nodes: Node) -> None:
-    """Every topic of the nodes is in the help text, and no other."""
+    """Every topic and service of the nodes is in the help text, and no other."""
+    assert set().union(*map(services, nodes)) == set(interface.services) - {"~/change_state"}
     subscribed = [names(node, list(node.subscriptions)) for node in nodes]
     published = [names(node, list(node.publishers)) for node in nodes]
     assert set().union(*subscribed) == set(interface.subscribed)
@@ -88,6 +97,12 @@ def test_the_help_has_all_that_is_declared(name: str, capsys: pytest.CaptureFixt
         assert f" {declaration.name}=" in told and meaning in told, declaration.name
     for topic in (*interface.subscribed, *interface.published, *interface.services):
         assert f" {topic}: " in told
+
+
+def test_an_empty_list_is_shown_as_one(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        silk_node.INTERFACE.check_arguments(["--ros-args", "-p", "scale:=1.0", "--help"])
+    assert " model_dirs=[]\n" in capsys.readouterr().out
 
 
 def test_the_parameters_of_the_player_are_in_the_documents() -> None:
