@@ -9,6 +9,7 @@ from .observations import Floats, Rows, SeenTracks, Tracks
 from .window import GONE, NEAR, Keyframe, Window
 
 COUNT = 60  # landmarks that a keyframe sees; more do not make the path more accurate
+UNTRIED = 300  # landmarks of the first keyframe: no other one has tried its stereo matches yet
 LEAST_ANGLE = 1.0  # degrees between the rays of two keyframes to a new landmark
 CELL = 0.1  # side of the cells of the image that get about as many landmarks each, in units of the rays
 
@@ -29,7 +30,7 @@ def triangulate(pose: Floats, other: Floats, rays: Floats, other_rays: Floats) -
 def new_landmarks(window: Window, seen: SeenTracks, pose: Floats, agree: Tracks) -> tuple[Tracks, Floats]:
     """Tracks (N,), and their points (N, 3) in the odometry frame, that become landmarks with a keyframe at a pose.
 
-    agree: tracks of the landmarks that the frame sees already; COUNT with the new ones.
+    agree: tracks of the landmarks that the frame sees already; COUNT with the new ones, UNTRIED in a first keyframe.
     """
     points = np.full((len(seen), 3), np.nan)
     ages = np.zeros(len(seen))  # keyframes that saw the track before
@@ -50,7 +51,8 @@ def new_landmarks(window: Window, seen: SeenTracks, pose: Floats, agree: Tracks)
     known = np.isin(seen.tracks, np.concatenate([window.tracks, window.gone]))
     rows = np.flatnonzero(fits & ~known)
     spread = _spread(seen.rays, seen.find(agree), rows[np.argsort(-ages[rows], kind="stable")])
-    chosen = np.sort(spread[: max(0, COUNT - len(agree))])
+    most = COUNT if window.keyframes else UNTRIED
+    chosen = np.sort(spread[: max(0, most - len(agree))])
     return seen.tracks[chosen], points[chosen]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from ..geometry.motion import motion_between
 from .estimate import Estimate
-from .landmarks import new_landmarks
+from .landmarks import COUNT, new_landmarks
 from .localisation import FEWEST, localise
 from .observations import NO_TRACKS, Floats, SeenTracks, Tracks
 from .relocation import Appearance
@@ -140,7 +141,8 @@ class VisualOdometry:
         """Make a frame the newest keyframe. Raises AdjustmentError."""
         assert self._window is not None
         tracks, points = new_landmarks(self._window, seen, pose, agree)
-        self._window.add(seen, pose, agree, tracks, points)
+        some = agree[:: max(1, math.ceil(len(agree) / COUNT))]  # those of the first keyframe are more than needed
+        self._window.add(seen, pose, some, tracks, points)
         self._keyframe_landmarks = len(agree) + len(tracks)
         self._covariance = self._window.covariance()
 

@@ -269,3 +269,16 @@ def test_far_points_of_a_misrectified_pair_do_not_mislead(hall: Any) -> None:
     assert np.mean(clouds[0].stereo["z"] > NEAR * hall.baseline) > 0.9
     at_bound = 100 * 0.5 / (hall.camera.matrix[0, 0] / NEAR)  # %, by which a point there seems too far away
     assert drift(found, clouds, free_scale=False) < at_bound
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_stereo_starts_where_most_stereo_matches_are_wrong(room: Any, seed: int) -> None:
+    clouds = room.clouds(room.path(20), noise=0.3, disparity_noise=0.3, seed=seed)
+    rng = np.random.default_rng(seed)
+    for cloud in clouds:
+        wrong = rng.random(len(cloud.stereo)) < 0.6
+        cloud.stereo["z"][wrong] *= rng.uniform(0.3, 0.7, wrong.sum()).astype(np.float32)
+        cloud.stereo["disparity"] = 400 * room.baseline / cloud.stereo["z"]
+    found = follow(Tracking("stereo"), clouds, room.camera, stereo=True)
+    assert len(found) == 20 and not any(one.problem for one in found)
+    assert drift(found, clouds, free_scale=False) < 5
