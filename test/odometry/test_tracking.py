@@ -272,10 +272,10 @@ def test_far_points_of_a_misrectified_pair_do_not_mislead(hall: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_stereo_starts_where_most_stereo_matches_are_wrong(room: Any, seed: int) -> None:
-    clouds = room.clouds(room.path(20), noise=0.3, disparity_noise=0.3, seed=seed)
+def test_stereo_starts_where_most_of_the_first_stereo_matches_are_wrong(room: Any, seed: int) -> None:
+    clouds = room.clouds(room.path(20, step=0.15), noise=0.3, disparity_noise=0.3, seed=seed)
     rng = np.random.default_rng(seed)
-    for cloud in clouds:
+    for cloud in clouds[:1]:
         wrong = rng.random(len(cloud.stereo)) < 0.6
         cloud.stereo["z"][wrong] *= rng.uniform(0.3, 0.7, wrong.sum()).astype(np.float32)
         cloud.stereo["disparity"] = 400 * room.baseline / cloud.stereo["z"]
