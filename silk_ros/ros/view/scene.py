@@ -29,6 +29,11 @@ KEYPOINT, PAST, ESTIMATE, TRUTH, KEYFRAME = (
     (60, 200, 60),
     (255, 200, 0),
 )
+SEVERITIES = {
+    1: rr.TextLogLevel.WARN,
+    2: rr.TextLogLevel.ERROR,
+    3: rr.TextLogLevel.WARN,
+}  # by those of DiagnosticStatus
 UI = rr.Radius.ui_points  # sizes in the units of the screen: mono has no scale
 
 Positions = NDArray[np.floating]
@@ -172,7 +177,7 @@ class Scene:
                 self._scalar(f"{DIAGNOSTICS}/{node}/{key}", value)
         if self._states.get(node) != summary:
             self._states[node] = summary
-            severity = (rr.TextLogLevel.INFO, rr.TextLogLevel.WARN, rr.TextLogLevel.ERROR)[min(level, 2)]
+            severity = SEVERITIES.get(level, rr.TextLogLevel.INFO)
             self._recording.log(f"{STATES}/{node}", rr.TextLog(summary, level=severity))
 
 
