@@ -290,5 +290,5 @@ def unused_port(domain_id: int) -> int:
 
 def test_a_file_that_cannot_be_written_is_named(spawn: Callable[..., Any]) -> None:
     process = spawn("view_node", "--ros-args", "-p", "viewer:=file", "-p", "file:=/no/such/folder/view.rrd")
-    _, errors = process.communicate(timeout=DEADLINE)
+    _, errors = process.communicate(timeout=4 * DEADLINE)
     assert process.returncode == 1 and "cannot start" in errors and "/no/such/folder/view.rrd" in errors

@@ -29,6 +29,11 @@ KEYPOINT, PAST, ESTIMATE, TRUTH, KEYFRAME = (
     (60, 200, 60),
     (255, 200, 0),
 )
+SEVERITIES = {
+    1: rr.TextLogLevel.WARN,
+    2: rr.TextLogLevel.ERROR,
+    3: rr.TextLogLevel.WARN,
+}  # by those of DiagnosticStatus
 UI = rr.Radius.ui_points  # sizes in the units of the screen: mono has no scale
 
 Positions = NDArray[np.floating]
@@ -146,12 +151,15 @@ class Scene:
         self._paths.add_truth(stamp, pose)
 
     def _draw_paths(self) -> None:
-        paths = {"odometry": (self._paths.estimate(), ESTIMATE), "true": (self._paths.truth(self._metric), TRUTH)}
-        for name, (positions, colour) in paths.items():
+        paths = {
+            "true": (self._paths.truth(self._metric), TRUTH, 3.0),  # wider, so that it is seen where both are the same
+            "odometry": (self._paths.estimate(), ESTIMATE, 1.5),
+        }
+        for name, (positions, colour, radius) in paths.items():
             if len(positions) > 1:
-                strip = rr.LineStrips3D([positions], radii=UI(1.5), colors=[colour])
+                strip = rr.LineStrips3D([positions], radii=UI(radius), colors=[colour])
                 self._recording.log(f"{WORLD}/path/{name}", strip)
-                end = rr.Points3D(positions[-1:], radii=UI(5.0), colors=[colour])
+                end = rr.Points3D(positions[-1:], radii=UI(2 * radius), colors=[colour])
                 self._recording.log(f"{WORLD}/path/{name}/end", end)
 
     def show_state(self, node: str, level: int, summary: str, values: Mapping[str, str]) -> None:
@@ -169,7 +177,7 @@ class Scene:
                 self._scalar(f"{DIAGNOSTICS}/{node}/{key}", value)
         if self._states.get(node) != summary:
             self._states[node] = summary
-            severity = (rr.TextLogLevel.INFO, rr.TextLogLevel.WARN, rr.TextLogLevel.ERROR)[min(level, 2)]
+            severity = SEVERITIES.get(level, rr.TextLogLevel.INFO)
             self._recording.log(f"{STATES}/{node}", rr.TextLog(summary, level=severity))
 
 
