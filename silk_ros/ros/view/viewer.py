@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import time
+from inspect import signature
 from pathlib import Path
 from urllib.parse import quote
 from uuid import uuid4
@@ -40,7 +41,10 @@ class Viewer:
             kind = "spawn" if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") else "web"
         if kind == "file":
             file.open("wb").close()  # an error here is an OSError that names the file
-            self.recording.save(file, default_blueprint=blueprint())
+            # A footer would be collected in memory for as long as the node runs; older versions of Rerun have none.
+            has_footer = "write_footer" in signature(self.recording.save).parameters
+            footer = {"write_footer": False} if has_footer else {}
+            self.recording.save(file, default_blueprint=blueprint(), **footer)
             self.place = f"the view is recorded in {file}: open it with the program rerun"
             return
         if kind == "spawn":

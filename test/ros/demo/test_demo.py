@@ -61,6 +61,18 @@ def test_demo_plays_each_image_of_the_flight_and_its_figures_repeat(domain_id: i
     assert video.isOpened() and video.read()[1].shape == (480, 640, 3)
 
 
+def test_the_demo_records_the_view(domain_id: int, tmp_path: Path) -> None:
+    reason = "rerun-sdk is not installed: pip install 'silk_ros[view]'"
+    reader = pytest.importorskip("rerun.chunk", reason=reason).RrdReader
+    output = tmp_path / "output"
+    result = run_demo(domain_id, output, "--max-images", "10", "--max-keypoints", "500", "--view", "file")
+    assert result.returncode == 0, result.stderr
+    assert "demo.rrd" in result.stdout
+    entities = {chunk.entity_path for chunk in reader(str(output / "demo.rrd")).stream()}
+    wanted = {"/world/camera/image", "/world/camera/image/tracks/lines", "/curves/latency", "/curves/matches"}
+    assert wanted | {"/curves/keypoints", "/states/silk", "/states/odometry"} <= entities
+
+
 def test_without_a_calibration_the_demo_says_how_to_give_one_and_nothing_old_stays(
     domain_id: int, tmp_path: Path, image_folder: Path
 ) -> None:
