@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..odometry.estimate import Estimate
+from ..words import counted
 
 MOST_REASONS = 3  # that the line names
 
@@ -39,15 +40,11 @@ class OdometrySummary:
     def text(self, state: str, file: Path | None) -> str:
         """The line. state: of the node, which says why there are no poses. file: to which they were written."""
         if not self._poses:
-            return f"no poses from {_number(self.images, 'image')}: {state}"
-        parts = [_number(self.images, "image"), _number(self._poses, "pose")]
+            return f"no poses from {counted(self.images, 'image')}: {state}"
+        parts = [counted(self.images, "image"), counted(self._poses, "pose")]
         if self._guessed:
             reasons = ", ".join(f"{count}x {reason}" for reason, count in self._guessed.most_common(MOST_REASONS))
             parts.append(f"{self._guessed.total()} with a guessed motion ({reasons})")
         unit = " m" if self._mode == "stereo" else " up to an unknown scale"
         parts.append(f"a path of {self._length:.2f}{unit}")
         return ", ".join(parts) + (f"; the poses are in '{file}'" if file is not None else "")
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
