@@ -72,6 +72,12 @@ def cache_directory(name: str) -> Path | None:
     return base / name
 
 
+def check_new(folder: Path) -> None:
+    """Raise FileExistsError, naming the fix, for the folder of an output that exists."""
+    if folder.exists():
+        raise FileExistsError(f"'{folder}' exists: choose another folder")
+
+
 def write_atomically(path: Path, content: bytes, mode: int = SHARED) -> None:
     """Write a file that other processes see whole or not at all: after a failure the old file is still complete.
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .words import counted
+
 
 def _array(value: object, dtype: type, shape: tuple[int | None, ...], name: str) -> np.ndarray:
     array: np.ndarray = np.ascontiguousarray(value, dtype=dtype)
@@ -42,7 +44,7 @@ class Features:
         return len(self.keypoints)
 
     def __repr__(self) -> str:
-        return f"Features({len(self)} keypoints, {self.descriptors.shape[1]}-D)"
+        return f"Features({counted(len(self), 'keypoint')}, {self.descriptors.shape[1]}-D)"
 
     def rows(self, rows: NDArray[np.intp]) -> Features:
         """The features of some rows, in the order of `rows`."""

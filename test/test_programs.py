@@ -18,12 +18,10 @@ ENTRY_POINTS = dict(re.findall(r'"(\w+) = ([\w.]+):main"', (ROOT / "setup.py").r
 # From the source tree, where `training` has its own name.
 SCRIPTS = {name: module.replace("silk_ros_training", "training") for name, module in ENTRY_POINTS.items()}
 MODULES = [
-    "silk_ros.ros.demo",
-    *(
-        f"training.{path.stem}"
-        for path in sorted((ROOT / "training").glob("*.py"))
-        if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
-    ),
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
+    for folder in ("silk_ros", "training")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if '__name__ == "__main__"' in path.read_text(encoding="utf-8")
 ]
 PROGRAMS = {
     **{name: ["-c", f"import sys; from {module} import main; sys.exit(main())"] for name, module in SCRIPTS.items()},
@@ -52,13 +50,14 @@ def skip_without(program: str) -> None:
     """Skip programs whose packages are not installed."""
     if ("training" in program or "training" in SCRIPTS.get(program, "")) and not importlib.util.find_spec("torch"):
         pytest.skip("PyTorch is not installed")
-    if ("ros.demo" in program or program in NODES) and not importlib.util.find_spec("rclpy"):
+    if ("silk_ros.ros." in program or program in NODES) and not importlib.util.find_spec("rclpy"):
         pytest.skip("ROS 2 is not installed")
 
 
 def test_all_programs_are_known() -> None:
     assert {*NODES, "evaluate", "quantize", "build_engine", "run_sequence", "benchmark", "vocabulary"} <= set(SCRIPTS)
     assert {"training.train", "training.finetune", "training.export"} <= set(MODULES)
+    assert {"silk_ros.ros.demo", "silk_ros.parameters.write_yaml"} <= set(MODULES)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

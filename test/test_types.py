@@ -82,6 +82,7 @@ def test_empty_matches_keep_their_shape() -> None:
 
 def test_they_print_as_one_line_without_their_arrays() -> None:
     assert repr(features(3, 4)) == "Features(3 keypoints, 4-D)"
+    assert repr(features(1, 4)) == "Features(1 keypoint, 4-D)"
     assert repr(silk_ros.Matches([[0, 5], [2, 1]], [0.9, 0.8])) == "Matches(2)"
 
 

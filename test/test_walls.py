@@ -26,9 +26,10 @@ PACKAGES = {
     "rerun*": ("silk_ros/ros/view",),
     **dict.fromkeys(["torch", "torchvision"], ("training", "silk_ros/evaluation/methods/peers.py")),
 }
-# Our own folders, and those of our own that each may import beside itself. The road is what lies in silk_ros/ itself.
+# Our own folders, and those of our own that each may import beside itself. The road is what lies in silk_ros/ itself,
+# of which every room may import the words around numbers.
 # Benchmarks may import anything.
-ROAD = "silk_ros"
+ROAD, WORDS = "silk_ros", "silk_ros.words"
 LIBRARY = [ROAD, "silk_ros.geometry", "silk_ros.images", "silk_ros.backends"]
 ROOMS = {
     "silk_ros.geometry": [],
@@ -112,7 +113,7 @@ def breaches(source: str, path: str) -> list[str]:
         for pattern, folders in PACKAGES.items():
             if matches(name, pattern) and not any(Path(path).is_relative_to(folder) for folder in folders):
                 found.append(f"{path} imports {name}: only {' and '.join(folders)} may")
-        other, allowed = room(name), ROOMS[own_room]
+        other, allowed = room(name), [*ROOMS[own_room], WORDS]
         if not other or other == own_room or (path, name) in DOORS:
             continue
         # A room as a whole is allowed by its name; of the road also a single module.

@@ -27,10 +27,10 @@ from silk_ros.command_line import command_parser
 from silk_ros.evaluation.pairs import Pair, epipolar_inliers, frame_pairs
 from silk_ros.extractor import Extractor
 from silk_ros.front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
-from silk_ros.images.console import counted
 from silk_ros.images.sampling import spaced_to_ends
 from silk_ros.images.sources import open_recorded
 from silk_ros.paths import share_directory
+from silk_ros.words import counted
 
 from .checkpoint import load_checkpoint
 from .config import load_config, parse_override

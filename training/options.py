@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from silk_ros.backends import processor
+from silk_ros.command_line import executable
 from silk_ros.images.console import console_log
 
 from .config import TrainConfig
@@ -38,7 +39,8 @@ def program(name: str, *arguments: str) -> str:
     """The command line, to copy, of a program of this package; torchrun's if this process is one of several."""
     processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
     several = name == "train" and processes != "1"
-    launcher = ["torchrun", "--nproc-per-node", processes] if several else ["python"]
+    python = executable(Path(sys.executable).name)
+    launcher = [executable("torchrun"), "--nproc-per-node", processes] if several else [python]
     return shlex.join([*launcher, "-m", f"{__package__}.{name}", *arguments])
 
 

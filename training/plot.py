@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from silk_ros.command_line import command_parser
+from silk_ros.command_line import command_parser, executable
 
 from .options import readable_errors
 from .train import LOG_EVERY
@@ -97,7 +97,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     draw_curves(options.runs, options.picture)
     print(f"wrote {options.picture}")
-    print(f"next: {shlex.join(['tensorboard', '--logdir', str(options.runs[0])])}    # all values, pictures of matches")
+    board = shlex.join([executable("tensorboard"), "--logdir", str(options.runs[0])])
+    print(f"next: {board}    # all values, pictures of matches")
 
 
 if __name__ == "__main__":

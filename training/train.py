@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -26,8 +27,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Subset
 
-from silk_ros.command_line import command_parser
-from silk_ros.images.console import counted
+from silk_ros.command_line import command_parser, executable
+from silk_ros.words import counted
 
 from .checkpoint import Checkpoint, load_checkpoint
 from .config import TrainConfig, load_config, parse_override
@@ -177,7 +178,7 @@ def print_written(last: Path) -> None:
         checkpoint = load_checkpoint(best)
         loss = checkpoint.scores["loss"]
         print(f"  and {best}, the lowest loss on held-out photos: {loss:.2f} after {counted(checkpoint.step, 'step')}")
-    print(f"logs: tensorboard --logdir {last.parent}")
+    print(f"logs: {shlex.join([executable('tensorboard'), '--logdir', str(last.parent)])}")
     export = program("export", str(best if best.exists() else last), str(last.with_name("silk.onnx")))
     print(f"next: {export}")
 

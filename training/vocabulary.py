@@ -11,7 +11,6 @@ that a SLAM system loads. Training takes minutes on one core.
 from __future__ import annotations
 
 import logging
-import shlex
 import sys
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from tqdm import tqdm
 
 from silk_ros.backends.model import sha256
 from silk_ros.binary import BinaryCode, Codes, binary_code
-from silk_ros.command_line import command_parser
+from silk_ros.command_line import command_parser, program
 from silk_ros.vocabulary import Vocabulary, code_digest, similarity
 from silk_ros.vocabulary_files import check_output, vocabulary_path, write_vocabulary
 
@@ -135,8 +134,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{len(codes):,} codes of {len(np.unique(numbers))} photographs, hash {learned.hash()}, seed {options.seed}")
     print(f"{len(vocabulary.parents):,} nodes, {vocabulary.is_word.sum():,} words")
     print(f"wrote {output}: {output.stat().st_size:,} bytes, sha256 {sha256(output)}")
-    convert = ["vocabulary", str(options.model), "--from", str(output), "--output", "silk.txt"]
-    print(f"next: {shlex.join(convert)}    # for ORB-SLAM3")
+    convert = program("vocabulary", str(options.model), "--from", str(output), "--output", "silk.txt")
+    print(f"next: {convert}    # for ORB-SLAM3")
 
 
 if __name__ == "__main__":

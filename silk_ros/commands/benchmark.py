@@ -33,7 +33,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..backends import BACKENDS, processor
-from ..command_line import command_parser
+from ..command_line import command_parser, program
 from ..evaluation.run_info import describe_run
 from ..extractor import Extractor
 from .arguments import hertz, image_size, positive
@@ -123,9 +123,8 @@ def run(options: argparse.Namespace, command: str) -> None:
     except ImportError as error:
         print(f"\nno chart: {error}; pip install matplotlib")
     width, height = options.sizes[0]
-    print(
-        f"\nwrote {written}; next: benchmark --rate {CAMERA_RATE} --size {width}x{height} (your camera's rate and size)"
-    )
+    following = program("benchmark", "--rate", str(CAMERA_RATE), "--size", f"{width}x{height}")
+    print(f"\nwrote {written}; next: {following} (your camera's rate and size)")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import astuple
 from pathlib import Path
-from shlex import quote
 
 from ..backends import processor
+from ..command_line import program
 from ..evaluation.report.tables import text_table
 from ..evaluation.speed.extraction import automatic
 from ..evaluation.speed.rate import MESSAGES_MS, RESERVE, TIME_LIMIT, CameraLoad, Candidate, Search, Timed, find
@@ -29,11 +29,12 @@ def run(camera: CameraLoad, output: Path) -> int:
     _print_table(search)
     if search.best is None:
         cheapest = search.timed[0]
+        size, pairs = f"{camera.width}x{camera.height}", ["--stereo"] if camera.stereo else []
+        again = program("benchmark", "--rate", f"{MARGIN * cheapest.hertz:.0f}", "--size", size, *pairs)
         print(
             f"\nno setting holds {camera.rate:g} Hz on this machine; the cheapest one holds {cheapest.hertz:.0f} Hz:\n"
             f"    {_words(cheapest.candidate)}\n"
-            f"benchmark --rate {MARGIN * cheapest.hertz:.0f} --size {camera.width}x{camera.height}"
-            f"{' --stereo' if camera.stereo else ''} finds the best one for nearly that"
+            f"{again} finds the best one for nearly that"
         )
         return 1
     if not search.complete:
@@ -43,7 +44,7 @@ def run(camera: CameraLoad, output: Path) -> int:
     path.write_text(params_file(search.best.candidate, camera), encoding="utf-8")
     print(
         f"\n{_words(search.best.candidate)}: {search.best.ms:.1f} ms, holds {search.best.hertz:.0f} Hz\n\n"
-        f"wrote {path}; next: ros2 launch silk_ros silk.launch.py params_file:={quote(str(path.resolve()))}"
+        f"wrote {path}; next: {program('silk_node', '--ros-args', '--params-file', str(path.resolve()))}"
     )
     return 0
 

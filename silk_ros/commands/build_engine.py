@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import shlex
 import sys
 from pathlib import Path
 
 from ..backends import PRECISIONS, BackendUnavailable
 from ..backends.base import MAX_OPTIMIZATION_LEVEL, EngineOptions
 from ..backends.model import Model
-from ..command_line import command_parser
+from ..command_line import command_parser, program
 from ..front_end_options import CAMERA_MAX_KEYPOINTS, CAMERA_SCALE
 from ..parameters.front_end import KNOWN
 from ..paths import default_model
@@ -82,9 +81,9 @@ def _node(options: argparse.Namespace, engine: EngineOptions) -> str:
     others |= {f"tensorrt.{name}": value for name, value in vars(engine).items()}
     names = ("border", "nms_radius", "cell_size", "max_per_cell")
     others |= {f"selection.{name}": getattr(options, name) for name in names}
-    values |= {name: value for name, value in others.items() if value and value != KNOWN[name].default}
+    values |= {name: value for name, value in others.items() if value not in (None, KNOWN[name].default)}
     given = [word for name, value in values.items() for word in ("-p", f"{name}:={value}")]
-    return shlex.join(["ros2", "run", "silk_ros", "silk_node", "--ros-args", *given])
+    return program("silk_node", "--ros-args", *given)
 
 
 def check_only(options: argparse.Namespace, engine: EngineOptions) -> None:

@@ -21,9 +21,10 @@ from ..extractor import Extractor
 from ..images.console import progress_bar
 from ..images.mask import mask_rows
 from ..images.sequence import SequenceFrame
-from ..images.source import was
 from ..matcher import match
+from ..paths import check_new
 from ..types import Features, Matches
+from ..words import counted, was
 from .colmap_cameras import PIXEL_CENTRE, ColmapCamera, ColmapCameras, pycolmap
 from .colmap_images import ColmapImages
 from .colmap_mapping import DATABASE, IMAGES
@@ -63,8 +64,7 @@ class DatabaseWriter:
     """
 
     def __init__(self, folder: Path, window: int, loop: int = 0, filters: Mapping[str, Any] | None = None) -> None:
-        if folder.exists():
-            raise FileExistsError(f"'{folder}' exists: choose another folder")
+        check_new(folder)
         self._images = ColmapImages(folder / IMAGES)
         self._database = pycolmap.Database.open(folder / DATABASE)
         self._recent: deque[_Stored] = deque(maxlen=window)
@@ -130,7 +130,8 @@ class DatabaseWriter:
         if not self._cameras.are_calibrated:
             log.warning("COLMAP starts from a guess of the focal length: give --camera if you know the intrinsics")
         if self._left_out:
-            log.warning("%d keypoints %s left out: the calibration has no ray", self._left_out, was(self._left_out))
+            what = f"{counted(self._left_out, 'keypoint')} {was(self._left_out)}"
+            log.warning("%s left out: the calibration has no ray", what)
         inliers = float(np.mean(self._inliers)) if self._inliers else 0.0
         return DatabaseSummary(self._count, self._pairs, len(self._inliers), inliers)
 

@@ -17,20 +17,17 @@ DATABASE, IMAGES, MODELS = "database.db", "images", "sparse"  # in the output fo
 
 
 def map_images(folder: Path) -> tuple[Path, Any]:
-    """Incremental mapping of the database in a folder by COLMAP, which refines the camera unless it is calibrated.
+    """Incremental mapping of the database in a folder by COLMAP, which refines the cameras without a calibration.
 
     Writes models to sparse/0, 1, ... Returns the folder and pycolmap.Reconstruction of the model with most images.
     Raises ValueError, naming the fix, if nothing can be mapped.
     """
     database = pycolmap.Database.open(folder / DATABASE)
     count, overlaps = database.num_images(), database.num_inlier_matches() > 0
-    is_calibrated = all(camera.has_prior_focal_length for camera in database.read_all_cameras())
+    cameras = database.read_all_cameras()
     database.close()
-    refine = not is_calibrated
-    options = pycolmap.IncrementalPipelineOptions(
-        random_seed=0, ba_refine_focal_length=refine, ba_refine_extra_params=refine
-    )
-    options.mapper.abs_pose_refine_focal_length = options.mapper.abs_pose_refine_extra_params = refine
+    calibrated = {camera.camera_id for camera in cameras if camera.has_prior_focal_length}
+    options = pycolmap.IncrementalPipelineOptions(random_seed=0, constant_cameras=calibrated)
     (folder / MODELS).mkdir(exist_ok=True)
     level, pycolmap.logging.minloglevel = pycolmap.logging.minloglevel, int(pycolmap.logging.ERROR)
     try:
@@ -50,7 +47,7 @@ def map_images(folder: Path) -> tuple[Path, Any]:
     finally:
         pycolmap.logging.minloglevel = level
     if not models:
-        raise ValueError(f"COLMAP could not map '{folder}': {_remedy(overlaps, is_calibrated)}")
+        raise ValueError(f"COLMAP could not map '{folder}': {_remedy(overlaps, len(calibrated) == len(cameras))}")
     largest = max(models, key=lambda number: models[number].num_reg_images())
     if len(models) > 1:
         log.info("COLMAP built %d models, which it could not join; the one with most images follows", len(models))
@@ -60,9 +57,8 @@ def map_images(folder: Path) -> tuple[Path, Any]:
 def _remedy(overlaps: bool, is_calibrated: bool) -> str:
     if not overlaps:
         return "no two images show the same things: give images that overlap more, with a smaller --every"
-    if not is_calibrated:
-        return "the guess of the focal length may be far off: give the intrinsics with --camera"
-    return "the camera must move sideways between the images: give a larger --every"
+    motion = "the camera must move sideways between the images: give a larger --window, or a larger --every"
+    return motion if is_calibrated else f"{motion}; or the focal length was guessed too badly: give it with --camera"
 
 
 def describe_model(model: Any, count: int) -> Iterator[str]:

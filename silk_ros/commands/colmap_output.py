@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from ..images.sequence import SequenceFrame
 from ..parameters.configuration import Configuration
+from ..words import counted
 from .colmap import DatabaseWriter, write_database
 from .colmap_mapping import DATABASE, describe_model, map_images, mapper_command, viewer_command
 
@@ -23,7 +24,8 @@ def write_colmap(
     filters = {name: getattr(front_end, name) for name in ("ratio", "min_similarity", "double_softmax")}
     writer = DatabaseWriter(options.output, options.window, options.loop, filters)
     done = write_database(frames, configuration.extractor, writer, total)
-    print(f"{done.images} images, {done.verified} of {done.pairs} pairs verified with {done.inliers:.0f} matches each")
+    pairs = f"{done.verified} of {counted(done.pairs, 'pair')} verified"
+    print(f"{counted(done.images, 'image')}, {pairs} with {done.inliers:.0f} matches each")
     if not options.map:
         print(f"wrote {options.output / DATABASE}; next: {mapper_command(options.output)}")
         return

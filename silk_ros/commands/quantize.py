@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..backends.model import int8_path
-from ..command_line import command_parser
+from ..command_line import command_parser, program
 from ..evaluation.datasets.gray_images import Image, resize
 from ..evaluation.pairs import (
     FRAME_PAIRS,
@@ -36,8 +36,9 @@ from ..evaluation.pairs import (
 from ..evaluation.quantization_loss import CONFIDENCE, QuantizationReport, compare
 from ..extractor import Extractor
 from ..front_end_options import CAMERA_SCALE
-from ..images.console import console_log, counted
+from ..images.console import console_log
 from ..images.sampling import spaced_to_ends, spread
+from ..words import counted
 
 CALIBRATION_IMAGES = 48
 MIN_FLOAT_PRECISION = 0.1  # share of right matches below which pairs judge nothing
@@ -168,7 +169,8 @@ def main(arguments: list[str] | None = None) -> int:
     if np.isfinite(report.mma_1):
         print(f"  matches within a pixel: {report.mma_1:.1%}, of the float network {report.float_mma_1:.1%}")
     print(f"wrote {options.output}")
-    print(f"next: ros2 launch silk_ros silk.launch.py model_path:={options.output.resolve()} precision:=int8")
+    parameters = "-p", f"model_path:={options.output.resolve()}", "-p", "precision:=int8"
+    print(f"next: {program('silk_node', '--ros-args', *parameters)}")
     return 0
 
 

@@ -26,7 +26,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..command_line import command_parser
+from ..command_line import command_parser, is_here
 from ..images.console import console_log, progress_bar
 from ..images.sequence import SequenceFrame
 from ..images.sources import open_recorded
@@ -34,6 +34,8 @@ from ..images.storage.names import is_recording
 from ..parameters.configuration import Configuration
 from ..parameters.help import parameter_help
 from ..parameters.settings import Settings, settings_from
+from ..paths import check_new
+from ..words import counted
 from .arguments import positive
 from .parameter_options import OF_THE_NODE, add_parameter_options, parameter_values, used_parameters
 from .usable_frames import frame_count, usable_frames
@@ -109,8 +111,7 @@ def read_settings(options: argparse.Namespace) -> Settings:
 def run(options: argparse.Namespace) -> None:
     """Write the bag or the database. Raises OSError, ValueError or ImportError, naming the fix."""
     settings = read_settings(options)
-    if options.output.exists():
-        raise FileExistsError(f"'{options.output}' exists: choose another folder")
+    check_new(options.output)
     write = _writer(options.format)
     interval = settings.input.max_interval or 0
     source = open_recorded(options.source, options.topic, settings.input.rectified, options.right_topic, interval)
@@ -137,12 +138,13 @@ def _write_bag(
     options: argparse.Namespace,
 ) -> None:
     with progress_bar("features and matches", "image", total) as progress:
-        count = write(_counted(frames, progress), configuration, options.output)
-    print(f"features and matches of {count} images")
-    print(f"wrote {options.output}; next: {shlex.join(['ros2', 'bag', 'play', str(options.output)])}")
+        count = write(_with_bar(frames, progress), configuration, options.output)
+    where = "" if is_here("ros2") else ", where the program ros2 is installed"
+    print(f"features and matches of {counted(count, 'image')}")
+    print(f"wrote {options.output}; next{where}: {shlex.join(['ros2', 'bag', 'play', str(options.output)])}")
 
 
-def _counted(frames: Iterator[SequenceFrame], progress: tqdm) -> Iterator[SequenceFrame]:
+def _with_bar(frames: Iterator[SequenceFrame], progress: tqdm) -> Iterator[SequenceFrame]:
     """The frames, each of which counts as done when the next one is asked for."""
     for frame in frames:
         yield frame

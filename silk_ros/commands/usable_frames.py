@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 
 from ..extractor import Extractor
 from ..images.sequence import SequenceFrame, read_frames
-from ..images.source import Source
-from ..images.stereo_bag import NO_PARTNER
+from ..images.source import NoUsableImage, Source
 from ..parameters.configuration import Configuration
+from ..parameters.front_end import KNOWN
 from ..parameters.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,8 @@ def usable_frames(source: Source, configuration: Configuration, options: argpars
     frames = _usable(read, configuration.extractor, source.name)
     try:
         first = next(frames)
-    except ValueError as error:
-        if NO_PARTNER in str(error):
+    except NoUsableImage as error:
+        if error.lost is not None and error.lost.unpaired:
             raise ValueError(f"{error}; {_pairing_remedy(configuration.settings)}") from error
         raise
     _check_first(first, configuration, options)
@@ -43,11 +43,13 @@ def frame_count(source: Source, every: int) -> int | None:
 
 
 def _pairing_remedy(settings: Settings) -> str:
-    if settings.input.max_interval:
-        return (
-            f"--set stereo.max_interval={2e-9 * settings.input.max_interval:g} lets the stamps differ by more seconds"
-        )
-    return "--set stereo.sync=approximate lets the stamps of a pair differ"
+    """What lets images form pairs whose stamps differ by more than the settings allow."""
+    if not settings.input.max_interval:
+        return "--set stereo.sync=approximate lets the stamps of a pair differ"
+    allowed, (_, longest) = 1e-9 * settings.input.max_interval, KNOWN["stereo.max_interval"].range or (0, 0)
+    if allowed >= longest:
+        return "the two topics do not belong together: give those of one stereo camera"
+    return f"--set stereo.max_interval={min(2 * allowed, longest):g} lets the stamps differ by more seconds"
 
 
 def _check_first(first: SequenceFrame, configuration: Configuration, options: argparse.Namespace) -> None:

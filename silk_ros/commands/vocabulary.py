@@ -16,7 +16,7 @@ from pathlib import Path
 from shlex import quote
 
 from ..binary import binary_code
-from ..command_line import command_parser
+from ..command_line import command_parser, program
 from ..paths import default_model
 from ..vocabulary import check_code
 from ..vocabulary_files import check_output, read_vocabulary, vocabulary_path, write_vocabulary
@@ -47,6 +47,8 @@ def _next_step(written: Path) -> str:
     """What to do with a vocabulary of a format."""
     if written.suffix == ".fbow":
         return f"start stella_vslam with -v {quote(str(written))}"
+    if written.suffix == ".gz":
+        return f"keep it beside its model; `{program('vocabulary', '--output', 'silk.txt')}` writes ORB-SLAM's text"
     return f"start ORB-SLAM with {quote(str(written))} as its first argument, in place of ORBvoc.txt"
 
 

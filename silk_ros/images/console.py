@@ -1,4 +1,4 @@
-"""The log, the words and the progress bars on the terminal, for commands."""
+"""The log and the progress bars on the terminal, for commands."""
 
 from __future__ import annotations
 
@@ -8,11 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tqdm import tqdm
-
-
-def counted(count: int, noun: str) -> str:
-    """A number of things in words: "1 image", "2 images"."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 class _Console(logging.Handler):

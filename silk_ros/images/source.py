@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..geometry.camera import Camera
+from ..words import counted, was
 from .gray import check_layout, to_gray
 from .value_range import ValueRange
 
@@ -85,11 +86,6 @@ class SourceImage:
         return to_gray(self.data.data, *layout, value_range=self.value_range)
 
 
-def was(count: int) -> str:
-    """The verb of a sentence about a number of things."""
-    return "was" if count == 1 else "were"
-
-
 def usual_rate(stamps: Sequence[int | None]) -> float:
     """Images per second by the median of the positive differences between stamps (N,) in nanoseconds.
 
@@ -105,11 +101,21 @@ class Lost:
     """An image that a source cannot read: its place in the source, and the reason with the remedy.
 
     stamp: of its header, in nanoseconds; None where it is not known.
+    unpaired: whether it could be read, but is one image of a stereo pair without the other.
     """
 
     place: str
     reason: str
     stamp: int | None = None
+    unpaired: bool = False
+
+
+class NoUsableImage(ValueError):
+    """No image of a source can be used. lost: the first loss; None for a source that holds none."""
+
+    def __init__(self, message: str, lost: Lost | None = None) -> None:
+        super().__init__(message)
+        self.lost = lost
 
 
 class Source(ABC):
@@ -135,15 +141,15 @@ class Source(ABC):
         self._ranges: dict[tuple[str | None, str], ValueRange] = defaultdict(ValueRange)  # by frame_id and side
 
     def __iter__(self) -> Iterator[SourceImage]:
-        """The images that can be read. Raises ValueError, naming the fix, if there is none."""
+        """The images that can be read. Raises NoUsableImage, naming the fix, if there is none."""
         self.announce()
         used, losses = 0, 0
-        first = "it holds none"
+        first: Lost | None = None
         cameras: dict[str | None, int] = {}  # the first image of each frame_id
         for index, item in enumerate(self._read()):
             image, lost = self._usable(item, index)
             if lost is not None:
-                first = first if losses else f"{lost.place}: {lost.reason}"
+                first = first or lost
                 losses += 1
                 self._say(lost.reason, f"'{self.name}', {lost.place}: left out: {lost.reason}")
             if image is not None:
@@ -157,9 +163,11 @@ class Source(ABC):
                 used += 1
                 yield image
         if not used:
-            raise ValueError(f"no image of '{self.name}' can be used: {first}")
+            reason = f"{first.place}: {first.reason}" if first else "it holds none"
+            raise NoUsableImage(f"no image of '{self.name}' can be used: {reason}", first)
         if losses:
-            self._say("", f"'{self.name}': {used} images were read, {losses} {was(losses)} left out")
+            read = f"{counted(used, 'image')} {was(used)} read"
+            self._say("", f"'{self.name}': {read}, {losses} {was(losses)} left out")
 
     def announce(self) -> None:
         """Log once what is read."""

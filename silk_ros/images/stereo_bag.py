@@ -12,7 +12,6 @@ from ..geometry.camera import RECTIFIED
 from .bag import BagSource
 from .source import Lost, Source, SourceImage
 
-NO_PARTNER = "the other camera has no image of that time"
 AHEAD = 30  # images of one side among which is sought where its stamps go back as those of the other side did
 
 
@@ -54,7 +53,8 @@ class _Side:
         stamp, item = self.stamp, self.take()
         if isinstance(item, Lost):
             return item
-        return Lost(f"{self.name} image at {stamp / 1e9:.6f} s", NO_PARTNER)
+        place = f"{self.name} image at {stamp / 1e9:.6f} s"
+        return Lost(place, "the other camera has no image of that time", unpaired=True)
 
     def _stamp_of(self, item: SourceImage | Lost) -> int:
         return self.newest if item.stamp is None else item.stamp

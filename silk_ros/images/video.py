@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 
+from ..words import counted
 from .source import FIRST_STAMP, Lost, Source, SourceImage, usual_rate
 
 UNKNOWN_RATE = 30.0  # Hz, of a camera or a video that does not tell
@@ -37,7 +38,7 @@ class VideoSource(Source):
                 self.length = self._announced or None
                 self._patience = max(MIN_PATIENCE, self._announced)
                 self._check_rate(capture, header)
-                number = f"{self._announced} frames" if self._announced else "an unknown number of frames"
+                number = counted(self._announced, "frame") if self._announced else "an unknown number of frames"
                 self.about = self.about or f"'{self.name}': a video of {number}, {self.rate:.1f} images per second"
 
     def _check_rate(self, capture: cv2.VideoCapture, header: float) -> None:
@@ -107,8 +108,8 @@ class VideoSource(Source):
             missing = self._announced - frames
             self._say(
                 "end",
-                f"'{self.name}' is cut off or damaged: it holds {frames} of the {self._announced} frames that its "
-                f"header announces, {missing} are missing",
+                f"'{self.name}' is cut off or damaged: it holds {frames:,} of the {counted(self._announced, 'frame')} "
+                f"that its header announces, {missing:,} are missing",
             )
 
 

@@ -10,6 +10,7 @@ import textwrap
 from functools import partial
 from itertools import groupby
 
+from ..command_line import command_parser
 from ..paths import share_directory
 from .declarations import ANYTIME, Declaration
 from .front_end import DECLARATIONS
@@ -45,7 +46,8 @@ def _entry(declaration: Declaration, indent: str) -> str:
     return "\n".join([*wrap(declaration.description), *wrap(f"{limits} {change}".strip()), value])
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    command_parser("python -m silk_ros.parameters.write_yaml", __doc__).parse_args(arguments)
     path = share_directory() / "config" / "silk.yaml"
     path.write_text(parameter_file(), encoding="utf-8")
     print(f"wrote {path}")

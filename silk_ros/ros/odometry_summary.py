@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..odometry.estimate import Estimate
+from ..words import counted
 
 MOST_REASONS = 3  # that the line names
 
@@ -47,15 +48,11 @@ class OdometrySummary:
         with self._lock:
             poses, guessed, mode, length = self._poses, self._guessed.copy(), self._mode, self._length
         if not poses:
-            return f"no poses from {_number(self.images, 'image')}: {state}"
-        parts = [_number(self.images, "image"), _number(poses, "pose")]
+            return f"no poses from {counted(self.images, 'image')}: {state}"
+        parts = [counted(self.images, "image"), counted(poses, "pose")]
         if guessed:
             reasons = ", ".join(f"{count}x {reason}" for reason, count in guessed.most_common(MOST_REASONS))
             parts.append(f"{guessed.total()} with a guessed motion ({reasons})")
         unit = " m" if mode == "stereo" else " up to an unknown scale"
         parts.append(f"a path of {length:.2f}{unit}")
         return ", ".join(parts) + (f"; the poses are in '{file}'" if file is not None else "")
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_info
 
 from silk_ros import match
 from silk_ros.backends import BackendUnavailable
+from silk_ros.command_line import program
 from silk_ros.commands import benchmark as command
 from silk_ros.evaluation.speed import matching
 from silk_ros.evaluation.speed.estimate import Cost, Trial, in_words
@@ -70,7 +71,8 @@ def test_the_command_writes_json_and_a_chart_and_prints_tables(
     captured = capsys.readouterr()
     printed = captured.out
     assert re.search(r"^about \d+ (s|min) on this machine", printed, re.MULTILINE) and "100% |" in captured.err
-    assert f"wrote {output / 'benchmark.json'} and benchmark.png; next: benchmark --rate 30 --size 80x64" in printed
+    following = program("benchmark", "--rate", "30", "--size", "80x64")
+    assert f"wrote {output / 'benchmark.json'} and benchmark.png; next: {following} (your" in printed
     assert results["automatic"].startswith("backend and precision auto: ") and results["automatic"] in printed
     assert "onnxruntime int8" in printed and "ORB" in printed and "times faster" in printed
     chart = cv2.imread(str(output / "benchmark.png"))

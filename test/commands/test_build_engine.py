@@ -52,14 +52,15 @@ def test_on_a_gpu_it_tells_what_it_made(monkeypatch: pytest.MonkeyPatch, capsys:
             return engine_maker.Prepared(None, "fp16", Path("/cache/x.engine"), facts, was_cached=width == 128)
 
     monkeypatch.setattr(tensorrt, "TensorRtBackend", Backend)
-    options = ["--size", "96x72", "128x96", "--optimization-level", "5", "--workspace-mb", "100"]
+    monkeypatch.setattr(build_engine, "program", lambda *words: " ".join(words))
+    options = ["--size", "96x72", "128x96", "--optimization-level", "0", "--workspace-mb", "100", "--dla-core", "0"]
     options += ["--border", "19", "--cell-size", "32", "--max-per-cell", "10"]  # at the node's scale of 0.5
     assert build_engine.main(options) == 0
     assert made == [
         (
             "silk_vggnp_mu.onnx",
             SelectionRules(border=10, cell_size=16, max_per_cell=10),
-            *(5000, "auto", {"options": EngineOptions(5, 100, -1), "progress": True}),
+            *(5000, "auto", {"options": EngineOptions(0, 100, 0), "progress": True}),
         ),
     ]
     lines = capsys.readouterr().out.splitlines()
@@ -67,9 +68,9 @@ def test_on_a_gpu_it_tells_what_it_made(monkeypatch: pytest.MonkeyPatch, capsys:
     assert lines[1].strip() == str(Parity(0.98, 0.9999, 0.01)) and "98.0% of the keypoints" in lines[1]
     assert lines[2].strip() == "/cache/x.engine"
     assert lines[3] == "128x96, fp16, up to 5000 keypoints: already built"
-    node = "ros2 run silk_ros silk_node --ros-args -p backend:=tensorrt -p max_keypoints:=5000 -p scale:=0.5"
-    more = "-p tensorrt.optimization_level:=5 -p tensorrt.workspace_mb:=100 -p selection.border:=19.0"
-    cells = "-p selection.cell_size:=32.0 -p selection.max_per_cell:=10"
+    node = "silk_node --ros-args -p backend:=tensorrt -p max_keypoints:=5000 -p scale:=0.5"
+    more = "-p tensorrt.optimization_level:=0 -p tensorrt.workspace_mb:=100 -p tensorrt.dla_core:=0"
+    cells = "-p selection.border:=19.0 -p selection.cell_size:=32.0 -p selection.max_per_cell:=10"
     assert lines[-1] == f"wrote the engines to /cache; next: {node} {more} {cells}"
 
 

@@ -180,6 +180,20 @@ def test_an_estimated_camera_is_told_in_the_form_of_the_option(tmp_path: Path) -
     )
 
 
+def test_of_two_cameras_the_calibrated_one_stays_as_given(tmp_path: Path) -> None:
+    writer = DatabaseWriter(tmp_path / "out", window=4)
+    given = replace(camera(), matrix=MATRIX * [[1.02], [1.02], [1]])  # not quite right: COLMAP would correct it
+    for index in range(8):
+        each = view(index, given if index % 2 else None)
+        writer.add(replace(each, image=replace(each.image, frame_id=f"camera{index % 2}")), features(index))
+    writer.close()
+    model = map_images(tmp_path / "out")[1]
+    guessed, calibrated = list(describe_model(model, 8))[1:]
+    assert "estimated; as an option --camera" in guessed and calibrated.endswith("(as given)")
+    np.testing.assert_array_equal(model.cameras[2].params, [1.02 * FOCAL, 1.02 * FOCAL, 163.7, 122.9])
+    assert model.cameras[1].params[0] != 1.2 * WIDTH
+
+
 def test_images_that_do_not_overlap_say_so(tmp_path: Path) -> None:
     writer = DatabaseWriter(tmp_path / "out", window=1)
     for index in range(3):
@@ -189,13 +203,16 @@ def test_images_that_do_not_overlap_say_so(tmp_path: Path) -> None:
         map_images(tmp_path / "out")
 
 
-def test_what_cannot_be_mapped_says_what_to_try(tmp_path: Path) -> None:
+@pytest.mark.parametrize("calibration", [camera(), None])
+def test_what_cannot_be_mapped_says_what_to_try(tmp_path: Path, calibration: Camera | None) -> None:
     writer = DatabaseWriter(tmp_path / "out", window=1)
     for index in range(3):
-        writer.add(view(index, camera()), features(0))  # the camera stands still
+        writer.add(view(index, calibration), features(0))  # the camera stands still
     writer.close()
-    with pytest.raises(ValueError, match="move sideways"):
+    fix = "the camera must move sideways between the images: give a larger --window, or a larger --every"
+    with pytest.raises(ValueError) as raised:
         map_images(tmp_path / "out")
+    assert fix in str(raised.value) and ("--camera" in str(raised.value)) == (calibration is None)
 
 
 def test_other_cameras_and_sizes_are_cameras_of_their_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -113,22 +113,38 @@ def test_a_preset_for_tracks_without_a_calibration_names_the_option(
     assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr()
     assert "warning: the bag gets no tracks, as the images have no calibration: give" in printed.err
-    assert "image 3 of 3 [" in printed.err and f"wrote {tmp_path / 'out'}; next: ros2 bag play" in printed.out
+    assert "image 3 of 3 [" in printed.err and f": ros2 bag play {tmp_path / 'out'}\n" in printed.out
+    assert f"features and matches of 3 images\nwrote {tmp_path / 'out'}; next" in printed.out
     assert main([*arguments, "--camera", "150,150,79.5,59.5", "--output", str(tmp_path / "calibrated")]) == 0
     assert "no tracks" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("more", "remedy"),
+    ("more", "delay", "remedy"),  # delay in milliseconds
     [
-        ([], "--set stereo.sync=approximate"),
-        (["--set", "stereo.sync=approximate", "--set", "stereo.max_interval=0.001"], "--set stereo.max_interval=0.002"),
+        ([], 3, "--set stereo.sync=approximate"),
+        (
+            ["--set", "stereo.sync=approximate", "--set", "stereo.max_interval=0.001"],
+            3,
+            "--set stereo.max_interval=0.002",
+        ),
+        (["--set", "stereo.sync=approximate", "--set", "stereo.max_interval=0.7"], 5000, "stereo.max_interval=1 lets"),
+        (
+            ["--set", "stereo.sync=approximate", "--set", "stereo.max_interval=1.0"],
+            5000,
+            "do not belong together: give",
+        ),
     ],
 )
 def test_pairs_of_other_stamps_name_the_parameter(
-    more: list[str], remedy: str, tmp_path: Path, photo: NDArray[np.uint8], capsys: pytest.CaptureFixture[str]
+    more: list[str],
+    delay: int,
+    remedy: str,
+    tmp_path: Path,
+    photo: NDArray[np.uint8],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    source = write_recording(tmp_path / "drive", photo[50:170, :160], delay=3_000_000)
+    source = write_recording(tmp_path / "drive", photo[50:170, :160], delay=delay * 10**6)
     arguments = [str(source), "--topic", "/left/image_raw", "--right-topic", "/right/image_raw", "--format", "bag"]
     pytest.importorskip("rclpy")
     assert main([*arguments, *more, "--output", str(tmp_path / "out")]) == 1

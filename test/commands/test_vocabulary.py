@@ -27,8 +27,11 @@ def test_the_shipped_vocabulary_becomes_the_file_of_each_slam(
     assert (tmp_path / "silk.txt").read_bytes() == gzip.decompress(shipped.read_bytes())
     assert main(["--output", str(tmp_path / "silk.fbow")]) == 0
     assert FBoWBlocks.read(tmp_path / "silk.fbow").branching == read_vocabulary(shipped).branching
-    text, fbow = capsys.readouterr().out.splitlines()
+    assert main(["--output", str(tmp_path / "silk.txt.gz")]) == 0
+    text, fbow, packed = capsys.readouterr().out.splitlines()
     assert text.startswith(f"wrote {tmp_path / 'silk.txt'} with ") and "words; next: start ORB-SLAM with" in text
+    assert "words; next: keep it beside its model; `" in packed
+    assert packed.endswith("vocabulary --output silk.txt` writes ORB-SLAM's text")
     assert fbow.endswith(f"words; next: start stella_vslam with -v {tmp_path / 'silk.fbow'}")
 
 

@@ -3,14 +3,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from silk_ros.images.sources import open_source
 from silk_ros.images.video_writer import open_video_writer
-
-H264 = cv2.VideoWriter.fourcc(*"h264")
 
 
 def write(path: Path, width: int, height: int) -> None:

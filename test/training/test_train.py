@@ -12,6 +12,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
+from silk_ros.command_line import executable
 from training import run as starting
 from training import train as training
 from training import validation
@@ -28,6 +29,7 @@ from training.train import learning_rate_factor, main, train
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS, SAVE_EVERY, VALIDATION_EVERY = 7, 3, 2
+PYTHON = executable(Path(sys.executable).name)
 HERE = Workplace(rank=0, world=1, device=torch.device("cpu"))
 
 
@@ -431,8 +433,8 @@ def test_the_command_line_trains_the_default_configuration(
     assert (output, place, resume) == (tmp_path, HERE, False)
     wrote, logs, following = capsys.readouterr().out.splitlines()
     assert wrote.startswith(f"wrote {tmp_path / 'last'}, ")
-    assert logs == f"logs: tensorboard --logdir {tmp_path}"
-    assert following == f"next: python -m training.export {tmp_path / 'last'} {tmp_path / 'silk.onnx'}"
+    assert logs == f"logs: {executable('tensorboard')} --logdir {tmp_path}"
+    assert following == f"next: {PYTHON} -m training.export {tmp_path / 'last'} {tmp_path / 'silk.onnx'}"
 
 
 def test_options_and_settings_reach_the_training(received: list[tuple], photos: Path, tmp_path: Path) -> None:
@@ -517,7 +519,7 @@ def test_ctrl_c_says_how_to_go_on(
     Checkpoint({}, {}, 3, {}, {}, {}).save(tmp_path / "last.safetensors")
     assert main(arguments) == 130
     error = capsys.readouterr().err
-    assert "after 3 steps" in error and f"next: python -m training.train {' '.join(arguments)} --resume" in error
+    assert "after 3 steps" in error and f"next: {PYTHON} -m training.train {' '.join(arguments)} --resume" in error
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -560,7 +562,7 @@ def test_a_stopped_program_says_how_to_go_on(photos: Path, tmp_path: Path) -> No
     assert process.returncode == 143
     steps = load_checkpoint(output / "last.safetensors").step
     assert f"stopped: wrote {output / 'last.safetensors'}, after {steps} steps" in error
-    assert error.rstrip().endswith(f"next: python -m training.train {' '.join([*arguments, *settings])} --resume")
+    assert error.rstrip().endswith(f"next: {PYTHON} -m training.train {' '.join([*arguments, *settings])} --resume")
 
 
 def test_the_bar_shows_the_mean_of_the_last_losses(

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from ..datasets.gray_images import Image
+from ..methods.load import load_method
 from . import matching
-from .extraction import Pipeline, gemm, load_peer, thread_counts
+from .extraction import Pipeline, gemm, thread_counts
 from .timing import quietly
 
 
@@ -39,11 +40,11 @@ class Trial(NamedTuple):
     ) -> Trial:
         """Run everything once. size: number of descriptors to match."""
         costs = {each: _cost(partial(each.load, keypoints, threads), image) for each in pipelines}
-        others = [_cost(partial(load_peer, peer, keypoints), image) for peer in peers]
+        others = [_cost(partial(_load_peer, peer, keypoints), image) for peer in peers]
         product = gemm()
         others.append(_cost(lambda: lambda _: product(), image))
-        rounds = 2  # with the check of the matches, and the round that warms up
-        return cls(costs, others, _seconds(partial(matching.measure_matching, size, 1, quietly)) / (rounds + 1))
+        passes = 3  # the check, the warm-up and one timed round
+        return cls(costs, others, _seconds(partial(matching.measure_matching, size, 1, quietly)) / passes)
 
     def seconds(
         self,
@@ -92,6 +93,10 @@ class OverallBar:
 def in_words(seconds: float) -> str:
     """A time such as 25 s or 4 min."""
     return f"{max(seconds, 1):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+
+def _load_peer(name: str, keypoints: int) -> Callable[[Image], object]:
+    return load_method(name, keypoints).extract
 
 
 def _cost(load: Callable[[], Callable[[Image], object]], image: Image) -> Cost:

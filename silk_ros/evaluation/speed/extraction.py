@@ -98,11 +98,6 @@ def find_peers(names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
     return [name for name in names if name not in skipped], skipped
 
 
-def load_peer(name: str, keypoints: int) -> Callable[[Image], Any]:
-    """The extraction of a peer."""
-    return load_method(name, keypoints).extract
-
-
 def gemm() -> Callable[[], Any]:
     """A large float32 product in numpy."""
     a, b = np.random.default_rng(0).random((2, GEMM_SIDE, GEMM_SIDE), dtype=np.float32)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ...odometry.estimate import START_MATCHES, START_PARALLAX
+from ...words import counted
 from .monitor import FRONT_END, ODOMETRY_NODE, DemoMonitor
 from .trajectory import Comparison, compare, draw_trajectories
-from .wording import counted
 
 LOST = 0.1  # share of images with too few matches above which the tracks are lost too often
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
 
+from ...command_line import program
+from ...words import counted
 from ..front_end.drop_warning import TOO_MANY
 from .monitor import EPIPOLAR_THRESHOLD, FRONT_END, DemoMonitor, FrameRecord
 from .odometry_line import odometry_line
 from .options import DemoOptions
 from .results import Results
-from .wording import counted, hertz, share
+from .wording import hertz, share
 
 CAMERA_RATES = (30, 60, 120)  # Hz, of usual cameras
 Table = list[tuple[str, str]]
@@ -123,13 +122,10 @@ def dropped_line(monitor: DemoMonitor) -> str:
 
 
 def benchmark_command(monitor: DemoMonitor, rate: float) -> str:
-    """The command that finds settings for a rate in Hz, as it is started from this folder."""
+    """The command that finds settings for a rate in Hz, as it is started here."""
     width, height = monitor.image_size or (0, 0)
-    program = Path(sys.executable).with_name("benchmark")
-    if program.is_relative_to(Path.cwd()):
-        program = Path(os.path.relpath(program))
-    stereo = " --stereo" if monitor.stereo else ""
-    return f"{shlex.quote(str(program))} --rate {max(rate, 0.1):.4g} --size {width}x{height}{stereo}"
+    stereo = ["--stereo"] if monitor.stereo else []
+    return program("benchmark", "--rate", f"{max(rate, 0.1):.4g}", "--size", f"{width}x{height}", *stereo)
 
 
 def next_step(monitor: DemoMonitor, options: DemoOptions) -> str:

@@ -12,12 +12,12 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
 from ...images.calibration_file import write_calibration
+from ...words import counted
 from ..node.subprocesses import isolate_ros, start, stop, text
 from .answers import cpu_seconds, silence
 from .monitor import FRONT_END, ODOMETRY_NODE, DemoMonitor
 from .options import DemoOptions
 from .report import live_line
-from .wording import counted
 
 VIDEO_RATE = 10.0  # frames per second of the overlay video
 LAST_MESSAGES = 5.0  # seconds to wait at the end for the last overlay and the last diagnostics, at most

@@ -1,11 +1,6 @@
-"""Numbers as words of a text."""
+"""Rates and shares as words of a text."""
 
 from __future__ import annotations
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, such as 1 image or 2 images."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def hertz(rate: float) -> str:

@@ -6,6 +6,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from ...command_line import program
+
 WINDOW = 10.0  # seconds over which drops are counted
 TOO_MANY = 0.1  # share of dropped images that is too large
 
@@ -35,7 +37,8 @@ class DropWatch:
         self._warn(f"{what}: {advice(received / seconds, shape[1], shape[0], stereo)}")
 
 
-def advice(rate: float, width: int, height: int, stereo: bool, program: str = "ros2 run silk_ros benchmark") -> str:
-    """Advice for a camera whose images are dropped. rate: of the camera, in Hz. program: the benchmark command."""
-    command = f"{program} --rate {rate:.3g} --size {width}x{height}{' --stereo' if stereo else ''}"
+def advice(rate: float, width: int, height: int, stereo: bool) -> str:
+    """Advice for a camera whose images are dropped. rate: of the camera, in Hz."""
+    pairs = ["--stereo"] if stereo else []
+    command = program("benchmark", "--rate", f"{rate:.3g}", "--size", f"{width}x{height}", *pairs)
     return f"this machine does not hold {rate:.3g} Hz with these settings; '{command}' finds settings that it holds"

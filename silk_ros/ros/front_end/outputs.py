@@ -9,6 +9,7 @@ from std_msgs.msg import Header
 from ...draw import draw_matches
 from ...parameters.configuration import Configuration
 from ...step import Step
+from ...words import counted
 from ..messages import image_message
 from .step_messages import FEATURES, MATCHES, RIGHT_FEATURES, STEREO_MATCHES, TRACKS, StepMessages
 
@@ -45,7 +46,7 @@ class Outputs:
         if not self._overlay.get_subscription_count():
             return
         features, previous = step.frame.features, step.previous.features if step.previous else None
-        caption = f"{len(features)} keypoints, {len(step.matches)} matches"
+        caption = f"{counted(len(features), 'keypoint')}, {counted(len(step.matches), 'match', 'matches')}"
         overlay = draw_matches(step.frame.image, features, previous, step.matches, caption)
         self._overlay.publish(image_message(header, overlay, overlay.shape[0], "bgr8", width=overlay.shape[1]))
 

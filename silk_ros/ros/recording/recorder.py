@@ -10,6 +10,8 @@ from typing import Any
 
 from rclpy.serialization import serialize_message
 
+from ...paths import check_new
+
 
 class Recorder:
     """Writer of a new rosbag2 folder in MCAP format.
@@ -23,8 +25,7 @@ class Recorder:
             from rosbags.typesys import Stores, get_typestore
         except ImportError as error:
             raise ImportError("recording needs the rosbags library: pip install rosbags") from error
-        if folder.exists():
-            raise FileExistsError(f"'{folder}' exists: choose another folder for the recording, or remove it")
+        check_new(folder)
         self._folder = folder
         self._types = get_typestore(Stores.ROS2_JAZZY)
         self._connections: dict[str, Any] = {}

@@ -157,7 +157,7 @@ def test_the_command_writes_parameters_that_the_node_declares(
     machine(1)
     status = command.main(["--rate", "20", "--size", "640x480", "--stereo", "--output", str(tmp_path / "new")])
     output = capsys.readouterr().out
-    assert status == 0 and "params_file:=" in output and "AUC@10" in output
+    assert status == 0 and "silk_node --ros-args --params-file /" in output and "AUC@10" in output
     (path,) = (tmp_path / "new").glob("*.yaml")
     assert path.name == "silk_20hz.yaml" and str(path) in output
     values = yaml.safe_load(path.read_text())["/**"]["ros__parameters"]

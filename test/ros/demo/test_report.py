@@ -10,7 +10,7 @@ import pytest
 from silk_ros.ros.demo.monitor import FrameRecord
 from silk_ros.ros.demo.odometry_line import odometry_line
 from silk_ros.ros.demo.report import correct_share, dropped_line, live_line, rate_line
-from silk_ros.ros.demo.wording import counted, hertz, share
+from silk_ros.ros.demo.wording import hertz, share
 
 NAN = float("nan")
 
@@ -93,5 +93,4 @@ def test_unknown_shares_are_left_out() -> None:
 
 
 def test_numbers_read_like_text() -> None:
-    assert (counted(1, "image"), counted(2, "image")) == ("1 image", "2 images")
     assert [hertz(rate) for rate in (1070, 14.4, 9.25, 0.25)] == ["1070 Hz", "14 Hz", "9.2 Hz", "0.25 Hz"]
