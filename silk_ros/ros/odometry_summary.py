@@ -52,7 +52,7 @@ class OdometrySummary:
         parts = [counted(self.images, "image"), counted(poses, "pose")]
         if guessed:
             reasons = ", ".join(f"{count}x {reason}" for reason, count in guessed.most_common(MOST_REASONS))
-            parts.append(f"{guessed.total()} with a guessed motion ({reasons})")
+            parts.append(f"{guessed.total():,} with a guessed motion ({reasons})")
         unit = " m" if mode == "stereo" else " up to an unknown scale"
         parts.append(f"a path of {length:.2f}{unit}")
         return ", ".join(parts) + (f"; the poses are in '{file}'" if file is not None else "")

@@ -58,7 +58,7 @@ def test_the_text_can_be_read_while_poses_are_added(summary: OdometrySummary) ->
     while adding.is_alive():
         summary.text("running", None)
     adding.join()
-    assert ", 3000 poses, 3000 with a guessed motion" in summary.text("running", None)
+    assert ", 3,000 poses, 3,000 with a guessed motion" in summary.text("running", None)
 
 
 def test_without_poses_the_state_says_why(summary: OdometrySummary) -> None:
