@@ -36,7 +36,7 @@ def test_the_command_writes_a_sibling_that_runs(
     assert main([str(model), "--images", str(frames), "--pairs", str(frames)]) == 0
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("calibrating with 10 of the 10 images") and "judging by 5 of at most 5 pairs" in said[1]
-    assert said[-2] == f"wrote {model_file.int8_path(model)}" and said[-1].endswith("own_int8.onnx precision:=int8")
+    assert said[-2] == f"wrote {model_file.int8_path(model)}" and said[-1].endswith("own_int8.onnx -p precision:=int8")
     assert "keypoints" in said[3]
     extractor = Extractor.load(model, 100, "onnxruntime", "int8")
     assert extractor.backend.precision == "int8"
