@@ -31,9 +31,9 @@ def localise(
     )
     if not found:
         return None
-    inliers = np.isin(np.arange(len(rows)), agree)
+    inliers, fewest = np.isin(np.arange(len(rows)), agree), max(FEWEST, SHARE * len(rows))
     for _ in range(ROUNDS):
-        if inliers.sum() < max(FEWEST, SHARE * len(rows)):
+        if inliers.sum() < fewest:
             return None
         rotation, translation = cv2.solvePnPRefineLM(
             points[inliers], places[inliers], matrix, None, rotation, translation
@@ -41,7 +41,7 @@ def localise(
         projected = cv2.projectPoints(points, rotation, translation, matrix, None)[0][:, 0]
         ahead = points @ cv2.Rodrigues(rotation)[0][2] + translation[2] > 0
         inliers = ahead & (np.linalg.norm(projected - places, axis=1) <= threshold)
-    if inliers.sum() < max(FEWEST, SHARE * len(rows)):
+    if inliers.sum() < fewest:
         return None
     pose = np.eye(4)
     pose[:3, :3] = cv2.Rodrigues(rotation)[0].T

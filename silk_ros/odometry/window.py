@@ -28,7 +28,7 @@ FIXED = 1e-4  # standard deviation of what sets the origin and the scale
 # Standard deviation of a new landmark, in units of its distance. It keeps landmarks determined that lose all of their
 # observations to robust weights. GTSAM takes a system for singular where two weights differ by 4096.
 LOOSE = 0.5
-ROUNDS, SETTLE = 1, 10  # steps of the adjustment after a keyframe, and at the start
+SETTLE = 10  # steps of the adjustment at the start; one after a keyframe
 # Standard deviations beyond which a landmark is given up, and no new one is made. A smaller bound for new ones would
 # choose the disparities by the motion that they are to measure.
 GONE = 6.0
@@ -123,13 +123,7 @@ class Window:
             self._observe(graph, number, tracks, keys)
         order = np.argsort(both := np.concatenate([self.tracks, tracks]))
         self.tracks, self._keys = both[order], np.concatenate([self._keys, keys])[order]
-        try:
-            self._smoother.update(graph, values, times)
-            for _ in range(ROUNDS - 1):
-                self._smoother.update()
-            self._adjusted(self._smoother.calculateEstimate())
-        except RuntimeError as error:
-            raise AdjustmentError(str(error).strip().splitlines()[0]) from error
+        self._adjust(graph, values, times)
 
     def _observe(self, graph: Any, number: int, tracks: Tracks, keys: NDArray[np.int64]) -> None:
         """Add the observations of landmarks in a keyframe to the graph."""
@@ -155,8 +149,13 @@ class Window:
 
     def settle(self) -> None:
         """Adjust until nothing moves any more, for keyframes whose poses were rough. Raises AdjustmentError."""
+        self._adjust(steps=SETTLE)
+
+    def _adjust(self, *change: Any, steps: int = 1) -> None:
+        """Adjust in some steps, of which the first one takes in a change of the graph. Raises AdjustmentError."""
         try:
-            for _ in range(SETTLE):
+            self._smoother.update(*change)
+            for _ in range(steps - 1):
                 self._smoother.update()
             self._adjusted(self._smoother.calculateEstimate())
         except RuntimeError as error:

@@ -79,7 +79,7 @@ class ImagePlayer(WorkerNode):
 
     For stereo pairs, `left/image_raw`, `left/camera_info` and the same of `right`; `ground_truth` is the left camera's.
 
-    Raises rclpy's parameter exceptions, OSError, ValueError or ImportError when it cannot start.
+    Raises OSError, ValueError or ImportError when it cannot start.
     """
 
     def __init__(self, **node_options: Any) -> None:

@@ -97,7 +97,7 @@ class OdometryCount(Enum):
 class OdometryNode(WorkerNode):
     """Subscribes to `silk/matches`, `silk/stereo_matches`, `silk/features` and `camera_info`; publishes `~/odometry`.
 
-    Raises rclpy's parameter exceptions, OSError, ValueError or ImportError when it cannot start.
+    Raises OSError, ValueError or ImportError when it cannot start.
     """
 
     def __init__(self, **node_options: Any) -> None:

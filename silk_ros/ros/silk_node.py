@@ -66,7 +66,7 @@ INTERFACE = Interface(
 class SilkNode(LifecycleNode, WorkerNode):
     """Subscribes to `image_raw` and `camera_info`; publishes `~/features`, `~/matches` and more (docs/messages.md).
 
-    Raises rclpy's parameter exceptions or ValueError for parameters that cannot be; with `autostart`, also OSError,
+    Raises ValueError for parameters that cannot be; with `autostart`, also OSError,
     ValueError or ImportError when it cannot be configured.
     """
 

@@ -86,7 +86,7 @@ class ViewCount(Enum):
 class ViewNode(WorkerNode):
     """Subscribes to images, `silk/...`, `odometry/...`, `ground_truth` and /diagnostics, and shows them.
 
-    Raises rclpy's parameter exceptions, OSError, ValueError or ImportError when it cannot start.
+    Raises OSError, ValueError or ImportError when it cannot start.
     """
 
     def __init__(self, **node_options: Any) -> None:

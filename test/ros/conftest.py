@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="ROS 2 is not installed")
 import rclpy
-from harness import ROOT, Graph, Peer, picture
+from harness import ROOT, Graph, Peer, closed_at_the_end, picture
 from rclpy.context import Context
 
 
@@ -47,15 +48,8 @@ def context(domain_id: int) -> Iterator[Context]:
 
 @pytest.fixture
 def make_graph(context: Context) -> Iterator[Callable[..., Graph]]:
-    graphs: list[Graph] = []
-
-    def make(**parameters: object) -> Graph:
-        graphs.append(Graph(context, **{"diagnostics_period": 0.2, **parameters}))
-        return graphs[-1]
-
-    yield make
-    for graph in graphs:
-        graph.close()
+    with closed_at_the_end(lambda **parameters: Graph(context, **{"diagnostics_period": 0.2, **parameters})) as make:
+        yield make
 
 
 @pytest.fixture
@@ -65,15 +59,8 @@ def graph(make_graph: Callable[..., Graph]) -> Graph:
 
 @pytest.fixture
 def make_peer(context: Context) -> Iterator[Callable[..., Peer]]:
-    peers: list[Peer] = []
-
-    def make(*arguments: object, **named: object) -> Peer:
-        peers.append(Peer(context, *arguments, **named))
-        return peers[-1]
-
-    yield make
-    for peer in peers:
-        peer.close()
+    with closed_at_the_end(partial(Peer, context)) as make:
+        yield make
 
 
 @pytest.fixture

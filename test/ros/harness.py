@@ -5,9 +5,10 @@ from __future__ import annotations
 import array
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import rclpy
@@ -29,6 +30,13 @@ ROOT = Path(__file__).resolve().parents[2]
 DEADLINE = 30.0  # seconds; only a failing test waits that long
 # Counters of the diagnostics: each image that is received ends in one of them.
 OUTCOMES = ("processed_frames", "dropped_frames", "rejected_images", "ignored_frames", "failed_frames")
+
+
+class _Closable(Protocol):
+    def close(self) -> None: ...
+
+
+Made = TypeVar("Made", bound=_Closable)
 
 
 def picture(width: int = 160, height: int = 120, shift: int = 0) -> np.ndarray:
@@ -61,6 +69,20 @@ def camera_info(width: int = 160, height: int = 120, focal_length: float = 100.0
 
 def _messages(values: dict[str, object]) -> list[ParameterMessage]:
     return [Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+
+
+@contextmanager
+def closed_at_the_end(make: Callable[..., Made]) -> Iterator[Callable[..., Made]]:
+    """What `make` makes, each closed at the end."""
+    made: list[Made] = []
+
+    def remember(*arguments: object, **named: object) -> Made:
+        made.append(make(*arguments, **named))
+        return made[-1]
+
+    yield remember
+    for each in made:
+        each.close()
 
 
 class Peer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseArray
-from harness import DEADLINE
+from harness import DEADLINE, closed_at_the_end
 from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as PathMessage
 from rclpy.context import Context
@@ -137,15 +138,8 @@ class Graph:
 
 @pytest.fixture
 def make_graph(context: Context) -> Iterator[Callable[..., Graph]]:
-    graphs: list[Graph] = []
-
-    def make(**parameters: object) -> Graph:
-        graphs.append(Graph(context, **parameters))
-        return graphs[-1]
-
-    yield make
-    for graph in graphs:
-        graph.close()
+    with closed_at_the_end(partial(Graph, context)) as make:
+        yield make
 
 
 def test_stereo_odometry_is_in_metres_and_ros_axes(make_graph: Callable[..., Graph], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Pose, PoseArray, PoseStamped
-from harness import DEADLINE, camera_info, image_message, picture
+from harness import DEADLINE, camera_info, closed_at_the_end, image_message, picture
 from nav_msgs.msg import Odometry
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -125,15 +126,8 @@ class ViewGraph:
 
 @pytest.fixture
 def make_view(context: Context) -> Iterator[Callable[..., ViewGraph]]:
-    graphs: list[ViewGraph] = []
-
-    def make(**parameters: object) -> ViewGraph:
-        graphs.append(ViewGraph(context, **parameters))
-        return graphs[-1]
-
-    yield make
-    for graph in graphs:
-        graph.close()
+    with closed_at_the_end(partial(ViewGraph, context)) as make:
+        yield make
 
 
 def chunks(path: Path) -> list[Any]:
